@@ -1,0 +1,1 @@
+"""Agents for interactive segmentation: MECCA and the methods it is compared with."""

@@ -1,0 +1,90 @@
+"""Advantage actor-critic with one actor and one critic for every voxel (Eq. 3-5)."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from mecca_agents.rollout import Rollout
+
+Credit = Literal["voxel", "mean"]
+
+
+class Losses(NamedTuple):
+    """The terms of the loss, scalars; `total` is what is minimised."""
+
+    total: Tensor
+    policy: Tensor
+    value: Tensor
+    entropy: Tensor
+
+
+def returns(reward: Tensor, done: Tensor, bootstrap: Tensor, gamma: float) -> Tensor:
+    """Discounted returns (Eq. 3), summed to the end of each episode.
+
+    Args:
+        reward: (T, B, D, H, W).
+        done: Whether the episode ended with that step, (T, B) bool.
+        bootstrap: Value of the state after the last step, (B, D, H, W).
+        gamma: Discount.
+
+    Returns:
+        (T, B, D, H, W).
+    """
+    following = bootstrap
+    summed = []
+    for r, d in zip(reward.flip(0), done.flip(0), strict=True):
+        following = r + gamma * following * ~d[:, None, None, None]
+        summed.append(following)
+    return torch.stack(summed).flip(0)
+
+
+def class_weights(label: Tensor, balance: float) -> Tensor:
+    """Weight of each voxel, (T, B, D, H, W) float32 with mean 1, by how rare its class is in its episode.
+
+    Args:
+        label: Foreground, (T, B, D, H, W) bool.
+        balance: 0 weighs all voxels alike; 1 makes foreground and background weigh the same in sum; between them the
+            weight is the class's share to the power of minus `balance`.
+    """
+    share = label.float().mean(dim=(2, 3, 4), keepdim=True).clamp(1e-6, 1.0 - 1e-6)
+    weight = torch.where(label, share.pow(-balance), (1.0 - share).pow(-balance))
+    return weight / weight.mean(dim=(2, 3, 4), keepdim=True)
+
+
+def a2c_losses(
+    rollout: Rollout,
+    *,
+    gamma: float,
+    entropy_weight: float,
+    value_weight: float = 0.5,
+    credit: Credit = "voxel",
+    balance: float = 0.0,
+) -> Losses:
+    """Eq. 4 and 5 with log pi in place of pi, averaged over the voxels of labelled episodes.
+
+    Args:
+        rollout: Whole episodes, or parts with a bootstrap.
+        gamma: Discount (Sec. 4.1).
+        entropy_weight: Weight of the entropy bonus.
+        value_weight: Weight of the critic's loss (V - R)^2 / 2.
+        balance: How far the rarer of foreground and background is weighted up (`class_weights`).
+        credit: "voxel": each voxel is paid its own reward; "mean": all are paid the mean (Eq. 4 to the letter).
+    """
+    reward = rollout.reward
+    if credit == "mean":
+        reward = reward.mean(dim=(2, 3, 4), keepdim=True).expand_as(reward)
+    target = returns(reward, rollout.done, rollout.bootstrap, gamma)
+    advantage = (target - rollout.value).detach()
+    weight = class_weights(rollout.label, balance) * rollout.labelled[:, :, None, None, None]
+    count = weight.sum().clamp_min(1.0)
+
+    def mean(values: Tensor) -> Tensor:
+        return (values * weight).sum() / count
+
+    policy = -mean(rollout.log_prob * advantage)  # Eq. 5
+    value = 0.5 * mean((target - rollout.value).square())  # Eq. 4
+    entropy = mean(rollout.entropy)
+    return Losses(policy + value_weight * value - entropy_weight * entropy, policy, value, entropy)

@@ -1,0 +1,85 @@
+"""Two minutes on the built-in phantom: train, compare with the untrained network, draw what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from mecca_agents.agent import Agent, make_agent
+from mecca_agents.evaluation import COLUMNS, Result, evaluate_agent, result_row
+from mecca_agents.presets import PRESETS
+from mecca_agents.runs import RunConfig, atomically, read_config, task_of, write_rows
+from mecca_agents.training import make_envs, train
+from mecca_env.rendering import render_frame
+
+METHOD, ENV = "iter-mrl", "MECCA-Phantom-v0"
+
+TEST_CASES = 12
+"""Phantoms that the demo is tested on; none of them is trained on."""
+
+SHOWN_STEPS = (0, 1, 3, 5)
+"""Steps of the picture, one row each."""
+
+
+def demo(out: Path | str, *, updates: int | None = None, seed: int = 0) -> list[Result]:
+    """Train on the phantom, print a table against the untrained network, and save table and picture.
+
+    Args:
+        out: Folder of the run; `test.csv` and `episode.png` are left there. An earlier run in it is replaced.
+        updates: Number of updates, in place of the preset's.
+        seed: Seed of everything.
+
+    Returns:
+        The trained agent's results, one for each case and step.
+
+    Raises:
+        mecca_agents.runs.RunError: The folder holds something else, or cannot be written.
+    """
+    folder = Path(out)
+    preset = PRESETS["demo"]
+    if updates is not None:
+        preset = replace(preset, updates=updates)
+    print(f"Training {METHOD} on the built-in phantom, {preset.updates} updates of {preset.num_envs} episodes.")
+    agent = train(METHOD, ENV, folder, preset=preset, seed=seed, overwrite=True, device="cpu")
+    config = read_config(folder)
+    untrained = make_agent(METHOD, preset, task_of(config), device=torch.device("cpu"), seed=seed)
+    print(f"Testing on {TEST_CASES} phantoms that were not trained on.")
+    before, after = (evaluate_agent(a, config, cases=TEST_CASES, seed=seed) for a in (untrained, agent))
+    write_rows(folder / "test.csv", COLUMNS, [result_row(result) for result in after])
+    save_picture(folder / "episode.png", agent, config, seed)
+    print(comparison(before, after))
+    print(f"Table: {folder / 'test.csv'}   picture: {folder / 'episode.png'}")
+    return after
+
+
+def comparison(before: Sequence[Result], after: Sequence[Result]) -> str:
+    """Mean Dice of two agents at each step, as text."""
+
+    def dice(results: Sequence[Result], step: int) -> float:
+        return float(np.mean([100 * r.dice for r in results if r.step == step]))
+
+    lines = ["step  clicks  Dice % untrained  Dice % trained"]
+    for step in sorted({r.step for r in after}):
+        clicks = np.mean([r.clicks for r in after if r.step == step])
+        lines.append(f"{step:>4}  {clicks:>6.0f}  {dice(before, step):>16.1f}  {dice(after, step):>14.1f}")
+    return "\n".join(lines)
+
+
+def save_picture(path: Path, agent: Agent, config: RunConfig, seed: int) -> None:
+    """One test episode, a row for each of `SHOWN_STEPS`."""
+    envs = make_envs(
+        config.env, 1, split="test", cases=1, shape=config.preset.shape, augment=False, autoreset_mode="Disabled"
+    )
+    observation, _ = envs.reset(seed=seed)
+    frames = [render_frame(envs.scene(0), panel=300)]
+    for _ in range(envs.config.horizon):
+        observation, *_ = envs.step(agent.act(observation))
+        frames.append(render_frame(envs.scene(0), panel=300))
+    envs.close()
+    image = Image.fromarray(np.concatenate([frames[step] for step in SHOWN_STEPS if step < len(frames)]))
+    atomically(path, lambda temporary: image.save(temporary, format="PNG"))

@@ -1,0 +1,198 @@
+"""Train any method on any environment id, with a progress bar, a log and checkpoints."""
+
+from __future__ import annotations
+
+import csv
+import math
+import platform
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any, TextIO
+
+import gymnasium as gym
+import torch
+from tqdm import tqdm
+
+import mecca_env
+from mecca_agents.agent import Agent, TaskSpec, make_agent
+from mecca_agents.presets import Preset
+from mecca_agents.runs import RunConfig, RunError, prepare_folder, save_weights, write_config
+from mecca_env.vector_env import MeccaVectorEnv
+
+LISTED_CASES = 10_000
+"""A data set with more cases than this is procedural; its cases are not listed in the run's settings."""
+
+
+def find_device(name: str) -> torch.device:
+    """The device called "auto", "cpu", "cuda" or "cuda:1". Raises `ValueError` where there is none."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ValueError(f"device: expected auto, cpu or cuda, got {name!r}") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device: {name!r} was asked for, but no CUDA device is available")
+    return device
+
+
+def make_envs(env: str, num_envs: int, **keywords: Any) -> MeccaVectorEnv:
+    """The torch vector env of an id.
+
+    Raises:
+        ValueError: The id is not one of this package's.
+    """
+    if env not in mecca_env.ENV_IDS:
+        raise ValueError(f"env: expected one of {', '.join(mecca_env.ENV_IDS)}, got {env!r}")
+    envs = gym.make_vec(env, num_envs=num_envs, **keywords).unwrapped
+    assert isinstance(envs, MeccaVectorEnv)
+    return envs
+
+
+def train(
+    method: str,
+    env: str,
+    out: Path | str,
+    *,
+    preset: Preset,
+    root: Path | str | None = None,
+    label: Sequence[int] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    checkpoint_every: int = 100,
+    seed: int = 0,
+    device: str = "auto",
+    overwrite: bool = False,
+    stream: TextIO | None = None,
+) -> Agent:
+    """Train a method and leave a run folder.
+
+    Args:
+        method: A name in `mecca_agents.agent.METHODS`, or "module:class".
+        env: Environment id; its training split is played.
+        out: The run's folder; made here.
+        preset: Settings, the number of updates among them.
+        root: Folder of the data set; None looks under $MECCA_DATA.
+        label: Foreground values; None takes the data set's own.
+        settings: Further settings of the environment (`mecca_env.config.EnvConfig`) that JSON can hold.
+        checkpoint_every: Updates between two checkpoints.
+        seed: Seed of the environment, the weights and the sampling.
+        device: "auto", "cpu" or "cuda".
+        overwrite: Replace a run that is there already.
+        stream: Where progress is shown; None takes standard error.
+
+    Returns:
+        The trained agent.
+
+    Raises:
+        ValueError: An argument is out of range.
+        mecca_agents.runs.RunError: The folder cannot be used.
+        mecca_env.data.base.DataError: The data set cannot be used.
+        FloatingPointError: The loss became NaN or infinite; the last good checkpoint is named.
+    """
+    if checkpoint_every < 1 or preset.updates < 1:
+        raise ValueError(f"updates and checkpoint_every: expected at least 1, got {preset.updates}, {checkpoint_every}")
+    place, folder, more = find_device(device), Path(out), dict(settings or {})
+    keywords = {"root": root, "label": label, "shape": preset.shape, **more}
+    envs = make_envs(env, preset.num_envs, split="train", device=place, **keywords)
+    task = TaskSpec(envs.config.shape, envs.dataset.modalities, len(envs.config.adjustments))
+    agent = make_agent(method, preset, task, device=place, seed=seed)
+    prepare_folder(folder, overwrite)
+    config = RunConfig(
+        method=method,
+        env=env,
+        dataset=envs.dataset.name,
+        root=None if root is None else str(Path(root).resolve()),
+        label=None if label is None else tuple(label),
+        settings=more,
+        preset=preset,
+        modalities=task.modalities,
+        seed=seed,
+        train_cases=_names(envs),
+        versions=_versions(),
+    )
+    write_config(folder, config)
+    observation, _ = envs.reset(seed=seed)
+    with (folder / "metrics.csv").open("w", newline="", encoding="utf-8") as file:
+        log = Log(file, preset, envs.config.horizon, stream or sys.stderr)
+        for update in range(preset.updates):
+            observation, numbers = agent.learn(envs, observation, update / preset.updates)
+            _check_finite(numbers, update, folder)
+            log.add(update, numbers)
+            if (update + 1) % checkpoint_every == 0 or update + 1 == preset.updates:
+                save_weights(folder, agent.weights())
+        log.close()
+    envs.close()
+    return agent
+
+
+class Log:
+    """Writes every update's numbers to a CSV file and shows a bar, or plain lines where there is no terminal.
+
+    Args:
+        file: The CSV file.
+        preset: The run's settings.
+        horizon: Steps of an episode.
+        stream: Where progress is shown.
+    """
+
+    LINES = 20  # plain lines in a whole run
+
+    def __init__(self, file: TextIO, preset: Preset, horizon: int, stream: TextIO) -> None:
+        self._file = file
+        self._preset = preset
+        self._steps = preset.num_envs * horizon
+        self._stream = stream
+        self._writer: csv.DictWriter[str] | None = None
+        self._start = time.perf_counter()
+        self._smooth: dict[str, float] = {}
+        terminal = stream.isatty()
+        self._bar = tqdm(total=preset.updates, unit="update", file=stream, dynamic_ncols=True) if terminal else None
+
+    def add(self, update: int, numbers: Mapping[str, float]) -> None:
+        """One update's numbers."""
+        seconds = time.perf_counter() - self._start
+        if self._writer is None:
+            self._writer = csv.DictWriter(self._file, ["update", "seconds", *numbers])
+            self._writer.writeheader()
+        self._writer.writerow({"update": update, "seconds": f"{seconds:.2f}", **numbers})
+        self._file.flush()
+        for key, value in numbers.items():
+            self._smooth[key] = 0.95 * self._smooth.get(key, value) + 0.05 * value
+        shown = " ".join(f"{key} {self._smooth[key]:.3f}" for key in ("loss", "dice", "entropy") if key in numbers)
+        shown += f" {(update + 1) * self._steps / seconds:.1f} env steps/s"
+        if self._bar is not None:
+            self._bar.set_postfix_str(shown, refresh=False)
+            self._bar.update()
+        elif (update + 1) % max(self._preset.updates // self.LINES, 1) == 0 or update + 1 == self._preset.updates:
+            left = seconds / (update + 1) * (self._preset.updates - update - 1)
+            print(f"update {update + 1}/{self._preset.updates} {shown} {left:.0f} s left", file=self._stream, flush=True)
+
+    def close(self) -> None:
+        """Finish the bar."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+def _check_finite(numbers: Mapping[str, float], update: int, folder: Path) -> None:
+    bad = [key for key, value in numbers.items() if not math.isfinite(value)]
+    if bad:
+        last = folder / "checkpoints" / "last"
+        found = f"the last good checkpoint is {last}" if last.exists() else "there is no checkpoint yet"
+        raise FloatingPointError(f"update {update}: {', '.join(bad)} became NaN or infinite; {found}")
+
+
+def _names(envs: MeccaVectorEnv) -> tuple[str, ...]:
+    if len(envs.cases) > LISTED_CASES:
+        return ()
+    return tuple(envs.dataset.case_name(int(i)) for i in envs.cases.indices)
+
+
+def _versions() -> dict[str, str]:
+    packages = ("mecca", "torch", "gymnasium", "numpy")
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}}
+
+
+__all__ = ["LISTED_CASES", "Log", "RunError", "find_device", "make_envs", "train"]

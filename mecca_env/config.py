@@ -1,0 +1,176 @@
+"""Every number of the decision process, once, with the place in the paper (Shen et al., 2023) it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import lcm
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from mecca_env.hints import Hint
+    from mecca_env.rewards import Reward
+    from mecca_env.users import SimulatedUser
+
+MIN_SIDE = 8
+"""Smallest side of a grid, in voxels: below it a click's Gaussian covers the grid and SLIC has nothing to divide."""
+
+PAPER_CLICKS = (25, 5, 5, 5, 5)
+"""Clicks before each of the five steps (Sec. 4.3): 45 in all. Longer horizons repeat the last number."""
+
+ActionKind = Literal["discrete", "continuous"]
+Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class EnvConfig:
+    """Settings of the decision process, the same for every data set; validated on construction.
+
+    Attributes:
+        shape: Grid of an episode, (D, H, W) voxels, along the scan's own three axes; slices last (Sec. 4.1).
+        horizon: T, steps per episode (Sec. 4.1).
+        clicks: Clicks the user may make before each step, one number per step (Sec. 4.3); None takes the paper's.
+        adjustments: What each discrete action adds to the probability (Sec. 3.2); multiples of 0.001.
+        action: "discrete" picks one of `adjustments` for each voxel; "continuous" adds a value in [-1, 1].
+        reward: "gain" (Eq. 9), "focal" (Eq. 12-13), "error" (Eq. 14) or a function (`mecca_env.rewards.Reward`).
+        user: "edge", "guided", "imprecise", "region-centre", "none" or a `mecca_env.users.SimulatedUser`.
+        hint: "gaussian", "euclidean", "geodesic" or a `mecca_env.hints.Hint`.
+        hint_sigma: Standard deviation of a click's Gaussian, voxels. The paper gives only the kernel (Sec. 4.2).
+        hint_radius: The Gaussian's window reaches this many voxels to either side at most (Sec. 4.2).
+        epsilon: Probabilities are clamped to [epsilon, 1 - epsilon] inside the cross-entropy of Eq. 9, which is
+            infinite at 0 and 1 as printed.
+        error_weight: lambda of Eq. 14, the extra weight of voxels that were misclassified before the action.
+        wrong_way: A voxel counts as misunderstood when it moved the wrong way by more than this (Definition 1).
+        guide: The action carries a confidence map and the user is shown where it is low (Sec. 3.5).
+        supervoxels: Number of SLIC supervoxels before each step, one per step; None declines from 100 (Sec. 3.5).
+        advised: Number of least confident supervoxels shown to the user (Sec. 3.5).
+        slic_spacing: Voxel spacing SLIC is told (Sec. 3.5).
+        slic_compactness: SLIC's compactness (Sec. 3.5).
+        labelled_fraction: Share of the cases whose labels give rewards (Sec. 3.6).
+        target_dice: Dice at which an episode ends early, or None.
+        augment: Random crops, flips and rotations (Sec. 4.1); None: only for the training split.
+        extension: Least and most voxels a training crop extends beyond the label on each side (Sec. 4.1).
+        evaluation_extension: The same, fixed, without augmentation: the middle of `extension`.
+        rotation: Largest rotation about the slice axis in training, degrees.
+        intensity_clip: z-scored intensities are clipped to plus and minus this.
+
+    Raises:
+        ValueError: A setting is out of range; the message names it, what was expected and what was given.
+    """
+
+    shape: Shape = (55, 55, 30)
+    horizon: int = 5
+    clicks: tuple[int, ...] | None = None
+    adjustments: tuple[float, ...] = (-0.4, -0.2, -0.1, 0.1, 0.2, 0.4)
+    action: ActionKind = "discrete"
+    reward: str | Reward = "gain"
+    user: str | SimulatedUser = "edge"
+    hint: str | Hint = "gaussian"
+    hint_sigma: float = 2.0
+    hint_radius: int = 8
+    epsilon: float = 0.01
+    error_weight: float = 1.0
+    wrong_way: float = 0.05
+    guide: bool = False
+    supervoxels: tuple[int, ...] | None = None
+    advised: int = 5
+    slic_spacing: tuple[float, float, float] = (2.0, 2.0, 2.0)
+    slic_compactness: float = 0.1
+    labelled_fraction: float = 1.0
+    target_dice: float | None = None
+    augment: bool | None = None
+    extension: tuple[int, int] = (1, 11)
+    evaluation_extension: int = 6
+    rotation: float = 15.0
+    intensity_clip: float = 5.0
+
+    def __post_init__(self) -> None:
+        shape = _integers("shape", self.shape, least=MIN_SIDE)
+        if len(shape) != 3:
+            raise ValueError(f"shape: expected three sides (D, H, W), got {self.shape!r}")
+        if not _is_integer(self.horizon) or self.horizon < 1:
+            raise ValueError(f"horizon: expected an integer of at least 1, got {self.horizon!r}")
+        object.__setattr__(self, "shape", shape)
+        object.__setattr__(self, "clicks", self._per_step("clicks", self.clicks, _paper_clicks(self.horizon), least=0))
+        object.__setattr__(
+            self, "supervoxels", self._per_step("supervoxels", self.supervoxels, _declining(self.horizon), least=1)
+        )
+        object.__setattr__(self, "adjustments", self._checked_adjustments())
+        if self.action not in ("discrete", "continuous"):
+            raise ValueError(f"action: expected 'discrete' or 'continuous', got {self.action!r}")
+        self._check_ranges()
+
+    @property
+    def lattice(self) -> int:
+        """n such that every reachable probability is k / n: 10 for the paper's adjustments, which step by tenths.
+
+        Discrete probabilities are kept on this lattice, so that 0.5 + 0.1 - 0.1 is 0.5 again and not the next float
+        above it, which would count as foreground.
+        """
+        return lcm(2, *(Fraction(str(a)).limit_denominator(1000).denominator for a in self.adjustments))
+
+    @property
+    def total_clicks(self) -> int:
+        """The most clicks one episode can hold."""
+        assert self.clicks is not None
+        return sum(self.clicks)
+
+    def _per_step(
+        self, name: str, given: Sequence[int] | None, default: tuple[int, ...], least: int
+    ) -> tuple[int, ...]:
+        if given is None:
+            return default
+        values = _integers(name, given, least)
+        if len(values) != self.horizon:
+            raise ValueError(f"{name}: expected one number for each of the {self.horizon} steps, got {given!r}")
+        return values
+
+    def _checked_adjustments(self) -> tuple[float, ...]:
+        values = tuple(float(a) for a in self.adjustments)
+        on_lattice = all(abs(a * 1000 - round(a * 1000)) < 1e-6 and 0 < abs(a) <= 1 for a in values)
+        if not values or len(set(values)) != len(values) or not on_lattice or len(values) > 255:
+            raise ValueError(
+                f"adjustments: expected distinct non-zero multiples of 0.001 in [-1, 1], got {self.adjustments!r}"
+            )
+        return values
+
+    def _check_ranges(self) -> None:
+        rules: tuple[tuple[str, bool, str], ...] = (
+            ("hint_sigma", self.hint_sigma > 0, "a number above 0"),
+            ("hint_radius", self.hint_radius >= 1, "at least 1 voxel"),
+            ("epsilon", 0 < self.epsilon < 0.5, "a number between 0 and 0.5"),
+            ("error_weight", self.error_weight >= 0, "a number of at least 0"),
+            ("wrong_way", 0 <= self.wrong_way < 1, "a number in [0, 1)"),
+            ("advised", self.advised >= 1, "at least 1"),
+            ("slic_compactness", self.slic_compactness > 0, "a number above 0"),
+            ("labelled_fraction", 0 <= self.labelled_fraction <= 1, "a number in [0, 1]"),
+            ("target_dice", self.target_dice is None or 0 < self.target_dice <= 1, "None or a number in (0, 1]"),
+            ("extension", 0 <= self.extension[0] <= self.extension[1], "0 <= least <= most"),
+            ("evaluation_extension", self.evaluation_extension >= 0, "a number of at least 0"),
+            ("rotation", 0 <= self.rotation <= 180, "degrees in [0, 180]"),
+            ("intensity_clip", self.intensity_clip > 0, "a number above 0"),
+        )
+        for name, holds, expected in rules:
+            if not holds:
+                raise ValueError(f"{name}: expected {expected}, got {getattr(self, name)!r}")
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _integers(name: str, given: Sequence[int], least: int) -> tuple[int, ...]:
+    values = tuple(int(v) if hasattr(v, "__index__") else v for v in given)
+    if not all(_is_integer(v) and v >= least for v in values):
+        raise ValueError(f"{name}: expected integers of at least {least}, got {given!r}")
+    return values
+
+
+def _paper_clicks(horizon: int) -> tuple[int, ...]:
+    return (PAPER_CLICKS + PAPER_CLICKS[-1:] * horizon)[:horizon]
+
+
+def _declining(horizon: int) -> tuple[int, ...]:
+    """100 supervoxels before the first step and ten fewer before each later one, never under 20."""
+    return tuple(max(100 - 10 * step, 20) for step in range(horizon))

@@ -1,0 +1,119 @@
+"""A disk cache of named arrays: written atomically, safe with several processes, rebuilt when it is damaged."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mecca_env.data.base import DataError
+
+FORMAT = 1
+"""Version of what is stored; a new one makes every older entry a miss."""
+
+Arrays = dict[str, NDArray[Any]]
+
+_KEY = "__key__"
+_logger = logging.getLogger("mecca_env")
+
+
+class CacheError(RuntimeError):
+    """The cache's folder cannot be written; unlike a `DataError`, this is no fault of a case."""
+
+
+def cache_folder() -> Path:
+    """`$MECCA_CACHE`, or `mecca` under `$XDG_CACHE_HOME`, which defaults to `~/.cache`."""
+    own = os.environ.get("MECCA_CACHE")
+    if own:
+        return Path(own).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "mecca"
+
+
+def file_identity(path: Path) -> tuple[str, int, int]:
+    """What tells one version of a file from another: its resolved path, its bytes, its time of change in nanoseconds.
+
+    Raises:
+        DataError: There is no such file.
+    """
+    try:
+        resolved = path.resolve(strict=True)
+        status = resolved.stat()
+    except OSError as error:
+        raise DataError(f"{path}: expected a file, found {error.strerror or error}") from error
+    return str(resolved), status.st_size, status.st_mtime_ns
+
+
+def cache_path(parts: Mapping[str, Any]) -> Path:
+    """Where the entry of a key lies, whether it exists or not.
+
+    Args:
+        parts: Everything the arrays depend on, as values that JSON can write; their order does not matter.
+    """
+    text = json.dumps({"format": FORMAT, "parts": parts}, sort_keys=True, separators=(",", ":"))
+    return cache_folder() / f"{hashlib.sha256(text.encode()).hexdigest()}.npz"
+
+
+def fetch(parts: Mapping[str, Any], build: Callable[[], Arrays]) -> Arrays:
+    """The arrays of a key: from the cache, or built and stored.
+
+    Args:
+        parts: The key, as for `cache_path`.
+        build: Makes the arrays on a miss; what it raises passes through and stores nothing.
+
+    Returns:
+        Arrays by name. Plain arrays only: nothing is pickled.
+
+    Raises:
+        CacheError: The folder cannot be made or written, or its disk is full.
+    """
+    path = cache_path(parts)
+    stored = _load(path)
+    if stored is not None:
+        return stored
+    arrays = build()
+    _store(path, arrays)
+    return arrays
+
+
+def _load(path: Path) -> Arrays | None:
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            arrays = {name: content[name] for name in content.files}
+        if arrays.pop(_KEY).tolist() != _signature(path, arrays):
+            raise ValueError("it holds something else")
+        return arrays
+    except FileNotFoundError:
+        return None
+    except Exception as error:  # damaged zip files raise from many unrelated types
+        _logger.warning("%s: a damaged cache entry is built again (%s: %s)", path, type(error).__name__, error)
+        return None
+
+
+def _store(path: Path, arrays: Arrays) -> None:
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("xb") as file:
+                np.savez(file, allow_pickle=False, **{_KEY: np.array(_signature(path, arrays))}, **arrays)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise CacheError(
+            f"{path.parent}: the cache cannot be written ({error.strerror or error}); "
+            "set MECCA_CACHE to a folder that can be written and has space"
+        ) from error
+
+
+def _signature(path: Path, arrays: Arrays) -> list[str]:
+    """Key and names: the checksums of a zip file guard its members, but not the list of them."""
+    return [path.stem, *sorted(arrays)]

@@ -1,0 +1,217 @@
+"""From a scan to an episode's grid and back: the cut, the deterministic application of a placement, the inverse."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mecca_env.data.base import DataError, PreparedCase, Scan
+from mecca_env.data.placement import Placement, Triple, canonical_placement, draw_placement, fixed_placement
+from mecca_env.data.resampling import Coordinates, interpolate, nearest
+from mecca_env.data.saving import save_mask
+
+__all__ = [
+    "Placement",
+    "canonical_placement",
+    "draw_placement",
+    "fixed_placement",
+    "move_regions",
+    "paste_back",
+    "place",
+    "prepare",
+    "save_mask",
+]
+
+LABEL_TIE = 1e-6
+"""An interpolated label must exceed one half by this: exact ties are background whatever the order of a sum."""
+
+_PASTE_TIE = 1e-9
+_POINTS_AT_ONCE = 1 << 21
+
+
+def prepare(scan: Scan, *, extension: tuple[int, int], rotation: float, evaluation_extension: int) -> PreparedCase:
+    """Cut a scan down to the largest crop that a placement can ask for, and measure its intensities.
+
+    Args:
+        scan: The scan; its label is not empty.
+        extension: Least and most voxels a training crop extends beyond the label on each side.
+        rotation: Largest rotation about the third axis, degrees; the cut holds the turned crops too.
+        evaluation_extension: The same for evaluation crops, inside which mean and standard deviation are taken.
+
+    Returns:
+        The case, with raw intensities.
+
+    Raises:
+        DataError: A channel is constant inside the evaluation crop.
+    """
+    box_low, box_high = _bounding_box(scan.label)
+    widest = max(extension[1], evaluation_extension)
+    margin = _margins([b - a + 2 * widest for a, b in zip(box_low, box_high, strict=True)], rotation, widest)
+    cut, origin = _slices(box_low, box_high, margin, scan.label.shape)
+    crop, _ = _slices(box_low, box_high, (evaluation_extension,) * 3, scan.label.shape)
+    mean, std = _intensity_statistics(scan, crop)
+    return PreparedCase(
+        name=scan.name,
+        image=torch.from_numpy(np.ascontiguousarray(scan.image[(slice(None), *cut)], np.float32)),
+        label=torch.from_numpy(np.ascontiguousarray(scan.label[cut])),
+        origin=origin,
+        box=(box_low, box_high),
+        scan_shape=_triple(scan.label.shape),
+        affine=scan.affine,
+        mean=mean,
+        std=std,
+    )
+
+
+def place(
+    case: PreparedCase, placement: Placement, intensity_clip: float, device: torch.device | str | None = None
+) -> tuple[Tensor, Tensor]:
+    """Resample a case onto an episode's grid, in one step from the scan's own voxels.
+
+    Args:
+        case: The case.
+        placement: Where the grid lies; its crop must lie inside the case's cut.
+        intensity_clip: z-scored intensities are clipped to plus and minus this.
+        device: Where to compute and to leave the result; None: where the case is. The result is the same everywhere.
+
+    Returns:
+        Volume (M, D, H, W) float32 and label (D, H, W) bool.
+
+    Raises:
+        DataError: No voxel of the label is left on the grid.
+        ValueError: The crop reaches outside the cut.
+    """
+    device = case.image.device if device is None else device
+    points = placement.in_scan(device).moved([-o for o in _checked_origin(case, placement)])
+    intensity = interpolate(case.image.to(device), points, border=True)
+    mean, std = (torch.from_numpy(v).to(device)[:, None, None, None] for v in (case.mean, case.std))
+    volume = ((intensity - mean) / std).clamp(-intensity_clip, intensity_clip).float()
+    label = interpolate(case.label.to(device)[None], points, border=False)[0] > 0.5 + LABEL_TIE
+    if not label.any():
+        raise DataError(
+            f"{case.name}: expected a label that survives resampling to {placement.shape}, found none of its "
+            f"{int(case.label.sum())} voxels there; choose a larger shape"
+        )
+    return volume, label
+
+
+def move_regions(regions: Tensor, source: Placement, target: Placement) -> Tensor:
+    """Carry a map of regions from one placement of a case to another, by the nearest voxel.
+
+    Args:
+        regions: Region numbers on `source`, (D, H, W) of any integer type.
+        source: Usually `canonical_placement`.
+        target: Usually an episode's placement.
+
+    Returns:
+        Region numbers on `target`, of its shape and of the type and on the device of `regions`.
+
+    Raises:
+        ValueError: `regions` has another shape than `source`.
+    """
+    _check_shape("regions", regions, source)
+    return nearest(regions, source.in_grid(target.in_scan(regions.device)))
+
+
+def paste_back(
+    grid: Tensor | NDArray[np.generic], placement: Placement, scan_shape: Triple, threshold: float = 0.5
+) -> NDArray[np.bool_]:
+    """Put a mask or a probability map from an episode's grid back onto the scan's own grid.
+
+    The grid is interpolated linearly at the scan's voxels, and only at those inside the crop. Without change of size,
+    flip and rotation the result equals `grid > threshold` exactly.
+
+    Args:
+        grid: Mask or probability, (D, H, W).
+        placement: Where the grid lies.
+        scan_shape: (X, Y, Z).
+        threshold: A scan voxel is foreground above this.
+
+    Returns:
+        (X, Y, Z) bool, False outside the crop.
+
+    Raises:
+        ValueError: `grid` has another shape than the placement.
+    """
+    values = torch.as_tensor(grid).detach().cpu()
+    _check_shape("grid", values, placement)
+    mask = np.zeros(scan_shape, bool)
+    low, high = placement.bounds(scan_shape)
+    across = (high[1] - low[1]) * max(high[2] - low[2], placement.shape[2])
+    rows = max(_POINTS_AT_ONCE // max(across, 1), 1)
+    for start in range(low[0], high[0], rows):
+        stop = min(start + rows, high[0])
+        block = _paste_block(values, placement, (start, low[1], low[2]), (stop, high[1], high[2]), threshold)
+        mask[start:stop, low[1] : high[1], low[2] : high[2]] = block.numpy()
+    return mask
+
+
+def _paste_block(values: Tensor, placement: Placement, low: Triple, high: Triple, threshold: float) -> Tensor:
+    first, second, third = (torch.arange(a, b, dtype=torch.float64) for a, b in zip(low, high, strict=True))
+    at = placement.in_grid(Coordinates.of_axes(first, second, third))
+    foreground = interpolate(values[None], at, border=True)[0] > threshold + _PASTE_TIE
+    inside = [
+        (c >= -0.5 - _PASTE_TIE) & (c <= n - 0.5 + _PASTE_TIE)
+        for c, n in zip((at.first, at.second, at.third), placement.shape, strict=True)
+    ]
+    return foreground & (inside[0] & inside[1])[:, :, None] & inside[2]
+
+
+def _bounding_box(label: NDArray[np.bool_]) -> tuple[Triple, Triple]:
+    """Corners of the smallest box that holds the label, high exclusive."""
+    spans = [np.flatnonzero(label.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))]
+    return _triple([s[0] for s in spans]), _triple([s[-1] + 1 for s in spans])
+
+
+def _margins(extents: list[int], rotation: float, widest: int) -> Triple:
+    """Voxels to add to each side of the label: the widest crop's, and what its turned corners sweep over."""
+    sweep = [math.ceil(_reach(extents[a], extents[1 - a], rotation) - extents[a] / 2) for a in (0, 1)]
+    return widest + sweep[0], widest + sweep[1], widest
+
+
+def _reach(along: int, across: int, rotation: float) -> float:
+    """How far from its centre a box reaches along one axis when it is turned by up to `rotation` degrees."""
+    angle = min(math.radians(rotation), math.atan2(across, along))
+    return (along * math.cos(angle) + across * math.sin(angle)) / 2
+
+
+def _slices(low: Triple, high: Triple, margin: Triple, shape: tuple[int, ...]) -> tuple[tuple[slice, ...], Triple]:
+    start = [max(a - m, 0) for a, m in zip(low, margin, strict=True)]
+    stop = [min(b + m, n) for b, m, n in zip(high, margin, shape, strict=True)]
+    return tuple(slice(a, b) for a, b in zip(start, stop, strict=True)), _triple(start)
+
+
+def _intensity_statistics(scan: Scan, crop: tuple[slice, ...]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    image = scan.image[(slice(None), *crop)].reshape(scan.image.shape[0], -1)
+    for channel, values in enumerate(image):
+        if values.min() == values.max():
+            raise DataError(
+                f"{scan.name}: expected an image that varies around its label, "
+                f"found channel {channel} constant at {values[0]:g} there"
+            )
+    return image.mean(axis=1, dtype=np.float64), image.std(axis=1, dtype=np.float64)
+
+
+def _checked_origin(case: PreparedCase, placement: Placement) -> Triple:
+    end = [o + n for o, n in zip(case.origin, case.label.shape, strict=True)]
+    inside = all(a >= o for a, o in zip(placement.low, case.origin, strict=True))
+    if not inside or not all(b <= e for b, e in zip(placement.high, end, strict=True)):
+        raise ValueError(
+            f"{case.name}: expected a crop inside the prepared cut {case.origin} to {tuple(end)}, "
+            f"got {placement.low} to {placement.high}; prepare the case with a wider extension"
+        )
+    return case.origin
+
+
+def _check_shape(name: str, values: Tensor, placement: Placement) -> None:
+    if tuple(values.shape) != placement.shape:
+        raise ValueError(f"{name}: expected the placement's shape {placement.shape}, got {tuple(values.shape)}")
+
+
+def _triple(values: tuple[int, ...] | list[int]) -> Triple:
+    a, b, c = (int(v) for v in values)
+    return a, b, c

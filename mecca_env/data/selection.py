@@ -1,0 +1,210 @@
+"""Which cases of which data set an environment plays: source, split, chosen cases, labelled share."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mecca_env.config import EnvConfig
+from mecca_env.data.base import VolumeSource
+from mecca_env.data.cache import fetch, file_identity
+from mecca_env.data.catalog import CATALOG, open_dataset
+from mecca_env.data.files import FileSource
+from mecca_env.data.phantom import PhantomSource
+from mecca_env.data.splits import SPLITS, labelled_names
+from mecca_env.rng import fold
+
+PHANTOM = "Phantom"
+"""Key of the built-in phantom."""
+
+_LISTED_AT_MOST = 1 << 16  # a source with more cases than that is procedural: its cases are not listed by name
+_KEPT_SUPERVOXELS = 64
+
+
+@dataclass(eq=False)
+class Cases:
+    """The cases that an environment draws from.
+
+    Attributes:
+        source: The data set.
+        split: "train", "test" or "all".
+        indices: Indices into the source, ascending.
+        labelled_fraction: Share of the cases that are labelled (Sec. 3.6).
+    """
+
+    source: VolumeSource
+    split: str
+    indices: NDArray[np.int64] | range
+    labelled_fraction: float = 1.0
+    _labelled: set[int] | None = field(default=None, init=False, repr=False)
+    _kept: OrderedDict[tuple[object, ...], NDArray[np.int16]] = field(
+        default_factory=OrderedDict, init=False, repr=False
+    )
+
+    def __post_init__(self) -> None:
+        if len(self.indices) <= _LISTED_AT_MOST:
+            names = {self.source.case_name(int(i)): int(i) for i in self.indices}
+            self._labelled = {names[name] for name in labelled_names(list(names), self.labelled_fraction)}
+
+    def __len__(self) -> int:
+        """Number of cases."""
+        return len(self.indices)
+
+    def is_labelled(self, index: int) -> bool:
+        """Whether case `index` gives rewards; the same for every env, seed and method."""
+        if self._labelled is not None:
+            return index in self._labelled
+        return int(fold(torch.tensor(index), 0)) < self.labelled_fraction * 2.0**32
+
+    def find(self, case: str | int | None) -> int | None:
+        """Index of a case of this selection, given by name or index; None stays None.
+
+        Raises:
+            ValueError: It is not one of them.
+        """
+        if case is None:
+            return None
+        index = next((i for i in self._candidates(case) if i in self.indices), None)
+        if index is None:
+            raise ValueError(f"case: expected one of the {len(self)} cases of split {self.split!r}, got {case!r}")
+        return int(index)
+
+    def supervoxels(
+        self, index: int, settings: tuple[object, ...], build: Callable[[], NDArray[np.int16]]
+    ) -> NDArray[np.int16]:
+        """The supervoxels of case `index`: from memory, from the disk cache of its files, or built."""
+        key = (index, settings)
+        regions = self._kept.pop(key, None)
+        if regions is None:
+            regions = build() if not isinstance(self.source, FileSource) else self._from_disk(index, settings, build)
+        self._kept[key] = regions
+        if len(self._kept) > _KEPT_SUPERVOXELS:
+            self._kept.popitem(last=False)
+        return regions
+
+    def _from_disk(
+        self, index: int, settings: tuple[object, ...], build: Callable[[], NDArray[np.int16]]
+    ) -> NDArray[np.int16]:
+        assert isinstance(self.source, FileSource)
+        files = self.source.files(index)
+        key = {
+            "kind": "supervoxels",
+            "files": [file_identity(path) for path in (*files.images, files.label)],
+            "labels": self.source.labels,
+            "settings": settings,
+        }
+        return np.asarray(fetch(key, lambda: {"regions": build()})["regions"], dtype=np.int16)
+
+    def _candidates(self, case: str | int) -> list[int]:
+        if not isinstance(case, str):
+            return [int(case)]
+        if len(self.indices) <= _LISTED_AT_MOST:
+            return [int(i) for i in self.indices if self.source.case_name(int(i)) == case]
+        digits = case.rpartition("_")[2]  # names of a procedural source end in the index
+        guess = int(digits) if digits.isdecimal() else -1
+        return [guess] if guess in self.indices and self.source.case_name(guess) == case else []
+
+
+def open_cases(
+    dataset: str | VolumeSource,
+    *,
+    config: EnvConfig,
+    root: str | PathLike[str] | None = None,
+    split: str = "train",
+    cases: int | Sequence[str | int] | None = None,
+    label: int | Sequence[int] | None = None,
+    modalities: Sequence[str] | None = None,
+    fallback: bool = True,
+    skip_bad: bool = False,
+    device: torch.device | str = "cpu",
+) -> Cases:
+    """Open a data set by key, or take a source, and select cases.
+
+    Args:
+        dataset: A key of `mecca_env.data.catalog.CATALOG`, "Phantom", or a source.
+        config: Settings of the decision process.
+        root: Folder of the data set; None looks under $MECCA_DATA.
+        split: "train", "test" or "all". A source of one's own is taken whole.
+        cases: Names or indices within the split; an integer takes that many from its beginning.
+        label: Foreground values, None for the data set's own.
+        modalities: Which images to stack, for layouts that hold several.
+        fallback: Take the phantom, with one warning, where no root is given and none is found.
+        skip_bad: Leave unusable cases out with a warning.
+        device: Where a phantom is generated.
+
+    Raises:
+        ValueError: An argument is out of range.
+        DataError: The data set cannot be used.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"split: expected one of {', '.join(SPLITS)}, got {split!r}")
+    source = dataset if not isinstance(dataset, str) else None
+    if source is not None and not isinstance(source, VolumeSource):
+        raise TypeError(f"dataset: expected a key or a VolumeSource, got {dataset!r}")
+    if isinstance(dataset, str) and dataset != PHANTOM:
+        if dataset not in CATALOG:
+            raise ValueError(f"dataset: expected one of {', '.join((*CATALOG, PHANTOM))}, got {dataset!r}")
+        names = _names(cases)
+        source = open_dataset(
+            dataset,
+            None if root is None else Path(root),
+            label,
+            fallback,
+            modalities=modalities,
+            split=split,
+            names=names,
+            extension=config.extension,
+            rotation=config.rotation,
+            evaluation_extension=config.evaluation_extension,
+            skip_bad=skip_bad,
+        )
+        cases = None if names is not None and source is not None else cases
+    elif root is not None or label is not None:
+        raise ValueError(f"root and label belong to data sets of files, got root={root!r} and label={label!r}")
+    indices: range = range(len(source)) if source is not None else _phantom_split(split)
+    if source is None:
+        source = PhantomSource(
+            extension=config.extension,
+            rotation=config.rotation,
+            evaluation_extension=config.evaluation_extension,
+            device=device,
+        )
+    everything = Cases(source, split, indices)
+    return Cases(source, split, _select(everything, cases), config.labelled_fraction)
+
+
+def _phantom_split(split: str) -> range:
+    """Even seeds to train on, odd ones to test on: endless and disjoint."""
+    endless = 1 << 30
+    return {"train": range(0, endless, 2), "test": range(1, endless, 2), "all": range(endless)}[split]
+
+
+def _names(cases: int | Sequence[str | int] | None) -> list[str] | None:
+    if cases is None or isinstance(cases, (str, int, np.integer)):
+        return None
+    names = [case for case in cases if isinstance(case, str)]
+    return names if len(names) == len(cases) else None
+
+
+def _select(everything: Cases, cases: int | Sequence[str | int] | None) -> NDArray[np.int64] | range:
+    if cases is None:
+        return everything.indices
+    if isinstance(cases, str):
+        raise TypeError(f"cases: expected a number or a sequence of names or indices, got {cases!r}")
+    if isinstance(cases, (int, np.integer)):
+        if not 1 <= cases <= len(everything):
+            raise ValueError(f"cases: expected 1 to {len(everything)} for split {everything.split!r}, got {cases!r}")
+        return everything.indices[: int(cases)]
+    found = sorted({index for case in cases if (index := everything.find(case)) is not None})
+    if not found:
+        raise ValueError("cases: expected at least one, got none")
+    return np.array(found, dtype=np.int64)
+
+

@@ -1,0 +1,91 @@
+"""What each voxel earns for a step: Eq. 9, 12-13 and 14, by name, or any function of the same form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from mecca_env.config import EnvConfig
+
+Reward: TypeAlias = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""(probability before, probability after, label), each (B, D, H, W) -> voxel reward (B, D, H, W) float32."""
+
+
+def cross_entropy(probability: Tensor, label: Tensor, epsilon: float) -> Tensor:
+    """Chi of Eq. 9, (B, D, H, W) float32 in nats: minus the log of the probability given to each voxel's own class.
+
+    Args:
+        probability: Of foreground, (B, D, H, W) float32.
+        label: (B, D, H, W) bool.
+        epsilon: The probability is clamped to [epsilon, 1 - epsilon], where Eq. 9 as printed is infinite.
+    """
+    own = torch.where(label, probability, 1.0 - probability)
+    return own.clamp_(epsilon, 1.0 - epsilon).log_().neg_()
+
+
+def gain(before: Tensor, after: Tensor, label: Tensor, epsilon: float) -> Tensor:
+    """The relative gain of cross-entropy (Eq. 9): positive where a voxel moved towards its label."""
+    return cross_entropy(before, label, epsilon).sub_(cross_entropy(after, label, epsilon))
+
+
+def focal(before: Tensor, after: Tensor, label: Tensor, epsilon: float) -> Tensor:
+    """The gain of the focal cross-entropy (Eq. 12-13): each term is weighted by how wrong its probability is."""
+
+    def weighted(probability: Tensor) -> Tensor:
+        wrong = torch.where(label, 1.0 - probability, probability)
+        return cross_entropy(probability, label, epsilon).mul_(wrong)
+
+    return weighted(before).sub_(weighted(after))
+
+
+def error(before: Tensor, after: Tensor, label: Tensor, epsilon: float, weight: float) -> Tensor:
+    """The gain, times 1 + weight where the voxel was misclassified before the action (Eq. 14)."""
+    misclassified = (before > 0.5) != label
+    return gain(before, after, label, epsilon).mul_(torch.where(misclassified, 1.0 + weight, 1.0))
+
+
+def make_reward(reward: str | Reward, config: EnvConfig) -> Reward:
+    """The reward named "gain", "focal" or "error", or the function given.
+
+    Raises:
+        ValueError: The name is unknown.
+        TypeError: Neither a name nor a function.
+    """
+    known: dict[str, Reward] = {
+        "gain": partial(gain, epsilon=config.epsilon),
+        "focal": partial(focal, epsilon=config.epsilon),
+        "error": partial(error, epsilon=config.epsilon, weight=config.error_weight),
+    }
+    if isinstance(reward, str):
+        if reward not in known:
+            raise ValueError(f"reward: expected one of {sorted(known)} or a function, got {reward!r}")
+        return known[reward]
+    if not callable(reward):
+        raise TypeError(f"reward: expected a name or a function (before, after, label) -> gain, got {reward!r}")
+    return partial(_checked, reward)
+
+
+def _checked(reward: Reward, before: Tensor, after: Tensor, label: Tensor) -> Tensor:
+    """Somebody's own reward, refused where it would poison a mean in silence."""
+    values = reward(before, after, label)
+    if values.shape != label.shape or not bool(torch.isfinite(values).all()):
+        raise ValueError(
+            f"reward {reward!r}: expected finite values of shape {tuple(label.shape)}, "
+            f"got shape {tuple(values.shape)}, finite: {bool(torch.isfinite(values).all())}"
+        )
+    return values.to(torch.float32)
+
+
+def exact_mean(values: Tensor) -> Tensor:
+    """Mean over all but the first axis, (B, ...) float32 -> (B,) float32, with the same bits in any order of summing.
+
+    Floating-point sums depend on how the work is split, hence on the batch and on the number of threads. Integers do
+    not: values are rounded to 2^-24 (6e-8) and added as integers.
+    """
+    flat = values.reshape(values.shape[0], -1)
+    total = (flat * 2.0**24).round_().to(torch.int64).sum(dim=1)
+    return (total.to(torch.float64) / (2.0**24 * flat.shape[1])).to(torch.float32)

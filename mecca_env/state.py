@@ -1,0 +1,56 @@
+"""The batched state of B episodes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """B episodes side by side. No tensor of a state is ever written to: a step makes a new state.
+
+    D, H, W are the grid's sides, M the modalities, S the most surface voxels any of the B labels has, K the most
+    clicks an episode can hold, T the steps of an episode.
+    """
+
+    volume: Tensor  # (B, M, D, H, W) float32, z-scored and clipped
+    label: Tensor  # (B, D, H, W) bool
+    surface: Tensor  # (B, S) int64, flat indices of the label's surface voxels, ascending, padded with -1
+    case_index: Tensor  # (B,) int64
+    labelled: Tensor  # (B,) bool, False: this episode earns no reward
+    key: Tensor  # (B,) int64, the episode's random stream
+    step: Tensor  # (B,) int64, steps taken
+    probability: Tensor  # (B, D, H, W) float32, of foreground
+    hint: Tensor  # (B, D, H, W) float32 in [0, 1]
+    clicks: Tensor  # (B, K, 3) int64, every click so far in order, padded with -1
+    n_clicks: Tensor  # (B,) int64
+    regions: Tensor | None = None  # (B, T, D, H, W) int16, the supervoxels of each step; None without a guide
+    advice: Tensor | None = None  # (B, D, H, W) bool, where the guide asks for clicks; None without a guide
+
+    @property
+    def prediction(self) -> Tensor:
+        """The segmentation, (B, D, H, W) bool: probability above a half."""
+        return self.probability > 0.5
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """The grid, (D, H, W)."""
+        return (self.label.shape[1], self.label.shape[2], self.label.shape[3])
+
+
+def replace_rows(state: State, rows: Tensor, fresh: State) -> State:
+    """A state whose `rows` (R,) int64 are the R episodes of `fresh` and whose others are those of `state`."""
+    width = max(state.surface.shape[1], fresh.surface.shape[1])
+    merged: dict[str, Tensor | None] = {}
+    for field in fields(State):
+        old, new = getattr(state, field.name), getattr(fresh, field.name)
+        if old is None:
+            merged[field.name] = None
+            continue
+        if field.name == "surface":
+            old, new = (torch.nn.functional.pad(x, (0, width - x.shape[1]), value=-1) for x in (old, new))
+        merged[field.name] = old.index_copy(0, rows, new)
+    return State(**merged)  # type: ignore[arg-type]

@@ -1,0 +1,403 @@
+"""The one implementation of the Gymnasium API: B episodes in torch tensors on any device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from os import PathLike
+from typing import Any, ClassVar, TypeAlias
+
+import gymnasium as gym
+import numpy as np
+import torch
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mecca_env.actions import ActionReader, action_space, observation_space
+from mecca_env.config import EnvConfig
+from mecca_env.data.base import VolumeSource
+from mecca_env.data.placement import Placement
+from mecca_env.data.preprocessing import paste_back
+from mecca_env.data.selection import open_cases
+from mecca_env.episodes import EpisodeMaker, EpisodeStream
+from mecca_env.metrics import dice
+from mecca_env.rendering import Scene, Window, render_frame
+from mecca_env.simulator import Simulator, Transition
+from mecca_env.state import State, replace_rows
+
+Observation: TypeAlias = dict[str, Tensor]
+Info: TypeAlias = dict[str, Any]
+StepResult: TypeAlias = tuple[Observation, Tensor, Tensor, Tensor, Info]
+
+
+class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
+    """Interactive segmentation of `num_envs` volumes side by side, every voxel an agent.
+
+    Observation: `dict` of float32 tensors on `device`: `volume` (B, D, H, W), z-scored, or (B, M, D, H, W) with M > 1
+    modalities; `probability` (B, D, H, W) of foreground, a half at the start; `hint` (B, D, H, W) in [0, 1].
+
+    Action: (B, D, H, W) of any integer dtype, torch or NumPy, each an index into `adjustments` (discrete), or floats
+    in [-1, 1] (continuous). With `guide=True` a dict of `adjustment` (that) and `confidence` (B, D, H, W) in [0, 1].
+
+    Reward: (B,) float32, the mean of `info["voxel_reward"]`.
+
+    Termination: after `horizon` steps, or when `target_dice` is reached. Never truncated.
+
+    Info: batched tensors. Of the state that the observation shows: `case_index` (B,), `labelled` (B,), `step` (B,),
+    `dice` (B,), `clicks` (B, K, 3), every click of the episode so far in order, padded with -1, `n_clicks` (B,), and
+    with a guide `advice` (B, D, H, W) bool. Of the transition, as the reward is: `voxel_reward` (B, D, H, W),
+    `misunderstanding` and `misunderstanding_literal` (B,), zero after a reset. Where episodes end and are reset in the
+    same step, `final_obs` and `final_info` hold what ended, for the rows marked in `_final_obs` and `_final_info`.
+
+    Randomness: env i depends on `seed + i` and its actions alone, on no other env and on no global generator.
+    Observations and infos are never written to later; treat them as read-only, they are not copied.
+
+    Args:
+        num_envs: B.
+        dataset: Key of the data set (`mecca_env.data.catalog`), or any `VolumeSource`.
+        root: Its folder; None looks under $MECCA_DATA.
+        split: "train", "test" or "all".
+        cases: Only these cases of the split: names, or indices into all cases; for the phantom also their number.
+        label: Label values that are foreground; None takes the data set's own, or all above 0.
+        modalities: Which images to stack, for layouts that hold several.
+        device: Where all tensors live.
+        autoreset_mode: A `gymnasium.vector.AutoresetMode` or its value.
+        fallback: Without a root, use the phantom with one warning where the data set is missing; False: an error.
+        skip_bad: Leave unusable cases out, with a warning, where otherwise construction fails.
+        render_mode: None, "rgb_array" or "human".
+        **settings: The attributes of `mecca_env.config.EnvConfig`.
+
+    Raises:
+        ValueError: An argument is out of range; the message names it, what was expected and what was given.
+        TypeError: An argument is unknown or of the wrong type.
+        mecca_env.data.base.DataError: The data set is missing or has unusable cases.
+    """
+
+    metadata: dict[str, Any] = {  # noqa: RUF012
+        "render_modes": ["human", "rgb_array"],
+        "render_fps": 2,
+        "autoreset_mode": AutoresetMode.SAME_STEP,
+    }
+    _TRANSITION_KEYS: ClassVar[tuple[str, ...]] = ("voxel_reward", "misunderstanding", "misunderstanding_literal")
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        dataset: str | VolumeSource = "Phantom",
+        *,
+        root: str | PathLike[str] | None = None,
+        split: str = "train",
+        cases: int | Sequence[str | int] | None = None,
+        label: int | Sequence[int] | None = None,
+        modalities: Sequence[str] | None = None,
+        device: str | torch.device = "cpu",
+        autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
+        fallback: bool = True,
+        skip_bad: bool = False,
+        render_mode: str | None = None,
+        **settings: Any,
+    ) -> None:
+        self.num_envs = _positive("num_envs", num_envs)
+        self.autoreset_mode = _autoreset_mode(autoreset_mode)
+        self.metadata = {**type(self).metadata, "autoreset_mode": self.autoreset_mode}
+        if render_mode not in (None, *self.metadata["render_modes"]):
+            raise ValueError(f"render_mode: expected None, 'human' or 'rgb_array', got {render_mode!r}")
+        self.render_mode = render_mode
+        self.config = make_config(settings)
+        self.device = torch.device(device)
+        self._simulator = Simulator(self.config, self.device)
+        self.cases = open_cases(
+            dataset,
+            root=root,
+            split=split,
+            cases=cases,
+            label=label,
+            modalities=modalities,
+            fallback=fallback,
+            skip_bad=skip_bad,
+            config=self.config,
+            device=self.device,
+        )
+        self._episodes = EpisodeMaker(self.cases, self.config, self.device)
+        self._actions = ActionReader(self.config, self.num_envs, self.device)
+        self.single_observation_space = observation_space(self.config, self.dataset.modalities)
+        self.single_action_space = action_space(self.config)
+        self._streams = [EpisodeStream(None) for _ in range(self.num_envs)]
+        self._placements: list[Placement] = []
+        self._state: State | None = None
+        self._over = np.zeros(self.num_envs, dtype=np.bool_)
+        self._steps = np.zeros(self.num_envs, dtype=np.int64)
+        self._window: Window | None = None
+
+    @cached_property
+    def observation_space(self) -> gym.Space[Any]:  # type: ignore[override]
+        """The batched observation space; made when asked for, since it takes 100 bytes for every voxel of the batch."""
+        return batch_space(self.single_observation_space, self.num_envs)
+
+    @cached_property
+    def action_space(self) -> gym.Space[Any]:  # type: ignore[override]
+        """The batched action space; made when asked for. Sampling it is slow: draw actions with torch."""
+        return batch_space(self.single_action_space, self.num_envs)
+
+    @property
+    def dataset(self) -> VolumeSource:
+        """Where the cases come from; `dataset.name` says "phantom" where that stands in for something else."""
+        return self.cases.source
+
+    @property
+    def state(self) -> State:
+        """The state of all episodes. Raises `gymnasium.error.ResetNeeded` before the first reset."""
+        self._check_open()
+        if self._state is None:
+            raise gym.error.ResetNeeded("call reset() before this: there is no episode yet")
+        return self._state
+
+    @property
+    def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
+        """The host generator of every env."""
+        return tuple(stream.rng for stream in self._streams)
+
+    @property
+    def np_random_seed(self) -> tuple[int, ...]:  # type: ignore[override]
+        """The seed of every env."""
+        return tuple(stream.seed for stream in self._streams)
+
+    def reset(  # type: ignore[override]
+        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, Info]:
+        """Begin new episodes.
+
+        Args:
+            seed: s gives env i the seed s + i; a sequence gives each its own; None goes on with the present one.
+            options: `reset_mask` (B,) bool resets only those envs; `cases` names the case of each env, by name or
+                index, None where it is to be drawn.
+
+        Returns:
+            Observation and info of all envs.
+
+        Raises:
+            ValueError: A seed, mask or case does not fit.
+        """
+        self._check_open()
+        options = dict(options or {})
+        rows = self._reset_rows(options.pop("reset_mask", None))
+        wanted = options.pop("cases", None)
+        if options:
+            raise ValueError(f"options: expected 'reset_mask' and 'cases' only, got {sorted(options)}")
+        chosen = [None] * self.num_envs if wanted is None else [self.cases.find(case) for case in wanted]
+        if len(chosen) != self.num_envs:
+            raise ValueError(f"options['cases']: expected {self.num_envs} cases, got {len(chosen)}")
+        for i, number in enumerate(self._seeds(seed)):
+            if number is not None and i in rows:
+                self._streams[i] = EpisodeStream(number)
+        self._begin(rows, chosen)
+        self._show()
+        return self._observe(self.state), self._info(self.state, None)
+
+    def step(self, actions: Any) -> StepResult:  # type: ignore[override]
+        """Every voxel of every env acts.
+
+        Args:
+            actions: See the class. They are read, not kept.
+
+        Returns:
+            Observation, reward (B,) float32, terminated (B,) bool, truncated (B,) bool (never set), info.
+
+        Raises:
+            ValueError: The shape or a value does not fit, NaN included.
+            TypeError: The dtype does not fit.
+            gymnasium.error.ResetNeeded: Before the first reset, or, with autoreset disabled, on an episode that is over.
+        """
+        state = self.state
+        action, confidence = self._actions.read(actions)
+        ended = np.flatnonzero(self._over)
+        if len(ended) and self.autoreset_mode is AutoresetMode.DISABLED:
+            raise gym.error.ResetNeeded(
+                f"the episodes of envs {ended.tolist()} are over: call reset(options={{'reset_mask': ...}}) first"
+            )
+        self._state, transition = self._simulator.step(state, action, confidence)
+        self._steps += 1
+        self._over = self._finished(transition)
+        terminated, final = transition.terminated, {}
+        if len(ended):  # next-step autoreset: these envs ignore the action and begin anew
+            self._begin(ended, [None] * self.num_envs)
+            transition = _without(transition, torch.from_numpy(ended).to(self.device))
+            terminated = transition.terminated
+        if self.autoreset_mode is AutoresetMode.SAME_STEP and self._over.any():
+            final = self._final(self.state, transition)
+            self._begin(np.flatnonzero(self._over), [None] * self.num_envs)
+        self._show()
+        info = self._info(self.state, transition) | final
+        truncated = torch.zeros_like(terminated)
+        return self._observe(self.state), transition.reward, terminated, truncated, info
+
+    def render(self) -> tuple[NDArray[np.uint8], ...] | None:  # type: ignore[override]
+        """One RGB frame for every env, (height, width, 3) uint8; None in "human" mode, which shows env 0 in a window.
+
+        Raises:
+            ValueError: The env was made without a render mode.
+        """
+        if self.render_mode is None:
+            raise ValueError("render_mode: expected 'rgb_array' or 'human' when the env was made, got None")
+        if self.render_mode == "human":
+            self._show()
+            return None
+        return tuple(render_frame(self.scene(i)) for i in range(self.num_envs))
+
+    def scene(self, index: int) -> Scene:
+        """What there is to draw of env `index`."""
+        state = self.state
+
+        def host(tensor: Tensor) -> Any:
+            return tensor[index].cpu().numpy()
+
+        return Scene(
+            volume=host(state.volume)[0],
+            label=host(state.label),
+            probability=host(state.probability),
+            hint=host(state.hint),
+            clicks=host(state.clicks),
+            advice=None if state.advice is None else host(state.advice),
+            step=int(state.step[index]),
+            horizon=self.config.horizon,
+            dice=float(dice(state.prediction, state.label)[index]),
+            n_clicks=int(state.n_clicks[index]),
+            dataset=self.dataset.name,
+            case=self.case_name(index),
+        )
+
+    def case_name(self, index: int) -> str:
+        """Name of the case that env `index` shows."""
+        return self.dataset.case_name(int(self.state.case_index[index]))
+
+    def paste_back(self, index: int, grid: Tensor | None = None) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+        """A mask of env `index` on its scan's own grid.
+
+        Args:
+            index: Which env.
+            grid: A probability or mask on the env's grid, (D, H, W); None takes the current probability.
+
+        Returns:
+            The mask, (X, Y, Z) bool, and the scan's affine, (4, 4), voxel index to millimetres.
+        """
+        state = self.state
+        case = self.dataset.case(int(state.case_index[index]))
+        values = (state.probability[index] if grid is None else grid).cpu()
+        return paste_back(values, self._placements[index], case.scan_shape), case.affine
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Close the window, if any; `close` calls it once."""
+        if self._window is not None:
+            self._window.close()
+        self._state = None
+
+    def _begin(self, rows: NDArray[np.int64], chosen: Sequence[int | None]) -> None:
+        """New episodes in those rows."""
+        made = [self._episodes.make(self._streams[i], chosen[i]) for i in rows]
+        fresh = self._simulator.begin([episode for episode, _ in made])
+        if self._state is None or len(rows) == self.num_envs:
+            self._state = fresh
+            self._placements = [placement for _, placement in made]
+        else:
+            self._state = replace_rows(self._state, torch.from_numpy(rows).to(self.device), fresh)
+            self._placements = list(self._placements)
+            for i, (_, placement) in zip(rows, made, strict=True):
+                self._placements[i] = placement
+        self._steps[rows] = 0
+        self._over[rows] = False
+
+    def _finished(self, transition: Transition) -> NDArray[np.bool_]:
+        """Which episodes are over, without looking at the device where the horizon alone decides."""
+        if self.config.target_dice is None:
+            return np.asarray(self._steps >= self.config.horizon)
+        return np.asarray(transition.terminated.cpu().numpy())
+
+    def _final(self, state: State, transition: Transition) -> Info:
+        mask = torch.from_numpy(self._over.copy()).to(self.device)
+        return {
+            "final_obs": self._observe(state),
+            "_final_obs": mask,
+            "final_info": self._info(state, transition),
+            "_final_info": mask.clone(),
+        }
+
+    def _observe(self, state: State) -> Observation:
+        volume = state.volume[:, 0] if state.volume.shape[1] == 1 else state.volume
+        return {"volume": volume, "probability": state.probability, "hint": state.hint}
+
+    def _info(self, state: State, transition: Transition | None) -> Info:
+        info: Info = {
+            "case_index": state.case_index,
+            "labelled": state.labelled,
+            "step": state.step,
+            "dice": dice(state.prediction, state.label),
+            "clicks": state.clicks,
+            "n_clicks": state.n_clicks,
+        }
+        if state.advice is not None:
+            info["advice"] = state.advice
+        for key in self._TRANSITION_KEYS:
+            nothing = torch.zeros_like(state.probability) if key == "voxel_reward" else torch.zeros_like(info["dice"])
+            info[key] = nothing if transition is None else getattr(transition, key)
+        return info
+
+    def _reset_rows(self, mask: Any) -> NDArray[np.int64]:
+        if mask is None:
+            return np.arange(self.num_envs)
+        values = np.asarray(mask.cpu() if isinstance(mask, Tensor) else mask)
+        if values.shape != (self.num_envs,) or values.dtype != np.bool_ or not values.any():
+            raise ValueError(
+                f"options['reset_mask']: expected ({self.num_envs},) bool with one True at least, "
+                f"got {values.dtype} {values.tolist()}"
+            )
+        if self._state is None and not values.all():
+            raise gym.error.ResetNeeded("the first reset must be of all envs")
+        return np.flatnonzero(values)
+
+    def _seeds(self, seed: int | Sequence[int | None] | None) -> list[int | None]:
+        if seed is None:
+            return [None] * self.num_envs
+        seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, (int, np.integer)) else list(seed)
+        if len(seeds) != self.num_envs or any(s is not None and s < 0 for s in seeds):
+            raise ValueError(f"seed: expected {self.num_envs} non-negative integers (or one), got {seed!r}")
+        return seeds
+
+    def _show(self) -> None:
+        if self.render_mode == "human":
+            if self._window is None:
+                self._window = Window(fps=self.metadata["render_fps"])
+            self._window.show(render_frame(self.scene(0)))
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise gym.error.ClosedEnvironmentError("this env has been closed; make a new one")
+
+
+def make_config(settings: Mapping[str, Any]) -> EnvConfig:
+    """An `EnvConfig` of those settings. Raises `TypeError` where one is unknown, with the known ones."""
+    known = EnvConfig.__dataclass_fields__
+    unknown = sorted(set(settings) - set(known))
+    if unknown:
+        raise TypeError(f"unknown keyword {', '.join(unknown)}; the settings are {', '.join(known)}")
+    return EnvConfig(**settings)
+
+
+def _without(transition: Transition, rows: Tensor) -> Transition:
+    """The transition with nothing earned in those rows."""
+    return Transition(**{name: value.index_fill(0, rows, 0) for name, value in vars(transition).items()})
+
+
+def _positive(name: str, value: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise ValueError(f"{name}: expected an integer of at least 1, got {value!r}")
+    return int(value)
+
+
+def _autoreset_mode(mode: AutoresetMode | str) -> AutoresetMode:
+    try:
+        return AutoresetMode(mode)
+    except ValueError:
+        known = [m.value for m in AutoresetMode]
+        raise ValueError(f"autoreset_mode: expected one of {known}, got {mode!r}") from None

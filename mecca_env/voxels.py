@@ -1,0 +1,99 @@
+"""Sets of voxels as flat indices, (B, S) int64 padded with -1: surfaces, draws, and the way to coordinates and back."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from mecca_env.rng import shuffle_keys
+
+_NEVER = torch.iinfo(torch.int64).max
+
+
+def label_surface(label: Tensor) -> Tensor:
+    """Flat indices of each label's surface voxels, (B, D, H, W) bool -> (B, S) int64, ascending, padded with -1.
+
+    A surface voxel has a face neighbour outside the mask; outside the grid counts as outside.
+    """
+    padded = pad(label, (1, 1, 1, 1, 1, 1))
+    core = slice(1, -1)
+    inner = padded[:, :-2, core, core] & padded[:, 2:, core, core] & padded[:, core, :-2, core]
+    inner &= padded[:, core, 2:, core] & padded[:, core, core, :-2] & padded[:, core, core, 2:]
+    rows = [mask.reshape(-1).nonzero()[:, 0] for mask in label & ~inner]
+    return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=-1)
+
+
+def on_surface(mask: Tensor, index: Tensor) -> Tensor:
+    """(B, S) bool: whether the voxels at flat `index` (B, S) are surface voxels of `mask` (B, D, H, W) bool.
+
+    Only the given voxels and their neighbours are looked at: the label's surface is a few per cent of the grid.
+    """
+    _, depth, height, width = mask.shape
+    place = index.clamp_min(0)
+    w = place % width
+    h = place.div(width, rounding_mode="floor") % height
+    d = place.div(width * height, rounding_mode="floor")
+    flat = mask.reshape(len(mask), -1)
+    exposed = torch.zeros_like(index, dtype=torch.bool)
+    for axis, last, stride in ((d, depth - 1, width * height), (h, height - 1, width), (w, width - 1, 1)):
+        exposed |= ~flat.gather(1, torch.where(axis > 0, place - stride, place)) | (axis == 0)
+        exposed |= ~flat.gather(1, torch.where(axis < last, place + stride, place)) | (axis == last)
+    return flat.gather(1, place) & exposed
+
+
+def draw(
+    index: Tensor, eligible: Tensor, budget: Tensor, most: int, key: Tensor, counter: Tensor | None = None
+) -> Tensor:
+    """`budget` of the eligible entries of `index`, uniformly, without replacement.
+
+    Args:
+        index: Flat voxels, (B, S) int64.
+        eligible: (B, S) bool.
+        budget: (B,) int64.
+        most: Upper bound of `budget`, known on the host.
+        key: Random stream of each row, (B,) int64.
+        counter: What is hashed instead of `index`, (B, S) int64.
+
+    Returns:
+        (B, min(most, S)) int64, the drawn voxels first, then -1.
+    """
+    counter = index if counter is None else counter
+    keys = torch.where(eligible, shuffle_keys(key, counter.clamp_min(0)), _NEVER)
+    first, place = keys.topk(min(most, keys.shape[1]), dim=1, largest=False, sorted=True)
+    rank = torch.arange(first.shape[1], device=index.device)
+    return torch.where((first != _NEVER) & (rank < budget[:, None]), index.gather(1, place), -1)
+
+
+def to_voxels(flat: Tensor, shape: tuple[int, int, int]) -> Tensor:
+    """Flat indices (B, K), -1 for none, to coordinates (B, K, 3), rows of -1 for none."""
+    width, area = shape[2], shape[1] * shape[2]
+    d = flat.div(area, rounding_mode="floor")
+    h = flat.div(width, rounding_mode="floor") % shape[1]
+    return torch.where(exists(flat)[..., None], torch.stack((d, h, flat % width), -1), -1)
+
+
+def flatten(voxels: Tensor, shape: tuple[int, int, int]) -> Tensor:
+    """Coordinates (..., 3) to flat indices (...); those outside the grid give nonsense."""
+    return (voxels[..., 0] * shape[1] + voxels[..., 1]) * shape[2] + voxels[..., 2]
+
+
+def exists(index: Tensor) -> Tensor:
+    """Which entries of a padded set are voxels, bool."""
+    return index >= 0
+
+
+def inside(voxels: Tensor, shape: tuple[int, int, int]) -> Tensor:
+    """Which coordinates (..., 3) lie inside the grid, (...) bool."""
+    return ((voxels >= 0) & (voxels < torch.tensor(shape, device=voxels.device))).all(-1)
+
+
+def values_at(mask: Tensor, index: Tensor) -> Tensor:
+    """Values of a mask, (B, ...) bool, at flat indices (B, S); False at -1."""
+    return mask.reshape(len(mask), -1).gather(1, index.clamp_min(0)) & exists(index)
+
+
+def mark(mask: Tensor, index: Tensor) -> Tensor:
+    """A copy of a flat mask (B, N) bool with True at `index` (B, K), -1 ignored."""
+    spare = pad(mask, (0, 1))
+    return spare.scatter_(1, torch.where(exists(index), index, mask.shape[1]), True)[:, :-1]
