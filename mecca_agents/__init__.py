@@ -1,1 +1,30 @@
-"""Agents for interactive segmentation: MECCA and the methods it is compared with."""
+"""Agents for interactive segmentation: MECCA and the methods it is compared with.
+
+    from mecca_agents import PRESETS, evaluate, train
+
+    train("iter-mrl", "MECCA-Phantom-v0", "runs/first", preset=PRESETS["brief"])
+    results = evaluate("runs/first")
+"""
+
+from mecca_agents.agent import METHODS, Agent, Learned, TaskSpec, make_agent
+from mecca_agents.evaluation import Result, evaluate, evaluate_agent
+from mecca_agents.presets import PRESETS, Preset
+from mecca_agents.runs import RunConfig, RunError, load_agent
+from mecca_agents.training import train
+
+__all__ = [
+    "METHODS",
+    "PRESETS",
+    "Agent",
+    "Learned",
+    "Preset",
+    "Result",
+    "RunConfig",
+    "RunError",
+    "TaskSpec",
+    "evaluate",
+    "evaluate_agent",
+    "load_agent",
+    "make_agent",
+    "train",
+]

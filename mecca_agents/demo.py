@@ -19,6 +19,9 @@ from mecca_env.rendering import render_frame
 
 METHOD, ENV = "iter-mrl", "MECCA-Phantom-v0"
 
+TRAINING_CASES = 64
+"""Phantoms that the demo trains on, so that most episodes find theirs made already."""
+
 TEST_CASES = 12
 """Phantoms that the demo is tested on; none of them is trained on."""
 
@@ -45,7 +48,7 @@ def demo(out: Path | str, *, updates: int | None = None, seed: int = 0) -> list[
     if updates is not None:
         preset = replace(preset, updates=updates)
     print(f"Training {METHOD} on the built-in phantom, {preset.updates} updates of {preset.num_envs} episodes.")
-    agent = train(METHOD, ENV, folder, preset=preset, seed=seed, overwrite=True, device="cpu")
+    agent = train(METHOD, ENV, folder, preset=preset, seed=seed, cases=TRAINING_CASES, overwrite=True, device="cpu")
     config = read_config(folder)
     untrained = make_agent(METHOD, preset, task_of(config), device=torch.device("cpu"), seed=seed)
     print(f"Testing on {TEST_CASES} phantoms that were not trained on.")

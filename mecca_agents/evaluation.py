@@ -157,7 +157,7 @@ def result_row(result: Result) -> dict[str, Any]:
 
 
 def table(results: Sequence[Result]) -> str:
-    """Mean of every measure at each step, as text; Dice and NSD in per cent, with the deviation over cases of Dice."""
+    """Mean of every measure at each step, as text; Dice and NSD in per cent, Dice with its deviation over cases."""
     lines = [f"{'step':>4} {'clicks':>6} {'Dice %':>13} {'ASSD':>6} {'HD95':>6} {'NSD %':>6} {'misund. %':>9}"]
     for step in sorted({r.step for r in results}):
         here = [r for r in results if r.step == step]
@@ -167,8 +167,9 @@ def table(results: Sequence[Result]) -> str:
 
         deviation = float(np.std([r.dice for r in here]))
         lines.append(
-            f"{step:>4} {mean('clicks'):>6.1f} {100 * mean('dice'):>6.2f} ±{100 * deviation:>5.2f} {mean('assd'):>6.2f} "
-            f"{mean('hd95'):>6.2f} {100 * mean('nsd'):>6.1f} {100 * mean('misunderstanding'):>9.2f}"
+            f"{step:>4} {mean('clicks'):>6.1f} {100 * mean('dice'):>6.2f} ±{100 * deviation:>5.2f} "
+            f"{mean('assd'):>6.2f} {mean('hd95'):>6.2f} {100 * mean('nsd'):>6.1f} "
+            f"{100 * mean('misunderstanding'):>9.2f}"
         )
     cases = len({r.case for r in results})
     return "\n".join([f"{results[0].dataset}, {cases} cases, {results[0].method}", *lines])

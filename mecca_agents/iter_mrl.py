@@ -26,6 +26,13 @@ from mecca_agents.presets import Preset
 from mecca_agents.rollout import Decision, collect, stack_observation
 from mecca_env.vector_env import MeccaVectorEnv
 
+BALANCE_SETTLES = 0.5
+"""Share of the training after which the weights of foreground and background stay as they are.
+
+Where the target is small, lowering every probability pays at once, and a policy that has learned to do so no longer
+explores. Weighting the classes alike at the start avoids that; keeping it up would make the target come out too large.
+"""
+
 
 class IterMRL:
     """The method; an `Agent`.
@@ -49,7 +56,8 @@ class IterMRL:
             self.network = PNet(task.modalities + 2, heads, preset.channels, preset.dilations)
         if min(task.shape) < self.network.min_side:
             raise ValueError(f"shape: expected sides of at least {self.network.min_side}, got {task.shape}")
-        self.network.to(device=device, memory_format=torch.channels_last_3d)
+        self.network.to(device)
+        self.network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=preset.learning_rate)
         self.generator = torch.Generator(device).manual_seed(seed)
 
@@ -62,7 +70,7 @@ class IterMRL:
         """Play one episode in every env and take one optimiser step."""
         preset = self.preset
         for group in self.optimizer.param_groups:
-            group["lr"] = preset.learning_rate * (1.0 + (preset.final_learning_rate - 1.0) * progress)
+            group["lr"] = preset.learning_rate * _between(1.0, preset.final_learning_rate, progress)
         rollout = collect(envs, observation, self._decide, envs.config.horizon, self.task.choices)
         losses = a2c_losses(
             rollout,
@@ -70,10 +78,10 @@ class IterMRL:
             entropy_weight=preset.entropy_weight,
             value_weight=preset.value_weight,
             credit=preset.credit,
-            balance=preset.balance,
+            balance=_between(*preset.balance, min(progress / BALANCE_SETTLES, 1.0)),
         )
         self.optimizer.zero_grad(set_to_none=True)
-        losses.total.backward()
+        losses.total.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), preset.clip_norm)
         self.optimizer.step()
         raising = rollout.actions[self.task.choices // 2 :].sum()
@@ -111,3 +119,7 @@ class IterMRL:
         policy, value = self._policy(observation)
         action = policy.sample(self.generator)
         return Decision(action, policy.log_prob(action), policy.entropy(), value)
+
+
+def _between(start: float, end: float, share: float) -> float:
+    return start + (end - start) * share

@@ -42,7 +42,9 @@ class PNet(nn.Module):
         self.squeeze = nn.ModuleList(nn.Conv3d(channels, squeezed, 1) for _ in dilations)
         self.heads = nn.ModuleDict(
             {
-                name: nn.Sequential(nn.Conv3d(squeezed * len(dilations), channels, 1), nn.ReLU(), nn.Conv3d(channels, out, 1))
+                name: nn.Sequential(
+                    nn.Conv3d(squeezed * len(dilations), channels, 1), nn.ReLU(), nn.Conv3d(channels, out, 1)
+                )
                 for name, out in heads.items()
             }
         )

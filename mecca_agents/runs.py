@@ -117,9 +117,7 @@ def load_agent(folder: Path | str, device: torch.device | str = "cpu") -> tuple[
     folder = Path(folder)
     config = read_config(folder)
     path = folder / "checkpoints" / "last" / "model.safetensors"
-    agent = make_agent(
-        config.method, config.preset, task_of(config), device=torch.device(device), seed=config.seed
-    )
+    agent = make_agent(config.method, config.preset, task_of(config), device=torch.device(device), seed=config.seed)
     try:
         agent.load_weights(load_file(path, device=str(device)))
     except FileNotFoundError:

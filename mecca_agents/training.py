@@ -60,6 +60,7 @@ def train(
     preset: Preset,
     root: Path | str | None = None,
     label: Sequence[int] | None = None,
+    cases: int | Sequence[str | int] | None = None,
     settings: Mapping[str, Any] | None = None,
     checkpoint_every: int = 100,
     seed: int = 0,
@@ -76,6 +77,7 @@ def train(
         preset: Settings, the number of updates among them.
         root: Folder of the data set; None looks under $MECCA_DATA.
         label: Foreground values; None takes the data set's own.
+        cases: Only these cases of the training split, as in the environment.
         settings: Further settings of the environment (`mecca_env.config.EnvConfig`) that JSON can hold.
         checkpoint_every: Updates between two checkpoints.
         seed: Seed of the environment, the weights and the sampling.
@@ -96,7 +98,7 @@ def train(
         raise ValueError(f"updates and checkpoint_every: expected at least 1, got {preset.updates}, {checkpoint_every}")
     place, folder, more = find_device(device), Path(out), dict(settings or {})
     keywords = {"root": root, "label": label, "shape": preset.shape, **more}
-    envs = make_envs(env, preset.num_envs, split="train", device=place, **keywords)
+    envs = make_envs(env, preset.num_envs, split="train", cases=cases, device=place, **keywords)
     task = TaskSpec(envs.config.shape, envs.dataset.modalities, len(envs.config.adjustments))
     agent = make_agent(method, preset, task, device=place, seed=seed)
     prepare_folder(folder, overwrite)
@@ -168,7 +170,9 @@ class Log:
             self._bar.update()
         elif (update + 1) % max(self._preset.updates // self.LINES, 1) == 0 or update + 1 == self._preset.updates:
             left = seconds / (update + 1) * (self._preset.updates - update - 1)
-            print(f"update {update + 1}/{self._preset.updates} {shown} {left:.0f} s left", file=self._stream, flush=True)
+            print(
+                f"update {update + 1}/{self._preset.updates} {shown} {left:.0f} s left", file=self._stream, flush=True
+            )
 
     def close(self) -> None:
         """Finish the bar."""

@@ -94,10 +94,14 @@ class ActionReader:
 
     def _tensor(self, given: Any, name: str) -> Tensor:
         if not isinstance(given, Tensor):
-            array = np.asarray(given)
+            try:
+                array = np.asarray(given)
+            except ValueError:  # a nest of lists that is no array
+                raise ValueError(f"{name}: expected shape {self._shape}, got {type(given).__name__}") from None
             if array.dtype.kind not in "biuf":
                 raise TypeError(f"{name}: expected an array of numbers, got {array.dtype}")
             given = torch.from_numpy(np.ascontiguousarray(array) if array.flags.writeable else array.copy())
         if tuple(given.shape) != self._shape:
             raise ValueError(f"{name}: expected shape {self._shape}, got {tuple(given.shape)}")
-        return given.to(self._device)
+        values: Tensor = given.to(self._device)
+        return values

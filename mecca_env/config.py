@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import lcm
-from typing import TYPE_CHECKING, Literal
+from math import inf, lcm
+from operator import index
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from mecca_env.hints import Hint
@@ -89,9 +90,10 @@ class EnvConfig:
         shape = _integers("shape", self.shape, least=MIN_SIDE)
         if len(shape) != 3:
             raise ValueError(f"shape: expected three sides (D, H, W), got {self.shape!r}")
-        if not _is_integer(self.horizon) or self.horizon < 1:
+        if isinstance(self.horizon, bool) or not hasattr(self.horizon, "__index__") or self.horizon < 1:
             raise ValueError(f"horizon: expected an integer of at least 1, got {self.horizon!r}")
         object.__setattr__(self, "shape", shape)
+        object.__setattr__(self, "horizon", index(self.horizon))
         object.__setattr__(self, "clicks", self._per_step("clicks", self.clicks, _paper_clicks(self.horizon), least=0))
         object.__setattr__(
             self, "supervoxels", self._per_step("supervoxels", self.supervoxels, _declining(self.horizon), least=1)
@@ -103,7 +105,7 @@ class EnvConfig:
 
     @property
     def lattice(self) -> int:
-        """n such that every reachable probability is k / n: 10 for the paper's adjustments, which step by tenths.
+        """N such that every reachable probability is k / n: 10 for the paper's adjustments, which step by tenths.
 
         Discrete probabilities are kept on this lattice, so that 0.5 + 0.1 - 0.1 is 0.5 again and not the next float
         above it, which would count as foreground.
@@ -127,8 +129,11 @@ class EnvConfig:
         return values
 
     def _checked_adjustments(self) -> tuple[float, ...]:
-        values = tuple(float(a) for a in self.adjustments)
-        on_lattice = all(abs(a * 1000 - round(a * 1000)) < 1e-6 and 0 < abs(a) <= 1 for a in values)
+        try:
+            values = tuple(float(a) for a in self.adjustments)
+        except (TypeError, ValueError):
+            values = ()
+        on_lattice = all(0 < abs(a) <= 1 and abs(a * 1000 - round(a * 1000)) < 1e-6 for a in values)
         if not values or len(set(values)) != len(values) or not on_lattice or len(values) > 255:
             raise ValueError(
                 f"adjustments: expected distinct non-zero multiples of 0.001 in [-1, 1], got {self.adjustments!r}"
@@ -136,33 +141,41 @@ class EnvConfig:
         return values
 
     def _check_ranges(self) -> None:
-        rules: tuple[tuple[str, bool, str], ...] = (
-            ("hint_sigma", self.hint_sigma > 0, "a number above 0"),
-            ("hint_radius", self.hint_radius >= 1, "at least 1 voxel"),
-            ("epsilon", 0 < self.epsilon < 0.5, "a number between 0 and 0.5"),
-            ("error_weight", self.error_weight >= 0, "a number of at least 0"),
-            ("wrong_way", 0 <= self.wrong_way < 1, "a number in [0, 1)"),
-            ("advised", self.advised >= 1, "at least 1"),
-            ("slic_compactness", self.slic_compactness > 0, "a number above 0"),
-            ("labelled_fraction", 0 <= self.labelled_fraction <= 1, "a number in [0, 1]"),
-            ("target_dice", self.target_dice is None or 0 < self.target_dice <= 1, "None or a number in (0, 1]"),
-            ("extension", 0 <= self.extension[0] <= self.extension[1], "0 <= least <= most"),
-            ("evaluation_extension", self.evaluation_extension >= 0, "a number of at least 0"),
-            ("rotation", 0 <= self.rotation <= 180, "degrees in [0, 180]"),
-            ("intensity_clip", self.intensity_clip > 0, "a number above 0"),
+        rules: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
+            ("hint_sigma", lambda v: 0 < v < inf, "a number above 0"),
+            ("hint_radius", lambda v: index(v) >= 1, "an integer of at least 1"),
+            ("epsilon", lambda v: 0 < v < 0.5, "a number between 0 and 0.5"),
+            ("error_weight", lambda v: 0 <= v < inf, "a number of at least 0"),
+            ("wrong_way", lambda v: 0 <= v < 1, "a number in [0, 1)"),
+            ("guide", lambda v: isinstance(v, bool), "True or False"),
+            ("advised", lambda v: index(v) >= 1, "an integer of at least 1"),
+            ("slic_spacing", lambda v: len(v) == 3 and all(0 < x < inf for x in v), "three numbers above 0"),
+            ("slic_compactness", lambda v: 0 < v < inf, "a number above 0"),
+            ("labelled_fraction", lambda v: 0 <= v <= 1, "a number in [0, 1]"),
+            ("target_dice", lambda v: v is None or 0 < v <= 1, "None or a number in (0, 1]"),
+            ("augment", lambda v: v is None or isinstance(v, bool), "None, True or False"),
+            ("extension", lambda v: len(v) == 2 and 0 <= index(v[0]) <= index(v[1]), "integers 0 <= least <= most"),
+            ("evaluation_extension", lambda v: index(v) >= 0, "an integer of at least 0"),
+            ("rotation", lambda v: 0 <= v <= 180, "degrees in [0, 180]"),
+            ("intensity_clip", lambda v: 0 < v < inf, "a number above 0"),
         )
         for name, holds, expected in rules:
-            if not holds:
-                raise ValueError(f"{name}: expected {expected}, got {getattr(self, name)!r}")
-
-
-def _is_integer(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+            value = getattr(self, name)
+            try:
+                fits = holds(value)
+            except TypeError:  # not even of a type that can be compared
+                fits = False
+            if not fits:
+                raise ValueError(f"{name}: expected {expected}, got {value!r}")
 
 
 def _integers(name: str, given: Sequence[int], least: int) -> tuple[int, ...]:
-    values = tuple(int(v) if hasattr(v, "__index__") else v for v in given)
-    if not all(_is_integer(v) and v >= least for v in values):
+    try:
+        values = tuple(index(v) for v in given)
+        fits = all(v >= least for v in values) and not any(isinstance(v, bool) for v in given)
+    except TypeError:
+        fits = False
+    if not fits:
         raise ValueError(f"{name}: expected integers of at least {least}, got {given!r}")
     return values
 

@@ -76,7 +76,7 @@ class MeccaEnv(gym.Env[Observation, Any]):
         observation, reward, terminated, truncated, info = self.vector.step(batched)
         return _numpy(observation), float(reward[0]), bool(terminated[0]), bool(truncated[0]), _unbatched(info)
 
-    def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
+    def render(self) -> NDArray[np.uint8] | None:
         """An RGB frame, (height, width, 3) uint8; None in "human" mode."""
         frames = self.vector.render()
         return None if frames is None else frames[0]

@@ -33,7 +33,7 @@ class EpisodeStream:
         self._order: NDArray[np.int64] = np.empty(0, dtype=np.int64)
 
     def next_case(self, indices: NDArray[np.int64] | range) -> int:
-        """The next case: a shuffled pass through all of them, then another; independent draws where they are endless."""
+        """The next case: one shuffled pass through all after another; independent draws where they are endless."""
         if len(indices) > _SHUFFLED_AT_MOST:
             return int(indices[int(self.rng.integers(len(indices)))])
         if len(self._order) == 0:

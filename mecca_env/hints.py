@@ -30,7 +30,7 @@ class Hint(Protocol):
 
 
 class GaussianHint:
-    """A Gaussian around each click, cut off outside a cube ("3D Gaussian with a kernel size of eight voxels", Sec. 4.2).
+    """A Gaussian around each click, cut off outside a cube: a "kernel size of eight voxels" (Sec. 4.2).
 
     Args:
         sigma: Standard deviation, voxels.
@@ -136,7 +136,8 @@ class GeodesicHint:
 
         gradient = np.sqrt(sum(g.astype(np.float64) ** 2 for g in np.gradient(image)))
         distance, _ = MCP_Geometric(1.0 + gradient).find_costs(starts)
-        return np.exp(-distance / self._sigma).astype(np.float32)
+        values: np.ndarray = np.exp(-distance / self._sigma).astype(np.float32)
+        return values
 
 
 def make_hint(hint: str | Hint, config: EnvConfig) -> Hint:

@@ -76,14 +76,12 @@ def misunderstanding(before: Tensor, after: Tensor, label: Tensor, threshold: fl
     """
     _check_batch(before=before, after=after, label=label)
     _check_bool(label=label)
-    change = after - before
-    # For voxels that changed at all; `torch.where` on the label would say it plainly and take five times as long.
-    away = (change < 0) == label
-    size = change.abs_()
+    # 1 - 2 y turns "away from the label" into "up" for both classes.
+    away = (after - before).mul_(label.view(torch.uint8).to(torch.float32).mul_(-2.0).add_(1.0))
     # Two probabilities rounded to float32, their difference and the threshold are together off by at most this.
     slack = torch.finfo(torch.float32).eps
     voxels = math.prod(label.shape[1:])
-    return _count((size > threshold + slack) & away) / voxels, _count((size > 0) & away) / voxels
+    return _count_above(away, threshold + slack) / voxels, _count_above(away, slack) / voxels
 
 
 def surface_metrics(
@@ -163,6 +161,14 @@ def _count(mask: Tensor) -> Tensor:
         # Bytes cannot overflow along one short axis, and adding them up first is twice as fast as widening each.
         mask = mask.view(torch.uint8).sum(1, dtype=torch.uint8)
     return mask.flatten(1).sum(1, dtype=torch.int32)
+
+
+def _count_above(values: Tensor, threshold: float) -> Tensor:
+    """Values in [-1, 1] above a threshold in (0, 1), (B, D, H, W) float32 -> (B,) float32, exact below 2^24.
+
+    In arithmetic alone, since a comparison that makes a bool takes as long as all of it.
+    """
+    return (values - threshold).ceil_().clamp_(0.0, 1.0).flatten(1).sum(1)
 
 
 def _check_batch(**tensors: Tensor) -> None:

@@ -23,20 +23,27 @@ def cross_entropy(probability: Tensor, label: Tensor, epsilon: float) -> Tensor:
         label: (B, D, H, W) bool.
         epsilon: The probability is clamped to [epsilon, 1 - epsilon], where Eq. 9 as printed is infinite.
     """
-    own = torch.where(label, probability, 1.0 - probability)
-    return own.clamp_(epsilon, 1.0 - epsilon).log_().neg_()
+    return _own_class(probability, label, epsilon).log_().neg_()
 
 
 def gain(before: Tensor, after: Tensor, label: Tensor, epsilon: float) -> Tensor:
-    """The relative gain of cross-entropy (Eq. 9): positive where a voxel moved towards its label."""
-    return cross_entropy(before, label, epsilon).sub_(cross_entropy(after, label, epsilon))
+    """The relative gain of cross-entropy (Eq. 9): positive where a voxel moved towards its label.
+
+    Computed as the log of a ratio, one logarithm for each voxel in place of two.
+    """
+    return _own_class(after, label, epsilon).div_(_own_class(before, label, epsilon)).log_()
+
+
+def _own_class(probability: Tensor, label: Tensor, epsilon: float) -> Tensor:
+    """The probability given to each voxel's own class, clamped. Arithmetic: `torch.where` takes ten times longer."""
+    return (probability - _as_float(label)).abs_().neg_().add_(1.0).clamp_(epsilon, 1.0 - epsilon)
 
 
 def focal(before: Tensor, after: Tensor, label: Tensor, epsilon: float) -> Tensor:
     """The gain of the focal cross-entropy (Eq. 12-13): each term is weighted by how wrong its probability is."""
 
     def weighted(probability: Tensor) -> Tensor:
-        wrong = torch.where(label, 1.0 - probability, probability)
+        wrong = (probability - _as_float(label)).abs_()
         return cross_entropy(probability, label, epsilon).mul_(wrong)
 
     return weighted(before).sub_(weighted(after))
@@ -45,7 +52,11 @@ def focal(before: Tensor, after: Tensor, label: Tensor, epsilon: float) -> Tenso
 def error(before: Tensor, after: Tensor, label: Tensor, epsilon: float, weight: float) -> Tensor:
     """The gain, times 1 + weight where the voxel was misclassified before the action (Eq. 14)."""
     misclassified = (before > 0.5) != label
-    return gain(before, after, label, epsilon).mul_(torch.where(misclassified, 1.0 + weight, 1.0))
+    return gain(before, after, label, epsilon).mul_(_as_float(misclassified).mul_(weight).add_(1.0))
+
+
+def _as_float(mask: Tensor) -> Tensor:
+    return mask.view(torch.uint8).to(torch.float32)  # ten times as fast as from bool
 
 
 def make_reward(reward: str | Reward, config: EnvConfig) -> Reward:
@@ -83,9 +94,9 @@ def _checked(reward: Reward, before: Tensor, after: Tensor, label: Tensor) -> Te
 def exact_mean(values: Tensor) -> Tensor:
     """Mean over all but the first axis, (B, ...) float32 -> (B,) float32, with the same bits in any order of summing.
 
-    Floating-point sums depend on how the work is split, hence on the batch and on the number of threads. Integers do
-    not: values are rounded to 2^-24 (6e-8) and added as integers.
+    Floating-point sums depend on how the work is split, hence on the batch and on the number of threads. Sums of whole
+    numbers do not, as long as they stay below 2^53: values are rounded to 2^-24 (6e-8) and added as such.
     """
     flat = values.reshape(values.shape[0], -1)
-    total = (flat * 2.0**24).round_().to(torch.int64).sum(dim=1)
-    return (total.to(torch.float64) / (2.0**24 * flat.shape[1])).to(torch.float32)
+    total = (flat * 2.0**24).round_().sum(dim=1, dtype=torch.float64)
+    return (total / (2.0**24 * flat.shape[1])).to(torch.float32)

@@ -25,13 +25,16 @@ def mix(word: Tensor) -> Tensor:
 def fold(key: Tensor, value: Tensor | int) -> Tensor:
     """The key of the sub-stream `value` of stream `key`; both int64, of shapes that broadcast."""
     counter = torch.as_tensor(value, dtype=torch.int64, device=key.device)
-    return mix(key ^ mix((counter & _MASK) * 2 + 1 + _GOLDEN) ^ mix((counter >> 32) + _GOLDEN))
+    return mix(key ^ mix((counter & _MASK) + _GOLDEN) ^ mix((counter >> 32) + 2 * _GOLDEN))
 
 
 def stream(seed: int, episode: int) -> int:
-    """The key of one episode, an integer in [0, 2^32)."""
-    high = fold(torch.tensor(seed >> 32), 0)
-    return int(fold(fold(fold(high, seed & _MASK), 1), episode))
+    """The key of one episode, an integer in [0, 2^32), of a seed of any size."""
+    key = torch.tensor(_GOLDEN)
+    while seed:
+        key = fold(key, seed & _MASK)
+        seed >>= 32
+    return int(fold(fold(key, 1 << 32), episode))  # 1 << 32: no word of a seed, so it ends the seed
 
 
 def shuffle_keys(key: Tensor, index: Tensor) -> Tensor:

@@ -103,10 +103,11 @@ class Simulator:
             clicks=torch.full((count, self.config.total_clicks, 3), -1, dtype=torch.int64, device=self.device),
             n_clicks=zero,
             regions=regions,
-            advice=torch.zeros_like(label) if self.config.guide else None,
         )
         assert self.config.clicks is not None
-        return self._with_clicks(state, self._budgets[state.step], self.config.clicks[0])
+        state = self._with_clicks(state, self._budgets[state.step], self.config.clicks[0])
+        # Only now: the first clicks come before any confidence and are unguided.
+        return replace(state, advice=torch.zeros_like(label)) if self.config.guide else state
 
     def step(self, state: State, action: Tensor, confidence: Tensor | None = None) -> tuple[State, Transition]:
         """Every voxel adjusts its probability, earns its reward, and the user looks again.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -30,7 +31,7 @@ class State:
     regions: Tensor | None = None  # (B, T, D, H, W) int16, the supervoxels of each step; None without a guide
     advice: Tensor | None = None  # (B, D, H, W) bool, where the guide asks for clicks; None without a guide
 
-    @property
+    @cached_property
     def prediction(self) -> Tensor:
         """The segmentation, (B, D, H, W) bool: probability above a half."""
         return self.probability > 0.5

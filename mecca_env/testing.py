@@ -4,12 +4,13 @@
 
     check_vector_env(gym.make_vec("MECCA-Phantom-v0", num_envs=3))
 
-It works on any `gymnasium.vector.VectorEnv`, whether its arrays are NumPy or torch, and knows all three autoreset modes.
+It works on any `gymnasium.vector.VectorEnv`, its arrays NumPy or torch, and knows all three autoreset modes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from operator import itemgetter
 from typing import Any, cast
 
 import gymnasium as gym
@@ -92,7 +93,7 @@ def _rollout(
     for action in actions:
         returned = envs.step(action)
         rollout.add(returned)
-        done = _host(returned[2]) | _host(returned[3])
+        done = _host(returned[2]).astype(bool) | _host(returned[3]).astype(bool)
         if disabled and done.any():
             envs.reset(options={"reset_mask": done})
     return rollout
@@ -118,7 +119,11 @@ def _check_returns(envs: VectorEnv[Any, Any, Any], rollout: _Rollout) -> None:
         where = f"step() number {number}"
         _check_observation(envs, observation, where)
         _check_info(envs, info, where)
-        for name, array, kind in (("reward", reward, "f"), ("terminated", terminated, "b"), ("truncated", truncated, "b")):
+        for name, array, kind in (
+            ("reward", reward, "f"),
+            ("terminated", terminated, "b"),
+            ("truncated", truncated, "b"),
+        ):
             assert array.shape == (envs.num_envs,), f"{where}: {name}: expected ({envs.num_envs},), got {array.shape}"
             assert array.dtype.kind == kind, f"{where}: {name}: unexpected dtype {array.dtype}"
         assert np.isfinite(reward).all(), f"{where}: reward is not finite: {reward}"
@@ -126,7 +131,7 @@ def _check_returns(envs: VectorEnv[Any, Any, Any], rollout: _Rollout) -> None:
 
 def _check_observation(envs: VectorEnv[Any, Any, Any], observation: Any, where: str) -> None:
     for index in range(envs.num_envs):
-        row = _map(observation, lambda array, i=index: array[i])
+        row = _map(observation, itemgetter(index))
         space = envs.single_observation_space
         assert space.contains(row), f"{where}: observation of env {index} is not in the observation space {space}"
 
@@ -165,7 +170,7 @@ def _check_final(envs: VectorEnv[Any, Any, Any], done: Array, info: dict[str, An
             assert mask is not None and (mask == done).all(), f"{where}: _{key}: expected {done}, got {mask}"
     for index in np.flatnonzero(done):
         final = info["final_obs"]
-        row = final[index] if isinstance(final, np.ndarray) else _map(final, lambda array, i=index: array[i])
+        row = final[index] if isinstance(final, np.ndarray) else _map(final, itemgetter(index))
         assert envs.single_observation_space.contains(row), f"{where}: final_obs of env {index} is not an observation"
 
 
@@ -222,12 +227,22 @@ def _host(array: Any) -> Array:
 
 
 def _map(tree: Any, function: Callable[[Array], Any]) -> Any:
-    """Apply to every array of nested dicts, lists and tuples, torch tensors as NumPy views."""
+    """Apply to every array of nested dicts, lists, tuples and object arrays, torch tensors as NumPy views."""
     if isinstance(tree, dict):
         return {key: _map(value, function) for key, value in tree.items()}
     if isinstance(tree, (list, tuple)):
         return type(tree)(_map(value, function) for value in tree)
-    return function(_host(tree))
+    array = _host(tree)
+    if not _holds_objects(array):
+        return function(array)
+    mapped = np.empty(len(array), dtype=object)  # as Gymnasium's vector envs keep final observations
+    for index, value in enumerate(array):
+        mapped[index] = None if value is None else _map(value, function)
+    return mapped
+
+
+def _holds_objects(array: Array) -> bool:
+    return array.dtype.kind == "O" and array.ndim == 1
 
 
 def _leaves(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -250,5 +265,7 @@ def _same(one: Any, two: Any, message: str, path: str = "") -> None:
             _same(a, b, message, f"{path}[{index}]")
     else:
         a, b = _host(one), _host(two)
+        if _holds_objects(a) and _holds_objects(b):
+            return _same(list(a), list(b), message, path)
         same = np.array_equal(a, b, equal_nan=True) if a.dtype.kind == "f" else np.array_equal(a, b)
         assert same, f"{message} (at {path})"

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mecca_env.rng import fold
 from mecca_env.state import State
-from mecca_env.voxels import draw, exists, flatten, inside, mark, on_surface, to_voxels, values_at
+from mecca_env.voxels import draw, exists, flatten, inside, on_surface, to_voxels, values_at
 
 
 @runtime_checkable
@@ -94,13 +94,13 @@ class ImpreciseUser:
             flat = torch.where(free, flatten(places, state.shape), -1)
             free &= ~values_at(taken, flat)
             place = draw(flat, free, torch.ones_like(budget), 1, fold(key, k + 1), order)
-            taken = mark(taken, place)
+            taken.scatter_(1, torch.where(exists(place), place, _spare(state)), True)
             landed[:, k] = to_voxels(place, state.shape)[:, 0]
         return landed
 
 
 class RegionCentreUser:
-    """Clicks the centres of the largest wrongly segmented components, as the users of IteR-MRL and the CVPR challenge do.
+    """Clicks the centres of the largest wrong components, as the users of IteR-MRL and the CVPR challenge do.
 
     One click for each component, largest first; a component's centre is its voxel farthest from its border that is not
     clicked yet, so it lies inside even where the component is not convex. Works on the host, with SciPy.
@@ -109,7 +109,7 @@ class RegionCentreUser:
     def click(self, state: State, budget: Tensor, most: int, key: Tensor) -> Tensor:
         """See `SimulatedUser.click`."""
         wrong = (state.prediction != state.label).cpu().numpy()
-        clicked = clicked_voxels(state).cpu().numpy().reshape(wrong.shape)
+        clicked = clicked_voxels(state)[:, :-1].cpu().numpy().reshape(wrong.shape)
         clicks = torch.full((len(wrong), most, 3), -1, dtype=torch.int64)
         for row, count in enumerate(budget.tolist()):
             if count:
@@ -130,7 +130,7 @@ class CheckedUser:
     """Somebody's own user, whose clicks are refused where they break the contract of `SimulatedUser.click`.
 
     Raises:
-        ValueError: From `click`, naming the user, what was expected and what was found.
+        ValueError, TypeError: From `click`, naming the user, what was expected and what was found.
     """
 
     def __init__(self, user: SimulatedUser) -> None:
@@ -141,6 +141,8 @@ class CheckedUser:
         clicks = self._user.click(state, budget, most, key)
         name = type(self._user).__name__
         rows = len(budget)
+        if not isinstance(clicks, Tensor):
+            raise TypeError(f"user {name}: expected a tensor of clicks, got {type(clicks).__name__}")
         if clicks.ndim != 3 or clicks.shape[0] != rows or clicks.shape[1] > most or clicks.shape[2] != 3:
             raise ValueError(f"user {name}: expected clicks of shape ({rows}, <= {most}, 3), got {tuple(clicks.shape)}")
         if clicks.dtype.is_floating_point or clicks.dtype == torch.bool:
@@ -149,11 +151,13 @@ class CheckedUser:
         made = (clicks >= 0).any(-1)
         outside = made & ~inside(clicks, state.shape)
         if bool(outside.any()):
-            raise ValueError(f"user {name}: expected voxels of the grid {state.shape}, got {clicks[outside][0].tolist()}")
+            first = clicks[outside][0].tolist()
+            raise ValueError(f"user {name}: expected voxels of the grid {state.shape}, got {first}")
         if bool((made.sum(1) > budget).any()):
             raise ValueError(f"user {name}: expected at most {budget.tolist()} clicks, got {made.sum(1).tolist()}")
         flat = torch.where(made, flatten(clicks, state.shape), -1)
-        repeated = values_at(clicked_voxels(state), flat) | (torch.tril(flat[:, :, None] == flat[:, None], -1).any(-1) & made)
+        twice = torch.tril(flat[:, :, None] == flat[:, None], -1).any(-1) & made
+        repeated = twice | values_at(clicked_voxels(state), flat)
         if bool(repeated.any()):
             raise ValueError(f"user {name}: clicked voxel {clicks[repeated][0].tolist()} a second time")
         return clicks
@@ -191,15 +195,21 @@ def make_user(user: str | SimulatedUser, guide: bool) -> SimulatedUser:
 
 def eligible_edges(state: State) -> Tensor:
     """(B, S) bool: which of `state.surface` are wrongly predicted edges that nobody has clicked."""
-    return exists(state.surface) & ~on_surface(state.prediction, state.surface) & ~values_at(clicked_voxels(state), state.surface)
+    seen = on_surface(state.prediction, state.surface) | values_at(clicked_voxels(state), state.surface)
+    return exists(state.surface) & ~seen
 
 
 def clicked_voxels(state: State) -> Tensor:
-    """Which voxels have been clicked so far, (B, D * H * W) bool."""
-    size = state.shape[0] * state.shape[1] * state.shape[2]
-    empty = torch.zeros((len(state.step), size), dtype=torch.bool, device=state.clicks.device)
-    made = exists(state.clicks[..., 0])
-    return mark(empty, torch.where(made, flatten(state.clicks, state.shape), -1))
+    """Which voxels have been clicked so far, (B, D * H * W + 1) bool by flat index; the last column means nothing."""
+    spare = _spare(state)
+    clicked = torch.zeros((len(state.step), spare + 1), dtype=torch.bool, device=state.clicks.device)
+    flat = torch.where(exists(state.clicks[..., 0]), flatten(state.clicks, state.shape), spare)
+    return clicked.scatter_(1, flat, True)
+
+
+def _spare(state: State) -> int:
+    """The flat index just beyond the grid, where clicks that were not made are put."""
+    return state.shape[0] * state.shape[1] * state.shape[2]
 
 
 def _component_centres(wrong: np.ndarray, clicked: np.ndarray, count: int) -> list[list[int]]:
@@ -211,11 +221,13 @@ def _component_centres(wrong: np.ndarray, clicked: np.ndarray, count: int) -> li
     boxes = ndimage.find_objects(components)
     centres: list[list[int]] = []
     for label in np.argsort(-sizes, kind="stable"):
+        if len(centres) == count:
+            break
         box = boxes[label]
         mine = np.pad(components[box] == label + 1, 1)
         depth = ndimage.distance_transform_edt(mine)[1:-1, 1:-1, 1:-1]
         depth[clicked[box]] = 0.0
-        if depth.max() > 0 and len(centres) < count:
+        if depth.max() > 0:
             voxel = np.unravel_index(int(depth.argmax()), depth.shape)
             centres.append([int(v) + axis.start for v, axis in zip(voxel, box, strict=True)])
     return centres

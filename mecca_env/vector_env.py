@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from os import PathLike
 from typing import Any, ClassVar, TypeAlias
@@ -154,7 +154,7 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
             raise gym.error.ResetNeeded("call reset() before this: there is no episode yet")
         return self._state
 
-    @property
+    @property  # type: ignore[misc]
     def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
         """The host generator of every env."""
         return tuple(stream.rng for stream in self._streams)
@@ -164,7 +164,7 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
         """The seed of every env."""
         return tuple(stream.seed for stream in self._streams)
 
-    def reset(  # type: ignore[override]
+    def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, Info]:
         """Begin new episodes.
@@ -196,7 +196,7 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
         self._show()
         return self._observe(self.state), self._info(self.state, None)
 
-    def step(self, actions: Any) -> StepResult:  # type: ignore[override]
+    def step(self, actions: Any) -> StepResult:
         """Every voxel of every env acts.
 
         Args:
@@ -208,7 +208,7 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
         Raises:
             ValueError: The shape or a value does not fit, NaN included.
             TypeError: The dtype does not fit.
-            gymnasium.error.ResetNeeded: Before the first reset, or, with autoreset disabled, on an episode that is over.
+            gymnasium.error.ResetNeeded: Before the first reset; with autoreset disabled, on an episode that is over.
         """
         state = self.state
         action, confidence = self._actions.read(actions)
@@ -233,7 +233,7 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
         truncated = torch.zeros_like(terminated)
         return self._observe(self.state), transition.reward, terminated, truncated, info
 
-    def render(self) -> tuple[NDArray[np.uint8], ...] | None:  # type: ignore[override]
+    def render(self) -> tuple[NDArray[np.uint8], ...] | None:
         """One RGB frame for every env, (height, width, 3) uint8; None in "human" mode, which shows env 0 in a window.
 
         Raises:
@@ -312,7 +312,7 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
         """Which episodes are over, without looking at the device where the horizon alone decides."""
         if self.config.target_dice is None:
             return np.asarray(self._steps >= self.config.horizon)
-        return np.asarray(transition.terminated.cpu().numpy())
+        return np.array(transition.terminated.cpu().numpy())  # a copy: `_begin` writes to it
 
     def _final(self, state: State, transition: Transition) -> Info:
         mask = torch.from_numpy(self._over.copy()).to(self.device)
@@ -359,8 +359,12 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
     def _seeds(self, seed: int | Sequence[int | None] | None) -> list[int | None]:
         if seed is None:
             return [None] * self.num_envs
-        seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, (int, np.integer)) else list(seed)
-        if len(seeds) != self.num_envs or any(s is not None and s < 0 for s in seeds):
+        if isinstance(seed, (int, np.integer)):
+            seeds: list[Any] = [seed + i for i in range(self.num_envs)]
+        else:
+            seeds = list(seed) if isinstance(seed, Iterable) else []
+        fits = (s is None or (isinstance(s, (int, np.integer)) and not isinstance(s, bool) and s >= 0) for s in seeds)
+        if len(seeds) != self.num_envs or not all(fits):
             raise ValueError(f"seed: expected {self.num_envs} non-negative integers (or one), got {seed!r}")
         return seeds
 

@@ -91,9 +91,3 @@ def inside(voxels: Tensor, shape: tuple[int, int, int]) -> Tensor:
 def values_at(mask: Tensor, index: Tensor) -> Tensor:
     """Values of a mask, (B, ...) bool, at flat indices (B, S); False at -1."""
     return mask.reshape(len(mask), -1).gather(1, index.clamp_min(0)) & exists(index)
-
-
-def mark(mask: Tensor, index: Tensor) -> Tensor:
-    """A copy of a flat mask (B, N) bool with True at `index` (B, K), -1 ignored."""
-    spare = pad(mask, (0, 1))
-    return spare.scatter_(1, torch.where(exists(index), index, mask.shape[1]), True)[:, :-1]

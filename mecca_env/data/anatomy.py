@@ -190,7 +190,7 @@ def brain_point(rng: np.random.Generator, head: Head, depth: float) -> Point:
     x, y, z = torch.from_numpy(places.astype(np.float32)).unbind(1)
     deep = _parts(head, x, y, z)[0]
     clear = (x.abs() > 14.0) & (z > -15.0) & (_ventricles(head, x, y, z) < -7.0)
-    enough = deep.clamp(max=depth).where(clear, torch.tensor(-torch.inf))
+    enough = deep.clamp(max=depth).where(clear, -torch.inf)
     return Point(*places[int((enough == enough.max()).nonzero()[0])].tolist())
 
 
@@ -238,9 +238,7 @@ def _union(
     return depth, torch.minimum(sylvian, tentorium)
 
 
-def _pial_distance(
-    grid: Grid, head: Head, depth: Tensor, cleft: Tensor, midline: Tensor, hindbrain: Tensor
-) -> Tensor:
+def _pial_distance(grid: Grid, head: Head, depth: Tensor, cleft: Tensor, midline: Tensor, hindbrain: Tensor) -> Tensor:
     """Distance from the folded surface of the cortex, sulci and fissures included, (X, Y, Z), mm."""
     level = grid.noise(_FOLD, head.fold).float()
     slope = _slope(level, grid.axes).add_(0.25 / head.fold)

@@ -104,7 +104,7 @@ class Cases:
 
     def _candidates(self, case: str | int) -> list[int]:
         if not isinstance(case, str):
-            return [int(case)]
+            return [int(case)] if hasattr(case, "__index__") else []
         if len(self.indices) <= _LISTED_AT_MOST:
             return [int(i) for i in self.indices if self.source.case_name(int(i)) == case]
         digits = case.rpartition("_")[2]  # names of a procedural source end in the index
@@ -206,5 +206,3 @@ def _select(everything: Cases, cases: int | Sequence[str | int] | None) -> NDArr
     if not found:
         raise ValueError("cases: expected at least one, got none")
     return np.array(found, dtype=np.int64)
-
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil, hypot
 
 import numpy as np
 import torch
@@ -14,6 +15,12 @@ from mecca_env.data.noise import Grid, Point
 CROSSING = 44.0
 """How deep tissue must lie for a tumour to grow through it into the other hemisphere, mm: the corpus callosum."""
 
+THREAD = 2.0
+"""Half the width of the thinnest thread an annotator would follow, mm."""
+
+SPARED_GREY, SPARED_FLUID = 0.35, 0.4
+"""By how much less a tumour changes the signal of cortex and of sulci than that of white matter."""
+
 _BORDER, _FRAY, _PATCHES = range(16, 19)  # streams of smooth noise, after those of the anatomy
 
 
@@ -22,7 +29,7 @@ class Tumour:
     """What differs from one tumour to the next; lengths in mm, signals in the units of `anatomy.WHITE`.
 
     Attributes:
-        centre: A point that lies in every lobe, in the head's frame.
+        centre: A point that lies in every ball, in the head's frame.
         lobes: Centre relative to `centre`, and radius, of every ball.
         stretch: By how much the tumour is longer along each axis than its balls.
         wave: Amplitude of the border's waves.
@@ -54,7 +61,7 @@ class Tumour:
         return cls(
             centre=brain_point(rng, head, depth=radius + rng.uniform(10.0, 22.0)),
             lobes=((Point(0.0, 0.0, 0.0), 0.85 * radius), *(_lobe(rng, radius) for _ in range(rng.integers(2, 7)))),
-            stretch=Point(*rng.uniform(0.85, 1.2, 3)),
+            stretch=Point(*rng.uniform(0.85, 1.2, 3).tolist()),
             wave=rng.uniform(1.0, 2.2),
             inner=rng.uniform(5.0, 11.0),
             outer=rng.uniform(2.0, 4.0),
@@ -69,7 +76,7 @@ class Tumour:
     def reach(self) -> float:
         """Radius of a ball around the centre that holds the tumour and its infiltration."""
         longest = max(self.stretch)
-        lobe = max(sum(c * c for c in offset) ** 0.5 + radius for offset, radius in self.lobes)
+        lobe = max(hypot(*offset) + radius for offset, radius in self.lobes)
         return lobe * longest + 3 * self.wave + self.outer
 
     @property
@@ -82,7 +89,29 @@ def _lobe(rng: np.random.Generator, radius: float) -> tuple[Point, float]:
     direction = rng.standard_normal(3)
     size = radius * rng.uniform(0.5, 0.75)
     offset = direction / np.linalg.norm(direction) * rng.uniform(0.6, 0.95) * size
-    return Point(*offset), size
+    return Point(*offset.tolist()), size
+
+
+def grow(grid: Grid, head: Head, tumour: Tumour, anatomy: Anatomy) -> Tensor:
+    """Put `tumour` into `anatomy.signal`, in place.
+
+    Args:
+        grid: The grid of `anatomy`.
+        head: The head of `anatomy`.
+        tumour: What grows in it.
+        anatomy: The head, already displaced by `tumour.mass`.
+
+    Returns:
+        The label, (X, Y, Z) bool: one face-connected component inside the brain and outside its ventricles.
+    """
+    box = _around(grid, to_grid(head, tumour.centre), tumour.reach)
+    local, healthy = grid.part(box), anatomy.part(box)
+    border, room = _border(local, head, tumour), _room(tumour, healthy)
+    inside = torch.minimum(border, room.double())
+    label = torch.zeros(anatomy.depth.shape, dtype=torch.bool, device=grid.device)
+    label[box] = _outline(local, inside)
+    _infiltrate(local, tumour, healthy, border, room)
+    return label
 
 
 def _around(grid: Grid, centre: Point, reach: float) -> tuple[slice, ...]:
@@ -91,26 +120,21 @@ def _around(grid: Grid, centre: Point, reach: float) -> tuple[slice, ...]:
     return tuple(slice(int(n[0]), int(n[-1]) + 1) for n in near)
 
 
-def _grow(grid: Grid, head: Head, tumour: Tumour, healthy_part: Anatomy) -> tuple[Tensor, Tensor]:
-    """Signal with the tumour in it, (x, y, z) float32, and the tumour's label, bool, on the tumour's own box."""
-    border, room = _border(grid, head, tumour), _room(tumour, healthy_part)
-    inside = torch.minimum(border, room.double())
-    label = _connected(inside > 0, int(inside.argmax()))
+def _infiltrate(grid: Grid, tumour: Tumour, healthy: Anatomy, border: Tensor, room: Tensor) -> None:
+    """Blend the tumour's signal into the healthy one, in place: halo, core, necrosis, irregular all through."""
     frayed = grid.noise(_FRAY, 5.0).mul_(0.4 * tumour.inner).add_(border).float()
     frayed = torch.minimum(frayed, room + tumour.outer)
     share = _smooth((frayed + tumour.outer) * (1 / (tumour.inner + tumour.outer)))
-    share = share * (1 - 0.35 * healthy_part.grey) * (1 - 0.4 * healthy_part.fluid)
+    share = share * (1 - SPARED_GREY * healthy.grey) * (1 - SPARED_FLUID * healthy.fluid)
     patches = grid.noise(_PATCHES, 8.0).float().mul_(tumour.patches)
     core = _smooth((frayed - tumour.core_depth) * (1 / 4.0))
     dead = _smooth((frayed - 1.4 * tumour.core_depth) * (1 / 5.0) + patches * 5.0) * tumour.necrosis
-    level = WHITE + tumour.halo + core * (tumour.core - tumour.halo) + patches
-    level = level * (1 - 0.7 * dead)
-    signal = healthy_part.signal
-    return signal + torch.maximum(share, core) * (level - signal), label
+    level = (WHITE + tumour.halo + core * (tumour.core - tumour.halo) + patches) * (1 - 0.7 * dead)
+    healthy.signal.add_((level - healthy.signal) * torch.maximum(share, core))
 
 
 def _border(grid: Grid, head: Head, tumour: Tumour) -> Tensor:
-    """Distance from the tumour's border where nothing confines it, positive inside, (x, y, z) float64."""
+    """Distance from the tumour's border, did nothing confine it, positive inside, (x, y, z) float64."""
     place = to_head(head, grid.coordinates())
     frame = zip(place, tumour.centre, tumour.stretch, strict=True)
     x, y, z = (axis.double().sub_(centre).mul_(1 / stretch) for axis, centre, stretch in frame)
@@ -140,6 +164,23 @@ def _smooth(t: Tensor) -> Tensor:
     """From 0 at t = 0 to 1 at t = 1 without corners."""
     t = t.clamp(0, 1)
     return t * t * (3 - 2 * t)
+
+
+def _outline(grid: Grid, inside: Tensor) -> Tensor:
+    """Where `inside` is above 0, without what hangs on by less than `THREAD` on either side, (X, Y, Z) bool."""
+    outline = _connected(inside > THREAD, int(inside.argmax()))
+    for _ in range(ceil(THREAD / float(grid.axes[0][1] - grid.axes[0][0])) + 1):
+        outline = _dilated(outline) & (inside > 0)
+    return outline
+
+
+def _dilated(mask: Tensor) -> Tensor:
+    """(X, Y, Z) bool `mask` and its face neighbours."""
+    grown = mask.clone()
+    for dim, side in enumerate(mask.shape):
+        grown.narrow(dim, 1, side - 1).logical_or_(mask.narrow(dim, 0, side - 1))
+        grown.narrow(dim, 0, side - 1).logical_or_(mask.narrow(dim, 1, side - 1))
+    return grown
 
 
 def _connected(mask: Tensor, seed: int) -> Tensor:

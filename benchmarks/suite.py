@@ -1,0 +1,191 @@
+"""The contenders, and the rounds in which they take turns.
+
+A round is one episode of B phantoms: its first step is taken, then each of the paper's steps 2 to 5 is timed for every
+contender, in random order, on the same state and with the same actions. The horizon is one step longer than the
+paper's, so that the user clicks after every timed step and no episode ends. Actions are drawn beforehand.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks.monai_clicks import DeepEditClicks, DeepgrowClicks, channel
+from benchmarks.reference import ReferenceEpisode, ReferenceStep
+from benchmarks.timing import copy_bandwidth, machine, median, milliseconds
+from mecca_env.data.phantom import PhantomSource
+from mecca_env.hints import GaussianHint
+from mecca_env.users import EdgeUser
+from mecca_env.vector_env import MeccaVectorEnv
+
+CLICKS = 5
+TIMED_STEPS = 4
+BYTES_PER_VOXEL = 22  # read action 1, probability 4, label 1, hint 4; write probability, hint and gain 12
+
+Times = dict[str, list[float]]
+
+
+@dataclass
+class Measured:
+    """What was measured for one batch size.
+
+    Attributes:
+        batch: B.
+        voxels: Of one grid.
+        times: Milliseconds of every timed call, by contender; for all B episodes, `deepgrow_click` and `deepedit` for
+            one of them.
+    """
+
+    batch: int
+    voxels: int
+    times: Times = field(default_factory=lambda: defaultdict(list))
+
+    def row(self, bandwidth: float) -> dict[str, float]:
+        """The line of the table; `bandwidth` in GB/s."""
+        ours, plain, monai = (median(self.times[name]) for name in ("ours", "plain", "deepgrow"))
+        reached = BYTES_PER_VOXEL * self.batch * self.voxels / ours / 1e6
+        return {
+            "batch": self.batch,
+            "ours_ms": ours,
+            "ours_ms_per_env": ours / self.batch,
+            "plain_ms": plain,
+            "plain_ratio": plain / ours,
+            "monai_ms": monai,
+            "monai_ratio": monai / ours,
+            "gb_per_s": reached,
+            "copy_share": reached / bandwidth,
+        }
+
+    def parts(self) -> dict[str, float]:
+        """Milliseconds for one episode: parts of our step, MONAI's single calls, our reset."""
+        each = {name: median(self.times[name]) / self.batch for name in ("click", "hint", "reset")}
+        return each | {name: median(self.times[name]) for name in ("deepgrow_click", "deepedit")}
+
+
+class Rounds:
+    """Times all contenders on B phantoms.
+
+    Args:
+        batch: B.
+        seed: Of episodes and actions.
+    """
+
+    def __init__(self, batch: int, seed: int = 0) -> None:
+        clicks = (25, *[CLICKS] * (TIMED_STEPS + 1))
+        self.env = MeccaVectorEnv(batch, "Phantom", cases=batch, horizon=len(clicks), clicks=clicks)
+        self.measured = Measured(batch, int(np.prod(self.env.config.shape)))
+        self._seed = seed
+        self._generator = torch.Generator().manual_seed(seed)
+        self._deepgrow, self._deepedit = DeepgrowClicks(self.env.config.hint_sigma), DeepEditClicks()
+        self._user, self._hint = EdgeUser(), GaussianHint(self.env.config.hint_sigma, self.env.config.hint_radius)
+        self._order = random.Random(seed)
+        for index in self.env.cases.indices:
+            self.env.dataset.case(int(index))  # drawn now and kept, so that a reset only resamples
+
+    def run(self, repeats: int) -> Measured:
+        """`repeats` rounds after one that warms up and checks that ours and the plain step agree."""
+        self.env.reset(seed=self._seed)
+        self._round(timed=False)
+        for _ in range(repeats):
+            self._round(timed=True)
+        self.env.close()
+        return self.measured
+
+    def _round(self, timed: bool) -> None:
+        env, batch = self.env, self.measured.batch
+        actions = torch.randint(
+            6, (TIMED_STEPS + 1, batch, *env.config.shape), dtype=torch.uint8, generator=self._generator
+        )
+        reset = milliseconds(env.reset)
+        env.step(actions[0])
+        plain = [self._episode(i) for i in range(batch)]
+        for action in actions[1:]:
+            times = self._step(action, plain)
+            if timed:
+                for name, value in times.items():
+                    self.measured.times[name].append(value)
+        if timed:
+            self.measured.times["reset"].append(reset)
+
+    def _step(self, action: Tensor, plain: list[ReferenceEpisode]) -> dict[str, float]:
+        """One step of every contender, from the env's present state, and what each took."""
+        state, batch = self.env.state, self.measured.batch
+        arrays = action.numpy()
+        image, label, prediction = (
+            [channel(grid) for grid in grids.numpy()] for grids in (state.volume[:, 0], state.label, state.prediction)
+        )
+        budget, last = torch.full((batch,), CLICKS), state.clicks[:, CLICKS : 2 * CLICKS]
+        results: dict[str, Any] = {}
+
+        def ours() -> None:
+            results["ours"] = self.env.step(action)
+
+        def by_numpy() -> None:
+            results["plain"] = [episode.step(arrays[i], CLICKS) for i, episode in enumerate(plain)]
+
+        def by_deepgrow() -> None:
+            for i in range(batch):
+                self._deepgrow(image[i], label[i], prediction[i], CLICKS)
+
+        work = {
+            "ours": ours,
+            "plain": by_numpy,
+            "deepgrow": by_deepgrow,
+            "deepgrow_click": lambda: self._deepgrow(image[0], label[0], prediction[0], 1),
+            "deepedit": lambda: self._deepedit(image[0], label[0], prediction[0]),
+            "click": lambda: self._user.click(state, budget, CLICKS, state.key),
+            "hint": lambda: self._hint.add(state.hint, last, state.volume),
+        }
+        order = self._order.sample(list(work), len(work))  # or each would always follow the same other one
+        times = {name: milliseconds(work[name]) for name in order}
+        _check(state.n_clicks, results["ours"], results["plain"])
+        return times
+
+    def _episode(self, index: int) -> ReferenceEpisode:
+        state = self.env.state
+        volume, label, probability, hint = (
+            grids[index].numpy() for grids in (state.volume[:, 0], state.label, state.probability, state.hint)
+        )
+        clicks = state.clicks[index, : int(state.n_clicks[index])].numpy()
+        rng = np.random.default_rng([self._seed, index])
+        return ReferenceEpisode(self.env.config, volume, label, probability, hint, clicks, rng)
+
+
+def _check(clicks_before: Tensor, ours: tuple[Any, ...], plain: list[ReferenceStep]) -> None:
+    """Both made all their clicks, and what does not depend on where those are is the same."""
+    _, reward, terminated, _, info = ours
+    assert not terminated.any() and bool((info["n_clicks"] - clicks_before == CLICKS).all())
+    assert all(len(step.clicks) == CLICKS for step in plain)
+    np.testing.assert_allclose(reward, [step.reward for step in plain], atol=1e-5)
+    np.testing.assert_allclose(info["dice"], [step.dice for step in plain], atol=1e-6)
+
+
+def phantom_ms(count: int = 6) -> float:
+    """Milliseconds to draw one phantom and cut it around its label, median of `count`."""
+    source = PhantomSource()
+    source.case(0)
+    return median([milliseconds(lambda i=i: source.case(i)) for i in range(1, count + 1)])  # type: ignore[misc]
+
+
+def run(batches: list[int], repeats: int) -> dict[str, Any]:
+    """Everything, as plain numbers."""
+    torch.set_num_threads(1)
+    random.seed(0)  # DeepEdit draws from it
+    logging.disable(logging.INFO)  # DeepEdit logs every call
+    bandwidth = copy_bandwidth()
+    measured = [Rounds(batch).run(repeats) for batch in batches]
+    return {
+        "machine": machine(),
+        "repeats": repeats * TIMED_STEPS,
+        "copy_gb_per_s": bandwidth,
+        "table": [m.row(bandwidth) for m in measured],
+        "parts_ms_per_episode": {str(m.batch): m.parts() for m in measured} | {"phantom": phantom_ms()},
+        "times_ms": {str(m.batch): dict(m.times) for m in measured},
+    }

@@ -1,0 +1,38 @@
+"""P-Net: shapes, receptive field, refusals."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from mecca_agents.networks import PNet
+
+
+def test_every_head_keeps_the_grid() -> None:
+    outputs = PNet(3, {"policy": 6, "value": 1}, channels=4)(torch.randn(2, 3, 9, 8, 7))
+    assert {name: tuple(out.shape) for name, out in outputs.items()} == {
+        "policy": (2, 6, 9, 8, 7),
+        "value": (2, 1, 9, 8, 7),
+    }
+
+
+@pytest.mark.parametrize(("dilations", "reach"), [((1,), 2), ((1, 2), 6), ((1, 2, 3, 4, 5), 30)])
+def test_receptive_field_is_twice_the_sum_of_the_dilations(dilations: tuple[int, ...], reach: int) -> None:
+    torch.manual_seed(0)
+    network = PNet(1, {"out": 1}, channels=4, dilations=dilations).double()
+    side = 2 * reach + 9
+    line = torch.randn(1, 1, side, max(dilations) + 1, max(dilations) + 1, dtype=torch.float64, requires_grad=True)
+    network(line)["out"][0, 0, side // 2].sum().backward()
+    touched = line.grad.abs().amax(dim=(0, 1, 3, 4)).nonzero()[:, 0]
+    assert touched.min() == side // 2 - reach and touched.max() == side // 2 + reach
+
+
+def test_a_grid_smaller_than_the_dilations_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least 6 voxels, got .5, 9, 9"):
+        PNet(1, {"out": 1}, channels=4)(torch.zeros(1, 1, 5, 9, 9))
+
+
+@pytest.mark.parametrize("settings", [{"dilations": ()}, {"dilations": (0,)}, {"channels": 0}])
+def test_impossible_settings_are_refused(settings: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        PNet(1, {"out": 1}, **settings)

@@ -1,0 +1,91 @@
+"""Gymnasium's own checker, with warnings as errors, on every id."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+import mecca_env
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "guide": {"guide": True, "supervoxels": (12, 10, 8)},
+    "continuous": {"action": "continuous"},
+    "continuous guide": {"action": "continuous", "guide": True, "supervoxels": (12, 10, 8)},
+    "region-centre": {"user": "region-centre", "hint": "geodesic"},
+    "imprecise": {"user": "imprecise", "hint": "euclidean"},
+    "unlabelled": {"labelled_fraction": 0.0, "target_dice": 0.5},
+    "augmented": {"augment": True},
+}
+
+
+class Window:
+    """Stands in for a window on a screen, which a test machine need not have."""
+
+    def __init__(self, **_: Any) -> None:
+        self.frames: list[np.ndarray] = []
+        shown.append(self)
+
+    def show(self, frame: np.ndarray) -> None:
+        self.frames.append(frame)
+
+    def close(self) -> None:
+        self.frames.clear()
+
+
+shown: list[Window] = []
+
+
+@pytest.fixture(autouse=True)
+def screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mecca_env.vector_env.Window", Window)
+    shown.clear()
+
+
+def check(env_id: str, **keywords: Any) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_env(gym.make(env_id, **keywords).unwrapped)
+
+
+def test_every_registered_id_is_tested(listed_ids: set[str]) -> None:
+    registered = {env_id for env_id in gym.registry if env_id.startswith("MECCA-")}
+    assert registered == set(mecca_env.ENV_IDS) == listed_ids
+
+
+def test_every_id(env_id: str, keywords: Any) -> None:
+    check(env_id, **keywords(env_id))
+    assert shown  # the checker has seen the human render mode too
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_kind_of_env(variant: str, keywords: Any) -> None:
+    check("MECCA-Volumes-v0", **keywords("MECCA-Volumes-v0"), **VARIANTS[variant])
+
+
+def test_several_modalities(keywords: Any) -> None:
+    check("MECCA-BraTS-v0", **keywords("MECCA-BraTS-v0"), modalities=("flair", "t1ce"))
+
+
+def test_the_published_size() -> None:
+    check("MECCA-Phantom-v0")
+
+
+@pytest.mark.parametrize("mode", ["rgb_array", "human"])
+def test_every_render_mode(mode: str, keywords: Any) -> None:
+    check("MECCA-Volumes-v0", **keywords("MECCA-Volumes-v0"), render_mode=mode)
+
+
+def test_the_window_shows_every_state() -> None:
+    env = gym.make("MECCA-Phantom-v0", shape=(16, 14, 12), horizon=2, render_mode="human")
+    env.reset(seed=0)
+    for _ in range(2):
+        env.step(env.action_space.sample())
+    (window,) = shown
+    assert len(window.frames) == 3 and all(frame.dtype == np.uint8 for frame in window.frames)
+    env.close()
+    assert not window.frames

@@ -1,0 +1,58 @@
+"""What every test starts from: a cache of its own, no data set in the environment, real data where there is some."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import hypothesis
+import pytest
+import torch
+
+HERE = Path(__file__).resolve().parent
+sys.path.append(str(HERE / "env"))  # volumes.py, for tests of other folders
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+# No test has a time limit, and every run tries the same examples.
+hypothesis.settings.register_profile(
+    "mecca", deadline=None, derandomize=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("mecca")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A cache in a temporary folder; MECCA_DATA is unset unless a test sets it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MECCA_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.delenv("MECCA_DATA", raising=False)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def fresh_warnings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The warning of a missing data set comes once in a process; here once in a test."""
+    monkeypatch.setattr("mecca_env.data.catalog._warned", set())
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder with real data sets; MECCA_TEST_DATA says where, by default ../shared/data."""
+    folder = Path(os.environ.get("MECCA_TEST_DATA", HERE.parent.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real data: {folder} is not a folder (MECCA_TEST_DATA)")
+    return folder
+
+
+@pytest.fixture(
+    params=[
+        "cpu",
+        pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")),
+    ]
+)
+def device(request: pytest.FixtureRequest) -> str:
+    """Every device there is."""
+    return str(request.param)

@@ -1,0 +1,144 @@
+"""The settings of the decision process: the published defaults, and one clear error for each that cannot be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mecca_env.config import EnvConfig
+
+
+def test_defaults_are_those_of_the_paper() -> None:
+    config = EnvConfig()
+    assert config.shape == (55, 55, 30)
+    assert config.horizon == 5
+    assert config.clicks == (25, 5, 5, 5, 5)
+    assert config.total_clicks == 45
+    assert config.adjustments == (-0.4, -0.2, -0.1, 0.1, 0.2, 0.4)
+    assert (config.action, config.reward, config.user, config.hint) == ("discrete", "gain", "edge", "gaussian")
+    assert (config.hint_sigma, config.hint_radius) == (2.0, 8)
+    assert config.guide is False and config.advised == 5
+    assert config.supervoxels == (100, 90, 80, 70, 60)
+    assert (config.slic_spacing, config.slic_compactness) == ((2.0, 2.0, 2.0), 0.1)
+    assert config.labelled_fraction == 1.0 and config.target_dice is None and config.augment is None
+    assert config.extension == (1, 11) and config.evaluation_extension == 6
+    assert config.intensity_clip == 5.0
+    assert config.wrong_way == 0.05
+
+
+BAD: list[tuple[str, Any]] = [
+    ("shape", (55, 55)),
+    ("shape", (55, 55, 7)),
+    ("shape", (55, 55, 30.0)),
+    ("shape", (-55, 55, 30)),
+    ("shape", 55),
+    ("shape", None),
+    ("shape", "55"),
+    ("horizon", 0),
+    ("horizon", -1),
+    ("horizon", 2.0),
+    ("horizon", True),
+    ("horizon", None),
+    ("clicks", (25, 5, 5, 5, -1)),
+    ("clicks", (25, 5)),
+    ("clicks", (25, 5, 5, 5, 5, 5)),
+    ("clicks", (25, 5, 5, 5, 0.5)),
+    ("clicks", 25),
+    ("adjustments", ()),
+    ("adjustments", (0.1, 0.1)),
+    ("adjustments", (0.0, 0.1)),
+    ("adjustments", (0.1, 1.5)),
+    ("adjustments", (0.1, 0.12345)),
+    ("adjustments", (0.1, float("nan"))),
+    ("adjustments", ("a",)),
+    ("adjustments", 0.1),
+    ("action", "jump"),
+    ("action", None),
+    ("hint_sigma", 0.0),
+    ("hint_sigma", -1.0),
+    ("hint_sigma", float("nan")),
+    ("hint_sigma", "wide"),
+    ("hint_radius", 0),
+    ("hint_radius", 2.5),
+    ("epsilon", 0.0),
+    ("epsilon", 0.5),
+    ("epsilon", float("nan")),
+    ("error_weight", -0.1),
+    ("error_weight", float("inf")),
+    ("wrong_way", 1.0),
+    ("wrong_way", -0.1),
+    ("guide", "yes"),
+    ("supervoxels", (100, 90, 80, 70)),
+    ("supervoxels", (100, 90, 80, 70, 0)),
+    ("advised", 0),
+    ("advised", 2.5),
+    ("slic_spacing", (2.0, 2.0)),
+    ("slic_spacing", (2.0, 2.0, 0.0)),
+    ("slic_compactness", 0.0),
+    ("labelled_fraction", 1.1),
+    ("labelled_fraction", -0.1),
+    ("labelled_fraction", float("nan")),
+    ("target_dice", 0.0),
+    ("target_dice", 1.1),
+    ("target_dice", "high"),
+    ("augment", "often"),
+    ("extension", (5, 1)),
+    ("extension", (-1, 5)),
+    ("extension", (1,)),
+    ("extension", 5),
+    ("evaluation_extension", -1),
+    ("evaluation_extension", 1.5),
+    ("rotation", -1.0),
+    ("rotation", 181.0),
+    ("rotation", None),
+    ("intensity_clip", 0.0),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), BAD, ids=[f"{name}={value!r}" for name, value in BAD])
+def test_a_bad_setting_is_named_with_what_was_expected_and_given(name: str, value: Any) -> None:
+    with pytest.raises(ValueError) as caught:
+        EnvConfig(**{name: value})
+    message = str(caught.value)
+    assert message.startswith(f"{name}: expected ")
+    assert message.endswith(f"got {value!r}")
+
+
+def test_every_setting_of_a_number_or_sequence_has_a_bad_value_above() -> None:
+    free = {"reward", "user", "hint"}  # names or objects, read where they are used
+    assert {name for name, _ in BAD} | free == set(EnvConfig.__dataclass_fields__)
+
+
+@pytest.mark.parametrize(("horizon", "clicks"), [(1, (25,)), (3, (25, 5, 5)), (7, (25, 5, 5, 5, 5, 5, 5))])
+def test_clicks_follow_the_horizon(horizon: int, clicks: tuple[int, ...]) -> None:
+    assert EnvConfig(horizon=horizon).clicks == clicks
+
+
+@pytest.mark.parametrize("horizon", [1, 5, 12])
+def test_supervoxels_decline_with_the_steps(horizon: int) -> None:
+    counts = EnvConfig(horizon=horizon).supervoxels
+    assert counts is not None and len(counts) == horizon and counts[0] == 100
+    assert all(a >= b >= 20 for a, b in zip(counts, counts[1:], strict=False))
+
+
+def test_numpy_numbers_and_lists_are_taken_as_they_are() -> None:
+    config = EnvConfig(shape=[np.int64(16), 14, 12], horizon=np.int64(2), clicks=np.array([3, 1]))  # type: ignore[arg-type]
+    assert config == EnvConfig(shape=(16, 14, 12), horizon=2, clicks=(3, 1))
+    assert hash(config) == hash(EnvConfig(shape=(16, 14, 12), horizon=2, clicks=(3, 1)))
+    assert all(type(n) is int for n in (*config.shape, config.horizon, *(config.clicks or ())))
+
+
+@pytest.mark.parametrize(
+    ("adjustments", "lattice"),
+    [
+        ((-0.4, -0.2, -0.1, 0.1, 0.2, 0.4), 10),
+        ((-0.5, 0.5), 2),
+        ((-1.0, 1.0), 2),
+        ((-0.25, 0.1), 20),
+        ((0.001,), 1000),
+    ],
+)
+def test_lattice_holds_a_half_and_every_adjustment(adjustments: tuple[float, ...], lattice: int) -> None:
+    assert EnvConfig(adjustments=adjustments).lattice == lattice
