@@ -11,6 +11,9 @@ from torch import Tensor
 
 from mecca_env.config import EnvConfig
 
+SCALE = 2.0**24
+"""Rewards are added up in whole multiples of 1 / SCALE."""
+
 Reward: TypeAlias = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(probability before, probability after, label), each (B, D, H, W) -> voxel reward (B, D, H, W) float32."""
 
@@ -98,5 +101,5 @@ def exact_mean(values: Tensor) -> Tensor:
     numbers do not, as long as they stay below 2^53: values are rounded to 2^-24 (6e-8) and added as such.
     """
     flat = values.reshape(values.shape[0], -1)
-    total = (flat * 2.0**24).round_().sum(dim=1, dtype=torch.float64)
-    return (total / (2.0**24 * flat.shape[1])).to(torch.float32)
+    total = (flat * SCALE).round_().sum(dim=1, dtype=torch.float64)
+    return (total / (SCALE * flat.shape[1])).to(torch.float32)

@@ -9,15 +9,13 @@ import torch
 from torch import Tensor
 
 from mecca_env.config import EnvConfig
-from mecca_env.dynamics import ContinuousDynamics, DiscreteDynamics, Dynamics
 from mecca_env.guide import advise
 from mecca_env.hints import make_hint
-from mecca_env.metrics import dice, misunderstanding
-from mecca_env.rewards import exact_mean, make_reward
 from mecca_env.rng import fold
 from mecca_env.state import State
+from mecca_env.transitions import Transition, make_transition
 from mecca_env.users import make_user
-from mecca_env.voxels import label_surface
+from mecca_env.voxels import face_neighbours, label_surface
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,27 +39,6 @@ class Episode:
     regions: Tensor | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class Transition:
-    """What one step of B episodes earned.
-
-    Attributes:
-        reward: Mean voxel reward, (B,) float32.
-        voxel_reward: (B, D, H, W) float32.
-        terminated: (B,) bool.
-        dice: After the step, (B,) float32.
-        misunderstanding: Share of voxels that moved the wrong way by more than `config.wrong_way`, (B,) float32.
-        misunderstanding_literal: Share that moved the wrong way at all (Definition 1 to the letter), (B,) float32.
-    """
-
-    reward: Tensor
-    voxel_reward: Tensor
-    terminated: Tensor
-    dice: Tensor
-    misunderstanding: Tensor
-    misunderstanding_literal: Tensor
-
-
 class Simulator:
     """Reset and step of the decision process.
 
@@ -75,16 +52,14 @@ class Simulator:
         self.device = device
         self._user = make_user(config.user, config.guide)
         self._hint = make_hint(config.hint, config)
-        self._reward = make_reward(config.reward, config)
-        self._dynamics: Dynamics = ContinuousDynamics()
-        if config.action == "discrete":
-            self._dynamics = DiscreteDynamics(config.adjustments, config.lattice, device)
+        self._transition = make_transition(config, device)
         assert config.clicks is not None
         self._budgets = torch.tensor((*config.clicks, 0), device=device)
 
     def begin(self, episodes: Sequence[Episode]) -> State:
         """The first state of each episode: every probability a half, the user's first clicks made (Sec. 4.3)."""
         label = torch.stack([e.label for e in episodes])
+        surface = label_surface(label)
         count = len(episodes)
         zero = torch.zeros(count, dtype=torch.int64, device=self.device)
         regions = None
@@ -93,7 +68,8 @@ class Simulator:
         state = State(
             volume=torch.stack([e.volume for e in episodes]),
             label=label,
-            surface=label_surface(label),
+            surface=surface,
+            neighbours=face_neighbours(surface, self.config.shape),
             case_index=torch.tensor([e.case_index for e in episodes], device=self.device),
             labelled=torch.tensor([e.labelled for e in episodes], device=self.device),
             key=torch.tensor([e.key for e in episodes], device=self.device),
@@ -102,14 +78,16 @@ class Simulator:
             hint=torch.zeros(label.shape, device=self.device),
             clicks=torch.full((count, self.config.total_clicks, 3), -1, dtype=torch.int64, device=self.device),
             n_clicks=zero,
+            dice=torch.zeros(count, device=self.device),  # nothing is above a half yet
             regions=regions,
+            cell=self._transition.start(label),
         )
         assert self.config.clicks is not None
         state = self._with_clicks(state, self._budgets[state.step], self.config.clicks[0])
         # Only now: the first clicks come before any confidence and are unguided.
         return replace(state, advice=torch.zeros_like(label)) if self.config.guide else state
 
-    def step(self, state: State, action: Tensor, confidence: Tensor | None = None) -> tuple[State, Transition]:
+    def step(self, state: State, action: Tensor, confidence: Tensor | None = None) -> tuple[State, Transition, Tensor]:
         """Every voxel adjusts its probability, earns its reward, and the user looks again.
 
         Args:
@@ -118,28 +96,26 @@ class Simulator:
             confidence: The agent's confidence in that action, (B, D, H, W) float32 in [0, 1]; needed with a guide.
 
         Returns:
-            The next state, with the clicks made before the next step, and what was earned. No clicks are made in
-            episodes that have ended.
+            The next state, with the clicks made before the next step; what was earned, nothing by unlabelled episodes;
+            and which episodes are over, (B,) bool: no more clicks are made in those.
         """
         config = self.config
-        probability = self._dynamics(state.probability, action)
-        voxel_reward = self._reward(state.probability, probability, state.label)
-        voxel_reward = voxel_reward * state.labelled[:, None, None, None]
+        made = self._transition(state, action)
+        labelled = state.labelled.to(torch.float32)
+        earned = replace(
+            made, reward=made.reward * labelled, voxel_reward=made.voxel_reward * labelled[:, None, None, None]
+        )
         step = state.step + 1
-        score = dice(probability > 0.5, state.label)
-        terminated = step >= config.horizon
+        over = step >= config.horizon
         if config.target_dice is not None:
-            terminated |= score >= config.target_dice
-        wrong, wrong_literally = misunderstanding(state.probability, probability, state.label, config.wrong_way)
-        after = replace(state, probability=probability, step=step)
+            over |= made.dice >= config.target_dice
+        after = replace(state, probability=made.probability, dice=made.dice, cell=made.cell, step=step)
         if state.regions is not None and confidence is not None:
             current = state.regions[torch.arange(len(step), device=self.device), step.clamp_max(config.horizon - 1)]
             after = replace(after, advice=advise(current, confidence, config.advised))
         assert config.clicks is not None
-        budget = torch.where(terminated, 0, self._budgets[step.clamp_max(config.horizon)])
-        after = self._with_clicks(after, budget, max(config.clicks[1:], default=0))
-        reward = exact_mean(voxel_reward)
-        return after, Transition(reward, voxel_reward, terminated, score, wrong, wrong_literally)
+        budget = torch.where(over, 0, self._budgets[step.clamp_max(config.horizon)])
+        return self._with_clicks(after, budget, max(config.clicks[1:], default=0)), earned, over
 
     def _with_clicks(self, state: State, budget: Tensor, most: int) -> State:
         """The state after the user has clicked, at most `budget` (B,) times, and the clicks have become hints."""

@@ -20,6 +20,7 @@ class State:
     volume: Tensor  # (B, M, D, H, W) float32, z-scored and clipped
     label: Tensor  # (B, D, H, W) bool
     surface: Tensor  # (B, S) int64, flat indices of the label's surface voxels, ascending, padded with -1
+    neighbours: Tensor  # (B, 6, S) int64, flat indices of their face neighbours, -1 outside the grid
     case_index: Tensor  # (B,) int64
     labelled: Tensor  # (B,) bool, False: this episode earns no reward
     key: Tensor  # (B,) int64, the episode's random stream
@@ -28,8 +29,10 @@ class State:
     hint: Tensor  # (B, D, H, W) float32 in [0, 1]
     clicks: Tensor  # (B, K, 3) int64, every click so far in order, padded with -1
     n_clicks: Tensor  # (B,) int64
+    dice: Tensor  # (B,) float32
     regions: Tensor | None = None  # (B, T, D, H, W) int16, the supervoxels of each step; None without a guide
     advice: Tensor | None = None  # (B, D, H, W) bool, where the guide asks for clicks; None without a guide
+    cell: Tensor | None = None  # (B, D, H, W), label and probability as one number (`transitions.TableTransition`)
 
     @cached_property
     def prediction(self) -> Tensor:
@@ -51,7 +54,7 @@ def replace_rows(state: State, rows: Tensor, fresh: State) -> State:
         if old is None:
             merged[field.name] = None
             continue
-        if field.name == "surface":
-            old, new = (torch.nn.functional.pad(x, (0, width - x.shape[1]), value=-1) for x in (old, new))
+        if field.name in ("surface", "neighbours"):
+            old, new = (torch.nn.functional.pad(x, (0, width - x.shape[-1]), value=-1) for x in (old, new))
         merged[field.name] = old.index_copy(0, rows, new)
     return State(**merged)  # type: ignore[arg-type]

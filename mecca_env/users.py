@@ -195,8 +195,8 @@ def make_user(user: str | SimulatedUser, guide: bool) -> SimulatedUser:
 
 def eligible_edges(state: State) -> Tensor:
     """(B, S) bool: which of `state.surface` are wrongly predicted edges that nobody has clicked."""
-    seen = on_surface(state.prediction, state.surface) | values_at(clicked_voxels(state), state.surface)
-    return exists(state.surface) & ~seen
+    predicted = on_surface(state.probability, state.surface, state.neighbours)
+    return exists(state.surface) & ~predicted & ~values_at(clicked_voxels(state), state.surface)
 
 
 def clicked_voxels(state: State) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from os import PathLike
 from typing import Any, ClassVar, TypeAlias
@@ -22,10 +23,10 @@ from mecca_env.data.placement import Placement
 from mecca_env.data.preprocessing import paste_back
 from mecca_env.data.selection import open_cases
 from mecca_env.episodes import EpisodeMaker, EpisodeStream
-from mecca_env.metrics import dice
 from mecca_env.rendering import Scene, Window, render_frame
-from mecca_env.simulator import Simulator, Transition
+from mecca_env.simulator import Simulator
 from mecca_env.state import State, replace_rows
+from mecca_env.transitions import Transition
 
 Observation: TypeAlias = dict[str, Tensor]
 Info: TypeAlias = dict[str, Any]
@@ -217,14 +218,14 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
             raise gym.error.ResetNeeded(
                 f"the episodes of envs {ended.tolist()} are over: call reset(options={{'reset_mask': ...}}) first"
             )
-        self._state, transition = self._simulator.step(state, action, confidence)
+        self._state, transition, terminated = self._simulator.step(state, action, confidence)
         self._steps += 1
-        self._over = self._finished(transition)
-        terminated, final = transition.terminated, {}
+        self._over = self._finished(terminated)
+        final: Info = {}
         if len(ended):  # next-step autoreset: these envs ignore the action and begin anew
             self._begin(ended, [None] * self.num_envs)
-            transition = _without(transition, torch.from_numpy(ended).to(self.device))
-            terminated = transition.terminated
+            rows = torch.from_numpy(ended).to(self.device)
+            transition, terminated = _without(transition, rows), terminated.index_fill(0, rows, False)
         if self.autoreset_mode is AutoresetMode.SAME_STEP and self._over.any():
             final = self._final(self.state, transition)
             self._begin(np.flatnonzero(self._over), [None] * self.num_envs)
@@ -262,7 +263,7 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
             advice=None if state.advice is None else host(state.advice),
             step=int(state.step[index]),
             horizon=self.config.horizon,
-            dice=float(dice(state.prediction, state.label)[index]),
+            dice=float(state.dice[index]),
             n_clicks=int(state.n_clicks[index]),
             dataset=self.dataset.name,
             case=self.case_name(index),
@@ -308,11 +309,11 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
         self._steps[rows] = 0
         self._over[rows] = False
 
-    def _finished(self, transition: Transition) -> NDArray[np.bool_]:
+    def _finished(self, terminated: Tensor) -> NDArray[np.bool_]:
         """Which episodes are over, without looking at the device where the horizon alone decides."""
         if self.config.target_dice is None:
             return np.asarray(self._steps >= self.config.horizon)
-        return np.array(transition.terminated.cpu().numpy())  # a copy: `_begin` writes to it
+        return np.array(terminated.cpu().numpy())  # a copy: `_begin` writes to it
 
     def _final(self, state: State, transition: Transition) -> Info:
         mask = torch.from_numpy(self._over.copy()).to(self.device)
@@ -332,7 +333,7 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
             "case_index": state.case_index,
             "labelled": state.labelled,
             "step": state.step,
-            "dice": dice(state.prediction, state.label),
+            "dice": state.dice,
             "clicks": state.clicks,
             "n_clicks": state.n_clicks,
         }
@@ -390,7 +391,8 @@ def make_config(settings: Mapping[str, Any]) -> EnvConfig:
 
 def _without(transition: Transition, rows: Tensor) -> Transition:
     """The transition with nothing earned in those rows."""
-    return Transition(**{name: value.index_fill(0, rows, 0) for name, value in vars(transition).items()})
+    earned = ("reward", *MeccaVectorEnv._TRANSITION_KEYS)
+    return replace(transition, **{name: getattr(transition, name).index_fill(0, rows, 0) for name in earned})
 
 
 def _positive(name: str, value: int) -> int:

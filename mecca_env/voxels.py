@@ -24,22 +24,29 @@ def label_surface(label: Tensor) -> Tensor:
     return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=-1)
 
 
-def on_surface(mask: Tensor, index: Tensor) -> Tensor:
-    """(B, S) bool: whether the voxels at flat `index` (B, S) are surface voxels of `mask` (B, D, H, W) bool.
+def face_neighbours(index: Tensor, shape: tuple[int, int, int]) -> Tensor:
+    """Flat indices of the six face neighbours of each voxel, (B, S) int64 -> (B, 6, S), -1 outside the grid."""
+    place = to_voxels(index, shape)  # (B, S, 3)
+    steps = torch.tensor([[-1, 0, 0], [1, 0, 0], [0, -1, 0], [0, 1, 0], [0, 0, -1], [0, 0, 1]], device=index.device)
+    beside = place[:, None] + steps[:, None]  # (B, 6, S, 3)
+    there = inside(beside, shape) & exists(index)[:, None]
+    return torch.where(there, flatten(beside, shape), -1)
 
-    Only the given voxels and their neighbours are looked at: the label's surface is a few per cent of the grid.
+
+def on_surface(values: Tensor, index: Tensor, neighbours: Tensor) -> Tensor:
+    """Which of the given voxels are surface voxels of the mask `values > 0.5`, (B, S) bool.
+
+    Only they and their neighbours are looked at: a label's surface is a few per cent of the grid.
+
+    Args:
+        values: Probabilities, (B, D, H, W) float32.
+        index: Flat voxels, (B, S) int64.
+        neighbours: Their face neighbours, (B, 6, S) int64 (`face_neighbours`).
     """
-    _, depth, height, width = mask.shape
-    place = index.clamp_min(0)
-    w = place % width
-    h = place.div(width, rounding_mode="floor") % height
-    d = place.div(width * height, rounding_mode="floor")
-    flat = mask.reshape(len(mask), -1)
-    exposed = torch.zeros_like(index, dtype=torch.bool)
-    for axis, last, stride in ((d, depth - 1, width * height), (h, height - 1, width), (w, width - 1, 1)):
-        exposed |= ~flat.gather(1, torch.where(axis > 0, place - stride, place)) | (axis == 0)
-        exposed |= ~flat.gather(1, torch.where(axis < last, place + stride, place)) | (axis == last)
-    return flat.gather(1, place) & exposed
+    looked_at = torch.cat((index[:, None], neighbours), dim=1)  # (B, 7, S)
+    flat = values.reshape(len(values), -1).gather(1, looked_at.clamp_min(0).flatten(1)).view(looked_at.shape)
+    foreground = (flat > 0.5) & exists(looked_at)
+    return foreground[:, 0] & ~foreground[:, 1:].all(dim=1)
 
 
 def draw(

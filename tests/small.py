@@ -13,7 +13,7 @@ from volumes import ellipsoid, prepared
 from mecca_env.data.base import PreparedCase
 from mecca_env.state import State
 from mecca_env.vector_env import MeccaVectorEnv
-from mecca_env.voxels import label_surface
+from mecca_env.voxels import face_neighbours, label_surface
 
 GRID = (16, 14, 12)
 SETTINGS: dict[str, Any] = {"shape": GRID, "horizon": 3, "clicks": (6, 3, 2)}
@@ -61,6 +61,7 @@ def make_state(label: ArrayLike, probability: ArrayLike | None = None, clicks: A
         "volume": torch.zeros((batch, 1, *truth.shape[1:])),
         "label": truth,
         "surface": label_surface(truth),
+        "neighbours": face_neighbours(label_surface(truth), truth.shape[1:]),
         "case_index": torch.zeros(batch, dtype=torch.int64),
         "labelled": torch.ones(batch, dtype=torch.bool),
         "key": torch.arange(batch),
@@ -69,6 +70,7 @@ def make_state(label: ArrayLike, probability: ArrayLike | None = None, clicks: A
         "hint": torch.zeros(truth.shape),
         "clicks": made.expand(batch, -1, -1),
         "n_clicks": torch.full((batch,), len(made)),
+        "dice": torch.zeros(batch),
     }
     return State(**(fields | other))
 

@@ -63,6 +63,15 @@ def test_every_voxel_comes_first_equally_often(size: int) -> None:
     assert chisquare(np.bincount(first.numpy(), minlength=size)).pvalue > LEAST_P
 
 
+@pytest.mark.parametrize("shift", [0, 1, 2])
+def test_neighbouring_keys_do_not_share_their_draws(shift: int) -> None:
+    size = 20_000
+    keys = torch.tensor([1234, 1234 + 1])
+    one, two = (shuffle_keys(keys, torch.arange(size).expand(2, -1)) >> 32).double().numpy()
+    assert abs(np.corrcoef(one[shift:], two[: size - shift])[0, 1]) < 4 / np.sqrt(size)
+    assert abs(np.corrcoef(one[shift + 1 :], one[: size - shift - 1])[0, 1]) < 4 / np.sqrt(size)
+
+
 def test_first_and_second_place_are_independent() -> None:
     size, draws = 6, 60_000
     keys = fold(torch.arange(draws), 3)

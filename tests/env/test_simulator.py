@@ -77,7 +77,7 @@ class PlainEpisode:
             "dice": score,
             "misunderstanding": (away > 0.05).mean(),
             "misunderstanding_literal": (away > 0).mean(),
-            "terminated": over,
+            "over": over,
         }
 
     def cross_entropy(self, probability: np.ndarray) -> np.ndarray:
@@ -119,15 +119,15 @@ def test_every_step_is_the_plain_one(labelled: bool, target_dice: float | None) 
     alive, ended = set(range(4)), []
     for _ in budgets:
         action = towards(state, 0.75, rng)
-        state, transition = simulator.step(state, torch.from_numpy(action))
+        state, transition, over = simulator.step(state, torch.from_numpy(action))
         expected = {row: plain[row].step(action[row]) for row in alive}
         for row, values in expected.items():
-            assert bool(transition.terminated[row]) == values.pop("terminated")
+            assert bool(over[row]) == values.pop("over")
             for name, value in values.items():
                 np.testing.assert_allclose(getattr(transition, name)[row], value, rtol=1e-5, atol=1e-5, err_msg=name)
         check_state(state, plain, alive)
-        ended += [plain[row].steps for row in alive if transition.terminated[row]]
-        alive -= {row for row in alive if transition.terminated[row]}
+        ended += [plain[row].steps for row in alive if over[row]]
+        alive -= {row for row in alive if over[row]}
     assert not alive
     assert (min(ended) < 5) == (target_dice is not None)
 
@@ -147,7 +147,7 @@ def test_unlabelled_episodes_earn_nothing_and_are_clicked_all_the_same() -> None
     simulator = Simulator(EnvConfig(shape=GRID), torch.device("cpu"))
     paid, unpaid = (simulator.begin(episodes(2, labelled)) for labelled in (True, False))
     action = torch.from_numpy(random_actions(make_envs(2), 1)[0])
-    (paid, first), (unpaid, second) = simulator.step(paid, action), simulator.step(unpaid, action)
+    (paid, first, _), (unpaid, second, _) = simulator.step(paid, action), simulator.step(unpaid, action)
     assert first.reward.all() and first.voxel_reward.any()
     assert not second.reward.any() and not second.voxel_reward.any()
     assert torch.equal(first.dice, second.dice) and torch.equal(paid.clicks, unpaid.clicks)
@@ -173,7 +173,7 @@ def test_states_are_never_written_to(settings: dict[str, Any]) -> None:
     rng = np.random.default_rng(1)
     history = [(state, snapshot(state))]
     for _ in range(5):
-        state, transition = simulator.step(state, torch.from_numpy(towards(state, 0.8, rng)))
+        state, transition, _ = simulator.step(state, torch.from_numpy(towards(state, 0.8, rng)))
         history += [(state, snapshot(state)), (transition, snapshot(transition))]
     for kept, copy in history:
         assert all(torch.equal(getattr(kept, name), value) for name, value in copy.items())
@@ -190,7 +190,7 @@ def test_continuous_actions_move_probabilities_directly() -> None:
     simulator = Simulator(EnvConfig(shape=GRID, action="continuous"), torch.device("cpu"))
     state = simulator.begin(episodes(2))
     perfect = torch.where(state.label, 0.5, -0.5)
-    state, transition = simulator.step(state, perfect)
+    state, transition, _ = simulator.step(state, perfect)
     assert torch.equal(state.probability, state.label.float())
     assert transition.dice.tolist() == [1.0, 1.0] and transition.misunderstanding.tolist() == [0.0, 0.0]
     np.testing.assert_allclose(transition.reward, np.log(0.99 / 0.5), rtol=1e-6)
@@ -203,9 +203,9 @@ def test_clicks_follow_the_budget_and_stop_with_the_episode() -> None:
     down = torch.zeros(state.label.shape, dtype=torch.int64)
     counts = [int(state.n_clicks)]
     for _ in range(5):
-        state, transition = simulator.step(state, down)
+        state, _, over = simulator.step(state, down)
         counts.append(int(state.n_clicks))
-    assert counts == [25, 30, 35, 40, 45, 45] and bool(transition.terminated)
+    assert counts == [25, 30, 35, 40, 45, 45] and bool(over)
 
 
 @pytest.mark.parametrize("clicks", [(0, 0), (0, 4), (4, 0)])
@@ -214,7 +214,7 @@ def test_steps_without_clicks(clicks: tuple[int, int]) -> None:
     state = simulator.begin(episodes(3)[:2])
     assert state.n_clicks.tolist() == [clicks[0]] * 2
     for total in (sum(clicks), sum(clicks)):
-        state, _ = simulator.step(state, torch.zeros(state.label.shape, dtype=torch.int64))
+        state, *_ = simulator.step(state, torch.zeros(state.label.shape, dtype=torch.int64))
         assert state.n_clicks.tolist() == [total] * 2 and state.clicks.shape == (2, sum(clicks), 3)
 
 
@@ -238,7 +238,7 @@ def test_devices_agree(hint: str, device: str) -> None:
         for step in range(5):
             if len(actions) == step:
                 actions.append(torch.from_numpy(towards(state, 0.8, rng)))
-            state, transition = simulator.step(state, actions[step].to(place))
+            state, transition, _ = simulator.step(state, actions[step].to(place))
             record.append({k: v.cpu() for k, v in (snapshot(state) | snapshot(transition)).items()})
         runs.append(record)
     for here, there in zip(*runs, strict=True):

@@ -190,6 +190,28 @@ def test_partial_reset_leaves_the_others_alone() -> None:
     same(rows(observation, 0), rows(twin.reset()[0], 0))  # env 0's own second episode
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_episodes_that_began_at_different_times_end_at_different_times(mode: str) -> None:
+    envs = make_envs(3, autoreset_mode=mode)
+    actions = random_actions(envs, 4)
+    envs.reset(seed=0)
+    envs.step(actions[0])
+    envs.reset(options={"reset_mask": np.array([False, True, False])})
+    envs.step(actions[1])
+    _, _, terminated, _, info = envs.step(actions[2])
+    assert terminated.tolist() == [True, False, True]
+    if mode == "Disabled":
+        with pytest.raises(gym.error.ResetNeeded, match=r"envs \[0, 2\] are over"):
+            envs.step(actions[3])
+        return
+    if mode == "SameStep":
+        assert info["_final_obs"].tolist() == [True, False, True] and info["final_info"]["step"].tolist() == [3, 2, 3]
+        assert info["step"].tolist() == [0, 2, 0]
+    _, _, terminated, _, info = envs.step(actions[3])
+    assert terminated.tolist() == [False, True, False]
+    assert info["step"].tolist() == ([1, 0, 1] if mode == "SameStep" else [0, 3, 0])
+
+
 def test_clicks_are_counted_step_by_step() -> None:
     envs = make_envs(2, shape=(24, 22, 16), horizon=5, clicks=None, autoreset_mode="Disabled")
     _, info = envs.reset(seed=0)

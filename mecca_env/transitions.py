@@ -1,0 +1,162 @@
+"""From an action to what it changes and earns: the plain way, and by table look-up where only few cases exist."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from mecca_env.config import EnvConfig
+from mecca_env.dynamics import ContinuousDynamics, DiscreteDynamics, Dynamics
+from mecca_env.metrics import dice, misunderstanding
+from mecca_env.rewards import SCALE, Reward, exact_mean, make_reward
+from mecca_env.state import State
+
+
+@dataclass(frozen=True, eq=False)
+class Transition:
+    """What one step of B episodes changed and earned, whether they are labelled or not.
+
+    Attributes:
+        probability: After the step, (B, D, H, W) float32.
+        reward: Mean voxel reward, (B,) float32.
+        voxel_reward: (B, D, H, W) float32.
+        dice: After the step, (B,) float32.
+        misunderstanding: Share of voxels that moved the wrong way by more than `config.wrong_way`, (B,) float32.
+        misunderstanding_literal: Share that moved the wrong way at all (Definition 1 to the letter), (B,) float32.
+        cell: The next `State.cell`.
+    """
+
+    probability: Tensor
+    reward: Tensor
+    voxel_reward: Tensor
+    dice: Tensor
+    misunderstanding: Tensor
+    misunderstanding_literal: Tensor
+    cell: Tensor | None = None
+
+
+class TransitionRule(Protocol):
+    """Computes transitions."""
+
+    def start(self, label: Tensor) -> Tensor | None:
+        """`State.cell` of new episodes with these labels, (B, D, H, W) bool."""
+        ...
+
+    def __call__(self, state: State, action: Tensor) -> Transition:
+        """What `action` (B, D, H, W) does in `state`."""
+        ...
+
+
+class PlainTransition:
+    """Dynamics, reward and measures one after the other: any action, any reward.
+
+    Args:
+        config: Settings of the decision process.
+        dynamics: What an action does to a probability.
+        reward: What a voxel earns.
+    """
+
+    def __init__(self, config: EnvConfig, dynamics: Dynamics, reward: Reward) -> None:
+        self._config = config
+        self._dynamics = dynamics
+        self._reward = reward
+
+    def start(self, label: Tensor) -> None:
+        """Nothing to keep."""
+        return None
+
+    def __call__(self, state: State, action: Tensor) -> Transition:
+        """See `TransitionRule`."""
+        return self.apply(state.probability, state.label, action)
+
+    def apply(self, before: Tensor, label: Tensor, action: Tensor) -> Transition:
+        """The same from probability, label and action, each (B, D, H, W)."""
+        after = self._dynamics(before, action)
+        gain = self._reward(before, after, label)
+        wrong = misunderstanding(before, after, label, self._config.wrong_way)
+        return Transition(after, exact_mean(gain), gain, dice(after > 0.5, label), *wrong)
+
+
+class TableTransition:
+    """The same bits by look-up, where a voxel has few situations.
+
+    With the paper's adjustments a probability is one of eleven, so label, probability and action have 2 x 11 x 6 = 132
+    combinations. What each of them leads to is worked out once, by `PlainTransition`; a step is one index and three
+    look-ups, and its reward and measures follow from how often each combination occurs.
+
+    Args:
+        plain: The rule to tabulate; its reward looks at one voxel at a time.
+        config: Settings of the decision process, with discrete actions.
+        device: Where the states live.
+    """
+
+    def __init__(self, plain: PlainTransition, config: EnvConfig, device: torch.device) -> None:
+        levels, choices = config.lattice + 1, len(config.adjustments)
+        label, level, action = (
+            t.reshape(-1, 1, 1, 1)
+            for t in torch.meshgrid(torch.arange(2), torch.arange(levels), torch.arange(choices), indexing="ij")
+        )
+        unit = torch.tensor(1.0 / config.lattice, dtype=torch.float32)
+        everything = plain.apply(*(t.to(device) for t in (level * unit, label.bool(), action)))
+        after = (everything.probability.cpu() * config.lattice).round().to(torch.int64)
+        self._choices, self._per_label = choices, levels * choices
+        self._half = (config.lattice // 2) * choices
+        self._size = 2 * levels * choices
+        self._dtype = torch.uint8 if self._size <= 256 else torch.int32
+        self._probability = everything.probability.reshape(-1)
+        self._gain = everything.voxel_reward.reshape(-1)
+        self._cell = (label * self._per_label + after * choices).reshape(-1).to(device=device, dtype=self._dtype)
+        found = (everything.probability > 0.5).reshape(-1).cpu()
+        truth = label.reshape(-1).bool()
+        rows = (
+            (everything.voxel_reward.reshape(-1).cpu() * SCALE).round(),
+            everything.misunderstanding.cpu(),
+            everything.misunderstanding_literal.cpu(),
+            2 * (found & truth),
+            found.long() + truth.long(),
+        )
+        self._counted = torch.stack([row.to(torch.float64) for row in rows]).to(device)  # (5, size)
+
+    def start(self, label: Tensor) -> Tensor:
+        """Label and probability of a half, as an index without the action."""
+        return label.view(torch.uint8).to(self._dtype) * self._per_label + self._half
+
+    def __call__(self, state: State, action: Tensor) -> Transition:
+        """See `TransitionRule`."""
+        assert state.cell is not None
+        index = (state.cell + action.to(self._dtype)).reshape(-1).to(torch.int32)
+        shape, batch = state.cell.shape, len(state.cell)
+        # Whole numbers below 2^53: these sums are exact in any order.
+        sums = self._counted @ self._histogram(index.view(batch, -1)).to(torch.float64).T
+        gain, wrong, wrong_literally, overlap, total = sums
+        voxels = index.numel() // batch
+        return Transition(
+            probability=self._probability.index_select(0, index).view(shape),
+            reward=(gain / (SCALE * voxels)).to(torch.float32),
+            voxel_reward=self._gain.index_select(0, index).view(shape),
+            dice=torch.where(total > 0, overlap.to(torch.float32) / total.to(torch.float32).clamp_min(1.0), 1.0),
+            misunderstanding=wrong.to(torch.float32) / voxels,
+            misunderstanding_literal=wrong_literally.to(torch.float32) / voxels,
+            cell=self._cell.index_select(0, index).view(shape),
+        )
+
+    def _histogram(self, index: Tensor) -> Tensor:
+        """How often each combination occurs, (B, N) int32 -> (B, size) int64."""
+        if index.device.type == "cpu":
+            return torch.stack([torch.bincount(row, minlength=self._size) for row in index])
+        counts = torch.zeros((len(index), self._size), dtype=torch.int64, device=index.device)
+        return counts.scatter_add_(1, index.to(torch.int64), torch.ones_like(index, dtype=torch.int64))
+
+
+def make_transition(config: EnvConfig, device: torch.device) -> TransitionRule:
+    """The fastest rule for these settings: a table for discrete actions and the rewards of this package."""
+    dynamics: Dynamics = ContinuousDynamics()
+    if config.action == "discrete":
+        dynamics = DiscreteDynamics(config.adjustments, config.lattice, device)
+    plain = PlainTransition(config, dynamics, make_reward(config.reward, config))
+    # A reward of somebody's own may look at more than one voxel.
+    tabulated = config.action == "discrete" and isinstance(config.reward, str)
+    return TableTransition(plain, config, device) if tabulated else plain
