@@ -1,9 +1,9 @@
 """Agents for interactive segmentation: MECCA and the methods it is compared with.
 
-    from mecca_agents import PRESETS, evaluate, train
+from mecca_agents import PRESETS, evaluate, train
 
-    train("iter-mrl", "MECCA-Phantom-v0", "runs/first", preset=PRESETS["brief"])
-    results = evaluate("runs/first")
+train("iter-mrl", "MECCA-Phantom-v0", "runs/first", preset=PRESETS["brief"])
+results = evaluate("runs/first")
 """
 
 from mecca_agents.agent import METHODS, Agent, Learned, TaskSpec, make_agent

@@ -5,14 +5,12 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 from tyro.conf import Positional, arg, subcommand
 
 from mecca_env.data.cache import CacheError
-
-DEVICE_HELP = "auto, cpu or cuda"
 
 
 @dataclass(frozen=True)
@@ -127,15 +125,17 @@ class Demo:
 
 
 @dataclass(frozen=True)
-class DataCheck:
-    """List every fault of a data set's folder; the exit code is 1 where there is one.
+class Data:
+    """Look at a data set: `mecca data check ROOT` lists every fault of a folder, with exit code 1 where there is one.
 
     Attributes:
+        command: What to do.
         root: The folder.
         label: Label values that are foreground; by default all above 0.
         modalities: Images read of a BraTS case.
     """
 
+    command: Positional[Literal["check"]]
     root: Positional[Path]
     label: tuple[int, ...] | None = None
     modalities: tuple[str, ...] = ("flair",)
@@ -149,21 +149,6 @@ class DataCheck:
             print(fault)
         print(f"{self.root}: {len(faults) or 'no'} fault{'' if len(faults) == 1 else 's'}")
         return 1 if faults else 0
-
-
-@dataclass(frozen=True)
-class Data:
-    """Look at a data set.
-
-    Attributes:
-        command: What to do.
-    """
-
-    command: Annotated[DataCheck, subcommand("check")]
-
-    def run(self) -> int:
-        """Do it; the exit code."""
-        return self.command.run()
 
 
 Command = (

@@ -1,0 +1,106 @@
+"""The command line end to end on the phantom, and what it says when it is used wrongly."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from mecca_agents.cli import main
+from mecca_agents.evaluation import COLUMNS
+
+TRAIN = "train iter-mrl --env MECCA-Phantom-v0 --shape 10 9 8 --preset demo --updates 2 --checkpoint-every 1".split()
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_train_then_evaluate(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mecca_agents.evaluation.PHANTOM_CASES", 2)
+    run = tmp_path / "run"
+    assert main([*TRAIN, "--out", str(run)]) == 0
+    assert [row["update"] for row in _rows(run / "metrics.csv")] == ["0", "1"]
+    assert (run / "checkpoints" / "last" / "model.safetensors").exists()
+    assert main(["evaluate", str(run), "--out", str(tmp_path / "test.csv")]) == 0
+    rows = _rows(tmp_path / "test.csv")
+    assert tuple(rows[0]) == COLUMNS
+    assert [(row["dataset"], row["step"], row["clicks"]) for row in rows[:5]] == [
+        ("phantom", str(step + 1), str(clicks)) for step, clicks in enumerate((25, 30, 35, 40, 45))
+    ]
+    assert len(rows) == 10
+    assert "phantom, 2 cases, iter-mrl" in capsys.readouterr().out
+
+
+def test_evaluation_is_reproducible(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mecca_agents.evaluation.PHANTOM_CASES", 2)
+    assert main([*TRAIN, "--out", str(tmp_path / "run")]) == 0
+    for name in ("one.csv", "two.csv"):
+        assert main(["evaluate", str(tmp_path / "run"), "--out", str(tmp_path / name)]) == 0
+    one, two = (
+        [{k: v for k, v in row.items() if k != "seconds"} for row in _rows(tmp_path / n)]
+        for n in ("one.csv", "two.csv")
+    )
+    assert one == two
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("train mecc --env MECCA-Phantom-v0 --out {}/run", "method: expected one of iter-mrl"),
+        ("train no_such_module:Agent --env MECCA-Phantom-v0 --out {}/run", "cannot load 'no_such_module:Agent'"),
+        ("train iter-mrl --env MECCA-Foo-v0 --out {}/run", "env: expected one of MECCA-BraTS-v0"),
+        ("train iter-mrl --env MECCA-Phantom-v0 --preset quick --out {}/run", "preset: expected one of paper, fast"),
+        ("train iter-mrl --env MECCA-Phantom-v0 --shape 4 9 9 --out {}/run", "shape: expected integers of at least 8"),
+        ("train iter-mrl --env MECCA-Phantom-v0 --updates 0 --out {}/run", "expected at least 1, got 0"),
+        ("train iter-mrl --env MECCA-Phantom-v0 --device tpu --out {}/run", "device: expected auto, cpu or cuda"),
+        ("train iter-mrl --env MECCA-Spleen-v0 --root {}/nothing --out {}/run", "nothing"),
+        ("train iter-mrl --env MECCA-Phantom-v0 --out {}", "exists already"),
+        ("evaluate {}/none", "expected a run with a config.json"),
+    ],
+)
+def test_what_is_wrong_is_one_line_and_exit_code_two(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: str, message: str
+) -> None:
+    assert main(arguments.replace("{}", str(tmp_path)).split()) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.startswith("mecca: ")
+    assert not (tmp_path / "run").exists()
+
+
+def test_data_check_lists_every_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(0)
+    for folder in ("images", "labels"):
+        (tmp_path / folder).mkdir()
+    for name, image, label in (
+        ("good", rng.normal(size=(12, 12, 12)), np.pad(np.ones((4, 4, 4)), 4)),
+        ("flat", np.zeros((12, 12, 12)), np.pad(np.ones((4, 4, 4)), 4)),
+        ("empty", rng.normal(size=(12, 12, 12)), np.zeros((12, 12, 12))),
+    ):
+        nib.save(nib.Nifti1Image(image.astype(np.float32), np.eye(4)), tmp_path / "images" / f"{name}.nii.gz")
+        nib.save(nib.Nifti1Image(label.astype(np.uint8), np.eye(4)), tmp_path / "labels" / f"{name}.nii.gz")
+    (tmp_path / "labels" / "lonely.nii.gz").write_bytes((tmp_path / "labels" / "good.nii.gz").read_bytes())
+    assert main(["data", "check", str(tmp_path)]) == 1
+    printed = capsys.readouterr().out
+    assert "3 faults" in printed
+    assert all(name in printed for name in ("flat", "empty", "lonely")) and "good" not in printed
+    for name in ("images/flat", "labels/flat", "images/empty", "labels/empty", "labels/lonely"):
+        (tmp_path / f"{name}.nii.gz").unlink()
+    assert main(["data", "check", str(tmp_path)]) == 0
+    assert "no faults" in capsys.readouterr().out
+
+
+def test_demo_leaves_a_table_and_a_picture(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mecca_agents.demo.TEST_CASES", 2)
+    assert main(["demo", "--updates", "1", "--out", str(tmp_path / "demo")]) == 0
+    assert "Dice % untrained  Dice % trained" in capsys.readouterr().out
+    assert (tmp_path / "demo" / "episode.png").read_bytes().startswith(b"\x89PNG")
+    assert len(_rows(tmp_path / "demo" / "test.csv")) == 10
