@@ -13,8 +13,9 @@ from PIL import Image
 from mecca_agents.agent import Agent, make_agent
 from mecca_agents.evaluation import COLUMNS, Result, evaluate_agent, result_row
 from mecca_agents.presets import PRESETS
-from mecca_agents.runs import RunConfig, atomically, read_config, task_of, write_rows
+from mecca_agents.runs import RunConfig, read_config, task_of, write_rows
 from mecca_agents.training import make_envs, train
+from mecca_env.atomic import atomically
 from mecca_env.rendering import render_frame
 
 METHOD, ENV = "iter-mrl", "MECCA-Phantom-v0"

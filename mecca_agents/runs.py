@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import secrets
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from torch import Tensor
 
 from mecca_agents.agent import Agent, TaskSpec, make_agent
 from mecca_agents.presets import Preset
+from mecca_env.atomic import atomically
 
 FORMAT = 1
 """Version of the folder's layout."""
@@ -148,16 +147,6 @@ def write_rows(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, A
         atomically(path, write)
     except OSError as error:
         raise RunError(f"{path}: cannot be written: {error.strerror}") from error
-
-
-def atomically(path: Path, write: Callable[[Path], Any]) -> None:
-    """Let `write` fill a file beside `path`, then put it in its place; on failure nothing is left behind."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    try:
-        write(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _frozen(value: Any) -> Any:

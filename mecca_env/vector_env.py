@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from os import PathLike
@@ -17,16 +17,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mecca_env.actions import ActionReader, action_space, observation_space
-from mecca_env.config import EnvConfig
+from mecca_env.arguments import read_autoreset_mode, read_config, read_count, read_mask, read_seeds
 from mecca_env.data.base import VolumeSource
 from mecca_env.data.placement import Placement
 from mecca_env.data.preprocessing import paste_back
 from mecca_env.data.selection import open_cases
 from mecca_env.episodes import EpisodeMaker, EpisodeStream
-from mecca_env.rendering import Scene, Window, render_frame
+from mecca_env.rendering import Scene, render_frame, scene_of
 from mecca_env.simulator import Simulator
 from mecca_env.state import State, replace_rows
 from mecca_env.transitions import Transition
+from mecca_env.window import Window
 
 Observation: TypeAlias = dict[str, Tensor]
 Info: TypeAlias = dict[str, Any]
@@ -100,13 +101,13 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
         render_mode: str | None = None,
         **settings: Any,
     ) -> None:
-        self.num_envs = _positive("num_envs", num_envs)
-        self.autoreset_mode = _autoreset_mode(autoreset_mode)
+        self.num_envs = read_count("num_envs", num_envs)
+        self.autoreset_mode = read_autoreset_mode(autoreset_mode)
         self.metadata = {**type(self).metadata, "autoreset_mode": self.autoreset_mode}
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise ValueError(f"render_mode: expected None, 'human' or 'rgb_array', got {render_mode!r}")
         self.render_mode = render_mode
-        self.config = make_config(settings)
+        self.config = read_config(settings)
         self.device = torch.device(device)
         self._simulator = Simulator(self.config, self.device)
         self.cases = open_cases(
@@ -183,7 +184,9 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
         """
         self._check_open()
         options = dict(options or {})
-        rows = self._reset_rows(options.pop("reset_mask", None))
+        rows = read_mask(options.pop("reset_mask", None), self.num_envs)
+        if self._state is None and len(rows) < self.num_envs:
+            raise gym.error.ResetNeeded("the first reset must be of all envs")
         wanted = options.pop("cases", None)
         if options:
             raise ValueError(f"options: expected 'reset_mask' and 'cases' only, got {sorted(options)}")
@@ -249,25 +252,7 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
 
     def scene(self, index: int) -> Scene:
         """What there is to draw of env `index`."""
-        state = self.state
-
-        def host(tensor: Tensor) -> Any:
-            return tensor[index].cpu().numpy()
-
-        return Scene(
-            volume=host(state.volume)[0],
-            label=host(state.label),
-            probability=host(state.probability),
-            hint=host(state.hint),
-            clicks=host(state.clicks),
-            advice=None if state.advice is None else host(state.advice),
-            step=int(state.step[index]),
-            horizon=self.config.horizon,
-            dice=float(state.dice[index]),
-            n_clicks=int(state.n_clicks[index]),
-            dataset=self.dataset.name,
-            case=self.case_name(index),
-        )
+        return scene_of(self.state, index, self.config.horizon, self.dataset.name, self.case_name(index))
 
     def case_name(self, index: int) -> str:
         """Name of the case that env `index` shows."""
@@ -344,30 +329,8 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
             info[key] = nothing if transition is None else getattr(transition, key)
         return info
 
-    def _reset_rows(self, mask: Any) -> NDArray[np.int64]:
-        if mask is None:
-            return np.arange(self.num_envs)
-        values = np.asarray(mask.cpu() if isinstance(mask, Tensor) else mask)
-        if values.shape != (self.num_envs,) or values.dtype != np.bool_ or not values.any():
-            raise ValueError(
-                f"options['reset_mask']: expected ({self.num_envs},) bool with one True at least, "
-                f"got {values.dtype} {values.tolist()}"
-            )
-        if self._state is None and not values.all():
-            raise gym.error.ResetNeeded("the first reset must be of all envs")
-        return np.flatnonzero(values)
-
     def _seeds(self, seed: int | Sequence[int | None] | None) -> list[int | None]:
-        if seed is None:
-            return [None] * self.num_envs
-        if isinstance(seed, (int, np.integer)):
-            seeds: list[Any] = [seed + i for i in range(self.num_envs)]
-        else:
-            seeds = list(seed) if isinstance(seed, Iterable) else []
-        fits = (s is None or (isinstance(s, (int, np.integer)) and not isinstance(s, bool) and s >= 0) for s in seeds)
-        if len(seeds) != self.num_envs or not all(fits):
-            raise ValueError(f"seed: expected {self.num_envs} non-negative integers (or one), got {seed!r}")
-        return seeds
+        return read_seeds(seed, self.num_envs)
 
     def _show(self) -> None:
         if self.render_mode == "human":
@@ -380,30 +343,7 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
             raise gym.error.ClosedEnvironmentError("this env has been closed; make a new one")
 
 
-def make_config(settings: Mapping[str, Any]) -> EnvConfig:
-    """An `EnvConfig` of those settings. Raises `TypeError` where one is unknown, with the known ones."""
-    known = EnvConfig.__dataclass_fields__
-    unknown = sorted(set(settings) - set(known))
-    if unknown:
-        raise TypeError(f"unknown keyword {', '.join(unknown)}; the settings are {', '.join(known)}")
-    return EnvConfig(**settings)
-
-
 def _without(transition: Transition, rows: Tensor) -> Transition:
     """The transition with nothing earned in those rows."""
     earned = ("reward", *MeccaVectorEnv._TRANSITION_KEYS)
     return replace(transition, **{name: getattr(transition, name).index_fill(0, rows, 0) for name in earned})
-
-
-def _positive(name: str, value: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ValueError(f"{name}: expected an integer of at least 1, got {value!r}")
-    return int(value)
-
-
-def _autoreset_mode(mode: AutoresetMode | str) -> AutoresetMode:
-    try:
-        return AutoresetMode(mode)
-    except ValueError:
-        known = [m.value for m in AutoresetMode]
-        raise ValueError(f"autoreset_mode: expected one of {known}, got {mode!r}") from None

@@ -6,7 +6,6 @@ import hashlib
 import json
 import logging
 import os
-import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mecca_env.atomic import atomically
 from mecca_env.data.base import DataError
 
 FORMAT = 1
@@ -98,15 +98,10 @@ def _load(path: Path) -> Arrays | None:
 
 
 def _store(path: Path, arrays: Arrays) -> None:
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    signature = np.array(_signature(path, arrays))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("xb") as file:
-                np.savez(file, allow_pickle=False, **{_KEY: np.array(_signature(path, arrays))}, **arrays)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        atomically(path, lambda temporary: np.savez(temporary, allow_pickle=False, **{_KEY: signature}, **arrays))
     except OSError as error:
         raise CacheError(
             f"{path.parent}: the cache cannot be written ({error.strerror or error}); "

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from pathlib import Path
 
 import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
+from mecca_env.atomic import atomically
 from mecca_env.data.base import DataError
 
 
@@ -25,19 +24,13 @@ def save_mask(mask: NDArray[np.bool_], affine: NDArray[np.float64], path: Path |
         DataError: The name or the folder cannot be used, or the disk is full.
     """
     path = Path(path)
-    suffix = next((s for s in (".nii.gz", ".nii") if path.name.endswith(s)), None)
-    if suffix is None:
+    if not path.name.endswith((".nii", ".nii.gz")):
         raise DataError(f"{path}: expected a name that ends in .nii or .nii.gz, found {path.name!r}")
     if not path.parent.is_dir():
         raise DataError(f"{path}: expected an existing folder {path.parent}, found none")
     image = nibabel.Nifti1Image(np.asarray(mask).astype(np.uint8), affine)
     image.header.set_xyzt_units("mm")
-    temporary = path.with_name(f".{secrets.token_hex(4)}{suffix}")
     try:
-        try:
-            nibabel.save(image, temporary)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        atomically(path, lambda temporary: nibabel.save(image, temporary))
     except OSError as error:
         raise DataError(f"{path}: the mask cannot be written ({error.strerror or error})") from error

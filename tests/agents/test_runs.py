@@ -14,7 +14,6 @@ from mecca_agents.presets import PRESETS
 from mecca_agents.runs import (
     RunConfig,
     RunError,
-    atomically,
     load_agent,
     prepare_folder,
     read_config,
@@ -22,6 +21,7 @@ from mecca_agents.runs import (
     write_config,
     write_rows,
 )
+from mecca_env.atomic import atomically
 
 PRESET = replace(PRESETS["demo"], shape=(10, 9, 8), channels=4)
 CONFIG = RunConfig(

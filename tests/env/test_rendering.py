@@ -12,7 +12,8 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from numpy.typing import NDArray
 
-from mecca_env.rendering import BLUE, GREEN, RED, YELLOW, Scene, Window, render_frame, shown_slice
+from mecca_env.rendering import BLUE, GREEN, RED, YELLOW, Scene, render_frame, shown_slice
+from mecca_env.window import Window
 
 Pixels = NDArray[np.uint8]
 NO_CLICKS = np.empty((0, 3), np.int64)

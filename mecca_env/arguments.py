@@ -1,0 +1,65 @@
+"""Arguments of an environment, read or refused in one sentence that says what was expected and what was given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium.vector import AutoresetMode
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mecca_env.config import EnvConfig
+
+
+def read_config(settings: Mapping[str, Any]) -> EnvConfig:
+    """An `EnvConfig` of those settings. Raises `TypeError` where one is unknown, with the known ones."""
+    known = EnvConfig.__dataclass_fields__
+    unknown = sorted(set(settings) - set(known))
+    if unknown:
+        raise TypeError(f"unknown keyword {', '.join(unknown)}; the settings are {', '.join(known)}")
+    return EnvConfig(**settings)
+
+
+def read_count(name: str, value: int) -> int:
+    """An integer of at least 1. Raises `ValueError`."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise ValueError(f"{name}: expected an integer of at least 1, got {value!r}")
+    return int(value)
+
+
+def read_autoreset_mode(mode: AutoresetMode | str) -> AutoresetMode:
+    """An autoreset mode, or the one of that value. Raises `ValueError`."""
+    try:
+        return AutoresetMode(mode)
+    except ValueError:
+        known = [m.value for m in AutoresetMode]
+        raise ValueError(f"autoreset_mode: expected one of {known}, got {mode!r}") from None
+
+
+def read_seeds(seed: int | Sequence[int | None] | None, num_envs: int) -> list[int | None]:
+    """The seed of every env: seed + i, or the one given for it, or None. Raises `ValueError`."""
+    if seed is None:
+        return [None] * num_envs
+    if isinstance(seed, (int, np.integer)):
+        seeds: list[Any] = [seed + i for i in range(num_envs)]
+    else:
+        seeds = list(seed) if isinstance(seed, Iterable) else []
+    fits = (s is None or (isinstance(s, (int, np.integer)) and not isinstance(s, bool) and s >= 0) for s in seeds)
+    if len(seeds) != num_envs or not all(fits):
+        raise ValueError(f"seed: expected {num_envs} non-negative integers (or one), got {seed!r}")
+    return seeds
+
+
+def read_mask(mask: Any, num_envs: int) -> NDArray[np.int64]:
+    """The envs that a mask (B,) bool of torch or NumPy marks, all where it is None. Raises `ValueError`."""
+    if mask is None:
+        return np.arange(num_envs)
+    values = np.asarray(mask.cpu() if isinstance(mask, Tensor) else mask)
+    if values.shape != (num_envs,) or values.dtype != np.bool_ or not values.any():
+        raise ValueError(
+            f"options['reset_mask']: expected ({num_envs},) bool with one True at least, "
+            f"got {values.dtype} {values.tolist()}"
+        )
+    return np.flatnonzero(values)
