@@ -105,7 +105,7 @@ class EnvConfig:
 
     @property
     def lattice(self) -> int:
-        """The number n such that every reachable probability is k / n: 10 for the paper's adjustments, which step by tenths.
+        """The number n such that every reachable probability is k / n: 10 for the paper's adjustments of tenths.
 
         Discrete probabilities are kept on this lattice, so that 0.5 + 0.1 - 0.1 is 0.5 again and not the next float
         above it, which would count as foreground.
