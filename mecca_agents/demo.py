@@ -80,10 +80,10 @@ def save_picture(path: Path, agent: Agent, config: RunConfig, seed: int) -> None
         config.env, 1, split="test", cases=1, shape=config.preset.shape, augment=False, autoreset_mode="Disabled"
     )
     observation, _ = envs.reset(seed=seed)
-    frames = [render_frame(envs.scene(0), panel=300)]
+    frames = [render_frame(envs.scene(0), panel=220)]
     for _ in range(envs.config.horizon):
         observation, *_ = envs.step(agent.act(observation))
-        frames.append(render_frame(envs.scene(0), panel=300))
+        frames.append(render_frame(envs.scene(0), panel=220))
     envs.close()
     image = Image.fromarray(np.concatenate([frames[step] for step in SHOWN_STEPS if step < len(frames)]))
     atomically(path, lambda temporary: image.save(temporary, format="PNG"))
