@@ -10,6 +10,7 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mecca_env.arguments import read_autoreset_mode
 from mecca_env.config import EnvConfig
 from mecca_env.data.base import VolumeSource
 from mecca_env.vector_env import MeccaVectorEnv
@@ -36,9 +37,7 @@ class MeccaEnv(gym.Env[Observation, Any]):
     }
 
     def __init__(self, **keywords: Any) -> None:
-        keywords.pop("num_envs", None)
-        mode = keywords.pop("autoreset_mode", AutoresetMode.DISABLED)
-        AutoresetMode(mode)
+        read_autoreset_mode(keywords.pop("autoreset_mode", AutoresetMode.DISABLED))
         self.vector = MeccaVectorEnv(num_envs=1, autoreset_mode=AutoresetMode.DISABLED, **keywords)
         self.render_mode = self.vector.render_mode
         self.observation_space = self.vector.single_observation_space

@@ -61,7 +61,7 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
         dataset: Key of the data set (`mecca_env.data.catalog`), or any `VolumeSource`.
         root: Its folder; None looks under $MECCA_DATA.
         split: "train", "test" or "all".
-        cases: Only these cases of the split: names, or indices into all cases; for the phantom also their number.
+        cases: Only these cases of the split: names, indices, or how many from its beginning.
         label: Label values that are foreground; None takes the data set's own, or all above 0.
         modalities: Which images to stack, for layouts that hold several.
         device: Where all tensors live.
@@ -77,7 +77,7 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
         mecca_env.data.base.DataError: The data set is missing or has unusable cases.
     """
 
-    metadata: dict[str, Any] = {  # noqa: RUF012
+    metadata: dict[str, Any] = {
         "render_modes": ["human", "rgb_array"],
         "render_fps": 2,
         "autoreset_mode": AutoresetMode.SAME_STEP,
@@ -324,10 +324,10 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
         }
         if state.advice is not None:
             info["advice"] = state.advice
-        for key in self._TRANSITION_KEYS:
-            nothing = torch.zeros_like(state.probability) if key == "voxel_reward" else torch.zeros_like(info["dice"])
-            info[key] = nothing if transition is None else getattr(transition, key)
-        return info
+        if transition is not None:
+            return info | {key: getattr(transition, key) for key in self._TRANSITION_KEYS}
+        nothing = {key: torch.zeros_like(state.dice) for key in self._TRANSITION_KEYS}
+        return info | nothing | {"voxel_reward": torch.zeros_like(state.probability)}
 
     def _seeds(self, seed: int | Sequence[int | None] | None) -> list[int | None]:
         return read_seeds(seed, self.num_envs)

@@ -152,8 +152,8 @@ def test_read_only_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
 def test_a_full_disk_leaves_no_file_behind(folder: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
-    def fail(file: Any, **arrays: object) -> None:
-        file.write(b"half an archive")
+    def fail(file: Path, **arrays: object) -> None:
+        file.write_bytes(b"half an archive")
         raise error
 
     monkeypatch.setattr(cache.np, "savez", fail)
