@@ -61,7 +61,7 @@ FAST = replace(
 BRIEF = replace(FAST, updates=150)
 """The same in less than 5 minutes, for tables on a CPU."""
 
-DEMO = replace(FAST, shape=(24, 24, 16), updates=220, channels=12)
+DEMO = replace(FAST, shape=(24, 24, 16), updates=220, channels=12, learning_rate=2e-3, balance=(1.0, 0.0))
 """What `mecca demo` trains on the phantom in about two minutes."""
 
 PRESETS: dict[str, Preset] = {"paper": PAPER, "fast": FAST, "brief": BRIEF, "demo": DEMO}

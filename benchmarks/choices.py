@@ -1,0 +1,62 @@
+"""Measure two choices that the paper leaves open: epsilon of Eq. 9, and who is paid what (Eq. 4 against Eq. 8).
+
+    python -m benchmarks.choices                        # about fifteen minutes on two cores
+
+Every row is one training of the demo's preset on the phantom from the same seed, tested on the same unseen phantoms.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mecca_agents import PRESETS, evaluate_agent, train
+from mecca_agents.runs import read_config
+
+EPSILONS = (1e-6, 1e-3, 1e-2, 5e-2)
+TRAINING_CASES, TEST_CASES = 64, 40
+
+
+def dice_per_step(epsilon: float, credit: str, seed: int) -> list[float]:
+    """Mean test Dice after each step, in per cent."""
+    preset = replace(PRESETS["demo"], credit=credit)
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder) / "run"
+        agent = train(
+            "iter-mrl",
+            "MECCA-Phantom-v0",
+            run,
+            preset=preset,
+            cases=TRAINING_CASES,
+            settings={"epsilon": epsilon},
+            seed=seed,
+            device="cpu",
+            stream=io.StringIO(),
+        )
+        results = evaluate_agent(agent, read_config(run), cases=TEST_CASES)
+    steps = sorted({r.step for r in results})
+    return [100 * float(np.mean([r.dice for r in results if r.step == step])) for step in steps]
+
+
+def main() -> None:
+    """Print the table, row by row."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    print("epsilon  credit  seed  Dice % after steps 1 to 5")
+    for epsilon, credit in [*((e, "voxel") for e in EPSILONS), (1e-2, "mean")]:
+        for seed in options.seeds:
+            dice = "  ".join(f"{value:5.1f}" for value in dice_per_step(epsilon, credit, seed))
+            print(f"{epsilon:7g}  {credit:6}  {seed:4}  {dice}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
