@@ -1,4 +1,4 @@
-# Everything here works in a fresh clone with Python 3.10 or newer and make.
+# Everything here works in a fresh clone with Python 3.11 or newer and make.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin

@@ -26,6 +26,7 @@ class Train:
         shape: Grid D H W in voxels, in place of the preset's.
         preset: paper, fast, brief or demo.
         updates: Number of updates, in place of the preset's.
+        skip_bad: Leave unusable cases out, with a warning, rather than refuse to start.
         checkpoint_every: Updates between two checkpoints.
         seed: Seed of the environment, the weights and the sampling.
         device: auto, cpu or cuda.
@@ -40,6 +41,7 @@ class Train:
     shape: tuple[int, int, int] | None = None
     preset: str = "fast"
     updates: int | None = None
+    skip_bad: bool = False
     checkpoint_every: int = 100
     seed: int = 0
     device: str = "auto"
@@ -62,6 +64,7 @@ class Train:
             preset=preset,
             root=self.root,
             label=self.label,
+            skip_bad=self.skip_bad,
             checkpoint_every=self.checkpoint_every,
             seed=self.seed,
             device=self.device,
@@ -80,6 +83,7 @@ class Evaluate:
         root: Folder of the data set; by default the one it was trained on.
         split: train, test or all.
         out: CSV file to write, one row for each case and step.
+        skip_bad: Leave unusable cases out, with a warning, rather than refuse to start.
         seed: Seed of the simulated user.
         device: auto, cpu or cuda.
     """
@@ -88,6 +92,7 @@ class Evaluate:
     root: Path | None = None
     split: str = "test"
     out: Path | None = None
+    skip_bad: bool = False
     seed: int = 0
     device: str = "auto"
 
@@ -96,7 +101,13 @@ class Evaluate:
         from mecca_agents.evaluation import evaluate, table
 
         results = evaluate(
-            self.run_folder, root=self.root, split=self.split, out=self.out, seed=self.seed, device=self.device
+            self.run_folder,
+            root=self.root,
+            split=self.split,
+            out=self.out,
+            skip_bad=self.skip_bad,
+            seed=self.seed,
+            device=self.device,
         )
         print(table(results))
         return 0

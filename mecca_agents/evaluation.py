@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from mecca_agents.agent import Agent
-from mecca_agents.runs import RunConfig, load_agent, write_rows
+from mecca_agents.runs import RunConfig, check_writable, load_agent, write_rows
 from mecca_agents.training import LISTED_CASES, find_device, make_envs
 from mecca_env.metrics import surface_metrics
 from mecca_env.vector_env import MeccaVectorEnv
@@ -62,6 +62,7 @@ def evaluate(
     root: Path | str | None = None,
     split: str = "test",
     out: Path | str | None = None,
+    skip_bad: bool = False,
     seed: int = 0,
     device: str = "auto",
 ) -> list[Result]:
@@ -72,6 +73,7 @@ def evaluate(
         root: Folder of the data set; None takes the one it was trained on.
         split: "train", "test" or "all".
         out: CSV file to write, or None.
+        skip_bad: Leave unusable cases out, with a warning, rather than refuse to start.
         seed: Seed of the simulated user.
         device: "auto", "cpu" or "cuda".
 
@@ -85,8 +87,8 @@ def evaluate(
     place = find_device(device)
     agent, config = load_agent(run, place)
     if out is not None:
-        write_rows(Path(out), COLUMNS, [])  # fail now rather than after the work
-    results = evaluate_agent(agent, config, root=root, split=split, seed=seed, device=place)
+        check_writable(Path(out))  # fail now rather than after the work
+    results = evaluate_agent(agent, config, root=root, split=split, skip_bad=skip_bad, seed=seed, device=place)
     if out is not None:
         write_rows(Path(out), COLUMNS, [result_row(result) for result in results])
     return results
@@ -99,6 +101,7 @@ def evaluate_agent(
     root: Path | str | None = None,
     split: str = "test",
     cases: int | Sequence[str | int] | None = None,
+    skip_bad: bool = False,
     seed: int = 0,
     device: torch.device | str = "cpu",
 ) -> list[Result]:
@@ -108,6 +111,7 @@ def evaluate_agent(
         "label": config.label,
         "shape": config.preset.shape,
         "split": split,
+        "skip_bad": skip_bad,
         "augment": False,
         "device": device,
         "autoreset_mode": "Disabled",

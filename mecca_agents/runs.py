@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -132,6 +133,14 @@ def task_of(config: RunConfig) -> TaskSpec:
 
     env = EnvConfig(shape=config.preset.shape, **config.settings)
     return TaskSpec(env.shape, config.modalities, len(env.adjustments))
+
+
+def check_writable(path: Path) -> None:
+    """Raise `RunError` where a file could not be written; nothing is written."""
+    if not path.parent.is_dir():
+        raise RunError(f"{path}: expected an existing folder {path.parent}, found none")
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise RunError(f"{path}: cannot be written")
 
 
 def write_rows(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:

@@ -62,6 +62,7 @@ def train(
     label: Sequence[int] | None = None,
     cases: int | Sequence[str | int] | None = None,
     settings: Mapping[str, Any] | None = None,
+    skip_bad: bool = False,
     checkpoint_every: int = 100,
     seed: int = 0,
     device: str = "auto",
@@ -79,6 +80,7 @@ def train(
         label: Foreground values; None takes the data set's own.
         cases: Only these cases of the training split, as in the environment.
         settings: Further settings of the environment (`mecca_env.config.EnvConfig`) that JSON can hold.
+        skip_bad: Leave unusable cases out, with a warning, rather than refuse to start.
         checkpoint_every: Updates between two checkpoints.
         seed: Seed of the environment, the weights and the sampling.
         device: "auto", "cpu" or "cuda".
@@ -97,7 +99,7 @@ def train(
     if checkpoint_every < 1 or preset.updates < 1:
         raise ValueError(f"updates and checkpoint_every: expected at least 1, got {preset.updates}, {checkpoint_every}")
     place, folder, more = find_device(device), Path(out), dict(settings or {})
-    keywords = {"root": root, "label": label, "shape": preset.shape, **more}
+    keywords = {"root": root, "label": label, "shape": preset.shape, "skip_bad": skip_bad, **more}
     envs = make_envs(env, preset.num_envs, split="train", cases=cases, device=place, **keywords)
     task = TaskSpec(envs.config.shape, envs.dataset.modalities, len(envs.config.adjustments))
     agent = make_agent(method, preset, task, device=place, seed=seed)

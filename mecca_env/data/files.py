@@ -153,7 +153,7 @@ class FileSource:
         if faults and not skip_bad:
             raise DataError(
                 f"{self.root}: {_listed(faults)}\nCorrect them (`mecca data check {self.root}` lists all), "
-                "or pass skip_bad=True to leave these cases out."
+                "or pass skip_bad=True (--skip-bad) to leave these cases out."
             )
         if not self._cases:
             raise DataError(f"{self.root}: expected at least one good case, found none; {_listed(faults)}")

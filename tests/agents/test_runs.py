@@ -14,6 +14,7 @@ from mecca_agents.presets import PRESETS
 from mecca_agents.runs import (
     RunConfig,
     RunError,
+    check_writable,
     load_agent,
     prepare_folder,
     read_config,
@@ -115,6 +116,16 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path
 def test_a_table_into_a_missing_folder_names_the_file(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="nowhere"):
         write_rows(tmp_path / "nowhere" / "table.csv", ["a"], [{"a": 1}])
+
+
+def test_whether_a_file_can_be_written_is_known_without_touching_it(tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("results of last year")
+    check_writable(table)
+    assert table.read_text() == "results of last year"
+    for path in (tmp_path, tmp_path / "nowhere" / "table.csv"):
+        with pytest.raises(RunError, match=str(path)):
+            check_writable(path)
 
 
 def _truncate(path: Path) -> None:
