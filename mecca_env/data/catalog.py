@@ -25,7 +25,7 @@ class DataSet:
     Attributes:
         key: The name inside the environment's id.
         name: What the data set is called.
-        folders: Folders looked for under `$MECCA_DATA`, in this order; none: the root must be given.
+        folders: Folders looked for under `$MECCA_DATA`, in this order; none: only a root that is given is read.
         labels_by_layout: Foreground values where a layout has its own; other layouts take all above 0.
         modalities: Images read of a BraTS case.
     """
@@ -97,18 +97,12 @@ def open_dataset(
 
 
 def _find(dataset: DataSet, fallback: bool) -> Path | None:
-    if not dataset.folders:
-        raise DataError(f"root: expected the folder of the volumes for the data set {dataset.key!r}, found None")
     base = os.environ.get("MECCA_DATA")
     candidates = [Path(base).expanduser() / folder for folder in dataset.folders] if base else []
     for candidate in candidates:
         if candidate.exists():
             return candidate
-    where = (
-        f"MECCA_DATA={base} holds no folder {' or '.join(dataset.folders)}"
-        if base
-        else f"MECCA_DATA is not set; expected the folder above {' or '.join(dataset.folders)}"
-    )
+    where = _where_it_is_not(dataset, base)
     if not fallback:
         raise DataError(f"{dataset.name}: {where}; set MECCA_DATA or pass root=")
     if dataset.key not in _warned:
@@ -120,3 +114,12 @@ def _find(dataset: DataSet, fallback: bool) -> Path | None:
         )
         _warned.add(dataset.key)
     return None
+
+
+def _where_it_is_not(dataset: DataSet, base: str | None) -> str:
+    if not dataset.folders:
+        return "no root was given, and it has no folder of its own under MECCA_DATA"
+    folders = " or ".join(dataset.folders)
+    return (
+        f"MECCA_DATA={base} holds no folder {folders}" if base else f"MECCA_DATA is not set; expected above {folders}"
+    )

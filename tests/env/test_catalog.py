@@ -74,9 +74,9 @@ def test_a_root_that_was_named_or_found_is_never_replaced(tmp_path: Path) -> Non
         open_dataset("Liver")
 
 
-def test_volumes_need_a_root_and_take_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(DataError, match="root: expected the folder of the volumes"):
-        open_dataset("Volumes")
+def test_volumes_take_the_name_of_their_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(DataError, match="any folder of volumes: no root was given"):
+        open_dataset("Volumes", fallback=False)
     monkeypatch.chdir(write_pairs(tmp_path / "my scans"))
     source = open_dataset("Volumes", root=".")
     assert source is not None and source.name == "my scans" and len(source) == 3

@@ -160,7 +160,7 @@ def test_the_spec_of_an_env_makes_it_again() -> None:
     assert all(np.array_equal(here[key], there[key]) for key in here)
 
 
-DATA_IDS = [env_id for env_id in mecca_env.ENV_IDS if env_id not in ("MECCA-Phantom-v0", "MECCA-Volumes-v0")]
+DATA_IDS = [env_id for env_id in mecca_env.ENV_IDS if env_id != "MECCA-Phantom-v0"]
 
 
 @pytest.mark.parametrize("env_id", DATA_IDS)
@@ -175,13 +175,13 @@ def test_without_data_the_phantom_stands_in_with_one_warning(env_id: str, make_i
         make_it(env_id, **SETTINGS)
 
 
-@pytest.mark.parametrize("env_id", [*DATA_IDS, "MECCA-Volumes-v0"])
+@pytest.mark.parametrize("env_id", DATA_IDS)
 def test_without_data_and_fallback_it_is_an_error(env_id: str) -> None:
     with pytest.raises(DataError, match="MECCA_DATA|root"):
         gym.make(env_id, fallback=False, **SETTINGS)
 
 
-@pytest.mark.parametrize("env_id", [*DATA_IDS, "MECCA-Volumes-v0"])
+@pytest.mark.parametrize("env_id", DATA_IDS)
 @pytest.mark.parametrize("fallback", [False, True])
 def test_a_root_that_was_named_and_is_missing_is_always_an_error(env_id: str, fallback: bool, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nowhere"):
