@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from mecca_env.data.cache import Arrays, cache_path, fetch, file_identity
 from mecca_env.data.layouts import DEFAULT_MODALITIES, CaseFiles, discover
 from mecca_env.data.preprocessing import prepare
 from mecca_env.data.reading import read_scan
+from mecca_env.data.recent import RecentCases
 from mecca_env.data.splits import split_names
 
 SHOWN_FAULTS = 20
@@ -85,8 +85,7 @@ class FileSource:
             "rotation": float(rotation),
             "evaluation_extension": int(evaluation_extension),
         }
-        self._memory_bytes = memory_bytes
-        self._recent: OrderedDict[int, PreparedCase] = OrderedDict()
+        self._recent = RecentCases(memory_bytes)
         chosen = _chosen(self.root, inventory.cases, split, names)
         self._cases, faults = self._prepare_all(chosen)
         self._report([*inventory.faults, *faults], skip_bad)
@@ -112,15 +111,12 @@ class FileSource:
         """
         if not 0 <= index < len(self):
             raise IndexError(f"case index: expected 0 to {len(self) - 1}, got {index}")
-        case = self._recent.pop(index, None)
-        if case is None:
-            files = self._cases[index]
-            case = _from_arrays(files.name, fetch(self._key(files), lambda: self._build(files)))
-        self._remember(index, case)
-        return case
+        files = self._cases[index]
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_recent": OrderedDict()}
+        def load() -> PreparedCase:
+            return _from_arrays(files.name, fetch(self._key(files), lambda: self._build(files)))
+
+        return self._recent.get(index, load)
 
     def _key(self, files: CaseFiles) -> dict[str, Any]:
         return {
@@ -159,13 +155,6 @@ class FileSource:
             raise DataError(f"{self.root}: expected at least one good case, found none; {_listed(faults)}")
         if faults:
             warnings.warn(f"{self.root}: cases left out: {_listed(faults)}", UserWarning, stacklevel=3)
-
-    def _remember(self, index: int, case: PreparedCase) -> None:
-        self._recent[index] = case
-        used = sum(c.image.nbytes + c.label.nbytes for c in self._recent.values())
-        while self._recent and used > self._memory_bytes:
-            _, oldest = self._recent.popitem(last=False)
-            used -= oldest.image.nbytes + oldest.label.nbytes
 
 
 def foreground_values(

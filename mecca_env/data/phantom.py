@@ -8,7 +8,6 @@ thing by far, 0.2 where the threshold falls between brain and fluid or backgroun
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -21,6 +20,7 @@ from mecca_env.data.anatomy import Head, brain_box, healthy
 from mecca_env.data.base import PreparedCase, Scan
 from mecca_env.data.noise import FIELD_OF_VIEW, Grid, Size
 from mecca_env.data.preprocessing import prepare
+from mecca_env.data.recent import RecentCases
 from mecca_env.data.tumour import Tumour, grow
 from mecca_env.rng import mix
 
@@ -162,9 +162,7 @@ class PhantomSource:
         self._settings = (extension, rotation, evaluation_extension)
         self._size = _checked(0, size)[1]
         self._device = torch.device(device)
-        self._memory_bytes = memory_bytes
-        self._kept: OrderedDict[int, PreparedCase] = OrderedDict()
-        self._kept_bytes = 0
+        self._recent = RecentCases(memory_bytes)
 
     def __len__(self) -> int:
         """2^30."""
@@ -184,22 +182,11 @@ class PhantomSource:
     def case(self, index: int) -> PreparedCase:
         """Case `index`, cut around its label. Raises `IndexError` when out of range."""
         index = _checked(index, self._size)[0]
-        if index in self._kept:
-            self._kept.move_to_end(index)
-            return self._kept[index]
         extension, rotation, evaluation_extension = self._settings
-        case = prepare(
-            self.scan(index), extension=extension, rotation=rotation, evaluation_extension=evaluation_extension
-        )
-        self._keep(index, case)
-        return case
 
-    def _keep(self, index: int, case: PreparedCase) -> None:
-        self._kept[index] = case
-        self._kept_bytes += _bytes(case)
-        while self._kept_bytes > self._memory_bytes and self._kept:
-            self._kept_bytes -= _bytes(self._kept.popitem(last=False)[1])
+        def draw() -> PreparedCase:
+            return prepare(
+                self.scan(index), extension=extension, rotation=rotation, evaluation_extension=evaluation_extension
+            )
 
-
-def _bytes(case: PreparedCase) -> int:
-    return int(case.image.nbytes + case.label.nbytes)
+        return self._recent.get(index, draw)

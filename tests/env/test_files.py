@@ -228,7 +228,7 @@ def test_copies_of_a_source_carry_no_volumes(tmp_path: Path) -> None:
     source = FileSource("d", write_pairs(tmp_path / "data"))
     source.case(0)
     copy = pickle.loads(pickle.dumps(source))
-    assert not copy._recent and torch.equal(copy.case(0).image, source.case(0).image)
+    assert len(copy._recent) == 0 and torch.equal(copy.case(0).image, source.case(0).image)
 
 
 def test_index_out_of_range(tmp_path: Path) -> None:
