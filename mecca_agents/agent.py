@@ -24,11 +24,15 @@ class TaskSpec:
         shape: Grid, (D, H, W).
         modalities: Channels of the volume.
         choices: Number of discrete actions.
+        action: "discrete" or "continuous".
+        guide: Whether the action carries a confidence.
     """
 
     shape: tuple[int, int, int]
     modalities: int
     choices: int
+    action: str = "discrete"
+    guide: bool = False
 
 
 class Learned(NamedTuple):

@@ -79,7 +79,7 @@ class Evaluate:
     """Play every case of a split once with a trained run, print a table and write a CSV file.
 
     Attributes:
-        run: The run's folder.
+        run_folder: The run's folder.
         root: Folder of the data set; by default the one it was trained on.
         split: train, test or all.
         out: CSV file to write, one row for each case and step.

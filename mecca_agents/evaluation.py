@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from mecca_agents.agent import Agent
-from mecca_agents.runs import RunConfig, check_writable, load_agent, write_rows
+from mecca_agents.runs import RunConfig, RunError, check_writable, load_agent, write_rows
 from mecca_agents.training import LISTED_CASES, find_device, make_envs
 from mecca_env.metrics import surface_metrics
 from mecca_env.vector_env import MeccaVectorEnv
@@ -112,14 +112,21 @@ def evaluate_agent(
         "shape": config.preset.shape,
         "split": split,
         "skip_bad": skip_bad,
-        "augment": False,
+        "fallback": config.dataset == "phantom",  # what was trained on scans is not tested on the phantom in passing
         "device": device,
         "autoreset_mode": "Disabled",
         **config.settings,
+        "augment": False,
+        "target_dice": None,
     }
     envs = make_envs(config.env, 1, cases=cases, **keywords)
     if cases is None and len(envs.cases) > LISTED_CASES:
         envs = make_envs(config.env, 1, cases=PHANTOM_CASES, **keywords)
+    if envs.dataset.modalities != config.modalities:
+        raise RunError(
+            f"{envs.dataset.name}: expected volumes of {config.modalities} modalities, as in training, "
+            f"found {envs.dataset.modalities}"
+        )
     results = [r for index in envs.cases.indices for r in _play(agent, config.method, envs, int(index), seed)]
     envs.close()
     return results

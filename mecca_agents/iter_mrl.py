@@ -44,10 +44,13 @@ class IterMRL:
         seed: Fixes its initial weights and its sampling.
 
     Raises:
-        ValueError: The grid is smaller than the network's dilations need.
+        ValueError: The grid is smaller than the network's dilations need, or the actions are of another kind.
     """
 
     def __init__(self, preset: Preset, task: TaskSpec, *, device: torch.device, seed: int) -> None:
+        if task.action != "discrete" or task.guide:
+            given = f"action={task.action!r}, guide={task.guide}"
+            raise ValueError(f"iter-mrl: expected discrete actions and no guide, got {given}")
         self.preset = preset
         self.task = task
         with torch.random.fork_rng(devices=[]):
@@ -84,7 +87,7 @@ class IterMRL:
         losses.total.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), preset.clip_norm)
         self.optimizer.step()
-        raising = rollout.actions[self.task.choices // 2 :].sum()
+        raising = rollout.actions[torch.tensor(envs.config.adjustments, device=rollout.actions.device) > 0].sum()
         numbers = {
             "loss": losses.total,
             "policy_loss": losses.policy,

@@ -19,6 +19,7 @@ from torch import Tensor
 from mecca_agents.agent import Agent, TaskSpec, make_agent
 from mecca_agents.presets import Preset
 from mecca_env.atomic import atomically
+from mecca_env.config import EnvConfig
 
 FORMAT = 1
 """Version of the folder's layout."""
@@ -127,12 +128,15 @@ def load_agent(folder: Path | str, device: torch.device | str = "cpu") -> tuple[
     return agent, config
 
 
+def make_task(config: EnvConfig, modalities: int) -> TaskSpec:
+    """What a method must know of an environment with these settings."""
+    return TaskSpec(config.shape, modalities, len(config.adjustments), config.action, config.guide)
+
+
 def task_of(config: RunConfig) -> TaskSpec:
     """What the run's method was built for."""
-    from mecca_env.config import EnvConfig
-
     env = EnvConfig(shape=config.preset.shape, **config.settings)
-    return TaskSpec(env.shape, config.modalities, len(env.adjustments))
+    return make_task(env, config.modalities)
 
 
 def check_writable(path: Path) -> None:
@@ -160,4 +164,6 @@ def write_rows(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, A
 
 def _frozen(value: Any) -> Any:
     """Lists of JSON back to the tuples they were."""
+    if isinstance(value, dict):
+        return {key: _frozen(v) for key, v in value.items()}
     return tuple(_frozen(v) for v in value) if isinstance(value, list) else value

@@ -17,9 +17,11 @@ import torch
 from tqdm import tqdm
 
 import mecca_env
-from mecca_agents.agent import Agent, TaskSpec, make_agent
+from mecca_agents.agent import Agent, make_agent
 from mecca_agents.presets import Preset
-from mecca_agents.runs import RunConfig, RunError, prepare_folder, save_weights, write_config
+from mecca_agents.runs import RunConfig, RunError, make_task, prepare_folder, save_weights, write_config
+from mecca_env.arguments import read_device
+from mecca_env.data.files import FileSource
 from mecca_env.vector_env import MeccaVectorEnv
 
 LISTED_CASES = 10_000
@@ -30,13 +32,9 @@ def find_device(name: str) -> torch.device:
     """The device called "auto", "cpu", "cuda" or "cuda:1". Raises `ValueError` where there is none."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ValueError(f"device: expected auto, cpu or cuda, got {name!r}") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"device: {name!r} was asked for, but no CUDA device is available")
-    return device
+    if name.partition(":")[0] not in ("cpu", "cuda"):
+        raise ValueError(f"device: expected auto, cpu or cuda, got {name!r}")
+    return read_device(name)
 
 
 def make_envs(env: str, num_envs: int, **keywords: Any) -> MeccaVectorEnv:
@@ -99,16 +97,19 @@ def train(
     if checkpoint_every < 1 or preset.updates < 1:
         raise ValueError(f"updates and checkpoint_every: expected at least 1, got {preset.updates}, {checkpoint_every}")
     place, folder, more = find_device(device), Path(out), dict(settings or {})
+    if "shape" in more:
+        raise ValueError("settings: the grid's shape belongs to the preset, got it in the settings")
     keywords = {"root": root, "label": label, "shape": preset.shape, "skip_bad": skip_bad, **more}
     envs = make_envs(env, preset.num_envs, split="train", cases=cases, device=place, **keywords)
-    task = TaskSpec(envs.config.shape, envs.dataset.modalities, len(envs.config.adjustments))
+    task = make_task(envs.config, envs.dataset.modalities)
     agent = make_agent(method, preset, task, device=place, seed=seed)
-    prepare_folder(folder, overwrite)
+    observation, _ = envs.reset(seed=seed)
+    prepare_folder(folder, overwrite)  # only now, when nothing else can be refused: it may replace an earlier run
     config = RunConfig(
         method=method,
         env=env,
         dataset=envs.dataset.name,
-        root=None if root is None else str(Path(root).resolve()),
+        root=str(envs.dataset.root.resolve()) if isinstance(envs.dataset, FileSource) else None,
         label=None if label is None else tuple(label),
         settings=more,
         preset=preset,
@@ -118,13 +119,12 @@ def train(
         versions=_versions(),
     )
     write_config(folder, config)
-    observation, _ = envs.reset(seed=seed)
     with (folder / "metrics.csv").open("w", newline="", encoding="utf-8") as file:
-        log = Log(file, preset, envs.config.horizon, stream or sys.stderr)
+        log = Log(file, preset.updates, stream or sys.stderr)
         for update in range(preset.updates):
             observation, numbers = agent.learn(envs, observation, update / preset.updates)
             _check_finite(numbers, update, folder)
-            log.add(update, numbers)
+            log.add(update, numbers, envs.steps_taken)
             if (update + 1) % checkpoint_every == 0 or update + 1 == preset.updates:
                 save_weights(folder, agent.weights())
         log.close()
@@ -137,26 +137,24 @@ class Log:
 
     Args:
         file: The CSV file.
-        preset: The run's settings.
-        horizon: Steps of an episode.
+        updates: How many there will be.
         stream: Where progress is shown.
     """
 
     LINES = 20  # plain lines in a whole run
 
-    def __init__(self, file: TextIO, preset: Preset, horizon: int, stream: TextIO) -> None:
+    def __init__(self, file: TextIO, updates: int, stream: TextIO) -> None:
         self._file = file
-        self._preset = preset
-        self._steps = preset.num_envs * horizon
+        self._updates = updates
         self._stream = stream
         self._writer: csv.DictWriter[str] | None = None
         self._start = time.perf_counter()
         self._smooth: dict[str, float] = {}
         terminal = stream.isatty()
-        self._bar = tqdm(total=preset.updates, unit="update", file=stream, dynamic_ncols=True) if terminal else None
+        self._bar = tqdm(total=updates, unit="update", file=stream, dynamic_ncols=True) if terminal else None
 
-    def add(self, update: int, numbers: Mapping[str, float]) -> None:
-        """One update's numbers."""
+    def add(self, update: int, numbers: Mapping[str, float], steps: int) -> None:
+        """One update's numbers; `steps` of the environment have been taken by then."""
         seconds = time.perf_counter() - self._start
         if self._writer is None:
             self._writer = csv.DictWriter(self._file, ["update", "seconds", *numbers])
@@ -166,15 +164,13 @@ class Log:
         for key, value in numbers.items():
             self._smooth[key] = 0.95 * self._smooth.get(key, value) + 0.05 * value
         shown = " ".join(f"{key} {self._smooth[key]:.3f}" for key in ("loss", "dice", "entropy") if key in numbers)
-        shown += f" {(update + 1) * self._steps / seconds:.1f} env steps/s"
+        shown += f" {steps / seconds:.1f} env steps/s"
         if self._bar is not None:
             self._bar.set_postfix_str(shown, refresh=False)
             self._bar.update()
-        elif (update + 1) % max(self._preset.updates // self.LINES, 1) == 0 or update + 1 == self._preset.updates:
-            left = seconds / (update + 1) * (self._preset.updates - update - 1)
-            print(
-                f"update {update + 1}/{self._preset.updates} {shown} {left:.0f} s left", file=self._stream, flush=True
-            )
+        elif (update + 1) % max(self._updates // self.LINES, 1) == 0 or update + 1 == self._updates:
+            left = seconds / (update + 1) * (self._updates - update - 1)
+            print(f"update {update + 1}/{self._updates} {shown} {left:.0f} s left", file=self._stream, flush=True)
 
     def close(self) -> None:
         """Finish the bar."""

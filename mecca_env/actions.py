@@ -103,5 +103,5 @@ class ActionReader:
             given = torch.from_numpy(np.ascontiguousarray(array) if array.flags.writeable else array.copy())
         if tuple(given.shape) != self._shape:
             raise ValueError(f"{name}: expected shape {self._shape}, got {tuple(given.shape)}")
-        values: Tensor = given.to(self._device)
+        values: Tensor = given.detach().to(self._device)
         return values

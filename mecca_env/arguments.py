@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 from torch import Tensor
@@ -38,11 +39,22 @@ def read_autoreset_mode(mode: AutoresetMode | str) -> AutoresetMode:
         raise ValueError(f"autoreset_mode: expected one of {known}, got {mode!r}") from None
 
 
+def read_device(device: str | torch.device) -> torch.device:
+    """A torch device that is there. Raises `ValueError`."""
+    try:
+        found = torch.device(device)
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"device: expected one that this machine has, got {device!r} ({reason})") from None
+    return found
+
+
 def read_seeds(seed: int | Sequence[int | None] | None, num_envs: int) -> list[int | None]:
     """The seed of every env: seed + i, or the one given for it, or None. Raises `ValueError`."""
     if seed is None:
         return [None] * num_envs
-    if isinstance(seed, (int, np.integer)):
+    if isinstance(seed, (int, np.integer)) and not isinstance(seed, bool):
         seeds: list[Any] = [seed + i for i in range(num_envs)]
     else:
         seeds = list(seed) if isinstance(seed, Iterable) else []

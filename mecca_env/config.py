@@ -102,6 +102,8 @@ class EnvConfig:
         if self.action not in ("discrete", "continuous"):
             raise ValueError(f"action: expected 'discrete' or 'continuous', got {self.action!r}")
         self._check_ranges()
+        for name in ("slic_spacing", "extension"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
 
     @property
     def lattice(self) -> int:

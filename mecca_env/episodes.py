@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mecca_env.config import EnvConfig
-from mecca_env.data.base import PreparedCase
+from mecca_env.data.base import DataError, PreparedCase
 from mecca_env.data.placement import Placement, canonical_placement, draw_placement, fixed_placement
 from mecca_env.data.preprocessing import move_regions, place
 from mecca_env.data.selection import Cases
@@ -75,7 +75,12 @@ class EpisodeMaker:
             )
         else:
             placement = fixed_placement(case, config.shape, evaluation_extension=config.evaluation_extension)
-        volume, label = place(case, placement, intensity_clip=config.intensity_clip, device=self._device)
+        try:
+            volume, label = place(case, placement, intensity_clip=config.intensity_clip, device=self._device)
+        except DataError:
+            # A turned crop can miss a label that lies in the corners of its box; the upright one cannot.
+            placement = fixed_placement(case, config.shape, evaluation_extension=config.evaluation_extension)
+            volume, label = place(case, placement, intensity_clip=config.intensity_clip, device=self._device)
         episode = Episode(
             volume=volume,
             label=label,

@@ -29,12 +29,20 @@ def supervoxels(
     """
     from skimage.segmentation import slic
 
-    computed = {
-        count: slic(
-            volume, n_segments=count, compactness=compactness, spacing=spacing, start_label=0, channel_axis=0
-        ).astype(np.int16)
-        for count in set(counts)
-    }
+    def divide(count: int) -> NDArray[np.int16]:
+        # Three modalities are no colours: left to itself, SLIC would convert them to Lab.
+        regions = slic(
+            volume,
+            n_segments=count,
+            compactness=compactness,
+            spacing=spacing,
+            convert2lab=False,
+            start_label=0,
+            channel_axis=0,
+        )
+        return np.asarray(regions, dtype=np.int16)
+
+    computed = {count: divide(count) for count in set(counts)}
     return np.stack([computed[count] for count in counts])
 
 

@@ -140,6 +140,30 @@ class GeodesicHint:
         return values
 
 
+class CheckedHint:
+    """Somebody's own hint, refused where its map is not one.
+
+    Raises:
+        ValueError: From `add`, naming the hint, what was expected and what was found.
+    """
+
+    def __init__(self, hint: Hint) -> None:
+        self._hint = hint
+
+    def add(self, hint: Tensor, clicks: Tensor, volume: Tensor) -> Tensor:
+        """See `Hint.add`."""
+        merged = self._hint.add(hint.clone(), clicks, volume)
+        name = type(self._hint).__name__
+        if merged.shape != hint.shape or merged.dtype != torch.float32:
+            raise ValueError(
+                f"hint {name}: expected float32 of shape {tuple(hint.shape)}, got {merged.dtype} {tuple(merged.shape)}"
+            )
+        low, high = (float(v) for v in merged.aminmax())
+        if not (low >= 0.0 and high <= 1.0):  # also where they are NaN
+            raise ValueError(f"hint {name}: expected values from 0 to 1, got values from {low:g} to {high:g}")
+        return merged
+
+
 def make_hint(hint: str | Hint, config: EnvConfig) -> Hint:
     """The hint named "gaussian", "euclidean" or "geodesic", or the object given.
 
@@ -147,8 +171,8 @@ def make_hint(hint: str | Hint, config: EnvConfig) -> Hint:
         ValueError: The name is unknown.
         TypeError: Neither a name nor an object with an `add` method.
     """
-    if isinstance(hint, Hint):
-        return hint
+    if isinstance(hint, Hint) and not isinstance(hint, type):
+        return hint if isinstance(hint, (GaussianHint, EuclideanHint, GeodesicHint)) else CheckedHint(hint)
     if hint == "gaussian":
         return GaussianHint(config.hint_sigma, config.hint_radius)
     if hint == "euclidean":

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
@@ -49,6 +49,7 @@ def check_vector_env(
     _check_autoreset(envs, first)
     again = _rollout(envs, actions, seed)
     _same(first.records, again.records, "two rollouts with the same seed and actions differ")
+    _same(first.partial_resets, again.partial_resets, "two rollouts with the same seed and actions reset differently")
     first.check_unchanged()
     _check_places(envs, actions, seed, first)
     _check_others(envs, actions, draw, seed, first)
@@ -63,14 +64,24 @@ class _Rollout:
     def __init__(self) -> None:
         self.live: list[Any] = []
         self.records: list[Any] = []
+        self.live_resets: list[Any] = []
+        self.partial_resets: list[Any] = []
 
     def add(self, returned: Any) -> None:
+        """The first reset, or a step."""
         self.live.append(returned)
-        self.records.append(_map(returned, lambda array: np.array(array, copy=True)))
+        self.records.append(_copy(returned))
+
+    def add_partial_reset(self, returned: Any) -> None:
+        """A reset of some envs, by the mask."""
+        self.live_resets.append(returned)
+        self.partial_resets.append(_copy(returned))
 
     def check_unchanged(self) -> None:
         """Assert that nothing returned has been written to since."""
-        _same(self.live, self.records, "an observation or info that was handed out was changed by a later call")
+        message = "an observation or info that was handed out was changed by a later call"
+        _same(self.live, self.records, message)
+        _same(self.live_resets, self.partial_resets, message)
 
     @property
     def resets(self) -> tuple[Any, dict[str, Any]]:
@@ -95,7 +106,7 @@ def _rollout(
         rollout.add(returned)
         done = _host(returned[2]).astype(bool) | _host(returned[3]).astype(bool)
         if disabled and done.any():
-            envs.reset(options={"reset_mask": done})
+            rollout.add_partial_reset(envs.reset(options={"reset_mask": done}))
     return rollout
 
 
@@ -115,6 +126,10 @@ def _check_returns(envs: VectorEnv[Any, Any, Any], rollout: _Rollout) -> None:
     observation, info = rollout.resets
     _check_observation(envs, observation, "reset()")
     _check_info(envs, info, "reset()")
+    for observation, info in rollout.partial_resets:
+        _check_observation(envs, observation, "reset() with a mask")
+        if not isinstance(envs.unwrapped, SyncVectorEnv):  # which returns the infos of the envs in the mask alone
+            _check_info(envs, info, "reset() with a mask")
     for number, (observation, reward, terminated, truncated, info) in enumerate(rollout.steps):
         where = f"step() number {number}"
         _check_observation(envs, observation, where)
@@ -220,6 +235,10 @@ def _check_close(envs: VectorEnv[Any, Any, Any], action: Any) -> None:
 def _core(rollout: _Rollout) -> list[Any]:
     """Observations, rewards and endings: what must not depend on anything but an env's own seed and actions."""
     return [rollout.resets[0], *(step[:4] for step in rollout.steps)]
+
+
+def _copy(tree: Any) -> Any:
+    return _map(tree, lambda array: np.array(array, copy=True))
 
 
 def _host(array: Any) -> Array:

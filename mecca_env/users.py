@@ -27,7 +27,7 @@ class SimulatedUser(Protocol):
 
         Args:
             state: B episodes.
-            budget: How often the user may click in each of them, (B,) int64.
+            budget: How often the user may click in each of them, (B,) int64; 0 where an episode has just ended.
             most: The largest number that `budget` can hold here, known without looking at it.
             key: A random stream for each episode and step, (B,) int64, for `mecca_env.rng`.
 
@@ -138,6 +138,8 @@ class CheckedUser:
 
     def click(self, state: State, budget: Tensor, most: int, key: Tensor) -> Tensor:
         """See `SimulatedUser.click`."""
+        if not bool(budget.any()):  # nobody is asked after the last step
+            return NoUser().click(state, budget, most, key)
         clicks = self._user.click(state, budget, most, key)
         name = type(self._user).__name__
         rows = len(budget)
@@ -188,7 +190,7 @@ def make_user(user: str | SimulatedUser, guide: bool) -> SimulatedUser:
         if user == "guided" and not guide:
             raise ValueError("user: 'guided' clicks inside the guide's advice, which needs guide=True")
         return named[user]
-    if not isinstance(user, SimulatedUser):
+    if isinstance(user, type) or not isinstance(user, SimulatedUser):
         raise TypeError(f"user: expected a name or an object with a click() method, got {user!r}")
     return user if isinstance(user, (EdgeUser, ImpreciseUser, RegionCentreUser, NoUser)) else CheckedUser(user)
 

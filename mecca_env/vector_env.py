@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mecca_env.actions import ActionReader, action_space, observation_space
-from mecca_env.arguments import read_autoreset_mode, read_config, read_count, read_mask, read_seeds
+from mecca_env.arguments import read_autoreset_mode, read_config, read_count, read_device, read_mask, read_seeds
 from mecca_env.data.base import VolumeSource
 from mecca_env.data.placement import Placement
 from mecca_env.data.preprocessing import paste_back
@@ -71,6 +71,12 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
         render_mode: None, "rgb_array" or "human".
         **settings: The attributes of `mecca_env.config.EnvConfig`.
 
+    Attributes:
+        config: Settings of the decision process.
+        cases: Which cases of which data set are played.
+        device: Where all tensors live.
+        steps_taken: Steps made since construction, over all envs.
+
     Raises:
         ValueError: An argument is out of range; the message names it, what was expected and what was given.
         TypeError: An argument is unknown or of the wrong type.
@@ -108,7 +114,7 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
             raise ValueError(f"render_mode: expected None, 'human' or 'rgb_array', got {render_mode!r}")
         self.render_mode = render_mode
         self.config = read_config(settings)
-        self.device = torch.device(device)
+        self.device = read_device(device)
         self._simulator = Simulator(self.config, self.device)
         self.cases = open_cases(
             dataset,
@@ -131,6 +137,7 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
         self._state: State | None = None
         self._over = np.zeros(self.num_envs, dtype=np.bool_)
         self._steps = np.zeros(self.num_envs, dtype=np.int64)
+        self.steps_taken = 0
         self._window: Window | None = None
 
     @cached_property
@@ -190,9 +197,11 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
         wanted = options.pop("cases", None)
         if options:
             raise ValueError(f"options: expected 'reset_mask' and 'cases' only, got {sorted(options)}")
-        chosen = [None] * self.num_envs if wanted is None else [self.cases.find(case) for case in wanted]
-        if len(chosen) != self.num_envs:
-            raise ValueError(f"options['cases']: expected {self.num_envs} cases, got {len(chosen)}")
+        if wanted is None:
+            wanted = [None] * self.num_envs
+        if isinstance(wanted, str) or not isinstance(wanted, Sequence) or len(wanted) != self.num_envs:
+            raise ValueError(f"options['cases']: expected {self.num_envs} cases, got {wanted!r}")
+        chosen = [self.cases.find(case) for case in wanted]
         for i, number in enumerate(self._seeds(seed)):
             if number is not None and i in rows:
                 self._streams[i] = EpisodeStream(number)
@@ -223,6 +232,7 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
             )
         self._state, transition, terminated = self._simulator.step(state, action, confidence)
         self._steps += 1
+        self.steps_taken += self.num_envs
         self._over = self._finished(terminated)
         final: Info = {}
         if len(ended):  # next-step autoreset: these envs ignore the action and begin anew

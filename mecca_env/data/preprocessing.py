@@ -79,10 +79,11 @@ def place(
         device: Where to compute and to leave the result; None: where the case is. The result is the same everywhere.
 
     Returns:
-        Volume (M, D, H, W) float32 and label (D, H, W) bool.
+        Volume (M, D, H, W) float32 and label (D, H, W) bool, never empty: of a label that is too small for the grid the
+        nearest voxels are kept.
 
     Raises:
-        DataError: No voxel of the label is left on the grid.
+        DataError: No voxel of the label lies inside the crop; only a turned crop can miss it.
         ValueError: The crop reaches outside the cut.
     """
     device = case.image.device if device is None else device
@@ -92,11 +93,24 @@ def place(
     volume = ((intensity - mean) / std).clamp(-intensity_clip, intensity_clip).float()
     label = interpolate(case.label.to(device)[None], points, border=False)[0] > 0.5 + LABEL_TIE
     if not label.any():
+        label = _nearest_to_foreground(case, placement).to(device)
+    if not label.any():
         raise DataError(
-            f"{case.name}: expected a label that survives resampling to {placement.shape}, found none of its "
-            f"{int(case.label.sum())} voxels there; choose a larger shape"
+            f"{case.name}: expected part of the label inside the crop {placement.low} to {placement.high}, "
+            f"found none of its {int(case.label.sum())} voxels there"
         )
     return volume, label
+
+
+def _nearest_to_foreground(case: PreparedCase, placement: Placement) -> Tensor:
+    """The grid voxels nearest to the label's, (D, H, W) bool: what is left of a label too small to resample."""
+    where = case.label.nonzero().double() + torch.tensor(case.origin, dtype=torch.float64)
+    at = placement.in_grid(Coordinates(where[:, 0, None], where[:, 1, None], where[:, 2]))
+    voxels = torch.stack((at.first[:, 0], at.second[:, 0], at.third), dim=1).add_(0.5).floor_().long()
+    inside = ((voxels >= 0) & (voxels < torch.tensor(placement.shape))).all(dim=1)
+    label = torch.zeros(placement.shape, dtype=torch.bool)
+    label[tuple(voxels[inside].T)] = True
+    return label
 
 
 def move_regions(regions: Tensor, source: Placement, target: Placement) -> Tensor:

@@ -98,7 +98,9 @@ class Cases:
             "kind": "supervoxels",
             "files": [file_identity(path) for path in (*files.images, files.label)],
             "labels": self.source.labels,
+            "cut": (self.source.case(index).origin, tuple(self.source.case(index).label.shape)),
             "settings": settings,
+            "format": 2,
         }
         return np.asarray(fetch(key, lambda: {"regions": build()})["regions"], dtype=np.int16)
 
@@ -132,7 +134,8 @@ def open_cases(
         config: Settings of the decision process.
         root: Folder of the data set; None looks under $MECCA_DATA.
         split: "train", "test" or "all". A source of one's own is taken whole.
-        cases: Names or indices within the split; an integer takes that many from its beginning.
+        cases: Names or indices; an integer takes that many from the split's beginning. The phantom's indices are its
+            seeds, even ones to train on and odd ones to test on.
         label: Foreground values, None for the data set's own.
         modalities: Which images to stack, for layouts that hold several.
         fallback: Take the phantom, with one warning, where no root is given and none is found.
@@ -166,8 +169,11 @@ def open_cases(
             skip_bad=skip_bad,
         )
         cases = None if names is not None and source is not None else cases
-    elif root is not None or label is not None:
-        raise ValueError(f"root and label belong to data sets of files, got root={root!r} and label={label!r}")
+    elif any(given is not None for given in (root, label, modalities)):
+        raise ValueError(
+            "root, label and modalities belong to data sets of files, "
+            f"got root={root!r}, label={label!r}, modalities={modalities!r}"
+        )
     indices: range = range(len(source)) if source is not None else _phantom_split(split)
     if source is None:
         source = PhantomSource(
@@ -190,7 +196,7 @@ def _names(cases: int | Sequence[str | int] | None) -> list[str] | None:
     if cases is None or isinstance(cases, (str, int, np.integer)):
         return None
     names = [case for case in cases if isinstance(case, str)]
-    return names if len(names) == len(cases) else None
+    return names if names and len(names) == len(cases) else None
 
 
 def _select(everything: Cases, cases: int | Sequence[str | int] | None) -> NDArray[np.int64] | range:

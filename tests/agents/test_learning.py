@@ -57,3 +57,21 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(a2c, "returns", lambda reward, *args: reward * float("nan"))
     with pytest.raises(FloatingPointError, match="update 0: loss.* there is no checkpoint yet"):
         train("iter-mrl", "MECCA-Phantom-v0", tmp_path / "run", preset=TINY, cases=4, seed=0, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"action": "continuous"}, "iter-mrl: expected discrete actions and no guide, got action='continuous'"),
+        ({"guide": True}, "iter-mrl: expected discrete actions and no guide, got .*guide=True"),
+        ({"shape": (9, 9, 9)}, "belongs to the preset"),
+        ({"user": "nobody"}, "user: expected one of"),
+    ],
+)
+def test_what_is_refused_leaves_the_earlier_run_alone(
+    tmp_path: Path, settings: dict[str, object], message: str
+) -> None:
+    (tmp_path / "config.json").write_text("an earlier run")
+    with pytest.raises(ValueError, match=message):
+        train("iter-mrl", "MECCA-Phantom-v0", tmp_path, preset=TINY, settings=settings, overwrite=True, device="cpu")
+    assert (tmp_path / "config.json").read_text() == "an earlier run"

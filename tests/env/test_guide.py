@@ -128,3 +128,11 @@ def test_supervoxels_move_with_the_flips_and_crops_of_the_case() -> None:
         spreads.append(np.std(values))
     assert np.mean(spreads) < 0.5 * state.volume.std().item()
     assert not torch.equal(state.regions[0], state.regions[1])
+
+
+def test_three_modalities_are_no_colours() -> None:
+    """SLIC would take three channels for RGB and convert them, after which one region fills the grid."""
+    noise = np.random.default_rng(0).normal(size=(4, *(16, 14, 12))).astype(np.float32)
+    settings = ((40,), (2.0, 2.0, 2.0), 0.1)
+    two, three, four = (len(np.unique(supervoxels(noise[:m], *settings))) for m in (2, 3, 4))
+    assert three > 0.5 * min(two, four)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from mecca_env.config import EnvConfig
-from mecca_env.hints import EuclideanHint, GaussianHint, GeodesicHint, Hint, make_hint
+from mecca_env.hints import CheckedHint, EuclideanHint, GaussianHint, GeodesicHint, Hint, make_hint
 
 SHAPE = (9, 11, 8)
 CLICK = st.tuples(*(st.integers(0, n - 1) for n in SHAPE))
@@ -147,8 +147,20 @@ def test_hints_by_name_or_object() -> None:
     for name in MAKERS:
         assert isinstance(make_hint(name, config), Hint)
     spot = Spot()
-    assert make_hint(spot, config) is spot
+    own = make_hint(spot, config)
+    assert isinstance(own, CheckedHint) and own._hint is spot
     with pytest.raises(ValueError, match=r"hint: expected 'gaussian', 'euclidean', 'geodesic' .*got 'fuzzy'"):
         make_hint("fuzzy", config)
     with pytest.raises(TypeError, match="hint: expected a name or an object with an add"):
         make_hint(3, config)  # type: ignore[arg-type]
+
+
+def test_somebodys_hint_that_leaves_the_unit_interval_is_refused() -> None:
+    class Loud:
+        def add(self, hint: torch.Tensor, clicks: torch.Tensor, volume: torch.Tensor) -> torch.Tensor:
+            return hint.add_(7.0)
+
+    before = torch.zeros(1, 8, 8, 8)
+    with pytest.raises(ValueError, match="hint Loud: expected values from 0 to 1, got values from 7 to 7"):
+        make_hint(Loud(), EnvConfig()).add(before, torch.zeros(1, 1, 3, dtype=torch.int64), torch.zeros(1, 1, 8, 8, 8))
+    assert before.max() == 0

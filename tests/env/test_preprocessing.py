@@ -190,11 +190,22 @@ def test_turning_agrees_with_a_formula(seed: int) -> None:
     np.testing.assert_allclose(read[(slice(None), *g)], expected, atol=1e-4)
 
 
-def test_a_label_that_vanishes_is_an_error() -> None:
+def test_of_a_label_too_small_for_the_grid_the_nearest_voxels_are_kept() -> None:
     label = np.zeros((60, 60, 60), bool)
     label[30, 30, 30] = True
-    with pytest.raises(DataError, match=r"case: expected a label that survives resampling to \(8, 8, 8\)"):
-        place(prepared(label), fixed_placement(prepared(label), (8, 8, 8), 11), 5.0)
+    placement = fixed_placement(prepared(label), (8, 8, 8), 11)
+    _, placed = place(prepared(label), placement, 5.0)
+    assert placed.sum() == 1
+    back = paste_back(placed, placement, label.shape)
+    assert np.abs(np.argwhere(back) - 30).max() <= 3
+
+
+def test_a_turned_crop_that_misses_the_label_is_an_error() -> None:
+    label = np.zeros((60, 60, 20), bool)
+    label[10, 10, 10] = label[50, 50, 10] = True
+    placement = Placement((10, 10, 5), (51, 51, 16), (16, 16, 12), angle=math.pi / 4)
+    with pytest.raises(DataError, match="case: expected part of the label inside the crop"):
+        place(prepared(label), placement, 5.0)
 
 
 def test_a_crop_outside_the_cut_is_refused() -> None:

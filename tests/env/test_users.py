@@ -305,3 +305,20 @@ def test_devices_agree(user: str, device: str) -> None:
     clicks = make_user(user, guide=False).click(there, budget.to(device), 9, key.to(device))
     assert clicks.device.type == device
     assert torch.equal(clicks.cpu(), make_user(user, guide=False).click(state, budget, 9, key))
+
+
+def test_nobody_is_asked_when_there_is_nothing_left_to_click() -> None:
+    class Person:
+        def click(self, state: State, budget: torch.Tensor, most: int, key: torch.Tensor) -> torch.Tensor:
+            raise AssertionError("asked for no clicks at all")
+
+    user = make_user(Person(), guide=False)
+    made = user.click(
+        make_state(block()[None]), torch.zeros(1, dtype=torch.int64), 5, torch.zeros(1, dtype=torch.int64)
+    )
+    assert made.shape == (1, 0, 3)
+
+
+def test_a_class_is_no_user() -> None:
+    with pytest.raises(TypeError, match="user: expected a name or an object"):
+        make_user(EdgeUser, guide=False)  # type: ignore[arg-type]

@@ -583,3 +583,17 @@ def test_devices_agree(device: str) -> None:
             assert torch.equal(first[0][key], second[0][key].cpu())
         assert torch.equal(first[4]["clicks"], second[4]["clicks"].cpu())
         torch.testing.assert_close(first[1], second[1].cpu(), rtol=1e-5, atol=1e-6)
+
+
+def test_actions_leave_their_gradients_behind() -> None:
+    envs = make_envs(2, action="continuous")
+    envs.reset(seed=0)
+    action = torch.zeros(2, *envs.config.shape, requires_grad=True)
+    observation, reward, *_ = envs.step(action)
+    assert not observation["probability"].requires_grad and not reward.requires_grad
+
+
+@pytest.mark.parametrize("device", ["foo", "cuda:99"])
+def test_a_device_that_is_not_there_is_refused(device: str) -> None:
+    with pytest.raises(ValueError, match=f"device: expected one that this machine has, got '{device}'"):
+        make_envs(1, device=device)
