@@ -54,10 +54,12 @@ class Simulator:
         self._hint = make_hint(config.hint, config)
         self._transition = make_transition(config, device)
         assert config.clicks is not None
+        self._some_unlabelled = False  # so far; while it holds, a pass over the grid is saved in every step
         self._budgets = torch.tensor((*config.clicks, 0), device=device)
 
     def begin(self, episodes: Sequence[Episode]) -> State:
         """The first state of each episode: every probability a half, the user's first clicks made (Sec. 4.3)."""
+        self._some_unlabelled |= not all(e.labelled for e in episodes)
         label = torch.stack([e.label for e in episodes])
         surface = label_surface(label)
         count = len(episodes)
@@ -100,11 +102,12 @@ class Simulator:
             and which episodes are over, (B,) bool: no more clicks are made in those.
         """
         config = self.config
-        made = self._transition(state, action)
-        labelled = state.labelled.to(torch.float32)
-        earned = replace(
-            made, reward=made.reward * labelled, voxel_reward=made.voxel_reward * labelled[:, None, None, None]
-        )
+        made = earned = self._transition(state, action)
+        if self._some_unlabelled:
+            labelled = state.labelled.to(torch.float32)
+            earned = replace(
+                made, reward=made.reward * labelled, voxel_reward=made.voxel_reward * labelled[:, None, None, None]
+            )
         step = state.step + 1
         over = step >= config.horizon
         if config.target_dice is not None:

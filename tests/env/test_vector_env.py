@@ -519,7 +519,7 @@ BAD_ARGUMENTS: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "dataset": ({"dataset": "Knee"}, ValueError, "dataset: expected one of BraTS, .*Phantom, got 'Knee'"),
     "source": ({"dataset": 3}, TypeError, "dataset: expected a key or a VolumeSource, got 3"),
     "cases": ({"cases": "blob_1"}, TypeError, "cases: expected a number or a sequence"),
-    "root": ({"root": "here"}, ValueError, "root and label belong to data sets of files"),
+    "root": ({"root": "here"}, ValueError, "root, label and modalities belong to data sets of files"),
     "shape": ({"shape": (16, 14, 4)}, ValueError, "shape: expected integers of at least 8"),
     "horizon": ({"horizon": 0, "clicks": None}, ValueError, "horizon: expected an integer of at least 1, got 0"),
     "clicks": ({"clicks": (5, -1, 0)}, ValueError, "clicks: expected integers of at least 0"),
