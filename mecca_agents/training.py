@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
 import platform
 import sys
@@ -90,6 +91,7 @@ def train(
 
     Raises:
         ValueError: An argument is out of range.
+        TypeError: A setting is unknown, or not one that JSON can hold.
         mecca_agents.runs.RunError: The folder cannot be used.
         mecca_env.data.base.DataError: The data set cannot be used.
         FloatingPointError: The loss became NaN or infinite; the last good checkpoint is named.
@@ -99,6 +101,10 @@ def train(
     place, folder, more = find_device(device), Path(out), dict(settings or {})
     if "shape" in more:
         raise ValueError("settings: the grid's shape belongs to the preset, got it in the settings")
+    try:
+        json.dumps(more)
+    except TypeError as error:
+        raise TypeError(f"settings: expected values that JSON can hold, got {more!r} ({error})") from None
     keywords = {"root": root, "label": label, "shape": preset.shape, "skip_bad": skip_bad, **more}
     envs = make_envs(env, preset.num_envs, split="train", cases=cases, device=place, **keywords)
     task = make_task(envs.config, envs.dataset.modalities)

@@ -15,6 +15,7 @@ from mecca_agents.evaluation import evaluate_agent
 from mecca_agents.presets import FAST
 from mecca_agents.runs import RunConfig, read_config, task_of
 from mecca_agents.training import train
+from mecca_env.users import EdgeUser
 
 TINY = replace(FAST, shape=(12, 12, 10), updates=100, channels=8, dilations=(1, 2), learning_rate=5e-3)
 
@@ -66,12 +67,13 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path, monkeypatch: py
         ({"guide": True}, "iter-mrl: expected discrete actions and no guide, got .*guide=True"),
         ({"shape": (9, 9, 9)}, "belongs to the preset"),
         ({"user": "nobody"}, "user: expected one of"),
+        ({"user": EdgeUser()}, "settings: expected values that JSON can hold"),
     ],
 )
 def test_what_is_refused_leaves_the_earlier_run_alone(
     tmp_path: Path, settings: dict[str, object], message: str
 ) -> None:
     (tmp_path / "config.json").write_text("an earlier run")
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         train("iter-mrl", "MECCA-Phantom-v0", tmp_path, preset=TINY, settings=settings, overwrite=True, device="cpu")
     assert (tmp_path / "config.json").read_text() == "an earlier run"
