@@ -44,7 +44,8 @@ class Preset:
 
 
 PAPER = Preset()
-"""Sec. 4.1: grid, learning rate and discount are the paper's, the entropy weight PixelRL's; no width is given."""
+"""Sec. 4.1: grid, learning rate and discount are the paper's, the entropy weight PixelRL's. The paper gives
+neither channels nor batch nor number of updates."""
 
 FAST = replace(
     PAPER,

@@ -20,7 +20,7 @@ from tqdm import tqdm
 import mecca_env
 from mecca_agents.agent import Agent, make_agent
 from mecca_agents.presets import Preset
-from mecca_agents.runs import RunConfig, RunError, make_task, prepare_folder, save_weights, write_config
+from mecca_agents.runs import RunConfig, make_task, prepare_folder, save_weights, write_config
 from mecca_env.arguments import read_device
 from mecca_env.data.files import FileSource
 from mecca_env.vector_env import MeccaVectorEnv
@@ -201,6 +201,3 @@ def _names(envs: MeccaVectorEnv) -> tuple[str, ...]:
 def _versions() -> dict[str, str]:
     packages = ("mecca", "torch", "gymnasium", "numpy")
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}}
-
-
-__all__ = ["LISTED_CASES", "Log", "RunError", "find_device", "make_envs", "train"]

@@ -50,6 +50,9 @@ class EpisodeStream:
 class EpisodeMaker:
     """Cuts episodes out of cases.
 
+    A drawn crop that is turned can miss a label that lies in the corners of its box; such an episode takes the upright
+    crop of evaluation instead, which always holds the label.
+
     Args:
         cases: Which cases of which data set.
         config: Settings of the decision process.
@@ -78,7 +81,8 @@ class EpisodeMaker:
         try:
             volume, label = place(case, placement, intensity_clip=config.intensity_clip, device=self._device)
         except DataError:
-            # A turned crop can miss a label that lies in the corners of its box; the upright one cannot.
+            if not self._augment:
+                raise
             placement = fixed_placement(case, config.shape, evaluation_extension=config.evaluation_extension)
             volume, label = place(case, placement, intensity_clip=config.intensity_clip, device=self._device)
         episode = Episode(

@@ -102,7 +102,7 @@ class TableTransition:
         unit = torch.tensor(1.0 / config.lattice, dtype=torch.float32)
         everything = plain.apply(*(t.to(device) for t in (level * unit, label.bool(), action)))
         after = (everything.probability.cpu() * config.lattice).round().to(torch.int64)
-        self._choices, self._per_label = choices, levels * choices
+        self._per_label = levels * choices
         self._half = (config.lattice // 2) * choices
         self._size = 2 * levels * choices
         self._dtype = torch.uint8 if self._size <= 256 else torch.int32
