@@ -49,6 +49,8 @@ class EnvConfig:
         slic_spacing: Voxel spacing SLIC is told (Sec. 3.5).
         slic_compactness: SLIC's compactness (Sec. 3.5).
         labelled_fraction: Share of the cases whose labels give rewards (Sec. 3.6).
+        labelled_share: Share of the episodes that are of labelled cases, since Algorithm 1 plays labelled and
+            unlabelled ones side by side (Sec. 3.6); None takes cases as they come; 1 plays only labelled ones.
         target_dice: Dice at which an episode ends early, or None.
         augment: Random crops, flips and rotations (Sec. 4.1); None: only for the training split.
         extension: Least and most voxels a training crop extends beyond the label on each side (Sec. 4.1).
@@ -79,6 +81,7 @@ class EnvConfig:
     slic_spacing: tuple[float, float, float] = (2.0, 2.0, 2.0)
     slic_compactness: float = 0.1
     labelled_fraction: float = 1.0
+    labelled_share: float | None = None
     target_dice: float | None = None
     augment: bool | None = None
     extension: tuple[int, int] = (1, 11)
@@ -154,6 +157,7 @@ class EnvConfig:
             ("slic_spacing", lambda v: len(v) == 3 and all(0 < x < inf for x in v), "three numbers above 0"),
             ("slic_compactness", lambda v: 0 < v < inf, "a number above 0"),
             ("labelled_fraction", lambda v: 0 <= v <= 1, "a number in [0, 1]"),
+            ("labelled_share", lambda v: v is None or 0 < v <= 1, "None or a number in (0, 1]"),
             ("target_dice", lambda v: v is None or 0 < v <= 1, "None or a number in (0, 1]"),
             ("augment", lambda v: v is None or isinstance(v, bool), "None, True or False"),
             ("extension", lambda v: len(v) == 2 and 0 <= index(v[0]) <= index(v[1]), "integers 0 <= least <= most"),

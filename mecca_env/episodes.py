@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from fractions import Fraction
+from math import floor
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -16,7 +23,34 @@ from mecca_env.guide import supervoxels
 from mecca_env.rng import stream
 from mecca_env.simulator import Episode
 
-_SHUFFLED_AT_MOST = 1 << 16  # beyond that many cases an order is not worth its memory; repeats are rare anyway
+_DRAWS_AT_MOST = 1 << 16  # no luck in so many, at a chance of one in a thousand each, is no accident
+
+
+def is_labelled_turn(number: int, share: float) -> bool:
+    """Whether place `number` of an endless row is for a labelled case, when `share` of all places are.
+
+    They lie as evenly as they can: every run of n places holds n times `share` of them, rounded up or down. Exact for
+    numbers of any size, with `share` read as the decimal that it prints as.
+    """
+    exact = Fraction(str(float(share)))
+    return floor((number + 1) * exact) > floor(number * exact)
+
+
+@dataclass(frozen=True, eq=False)
+class StreamState:
+    """Where an `EpisodeStream` stands; nothing in it is ever written to.
+
+    Attributes:
+        seed: The env's seed.
+        episode: Number of the present episode, -1 before the first.
+        generator: State of the NumPy bit generator.
+        walks: Cases left of each walk, in order: through all (None), the labelled (True), the unlabelled (False).
+    """
+
+    seed: int
+    episode: int
+    generator: Mapping[str, Any]
+    walks: Mapping[bool | None, NDArray[np.int64]]
 
 
 class EpisodeStream:
@@ -30,16 +64,48 @@ class EpisodeStream:
         self.seed = int(np.random.SeedSequence().generate_state(1, np.uint64)[0] >> 1) if seed is None else int(seed)
         self.rng = np.random.default_rng(self.seed)
         self.episode = -1
-        self._order: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+        self._walks: dict[bool | None, NDArray[np.int64]] = {}  # see `StreamState`
 
-    def next_case(self, indices: NDArray[np.int64] | range) -> int:
-        """The next case: one shuffled pass through all after another; independent draws where they are endless."""
-        if len(indices) > _SHUFFLED_AT_MOST:
-            return int(indices[int(self.rng.integers(len(indices)))])
-        if len(self._order) == 0:
-            self._order = self.rng.permutation(np.asarray(indices))
-        case, self._order = int(self._order[0]), self._order[1:]
-        return case
+    @classmethod
+    def at(cls, state: StreamState) -> EpisodeStream:
+        """A stream that goes on from there.
+
+        Raises:
+            ValueError, TypeError, KeyError: `state.generator` is not one of NumPy's default generator.
+        """
+        stream = cls(state.seed)
+        stream.rng.bit_generator.state = deepcopy(dict(state.generator))
+        stream.episode = state.episode
+        stream._walks = dict(state.walks)
+        return stream
+
+    def state(self) -> StreamState:
+        """Where it stands, for `at`."""
+        return StreamState(self.seed, self.episode, dict(self.rng.bit_generator.state), dict(self._walks))
+
+    def next_case(self, cases: Cases, labelled: bool | None = None) -> int:
+        """The next case, of the labelled ones (True), of the others (False) or of all (None).
+
+        One shuffled pass through them after another, a walk of its own for each of the three; independent draws where
+        cases are endless, since there an order is not worth its memory and repeats are rare anyway.
+
+        Raises:
+            ValueError: None of very many endless cases is of the kind asked for.
+        """
+        if cases.endless:
+            for _ in range(_DRAWS_AT_MOST):
+                case = int(cases.indices[int(self.rng.integers(len(cases)))])
+                if labelled is None or cases.is_labelled(case) is labelled:
+                    return case
+            raise ValueError(
+                f"labelled_share, labelled_fraction: expected {'' if labelled else 'un'}labelled cases among "
+                f"{len(cases)}, got none in {_DRAWS_AT_MOST} draws"
+            )
+        order = self._walks.get(labelled, np.empty(0, dtype=np.int64))
+        if len(order) == 0:
+            order = self.rng.permutation(np.asarray(cases.indices if labelled is None else cases.pool(labelled)))
+        self._walks[labelled] = order[1:]
+        return int(order[0])
 
     def next_key(self) -> int:
         """The random stream of the next episode."""
@@ -57,9 +123,13 @@ class EpisodeMaker:
         cases: Which cases of which data set.
         config: Settings of the decision process.
         device: Where the episodes' tensors live.
+
+    Raises:
+        ValueError: `labelled_share` asks for labelled or unlabelled cases and there are none.
     """
 
     def __init__(self, cases: Cases, config: EnvConfig, device: torch.device) -> None:
+        cases.check_share(config.labelled_share)
         self._cases = cases
         self._config = config
         self._device = device
@@ -70,7 +140,7 @@ class EpisodeMaker:
         config = self._config
         key = source.next_key()
         if index is None:
-            index = source.next_case(self._cases.indices)
+            index = self._next_case(source)
         case = self._cases.source.case(index)
         if self._augment:
             placement = draw_placement(
@@ -94,6 +164,12 @@ class EpisodeMaker:
             regions=self._regions(index, case, placement) if config.guide else None,
         )
         return episode, placement
+
+    def _next_case(self, source: EpisodeStream) -> int:
+        """The case of the present episode; with a `labelled_share`, neighbouring seeds are out of step."""
+        share = self._config.labelled_share
+        kind = None if share is None else is_labelled_turn(source.seed + source.episode, share)
+        return source.next_case(self._cases, kind)
 
     def _regions(self, index: int, case: PreparedCase, placement: Placement) -> Tensor:
         """The case's supervoxels, moved along with the episode's crop, flips and rotation."""

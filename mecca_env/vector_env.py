@@ -25,6 +25,7 @@ from mecca_env.data.selection import open_cases
 from mecca_env.episodes import EpisodeMaker, EpisodeStream
 from mecca_env.rendering import Scene, render_frame, scene_of
 from mecca_env.simulator import Simulator
+from mecca_env.snapshot import Origin, Snapshot, identity, overlay, read_origins, take
 from mecca_env.state import State, replace_rows
 from mecca_env.transitions import Transition
 from mecca_env.window import Window
@@ -134,6 +135,7 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
         self.single_action_space = action_space(self.config)
         self._streams = [EpisodeStream(None) for _ in range(self.num_envs)]
         self._placements: list[Placement] = []
+        self._origins: list[Origin] = []
         self._state: State | None = None
         self._over = np.zeros(self.num_envs, dtype=np.bool_)
         self._steps = np.zeros(self.num_envs, dtype=np.int64)
@@ -247,6 +249,45 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
         truncated = torch.zeros_like(terminated)
         return self._observe(self.state), transition.reward, terminated, truncated, info
 
+    def snapshot(self) -> Snapshot:
+        """The env at this moment, for `restore`: small, since scans and labels are made again and not stored.
+
+        Raises:
+            gymnasium.error.ResetNeeded: Before the first reset.
+        """
+        generators = [stream.rng.bit_generator.state for stream in self._streams]
+        return take(self._identity(), self.state, self._over, self._origins, generators, self.steps_taken)
+
+    def restore(self, snapshot: Snapshot) -> tuple[Observation, Info]:
+        """Go on from a snapshot, bit for bit as the env that it was taken of, on any device.
+
+        A user, hint or reward of one's own has to be a function of its arguments for that. An env whose snapshot is
+        refused stays as it was.
+
+        Args:
+            snapshot: Of an env with the same cases, settings, `num_envs` and autoreset mode.
+
+        Returns:
+            The observation at that moment, and its info as after a reset: of no transition.
+
+        Raises:
+            ValueError: The snapshot is of another env, or damaged; the message says what differs.
+        """
+        self._check_open()
+        origins, generators = read_origins(snapshot, self._identity())
+        streams = [EpisodeStream.at(origin.stream) for origin in origins]
+        made = [self._episodes.make(stream, origin.case) for stream, origin in zip(streams, origins, strict=True)]
+        state = overlay(self._simulator.begin([episode for episode, _ in made]), snapshot)
+        for stream, generator in zip(streams, generators, strict=True):
+            stream.rng.bit_generator.state = generator  # `np_random` is public: somebody may have drawn from it
+        self._streams, self._origins, self._state = streams, origins, state
+        self._placements = [placement for _, placement in made]
+        self._over = np.array(snapshot.tensors["over"].cpu().numpy())
+        self._steps = np.array(state.step.cpu().numpy())
+        self.steps_taken = int(snapshot.host["steps_taken"])
+        self._show()
+        return self._observe(self.state), self._info(self.state, None)
+
     def render(self) -> tuple[NDArray[np.uint8], ...] | None:
         """One RGB frame for every env, (height, width, 3) uint8; None in "human" mode, which shows env 0 in a window.
 
@@ -291,18 +332,23 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
 
     def _begin(self, rows: NDArray[np.int64], chosen: Sequence[int | None]) -> None:
         """New episodes in those rows."""
+        origins = [Origin(self._streams[i].state(), chosen[i]) for i in rows]
         made = [self._episodes.make(self._streams[i], chosen[i]) for i in rows]
         fresh = self._simulator.begin([episode for episode, _ in made])
         if self._state is None or len(rows) == self.num_envs:
             self._state = fresh
             self._placements = [placement for _, placement in made]
+            self._origins = origins
         else:
             self._state = replace_rows(self._state, torch.from_numpy(rows).to(self.device), fresh)
-            self._placements = list(self._placements)
-            for i, (_, placement) in zip(rows, made, strict=True):
-                self._placements[i] = placement
+            self._placements, self._origins = list(self._placements), list(self._origins)
+            for i, (_, placement), origin in zip(rows, made, origins, strict=True):
+                self._placements[i], self._origins[i] = placement, origin
         self._steps[rows] = 0
         self._over[rows] = False
+
+    def _identity(self) -> dict[str, Any]:
+        return identity(self.cases, self.config, self.num_envs, self.autoreset_mode)
 
     def _finished(self, terminated: Tensor) -> NDArray[np.bool_]:
         """Which episodes are over, without looking at the device where the horizon alone decides."""

@@ -25,6 +25,7 @@ PHANTOM = "Phantom"
 """Key of the built-in phantom."""
 
 _LISTED_AT_MOST = 1 << 16  # a source with more cases than that is procedural: its cases are not listed by name
+_RAREST = 0.001  # of endless cases, looked for by drawing until one is found
 _KEPT_SUPERVOXELS = 64
 
 
@@ -56,6 +57,36 @@ class Cases:
     def __len__(self) -> int:
         """Number of cases."""
         return len(self.indices)
+
+    @property
+    def endless(self) -> bool:
+        """Whether there are too many cases to list them, as procedural sources have."""
+        return self._labelled is None
+
+    def pool(self, labelled: bool) -> NDArray[np.int64]:
+        """The cases that are labelled, or those that are not, ascending; only where cases are not endless."""
+        assert self._labelled is not None
+        everything = np.asarray(self.indices, dtype=np.int64)
+        return everything[np.isin(everything, list(self._labelled), invert=not labelled)]
+
+    def check_share(self, share: float | None) -> None:
+        """Refuse a share of labelled episodes (`EnvConfig.labelled_share`) that these cases cannot give.
+
+        Raises:
+            ValueError: No case, or of endless ones hardly any, is of a kind that is to be played.
+        """
+        if share is None:
+            return
+        for labelled, kind in ((True, "labelled"), (False, "unlabelled")):
+            if not labelled and share == 1:
+                continue
+            part = self.labelled_fraction if labelled else 1 - self.labelled_fraction
+            if part < _RAREST if self.endless else not len(self.pool(labelled)):
+                least, found = (f"{_RAREST:.1%}", f"{part:.2%}") if self.endless else ("one", "none")
+                raise ValueError(
+                    f"labelled_share={share!r}, labelled_fraction={self.labelled_fraction!r}: "
+                    f"expected at least {least} of the {len(self)} cases to be {kind}, got {found}"
+                )
 
     def is_labelled(self, index: int) -> bool:
         """Whether case `index` gives rewards; the same for every env, seed and method."""
