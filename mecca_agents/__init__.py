@@ -2,15 +2,16 @@
 
 from mecca_agents import PRESETS, evaluate, train
 
-train("iter-mrl", "MECCA-Phantom-v0", "runs/first", preset=PRESETS["brief"])
+train("mecca", "MECCA-Phantom-v0", "runs/first", preset=PRESETS["brief"])
 results = evaluate("runs/first")
 """
 
-from mecca_agents.agent import METHODS, Agent, Learned, TaskSpec, make_agent
+from mecca_agents.agent import METHODS, Agent, Learned, TaskSpec, make_agent, methods
 from mecca_agents.evaluation import Result, evaluate, evaluate_agent
 from mecca_agents.presets import PRESETS, Preset
+from mecca_agents.reliability import Reliability
 from mecca_agents.runs import RunConfig, RunError, load_agent
-from mecca_agents.training import train
+from mecca_agents.training import resume, train
 
 __all__ = [
     "METHODS",
@@ -18,6 +19,7 @@ __all__ = [
     "Agent",
     "Learned",
     "Preset",
+    "Reliability",
     "Result",
     "RunConfig",
     "RunError",
@@ -26,5 +28,7 @@ __all__ = [
     "evaluate_agent",
     "load_agent",
     "make_agent",
+    "methods",
+    "resume",
     "train",
 ]

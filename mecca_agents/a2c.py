@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from mecca_agents.presets import Credit
 from mecca_agents.rollout import Rollout
-
-Credit = Literal["voxel", "mean"]
 
 
 class Losses(NamedTuple):
@@ -63,7 +62,7 @@ def a2c_losses(
     credit: Credit = "voxel",
     balance: float = 0.0,
 ) -> Losses:
-    """Eq. 4 and 5 with log pi in place of pi, averaged over the voxels of labelled episodes.
+    """Eq. 4 and 5 with log pi in place of pi, averaged over the voxels of the rollout's mask (Eq. 11).
 
     Args:
         rollout: Whole episodes, or parts with a bootstrap.
@@ -78,7 +77,7 @@ def a2c_losses(
         reward = reward.mean(dim=(2, 3, 4), keepdim=True).expand_as(reward)
     target = returns(reward, rollout.done, rollout.bootstrap, gamma)
     advantage = (target - rollout.value).detach()
-    weight = class_weights(rollout.label, balance) * rollout.labelled[:, :, None, None, None]
+    weight = class_weights(rollout.label, balance) * rollout.mask  # Eq. 11: no gradient where M is 0
     count = weight.sum().clamp_min(1.0)
 
     def mean(values: Tensor) -> Tensor:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from typing_extensions import Self
 
 from mecca_agents.presets import Preset
 from mecca_env.vector_env import MeccaVectorEnv
@@ -23,14 +26,14 @@ class TaskSpec:
     Attributes:
         shape: Grid, (D, H, W).
         modalities: Channels of the volume.
-        choices: Number of discrete actions.
+        adjustments: What each discrete action adds to the probability.
         action: "discrete" or "continuous".
         guide: Whether the action carries a confidence.
     """
 
     shape: tuple[int, int, int]
     modalities: int
-    choices: int
+    adjustments: tuple[float, ...]
     action: str = "discrete"
     guide: bool = False
 
@@ -42,29 +45,114 @@ class Learned(NamedTuple):
     numbers: dict[str, float]
 
 
-@runtime_checkable
-class Agent(Protocol):
-    """A method: how it acts, how it learns, what it keeps. Built as `Method(preset, task, device=, seed=)`."""
+class Agent(ABC):
+    """A method: how it acts, how it learns, what it keeps. Built as `Method(preset, task, device=, seed=)`.
 
+    A method that keeps more than its weights to go on learning, an optimiser say, returns it from `training_state`,
+    and a run of it that was stopped goes on exactly where it was.
+    """
+
+    @abstractmethod
     def act(self, observation: Observation) -> Any:
         """The action for B observations, as `env.step` takes it; the best one, not a sample."""
-        ...
 
+    @abstractmethod
     def learn(self, envs: MeccaVectorEnv, observation: Observation, progress: float) -> Learned:
-        """One update. `progress` in [0, 1) is how much of the training is done, for schedules."""
-        ...
+        """One update. `progress` in [0, 1) is how much of the training is done, for schedules.
 
+        Raises:
+            FloatingPointError: A loss became NaN or infinite; the message names the tensor. Nothing was updated.
+        """
+
+    @abstractmethod
     def weights(self) -> dict[str, Tensor]:
         """Everything needed to act again, as named tensors."""
-        ...
 
+    @abstractmethod
     def load_weights(self, weights: Mapping[str, Tensor]) -> None:
         """Take over what `weights` returned. Raises `ValueError` where it does not fit."""
-        ...
+
+    def training_state(self) -> dict[str, Tensor]:
+        """What `learn` needs besides the weights, as named tensors: optimisers, random generators."""
+        return {}
+
+    def load_training_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take over what `training_state` returned. Raises `ValueError` where it does not fit."""
+        if state:
+            raise ValueError(f"{type(self).__name__}: expected no training state, got {sorted(state)}")
+
+    def confidence(self, observation: Observation, action: Any) -> Tensor | None:
+        """How sure the method is that each voxel's action goes the right way, (B, D, H, W) in [0, 1], or None.
+
+        Args:
+            observation: B observations.
+            action: What `act` returned for them.
+        """
+        return None
+
+    @classmethod
+    def env_settings(cls, preset: Preset, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Settings of the environment that this method trains and is tested in (`mecca_env.config.EnvConfig`).
+
+        Args:
+            preset: Its settings.
+            settings: What the user of the method asked for; that wins over what is returned here.
+        """
+        return {}
+
+    @classmethod
+    def load(cls, run: Path | str, device: str = "auto") -> Self:
+        """The trained agent of a run folder, ready to act.
+
+        Args:
+            run: The folder.
+            device: "auto", "cpu" or "cuda".
+
+        Raises:
+            mecca_agents.runs.RunError: The folder is no run, its weights are missing, damaged or of another network,
+                or the run is of another method than this class.
+        """
+        from mecca_agents.devices import find_device
+        from mecca_agents.runs import RunError, load_agent  # which needs this module
+
+        agent, config = load_agent(run, find_device(device))
+        if not isinstance(agent, cls):
+            raise RunError(f"{run}: expected a run of {cls.__name__}, found one of {config.method}")
+        return agent
 
 
-METHODS: dict[str, str] = {"iter-mrl": "mecca_agents.iter_mrl:IterMRL"}
+METHODS: dict[str, str] = {
+    "mecca": "mecca_agents.mecca:Mecca",
+    "iter-mrl": "mecca_agents.iter_mrl:IterMRL",
+}
 """Every method by name, as "module:class"."""
+
+
+def methods() -> tuple[str, ...]:
+    """The names of all methods."""
+    return tuple(METHODS)
+
+
+def find_method(method: str) -> type[Agent]:
+    """The class of a method.
+
+    Args:
+        method: A name in `METHODS`, or "module:class" of one's own.
+
+    Raises:
+        ValueError: The name is unknown, or what it names is no `Agent`.
+    """
+    target = METHODS.get(method, method)
+    module, _, name = target.partition(":")
+    if not name:
+        raise ValueError(f"method: expected one of {', '.join(METHODS)} or module:class, got {method!r}")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"method: cannot load {target!r}: {error}") from error
+    if not (isinstance(found, type) and issubclass(found, Agent)):
+        raise ValueError(f"method: expected {target!r} to be a subclass of mecca_agents.Agent, got {found!r}")
+    return found
 
 
 def make_agent(method: str, preset: Preset, task: TaskSpec, *, device: torch.device, seed: int) -> Agent:
@@ -78,14 +166,6 @@ def make_agent(method: str, preset: Preset, task: TaskSpec, *, device: torch.dev
         seed: Fixes its initial weights and its sampling.
 
     Raises:
-        ValueError: The name is unknown.
+        ValueError: The name is unknown, or the method cannot take this task.
     """
-    target = METHODS.get(method, method)
-    module, _, name = target.partition(":")
-    if not name:
-        raise ValueError(f"method: expected one of {', '.join(METHODS)} or module:class, got {method!r}")
-    try:
-        made = getattr(importlib.import_module(module), name)(preset, task, device=device, seed=seed)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"method: cannot load {target!r}: {error}") from error
-    return cast("Agent", made)
+    return find_method(method)(preset, task, device=device, seed=seed)  # type: ignore[call-arg]

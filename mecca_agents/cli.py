@@ -3,86 +3,100 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
-from tyro.conf import Positional, arg, subcommand
+from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg, subcommand
 
+from mecca_agents.preset_flags import PresetFlags, given_settings, preset_table
+from mecca_agents.presets import find_preset
+from mecca_agents.stopping import Stopped
 from mecca_env.data.cache import CacheError
 
 
 @dataclass(frozen=True)
 class Train:
-    """Train a method and leave a run folder: settings, log, checkpoints.
+    """Train a method and leave a run folder (settings, log, checkpoints), or go on with one that was stopped.
 
     Attributes:
-        method: Name of a method (iter-mrl), or module:class of your own.
+        method: Name of a method (mecca, iter-mrl), or module:class of your own.
         env: Environment id.
         out: The run's folder.
+        resume: Go on with the run in this folder, which knows all its settings; only --device may be given as well.
         root: Folder of the data set; by default looked for under $MECCA_DATA.
         label: Label values that are foreground; by default the data set's own, or all above 0.
-        shape: Grid D H W in voxels, in place of the preset's.
-        preset: paper, fast, brief or demo.
-        updates: Number of updates, in place of the preset's.
+        labelled_fraction: Share of the cases whose labels give rewards; by default all.
+        preset: paper, fast, brief or demo; fast by default. Every setting of it has a flag of its own below.
         skip_bad: Leave unusable cases out, with a warning, rather than refuse to start.
-        checkpoint_every: Updates between two checkpoints.
-        seed: Seed of the environment, the weights and the sampling.
-        device: auto, cpu or cuda.
+        checkpoint_every: Updates between two checkpoints; 100 by default.
+        seed: Seed of the environment, the weights and the sampling; 0 by default.
+        device: auto, cpu or cuda; by default auto, or with --resume what the run began with.
         overwrite: Replace a run that is there already.
+        override: Settings in place of the preset's.
     """
 
-    method: Positional[str]
-    env: str
-    out: Path
-    root: Path | None = None
-    label: tuple[int, ...] | None = None
-    shape: tuple[int, int, int] | None = None
-    preset: str = "fast"
-    updates: int | None = None
-    skip_bad: bool = False
-    checkpoint_every: int = 100
-    seed: int = 0
-    device: str = "auto"
-    overwrite: bool = False
+    method: Annotated[Positional[str | None], arg(metavar="[METHOD]", help_behavior_hint="")] = None
+    env: Annotated[str | None, arg(metavar="ID", help_behavior_hint="")] = None
+    out: Annotated[Path | None, arg(metavar="RUN", help_behavior_hint="")] = None
+    resume: Annotated[Path | None, arg(metavar="RUN", help_behavior_hint="")] = None
+    root: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")] = None
+    label: Annotated[tuple[int, ...] | None, arg(metavar="N...", help_behavior_hint="")] = None
+    labelled_fraction: Annotated[float | None, arg(metavar="F", help_behavior_hint="")] = None
+    preset: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")] = None
+    skip_bad: Annotated[bool, FlagCreatePairsOff, arg(help_behavior_hint="")] = False
+    checkpoint_every: Annotated[int | None, arg(metavar="N", help_behavior_hint="")] = None
+    seed: Annotated[int | None, arg(metavar="N", help_behavior_hint="")] = None
+    device: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")] = None
+    overwrite: Annotated[bool, FlagCreatePairsOff, arg(help_behavior_hint="")] = False
+    override: Annotated[PresetFlags, OmitArgPrefixes] = field(default_factory=PresetFlags)  # type: ignore[valid-type]
 
     def run(self) -> int:
         """Do it; the exit code."""
-        from mecca_agents.presets import find_preset
+        given = {f.name: v for f in fields(self) if (v := getattr(self, f.name)) != f.default and f.name != "override"}
+        changes = given_settings(self.override)
+        if self.resume is not None:
+            return self._go_on(sorted({*given, *changes} - {"resume", "device"}))
+        missing = [flag for name, flag in _NEEDED.items() if name not in given]
+        if missing:
+            raise ValueError(f"train: expected METHOD, --env and --out, or --resume RUN; missing: {', '.join(missing)}")
         from mecca_agents.training import train
 
-        preset = find_preset(self.preset)
-        if self.shape is not None:
-            preset = replace(preset, shape=self.shape)
-        if self.updates is not None:
-            preset = replace(preset, updates=self.updates)
-        train(
-            self.method,
-            self.env,
-            self.out,
-            preset=preset,
-            root=self.root,
-            label=self.label,
-            skip_bad=self.skip_bad,
-            checkpoint_every=self.checkpoint_every,
-            seed=self.seed,
-            device=self.device,
-            overwrite=self.overwrite,
-        )
-        print(f"trained {self.method} in {self.out}; next: mecca evaluate {self.out}")
+        method, env, out = (given.pop(name) for name in _NEEDED)
+        preset = replace(find_preset(given.pop("preset", "fast")), **changes)
+        settings = {name: given.pop(name) for name in ("labelled_fraction",) if name in given}
+        train(method, env, out, preset=preset, settings=settings, **given)
+        print(f"trained {method} in {out}; next: mecca evaluate {out}")
         return 0
+
+    def _go_on(self, others: Sequence[str]) -> int:
+        if others:
+            flags = ", ".join(name if name == "method" else f"--{name.replace('_', '-')}" for name in others)
+            raise ValueError(f"--resume: expected no other flag than --device, the run knows its settings; got {flags}")
+        assert self.resume is not None
+        from mecca_agents.training import resume
+
+        resume(self.resume, device=self.device)
+        print(f"trained in {self.resume}; next: mecca evaluate {self.resume}")
+        return 0
+
+
+_NEEDED = {"method": "METHOD", "env": "--env", "out": "--out"}
 
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Play every case of a split once with a trained run, print a table and write a CSV file.
+    """Play every case of a split once with a trained run; print a table, and how far the confidence can be trusted.
 
     Attributes:
         run_folder: The run's folder.
         root: Folder of the data set; by default the one it was trained on.
         split: train, test or all.
         out: CSV file to write, one row for each case and step.
+        figures: Folder for a picture of every case, made if missing.
+        masks: Folder for the final mask of every case, NIfTI on the scan's own grid, made if missing.
         skip_bad: Leave unusable cases out, with a warning, rather than refuse to start.
         seed: Seed of the simulated user.
         device: auto, cpu or cuda.
@@ -92,6 +106,8 @@ class Evaluate:
     root: Path | None = None
     split: str = "test"
     out: Path | None = None
+    figures: Path | None = None
+    masks: Path | None = None
     skip_bad: bool = False
     seed: int = 0
     device: str = "auto"
@@ -99,17 +115,24 @@ class Evaluate:
     def run(self) -> int:
         """Do it; the exit code."""
         from mecca_agents.evaluation import evaluate, table
+        from mecca_agents.reliability import Reliability
 
+        reliability = Reliability()
         results = evaluate(
             self.run_folder,
             root=self.root,
             split=self.split,
             out=self.out,
+            figures=self.figures,
+            masks=self.masks,
             skip_bad=self.skip_bad,
             seed=self.seed,
             device=self.device,
+            observers=[reliability],
         )
         print(table(results))
+        if reliability.voxels:
+            print(f"\n{reliability.table()}")
         return 0
 
 
@@ -162,8 +185,17 @@ class Data:
         return 1 if faults else 0
 
 
+_TRAIN = f"""{(Train.__doc__ or "").partition("Attributes:")[0].strip()}
+
+  mecca train METHOD --env ID --out RUN [--preset NAME] ...
+  mecca train --resume RUN
+
+Presets, where they differ:
+
+{preset_table()}"""
+
 Command = (
-    Annotated[Train, subcommand("train")]
+    Annotated[Train, subcommand("train", description=_TRAIN)]
     | Annotated[Evaluate, subcommand("evaluate")]
     | Annotated[Demo, subcommand("demo")]
     | Annotated[Data, subcommand("data")]
@@ -179,6 +211,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, TypeError, FloatingPointError, CacheError, OSError) as error:
         print(f"mecca: {error}", file=sys.stderr)
         return 2
+    except Stopped as stopped:
+        print(f"mecca: {stopped}", file=sys.stderr)
+        return 128 + stopped.signal
     except KeyboardInterrupt:
         print("mecca: stopped", file=sys.stderr)
         return 130

@@ -28,6 +28,15 @@ class VoxelCategorical:
         """The most probable actions, (B, D, H, W) int64."""
         return self.log_probs.argmax(dim=1)
 
+    def nearest_to_mean(self, values: Tensor) -> Tensor:
+        """The actions whose values lie nearest to the expected one, (B, D, H, W) int64.
+
+        Args:
+            values: What each action is worth, (A,), the adjustments say.
+        """
+        mean = torch.einsum("badhw,a->bdhw", self.log_probs.exp(), values.to(self.log_probs.dtype))
+        return (mean.unsqueeze(1) - values.view(1, -1, 1, 1, 1)).abs().argmin(dim=1)
+
     def log_prob(self, action: Tensor) -> Tensor:
         """Log-probability of each voxel's action, (B, D, H, W)."""
         return self.log_probs.gather(1, action.unsqueeze(1).to(torch.int64)).squeeze(1)

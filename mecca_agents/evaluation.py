@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,14 @@ import numpy as np
 import torch
 
 from mecca_agents.agent import Agent
+from mecca_agents.devices import find_device
+from mecca_agents.figures import FigureWriter
+from mecca_agents.masks import MaskWriter
+from mecca_agents.playing import Observer, Turn, play
 from mecca_agents.runs import RunConfig, RunError, check_writable, load_agent, write_rows
-from mecca_agents.training import LISTED_CASES, find_device, make_envs
+from mecca_agents.statistics import bootstrap_interval
+from mecca_agents.training import LISTED_CASES, make_envs
 from mecca_env.metrics import surface_metrics
-from mecca_env.vector_env import MeccaVectorEnv
 
 COLUMNS = (
     "method",
@@ -36,6 +40,9 @@ voxel; `clicks` are all made up to that step; `seconds` is the agent's and the e
 
 PHANTOM_CASES = 20
 """Cases that are played where the data set is endless."""
+
+TESTING: dict[str, Any] = {"augment": False, "target_dice": None, "labelled_fraction": 1.0, "labelled_share": None}
+"""Settings of a training that an evaluation does not take over: it plays every case, as it is and to the end."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +69,12 @@ def evaluate(
     root: Path | str | None = None,
     split: str = "test",
     out: Path | str | None = None,
+    figures: Path | str | None = None,
+    masks: Path | str | None = None,
     skip_bad: bool = False,
     seed: int = 0,
     device: str = "auto",
+    observers: Iterable[Observer] = (),
 ) -> list[Result]:
     """Evaluate a trained run on a split.
 
@@ -73,22 +83,32 @@ def evaluate(
         root: Folder of the data set; None takes the one it was trained on.
         split: "train", "test" or "all".
         out: CSV file to write, or None.
+        figures: Folder for a picture of every case (`mecca_agents.figures`), made if missing, or None.
+        masks: Folder for the final mask of every case, as NIfTI on the scan's own grid, made if missing, or None.
         skip_bad: Leave unusable cases out, with a warning, rather than refuse to start.
         seed: Seed of the simulated user.
         device: "auto", "cpu" or "cuda".
+        observers: Are shown every step, a `mecca_agents.reliability.Reliability` for one.
 
     Returns:
         One result for each case and step.
 
     Raises:
-        mecca_agents.runs.RunError: The run or the file cannot be used.
-        mecca_env.data.base.DataError: The data set cannot be used.
+        mecca_agents.runs.RunError: The run, a file or a folder cannot be used.
+        mecca_env.data.base.DataError: The data set cannot be used, or a mask cannot be written.
     """
     place = find_device(device)
     agent, config = load_agent(run, place)
+    watching = list(observers)
     if out is not None:
         check_writable(Path(out))  # fail now rather than after the work
-    results = evaluate_agent(agent, config, root=root, split=split, skip_bad=skip_bad, seed=seed, device=place)
+    if figures is not None:
+        watching.append(FigureWriter(_make_folder(Path(figures)), config.method))
+    if masks is not None:
+        watching.append(MaskWriter(_make_folder(Path(masks))))
+    results = evaluate_agent(
+        agent, config, root=root, split=split, skip_bad=skip_bad, seed=seed, device=place, observers=watching
+    )
     if out is not None:
         write_rows(Path(out), COLUMNS, [result_row(result) for result in results])
     return results
@@ -104,6 +124,7 @@ def evaluate_agent(
     skip_bad: bool = False,
     seed: int = 0,
     device: torch.device | str = "cpu",
+    observers: Iterable[Observer] = (),
 ) -> list[Result]:
     """The same for an agent at hand; see `evaluate`. `cases` restricts the split, as in the environment."""
     keywords = {
@@ -116,8 +137,7 @@ def evaluate_agent(
         "device": device,
         "autoreset_mode": "Disabled",
         **config.settings,
-        "augment": False,
-        "target_dice": None,
+        **TESTING,
     }
     envs = make_envs(config.env, 1, cases=cases, **keywords)
     if cases is None and len(envs.cases) > LISTED_CASES:
@@ -127,39 +147,43 @@ def evaluate_agent(
             f"{envs.dataset.name}: expected volumes of {config.modalities} modalities, as in training, "
             f"found {envs.dataset.modalities}"
         )
-    results = [r for index in envs.cases.indices for r in _play(agent, config.method, envs, int(index), seed)]
+    watching, results = list(observers), []
+    for case in envs.cases.indices:
+        for turn in play(agent, envs, int(case), seed):
+            results.append(_measure(turn, config.method, seed))
+            for observer in watching:
+                observer(turn)
     envs.close()
     return results
 
 
-def _play(agent: Agent, method: str, envs: MeccaVectorEnv, case: int, seed: int) -> list[Result]:
-    observation, info = envs.reset(seed=seed, options={"cases": [case]})
-    results = []
-    over = False
-    while not over:
-        clicks = int(info["n_clicks"][0])
-        start = time.perf_counter()
-        observation, _, terminated, _, info = envs.step(agent.act(observation))
-        over = bool(terminated[0])
-        seconds = time.perf_counter() - start
-        surface = surface_metrics(envs.state.prediction[0], envs.state.label[0])
-        results.append(
-            Result(
-                method=method,
-                dataset=envs.dataset.name,
-                case=envs.case_name(0),
-                seed=seed,
-                step=int(envs.state.step[0]),
-                clicks=clicks,
-                dice=float(info["dice"][0]),
-                assd=surface.assd,
-                hd95=surface.hd95,
-                nsd=surface.nsd,
-                misunderstanding=float(info["misunderstanding"][0]),
-                seconds=seconds,
-            )
-        )
-    return results
+def _measure(turn: Turn, method: str, seed: int) -> Result:
+    surface = surface_metrics(turn.after.prediction[0], turn.after.label[0])
+    return Result(
+        method=method,
+        dataset=turn.envs.dataset.name,
+        case=turn.case,
+        seed=seed,
+        step=turn.step,
+        clicks=int(turn.before.n_clicks[0]),
+        dice=float(turn.after.dice[0]),
+        assd=surface.assd,
+        hd95=surface.hd95,
+        nsd=surface.nsd,
+        misunderstanding=turn.misunderstanding,
+        seconds=turn.seconds,
+    )
+
+
+def _make_folder(folder: Path) -> Path:
+    """The folder, made if missing. Raises `RunError` where it cannot be made or written to."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{folder}: expected a folder for files, cannot make it: {error.strerror}") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise RunError(f"{folder}: expected a folder to write to, cannot write there")
+    return folder
 
 
 def result_row(result: Result) -> dict[str, Any]:
@@ -168,19 +192,35 @@ def result_row(result: Result) -> dict[str, Any]:
 
 
 def table(results: Sequence[Result]) -> str:
-    """Mean of every measure at each step, as text; Dice and NSD in per cent, Dice with its deviation over cases."""
-    lines = [f"{'step':>4} {'clicks':>6} {'Dice %':>13} {'ASSD':>6} {'HD95':>6} {'NSD %':>6} {'misund. %':>9}"]
+    """Mean of every measure at each step, as text; Dice and NSD in per cent.
+
+    Dice and ASSD come with the 95 % bootstrap interval of the mean over cases, where there is more than one case.
+    """
+    lines = [
+        f"{'step':>4} {'clicks':>6} {'Dice % [95 % interval]':>22} {'ASSD [95 % interval]':>20} "
+        f"{'HD95':>6} {'NSD %':>6} {'misund. %':>9}"
+    ]
     for step in sorted({r.step for r in results}):
         here = [r for r in results if r.step == step]
 
         def mean(name: str, here: Sequence[Result] = here) -> float:
             return float(np.mean([getattr(r, name) for r in here]))
 
-        deviation = float(np.std([r.dice for r in here]))
         lines.append(
-            f"{step:>4} {mean('clicks'):>6.1f} {100 * mean('dice'):>6.2f} ±{100 * deviation:>5.2f} "
-            f"{mean('assd'):>6.2f} {mean('hd95'):>6.2f} {100 * mean('nsd'):>6.1f} "
+            f"{step:>4} {mean('clicks'):>6.1f} {_with_interval(here, 'dice', 100):>22} "
+            f"{_with_interval(here, 'assd'):>20} {mean('hd95'):>6.2f} {100 * mean('nsd'):>6.1f} "
             f"{100 * mean('misunderstanding'):>9.2f}"
         )
     cases = len({r.case for r in results})
-    return "\n".join([f"{results[0].dataset}, {cases} cases, {results[0].method}", *lines])
+    return "\n".join([f"{results[0].dataset}, {cases} case{'s' * (cases != 1)}, {results[0].method}", *lines])
+
+
+def _with_interval(results: Sequence[Result], name: str, scale: float = 1.0) -> str:
+    by_case: dict[str, list[float]] = {}
+    for result in results:
+        by_case.setdefault(result.case, []).append(scale * getattr(result, name))
+    values = [float(np.mean(of_case)) for of_case in by_case.values()]
+    if len(values) == 1:
+        return f"{values[0]:.2f}"
+    low, high = bootstrap_interval(values)
+    return f"{np.mean(values):.2f} [{low:.2f}, {high:.2f}]"

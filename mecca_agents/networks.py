@@ -1,4 +1,4 @@
-"""P-Net, the network of every CNN method in the paper (Wang et al., 2019; Fig. 4), with one head for each output."""
+"""P-Net, the network of every CNN method in the paper (Wang et al., 2019; Fig. 4), with one branch for each output."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from torch import Tensor, nn
 
 
 class PNet(nn.Module):
-    """A trunk of dilated convolutions at full resolution, and 1x1x1 heads on everything it has seen.
+    """Dilated convolutions at full resolution: blocks that all branches share, then each branch's own (Fig. 4).
 
     Each block is two 3x3x3 convolutions of one dilation, so dilations 1 to 5 see 61 voxels, a little more than the
-    grid's 55. The outputs of all blocks are compressed by 1x1x1 convolutions and concatenated. The paper gives neither
-    channels nor dilations.
+    grid's 55. In every branch the outputs of all blocks are compressed by 1x1x1 convolutions, concatenated, and
+    classified by two 1x1x1 convolutions. The paper gives neither channels nor dilations.
 
     Args:
         in_channels: Channels of the input.
-        heads: Output channels of each head, by name.
-        channels: Channels of the trunk.
+        branches: Output channels of each branch, by name.
+        channels: Channels of the blocks.
         dilations: Dilation of each block.
+        shared_blocks: How many of the blocks all branches share; all of them where there are fewer.
 
     Raises:
         ValueError: No block, or a number below 1.
@@ -28,38 +29,66 @@ class PNet(nn.Module):
     def __init__(
         self,
         in_channels: int,
-        heads: Mapping[str, int],
+        branches: Mapping[str, int],
         channels: int = 16,
         dilations: Sequence[int] = (1, 2, 3, 4, 5),
+        shared_blocks: int = 3,
     ) -> None:
         super().__init__()
-        if not dilations or min(*dilations, channels, in_channels, 1) < 1:
-            raise ValueError(f"expected channels and dilations of at least 1, got {channels} and {tuple(dilations)}")
+        if not dilations or min(*dilations, channels, in_channels, shared_blocks, 1) < 1:
+            given = f"{channels} channels, dilations {tuple(dilations)}, {shared_blocks} shared blocks"
+            raise ValueError(f"expected channels, dilations and shared blocks of at least 1, got {given}")
         self.min_side = max(dilations) + 1
-        widths = [in_channels] + [channels] * (len(dilations) - 1)
-        self.blocks = nn.ModuleList(_block(width, channels, d) for width, d in zip(widths, dilations, strict=True))
-        squeezed = max(channels // 4, 1)
-        self.squeeze = nn.ModuleList(nn.Conv3d(channels, squeezed, 1) for _ in dilations)
-        self.heads = nn.ModuleDict(
+        first, rest = dilations[:shared_blocks], dilations[shared_blocks:]
+        self.shared = _Blocks(in_channels, channels, first)
+        self.branches = nn.ModuleDict(
             {
-                name: nn.Sequential(
-                    nn.Conv3d(squeezed * len(dilations), channels, 1), nn.ReLU(), nn.Conv3d(channels, out, 1)
-                )
-                for name, out in heads.items()
+                name: _Branch(channels, rest, squeezed=len(first) * self.shared.squeezed, out=out)
+                for name, out in branches.items()
             }
         )
         self.apply(_xavier)
+        self.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 
     def forward(self, inputs: Tensor) -> dict[str, Tensor]:
-        """(B, C, D, H, W) float32 to a (B, out, D, H, W) map for every head. A side below `min_side` is refused."""
+        """(B, C, D, H, W) float32 to a (B, out, D, H, W) map for every branch. Sides below `min_side` are refused."""
         if min(inputs.shape[2:]) < self.min_side:
             raise ValueError(f"expected sides of at least {self.min_side} voxels, got {tuple(inputs.shape[2:])}")
-        seen, features = [], inputs
+        features, seen = self.shared(inputs.to(memory_format=torch.channels_last_3d))
+        return {name: branch(features, seen) for name, branch in self.branches.items()}
+
+
+class _Blocks(nn.Module):
+    """Blocks one after another; what comes out of the last, and of each of them, compressed."""
+
+    def __init__(self, in_channels: int, channels: int, dilations: Sequence[int]) -> None:
+        super().__init__()
+        widths = [in_channels, *[channels] * len(dilations)]
+        self.blocks = nn.ModuleList(_block(width, channels, d) for width, d in zip(widths, dilations, strict=False))
+        self.squeezed = max(channels // 4, 1)
+        self.squeeze = nn.ModuleList(nn.Conv3d(channels, self.squeezed, 1) for _ in dilations)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, list[Tensor]]:
+        seen = []
         for block, squeeze in zip(self.blocks, self.squeeze, strict=True):
             features = block(features)
             seen.append(squeeze(features))
-        trunk = torch.cat(seen, dim=1).relu()
-        return {name: head(trunk) for name, head in self.heads.items()}
+        return features, seen
+
+
+class _Branch(nn.Module):
+    """A branch's own blocks and its classifier on everything seen."""
+
+    def __init__(self, channels: int, dilations: Sequence[int], squeezed: int, out: int) -> None:
+        super().__init__()
+        self.own = _Blocks(channels, channels, dilations)
+        width = squeezed + len(dilations) * self.own.squeezed
+        self.classify = nn.Sequential(nn.Conv3d(width, channels, 1), nn.ReLU(), nn.Conv3d(channels, out, 1))
+
+    def forward(self, features: Tensor, seen: list[Tensor]) -> Tensor:
+        _, more = self.own(features)
+        classified: Tensor = self.classify(torch.cat((*seen, *more), dim=1).relu())
+        return classified
 
 
 def _block(in_channels: int, channels: int, dilation: int) -> nn.Sequential:

@@ -15,12 +15,13 @@ Observation = dict[str, Tensor]
 
 
 class Decision(NamedTuple):
-    """What a policy did with B observations, each (B, D, H, W); all but the action carry gradients."""
+    """What a policy did with B observations, each (B, D, H, W)."""
 
-    action: Tensor
-    log_prob: Tensor
-    entropy: Tensor
-    value: Tensor
+    action: Tensor  # int64
+    log_prob: Tensor  # of that action, with gradients
+    entropy: Tensor  # with gradients
+    value: Tensor  # with gradients
+    confidence: Tensor | None = None  # in that action, in [0, 1], without gradients
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,31 +29,41 @@ class Rollout:
     """T steps of B envs.
 
     Attributes:
-        log_prob: Of the actions taken, (T, B, D, H, W), with gradients.
+        observations: What was acted on, T of them.
+        action: Indices of the adjustments, (T, B, D, H, W) int64.
+        log_prob: Of those actions, (T, B, D, H, W), with gradients.
         entropy: (T, B, D, H, W), with gradients.
         value: Of the states acted in, (T, B, D, H, W), with gradients.
+        confidence: In those actions, (T, B, D, H, W), or None.
+        before: Probability of foreground before the action, (T, B, D, H, W).
+        after: The same after it, (T, B, D, H, W).
         reward: Voxel rewards, (T, B, D, H, W).
         label: Foreground, (T, B, D, H, W) bool.
+        mask: Voxels that are learned from, bool, broadcastable to (T, B, D, H, W): at first those of labelled episodes.
         done: Whether the episode ended with that step, (T, B) bool.
         labelled: Whether the reward means anything, (T, B) bool.
         bootstrap: Value of the state after the last step, (B, D, H, W); 0 where an episode ended there.
         dice: Dice after each step, (T, B).
         misunderstanding: Share of voxels that moved the wrong way in each step, (T, B).
-        actions: How often each action was taken, (A,), as a share.
         observation: The observation to go on from.
     """
 
+    observations: tuple[Observation, ...]
+    action: Tensor
     log_prob: Tensor
     entropy: Tensor
     value: Tensor
+    confidence: Tensor | None
+    before: Tensor
+    after: Tensor
     reward: Tensor
     label: Tensor
+    mask: Tensor
     done: Tensor
     labelled: Tensor
     bootstrap: Tensor
     dice: Tensor
     misunderstanding: Tensor
-    actions: Tensor
     observation: Observation
 
 
@@ -64,12 +75,13 @@ def stack_observation(observation: Observation) -> Tensor:
     return torch.cat((volume, probability.unsqueeze(1), hint.unsqueeze(1)), dim=1)
 
 
+def for_env(action: Tensor, confidence: Tensor | None, guide: bool) -> Any:
+    """An action as `env.step` takes it: with a guide, it carries the confidence (Sec. 3.5)."""
+    return {"adjustment": action, "confidence": confidence} if guide else action
+
+
 def collect(
-    envs: MeccaVectorEnv,
-    observation: Observation,
-    policy: Callable[[Observation], Decision],
-    steps: int,
-    choices: int,
+    envs: MeccaVectorEnv, observation: Observation, policy: Callable[[Observation], Decision], steps: int
 ) -> Rollout:
     """Take `steps` steps with `policy` in envs that reset in the same step.
 
@@ -78,40 +90,46 @@ def collect(
         observation: Where it stands.
         policy: Decides on B observations.
         steps: T.
-        choices: Number of discrete actions.
     """
     decisions: list[Decision] = []
-    rewards, labels, dones, labelled, dice, wrong = [], [], [], [], [], []
-    counts = torch.zeros(choices, device=observation["probability"].device)
-    final: dict[str, Any] = {}
+    observations: list[Observation] = []
+    after, rewards, labels, dones, labelled, dice, wrong = [], [], [], [], [], [], []
     for _ in range(steps):
         decision = policy(observation)
         decisions.append(decision)
+        observations.append(observation)
         labels.append(envs.state.label)
-        observation, _, terminated, truncated, info = envs.step(decision.action)
-        done = terminated | truncated
-        final = info["final_info"] if "final_info" in info else info
+        observation, _, terminated, truncated, info = envs.step(
+            for_env(decision.action, decision.confidence, envs.config.guide)
+        )
+        final = info.get("final_info", info)
+        after.append(info.get("final_obs", observation)["probability"])
         rewards.append(info["voxel_reward"])
         labelled.append(final["labelled"])
         dice.append(final["dice"])
         wrong.append(info["misunderstanding"])
-        dones.append(done)
-        counts += torch.bincount(decision.action.reshape(-1), minlength=choices)
+        dones.append(terminated | truncated)
     bootstrap = torch.zeros_like(rewards[-1])
     if not bool(dones[-1].all()):
         with torch.no_grad():
             bootstrap = policy(observation).value * ~dones[-1][:, None, None, None]
+    confidences = [d.confidence for d in decisions if d.confidence is not None]
     return Rollout(
+        observations=tuple(observations),
+        action=torch.stack([d.action for d in decisions]),
         log_prob=torch.stack([d.log_prob for d in decisions]),
         entropy=torch.stack([d.entropy for d in decisions]),
         value=torch.stack([d.value for d in decisions]),
+        confidence=torch.stack(confidences) if confidences else None,
+        before=torch.stack([seen["probability"] for seen in observations]),
+        after=torch.stack(after),
         reward=torch.stack(rewards),
         label=torch.stack(labels),
+        mask=torch.stack(labelled)[:, :, None, None, None],
         done=torch.stack(dones),
         labelled=torch.stack(labelled),
         bootstrap=bootstrap,
         dice=torch.stack(dice),
         misunderstanding=torch.stack(wrong),
-        actions=counts / counts.sum(),
         observation=observation,
     )

@@ -1,4 +1,4 @@
-"""A run's folder: what was trained and how (`config.json`), its log (`metrics.csv`), its weights (safetensors)."""
+"""A run's folder: what was trained and how (`config.json`), its log (`metrics.csv`), its checkpoints."""
 
 from __future__ import annotations
 
@@ -12,21 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor
 
 from mecca_agents.agent import Agent, TaskSpec, make_agent
+from mecca_agents.checkpoints import MODEL, find_checkpoint, read_tensors
+from mecca_agents.errors import RunError as RunError  # part of this module, too
 from mecca_agents.presets import Preset
 from mecca_env.atomic import atomically
 from mecca_env.config import EnvConfig
 
-FORMAT = 1
+FORMAT = 2
 """Version of the folder's layout."""
-
-
-class RunError(ValueError):
-    """A run's folder cannot be used; the message names it, what was expected and what was found."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +34,18 @@ class RunConfig:
         dataset: Name of the data set that was really played.
         root: Its folder, or None for the phantom.
         label: Foreground values, or None for the data set's own.
-        settings: Further settings of the environment.
+        settings: Further settings of the environment, the method's own and those that were asked for.
         preset: The method's settings.
         modalities: Channels of the volume.
         seed: Seed of the environment, the weights and the sampling.
         train_cases: Names of the cases trained on; empty where they are endless.
+        cases: The cases that were asked for; None: the whole split.
+        skip_bad: Whether unusable cases were left out.
+        checkpoint_every: Updates between two checkpoints.
+        device: The device that was asked for.
+        environment: Every setting of the environment (`mecca_env.config.EnvConfig`), defaults included.
         versions: Versions of the packages that matter.
+        commit: The git commit of the code, with "-dirty" where files were changed since; None outside of git.
         format: Version of the folder's layout.
     """
 
@@ -58,7 +59,13 @@ class RunConfig:
     modalities: int
     seed: int
     train_cases: tuple[str, ...] = ()
+    cases: int | tuple[str | int, ...] | None = None
+    skip_bad: bool = False
+    checkpoint_every: int = 100
+    device: str = "auto"
+    environment: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    commit: str | None = None
     format: int = FORMAT
 
 
@@ -68,22 +75,37 @@ def prepare_folder(folder: Path, overwrite: bool) -> None:
     Raises:
         RunError: It exists already and may not be overwritten, is not a run, or cannot be made.
     """
-    if folder.exists():
-        if not overwrite:
-            raise RunError(f"{folder}: exists already; choose another folder or pass --overwrite")
-        if not folder.is_dir() or (any(folder.iterdir()) and not (folder / "config.json").exists()):
-            raise RunError(f"{folder}: expected a run to overwrite, found something else; it was left as it is")
-        shutil.rmtree(folder)
     try:
-        folder.mkdir(parents=True)
+        if folder.exists():
+            if not overwrite:
+                raise RunError(f"{folder}: exists already; choose another folder, or pass --resume or --overwrite")
+            if not folder.is_dir() or (any(folder.iterdir()) and not (folder / "config.json").exists()):
+                raise RunError(f"{folder}: expected a run to overwrite, found something else; it was left as it is")
+            if not os.access(folder, os.W_OK):
+                raise RunError(f"{folder}: cannot be overwritten: no permission to write")
+            _empty(folder)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"{folder}: cannot be made: {error.strerror}") from error
 
 
+def _empty(folder: Path) -> None:
+    """Remove what a run holds, its `config.json` last: killed before that, the rest can still be told to be a run."""
+    for child in sorted(folder.iterdir(), key=lambda path: path.name == "config.json"):
+        if child.is_dir() and not child.is_symlink():
+            shutil.rmtree(child)
+        else:
+            child.unlink()
+
+
 def write_config(folder: Path, config: RunConfig) -> None:
-    """Write `config.json`."""
+    """Write `config.json`. Raises `RunError` where it cannot be written."""
+    path = folder / "config.json"
     text = json.dumps(asdict(config), indent=2) + "\n"
-    atomically(folder / "config.json", lambda path: path.write_text(text, encoding="utf-8"))
+    try:
+        atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    except OSError as error:
+        raise RunError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def read_config(folder: Path) -> RunConfig:
@@ -102,13 +124,6 @@ def read_config(folder: Path) -> RunConfig:
         raise RunError(f"{path}: expected the settings of a run, found {type(error).__name__}: {error}") from error
 
 
-def save_weights(folder: Path, weights: Mapping[str, Tensor]) -> None:
-    """Write `checkpoints/last/model.safetensors`, so that the old one stays whole until the new one is."""
-    path = folder / "checkpoints" / "last" / "model.safetensors"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    atomically(path, lambda temporary: save_file({k: v.cpu().contiguous() for k, v in weights.items()}, temporary))
-
-
 def load_agent(folder: Path | str, device: torch.device | str = "cpu") -> tuple[Agent, RunConfig]:
     """The trained agent of a run, and how it was trained.
 
@@ -117,20 +132,19 @@ def load_agent(folder: Path | str, device: torch.device | str = "cpu") -> tuple[
     """
     folder = Path(folder)
     config = read_config(folder)
-    path = folder / "checkpoints" / "last" / "model.safetensors"
     agent = make_agent(config.method, config.preset, task_of(config), device=torch.device(device), seed=config.seed)
+    path = find_checkpoint(folder) / MODEL
+    weights = read_tensors(path, device)
     try:
-        agent.load_weights(load_file(path, device=str(device)))
-    except FileNotFoundError:
-        raise RunError(f"{path}: expected the weights of the run, found no file") from None
-    except (SafetensorError, ValueError, OSError) as error:
+        agent.load_weights(weights)
+    except ValueError as error:
         raise RunError(f"{path}: expected weights of {config.method}: {error}") from error
     return agent, config
 
 
 def make_task(config: EnvConfig, modalities: int) -> TaskSpec:
     """What a method must know of an environment with these settings."""
-    return TaskSpec(config.shape, modalities, len(config.adjustments), config.action, config.guide)
+    return TaskSpec(config.shape, modalities, config.adjustments, config.action, config.guide)
 
 
 def task_of(config: RunConfig) -> TaskSpec:

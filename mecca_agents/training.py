@@ -1,41 +1,45 @@
-"""Train any method on any environment id, with a progress bar, a log and checkpoints."""
+"""Train any method on any environment id, with a progress bar, a log and checkpoints, and go on where it stopped."""
 
 from __future__ import annotations
 
-import csv
 import json
 import math
-import platform
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from importlib import metadata
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
 import gymnasium as gym
 import torch
-from tqdm import tqdm
 
 import mecca_env
-from mecca_agents.agent import Agent, make_agent
+from mecca_agents.agent import Agent, Observation, find_method, make_agent
+from mecca_agents.checkpoints import (
+    MODEL,
+    TRAINING,
+    Checkpoint,
+    find_checkpoint,
+    place_of,
+    read_checkpoint,
+    tidy,
+    write_best,
+    write_checkpoint,
+)
+from mecca_agents.devices import find_device
+from mecca_agents.metrics import Events, Metrics
 from mecca_agents.presets import Preset
-from mecca_agents.runs import RunConfig, make_task, prepare_folder, save_weights, write_config
-from mecca_env.arguments import read_device
+from mecca_agents.progress import Display, Tally
+from mecca_agents.provenance import commit, versions
+from mecca_agents.runs import RunConfig, RunError, make_task, prepare_folder, read_config, task_of, write_config
+from mecca_agents.stopping import Stopped, StopRequest
 from mecca_env.data.files import FileSource
 from mecca_env.vector_env import MeccaVectorEnv
 
 LISTED_CASES = 10_000
 """A data set with more cases than this is procedural; its cases are not listed in the run's settings."""
-
-
-def find_device(name: str) -> torch.device:
-    """The device called "auto", "cpu", "cuda" or "cuda:1". Raises `ValueError` where there is none."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name.partition(":")[0] not in ("cpu", "cuda"):
-        raise ValueError(f"device: expected auto, cpu or cuda, got {name!r}")
-    return read_device(name)
 
 
 def make_envs(env: str, num_envs: int, **keywords: Any) -> MeccaVectorEnv:
@@ -70,6 +74,10 @@ def train(
 ) -> Agent:
     """Train a method and leave a run folder.
 
+    `checkpoints/last` is written before the first update, every `checkpoint_every` updates and after the last one;
+    `checkpoints/best` holds the weights of that one of them at which the smoothed Dice of the training was highest,
+    for methods that log a Dice. On Ctrl-C and SIGTERM the update is finished and a checkpoint written: see `resume`.
+
     Args:
         method: A name in `mecca_agents.agent.METHODS`, or "module:class".
         env: Environment id; its training split is played.
@@ -78,7 +86,8 @@ def train(
         root: Folder of the data set; None looks under $MECCA_DATA.
         label: Foreground values; None takes the data set's own.
         cases: Only these cases of the training split, as in the environment.
-        settings: Further settings of the environment (`mecca_env.config.EnvConfig`) that JSON can hold.
+        settings: Further settings of the environment (`mecca_env.config.EnvConfig`) that JSON can hold; they win over
+            what the method sets itself.
         skip_bad: Leave unusable cases out, with a warning, rather than refuse to start.
         checkpoint_every: Updates between two checkpoints.
         seed: Seed of the environment, the weights and the sampling.
@@ -92,21 +101,23 @@ def train(
     Raises:
         ValueError: An argument is out of range.
         TypeError: A setting is unknown, or not one that JSON can hold.
-        mecca_agents.runs.RunError: The folder cannot be used.
+        mecca_agents.runs.RunError: The folder cannot be used, or written to: then the last good checkpoint stays.
         mecca_env.data.base.DataError: The data set cannot be used.
-        FloatingPointError: The loss became NaN or infinite; the last good checkpoint is named.
+        FloatingPointError: A loss became NaN or infinite; update, tensor and last good checkpoint are named.
+        mecca_agents.stopping.Stopped: Ctrl-C or SIGTERM came; a `KeyboardInterrupt`.
     """
     if checkpoint_every < 1 or preset.updates < 1:
         raise ValueError(f"updates and checkpoint_every: expected at least 1, got {preset.updates}, {checkpoint_every}")
-    place, folder, more = find_device(device), Path(out), dict(settings or {})
-    if "shape" in more:
+    place, folder, asked = find_device(device), Path(out), dict(settings or {})
+    if "shape" in asked:
         raise ValueError("settings: the grid's shape belongs to the preset, got it in the settings")
+    every = {**find_method(method).env_settings(preset, asked), **asked}
     try:
-        json.dumps(more)
+        json.dumps(every)
     except TypeError as error:
-        raise TypeError(f"settings: expected values that JSON can hold, got {more!r} ({error})") from None
-    keywords = {"root": root, "label": label, "shape": preset.shape, "skip_bad": skip_bad, **more}
-    envs = make_envs(env, preset.num_envs, split="train", cases=cases, device=place, **keywords)
+        raise TypeError(f"settings: expected values that JSON can hold, got {every!r} ({error})") from None
+    data = {"root": root, "label": label, "cases": cases, "skip_bad": skip_bad}
+    envs = make_envs(env, preset.num_envs, split="train", shape=preset.shape, device=place, **data, **every)
     task = make_task(envs.config, envs.dataset.modalities)
     agent = make_agent(method, preset, task, device=place, seed=seed)
     observation, _ = envs.reset(seed=seed)
@@ -117,79 +128,159 @@ def train(
         dataset=envs.dataset.name,
         root=str(envs.dataset.root.resolve()) if isinstance(envs.dataset, FileSource) else None,
         label=None if label is None else tuple(label),
-        settings=more,
+        settings=every,
         preset=preset,
         modalities=task.modalities,
         seed=seed,
         train_cases=_names(envs),
-        versions=_versions(),
+        cases=_plain_cases(cases),
+        skip_bad=skip_bad,
+        checkpoint_every=checkpoint_every,
+        device=device,
+        environment=asdict(envs.config),
+        versions=versions(),
+        commit=commit(),
     )
     write_config(folder, config)
-    with (folder / "metrics.csv").open("w", newline="", encoding="utf-8") as file:
-        log = Log(file, preset.updates, stream or sys.stderr)
-        for update in range(preset.updates):
-            observation, numbers = agent.learn(envs, observation, update / preset.updates)
-            _check_finite(numbers, update, folder)
-            log.add(update, numbers, envs.steps_taken)
-            if (update + 1) % checkpoint_every == 0 or update + 1 == preset.updates:
-                save_weights(folder, agent.weights())
-        log.close()
-    envs.close()
+    _learn(folder, config, agent, envs, observation, None, stream or sys.stderr)
     return agent
 
 
-class Log:
-    """Writes every update's numbers to a CSV file and shows a bar, or plain lines where there is no terminal.
+def resume(run: Path | str, *, device: str | None = None, stream: TextIO | None = None) -> Agent:
+    """Go on with a run that was stopped, from its last checkpoint; on a CPU bit for bit as if it had never stopped.
+
+    What `metrics.csv` says of updates after that checkpoint is cut off: they are made again. A run that is finished
+    stays as it is. Only one process at a time may do this.
 
     Args:
-        file: The CSV file.
-        updates: How many there will be.
-        stream: Where progress is shown.
+        run: The run's folder.
+        device: "auto", "cpu" or "cuda"; None takes what the run began with.
+        stream: Where progress is shown; None takes standard error.
+
+    Returns:
+        The trained agent.
+
+    Raises:
+        ValueError: There is no such device.
+        mecca_agents.runs.RunError: The run, its checkpoint or its data set are not what they were, or missing.
+        FloatingPointError: As in `train`.
+        mecca_agents.stopping.Stopped: As in `train`.
     """
-
-    LINES = 20  # plain lines in a whole run
-
-    def __init__(self, file: TextIO, updates: int, stream: TextIO) -> None:
-        self._file = file
-        self._updates = updates
-        self._stream = stream
-        self._writer: csv.DictWriter[str] | None = None
-        self._start = time.perf_counter()
-        self._smooth: dict[str, float] = {}
-        terminal = stream.isatty()
-        self._bar = tqdm(total=updates, unit="update", file=stream, dynamic_ncols=True) if terminal else None
-
-    def add(self, update: int, numbers: Mapping[str, float], steps: int) -> None:
-        """One update's numbers; `steps` of the environment have been taken by then."""
-        seconds = time.perf_counter() - self._start
-        if self._writer is None:
-            self._writer = csv.DictWriter(self._file, ["update", "seconds", *numbers])
-            self._writer.writeheader()
-        self._writer.writerow({"update": update, "seconds": f"{seconds:.2f}", **numbers})
-        self._file.flush()
-        for key, value in numbers.items():
-            self._smooth[key] = 0.95 * self._smooth.get(key, value) + 0.05 * value
-        shown = " ".join(f"{key} {self._smooth[key]:.3f}" for key in ("loss", "dice", "entropy") if key in numbers)
-        shown += f" {steps / seconds:.1f} env steps/s"
-        if self._bar is not None:
-            self._bar.set_postfix_str(shown, refresh=False)
-            self._bar.update()
-        elif (update + 1) % max(self._updates // self.LINES, 1) == 0 or update + 1 == self._updates:
-            left = seconds / (update + 1) * (self._updates - update - 1)
-            print(f"update {update + 1}/{self._updates} {shown} {left:.0f} s left", file=self._stream, flush=True)
-
-    def close(self) -> None:
-        """Finish the bar."""
-        if self._bar is not None:
-            self._bar.close()
+    folder, stream = Path(run), stream or sys.stderr
+    config = read_config(folder)
+    place = find_device(device or config.device)
+    tidy(folder)
+    checkpoint = read_checkpoint(folder, place) if _has_begun(folder) else None
+    with _naming(folder):
+        agent = make_agent(config.method, config.preset, task_of(config), device=place, seed=config.seed)
+    if checkpoint is not None:
+        with _naming(place_of(folder) / MODEL):
+            agent.load_weights(checkpoint.weights)
+        if checkpoint.tally.updates >= config.preset.updates:
+            print(f"{folder}: finished after {checkpoint.tally.updates} updates, there is nothing to do", file=stream)
+            return agent
+        with _naming(place_of(folder) / TRAINING):
+            agent.load_training_state(checkpoint.training)
+    with _naming(folder):
+        envs = make_envs(
+            config.env,
+            config.preset.num_envs,
+            split="train",
+            shape=config.preset.shape,
+            device=place,
+            root=config.root,
+            label=config.label,
+            cases=config.cases,
+            skip_bad=config.skip_bad,
+            **config.settings,
+        )
+        observation, _ = envs.reset(seed=config.seed) if checkpoint is None else envs.restore(checkpoint.envs)
+    _learn(folder, config, agent, envs, observation, checkpoint.tally if checkpoint else None, stream)
+    return agent
 
 
-def _check_finite(numbers: Mapping[str, float], update: int, folder: Path) -> None:
+def _learn(
+    folder: Path,
+    config: RunConfig,
+    agent: Agent,
+    envs: MeccaVectorEnv,
+    observation: Observation,
+    tally: Tally | None,
+    stream: TextIO,
+) -> None:
+    """All updates that are left; `tally` says how far the run is, None that it begins."""
+    updates, purge = config.preset.updates, None if tally is None else tally.updates
+    if tally is None:
+        tally = Tally()
+        _save(folder, agent, envs, tally, scored=False)
+    metrics = Metrics(folder / "metrics.csv", tally.updates)
+    events = Events(folder / "tensorboard", purge, stream)
+    display = Display(updates, tally, stream)
+    with closing(envs), closing(metrics), closing(events), closing(display), StopRequest() as request:
+        clock = time.perf_counter()
+        while tally.updates < updates:
+            update, steps = tally.updates, envs.steps_taken
+            with _last_good(folder, update):
+                observation, numbers = agent.learn(envs, observation, update / updates)
+                _check_finite(numbers)
+            before, clock = clock, time.perf_counter()
+            tally.add(numbers, clock - before, envs.steps_taken - steps)
+            metrics.add(update, tally.seconds, numbers)
+            events.add(update, numbers)
+            display.show(tally)
+            stop = request.signal
+            due = tally.updates % config.checkpoint_every == 0 or tally.updates == updates
+            if due or stop:
+                metrics.flush()
+                events.flush()
+                with _last_good(folder, update):
+                    _save(folder, agent, envs, tally, scored=due)
+            if stop and tally.updates < updates:
+                done = f"stopped by {stop.name} after {tally.updates} of {updates} updates"
+                raise Stopped(f"{done}; go on with: mecca train --resume {folder}", stop)
+
+
+def _save(folder: Path, agent: Agent, envs: MeccaVectorEnv, tally: Tally, scored: bool) -> None:
+    """Write the checkpoint "last", and "best" before it where this one is `scored` and better than all so far."""
+    weights = agent.weights()
+    bad = [key for key, value in weights.items() if not bool(torch.isfinite(value).all())]
+    if bad:
+        raise FloatingPointError(f"the weights {', '.join(bad)} became NaN or infinite")
+    score = tally.smooth.get("dice") if scored else None
+    if score is not None and (tally.best is None or score > tally.best):
+        tally.best = score
+        write_best(folder, weights, tally)
+    write_checkpoint(folder, Checkpoint(tally, weights, agent.training_state(), envs.snapshot()))
+
+
+def _has_begun(folder: Path) -> bool:
+    """Whether there is a checkpoint to go on from; only a run killed in its first moment has neither that nor a log."""
+    return find_checkpoint(folder).exists() or (folder / "metrics.csv").exists()
+
+
+def _check_finite(numbers: Mapping[str, float]) -> None:
     bad = [key for key, value in numbers.items() if not math.isfinite(value)]
     if bad:
-        last = folder / "checkpoints" / "last"
-        found = f"the last good checkpoint is {last}" if last.exists() else "there is no checkpoint yet"
-        raise FloatingPointError(f"update {update}: {', '.join(bad)} became NaN or infinite; {found}")
+        raise FloatingPointError(f"{', '.join(bad)} became NaN or infinite")
+
+
+@contextmanager
+def _last_good(folder: Path, update: int) -> Iterator[None]:
+    """Say of NaN and infinity in which update they appeared and where to go on from."""
+    try:
+        yield
+    except FloatingPointError as error:
+        place = place_of(folder)
+        raise FloatingPointError(f"update {update}: {error}; the last good checkpoint is {place}") from error
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Say of what does not fit which file or folder the run cannot go on from."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, RuntimeError, OSError) as error:
+        raise RunError(f"{path}: the run cannot go on from it: {error}") from error
 
 
 def _names(envs: MeccaVectorEnv) -> tuple[str, ...]:
@@ -198,6 +289,10 @@ def _names(envs: MeccaVectorEnv) -> tuple[str, ...]:
     return tuple(envs.dataset.case_name(int(i)) for i in envs.cases.indices)
 
 
-def _versions() -> dict[str, str]:
-    packages = ("mecca", "torch", "gymnasium", "numpy")
-    return {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}}
+def _plain_cases(cases: int | Sequence[str | int] | None) -> int | tuple[str | int, ...] | None:
+    """As JSON holds them."""
+    if cases is None:
+        return None
+    if isinstance(cases, Sequence):
+        return tuple(case if isinstance(case, str) else int(case) for case in cases)
+    return int(cases)

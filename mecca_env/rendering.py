@@ -134,7 +134,7 @@ def render_frame(scene: Scene, panel: int = 220) -> Pixels:
     bar = round(panel / 7)
     width, height = 3 * box, box + 2 * bar
     canvas = Image.new("RGB", (width + width % 2, height + height % 2), _BACKGROUND)
-    grey = _greyscale(scene.volume)
+    grey = greyscale(scene.volume)
     prediction = scene.probability > 0.5
     for column, axis in enumerate((2, 1, 0)):
         index = shown_slice(prediction, scene.label, axis)
@@ -238,7 +238,7 @@ class _Slice:
         draw.text((x, y - arm - 4), AXES[self.up], anchor="lb", **style)
 
 
-def _greyscale(volume: Floats) -> Floats:
+def greyscale(volume: Floats) -> Floats:
     """Intensities between the 1st and the 99th percentile, as [0, 1]."""
     low, high = np.percentile(volume, (1, 99))
     scaled = (np.asarray(volume, np.float32) - np.float32(low)) / np.float32(max(high - low, 1e-6))

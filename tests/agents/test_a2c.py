@@ -23,18 +23,24 @@ def _rollout(**changes: Tensor) -> Rollout:
     full = (STEPS, ENVS, *GRID)
     done = torch.zeros(STEPS, ENVS, dtype=torch.bool)
     done[-1] = True
+    labelled = changes.get("labelled", torch.ones(STEPS, ENVS, dtype=torch.bool))
     made = Rollout(
+        observations=(),
+        action=torch.zeros(full, dtype=torch.int64),
+        confidence=None,
+        before=torch.zeros(full),
+        after=torch.zeros(full),
+        mask=labelled[:, :, None, None, None],
         log_prob=-_random(*full, seed=1).abs(),
         entropy=_random(*full, seed=2).abs(),
         value=_random(*full, seed=3),
         reward=_random(*full, seed=4),
         label=_random(*full, seed=5) > 0.8,
         done=done,
-        labelled=torch.ones(STEPS, ENVS, dtype=torch.bool),
+        labelled=labelled,
         bootstrap=torch.zeros(ENVS, *GRID, dtype=torch.float64),
         dice=torch.zeros(STEPS, ENVS),
         misunderstanding=torch.zeros(STEPS, ENVS),
-        actions=torch.zeros(6),
         observation={},
     )
     return replace(made, **changes)
@@ -111,3 +117,21 @@ def test_class_weights_have_mean_one_and_balance_the_classes(balance: float) -> 
     foreground = (weight * label).mean(dim=(2, 3, 4))
     odds = (share / (1 - share)) ** (1 - balance)
     torch.testing.assert_close(foreground / (1 - foreground), odds, rtol=1e-5, atol=0)
+
+
+def test_no_gradient_where_the_mask_is_zero() -> None:
+    mask = _random(STEPS, ENVS, *GRID, seed=7) > 0.0
+    leaves = {
+        name: _random(STEPS, ENVS, *GRID, seed=s).requires_grad_()
+        for s, name in enumerate(("log_prob", "entropy", "value"))
+    }
+    a2c_losses(_rollout(mask=mask, **leaves), gamma=0.9, entropy_weight=0.1, balance=0.5).total.backward()
+    for name, leaf in leaves.items():
+        assert leaf.grad is not None
+        assert (leaf.grad[~mask] == 0).all(), name
+        assert (leaf.grad[mask] != 0).all(), name
+
+
+def test_an_empty_mask_gives_no_loss() -> None:
+    nothing = torch.zeros(STEPS, ENVS, *GRID, dtype=torch.bool)
+    assert float(a2c_losses(_rollout(mask=nothing), gamma=0.9, entropy_weight=0.1).total) == 0.0

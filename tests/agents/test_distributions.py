@@ -25,6 +25,20 @@ def test_mode_is_the_most_probable_action() -> None:
     assert torch.equal(ours.mode(), theirs.probs.argmax(-1))
 
 
+def test_nearest_to_mean_is_the_action_closest_to_the_expectation() -> None:
+    values = torch.tensor([-0.4, -0.2, -0.1, 0.1, 0.2, 0.4])
+    probability = torch.tensor([[0.45, 0, 0, 0.35, 0.2, 0], [0, 0.3, 0, 0, 0, 0.7], [0, 0.5, 0, 0, 0.5, 0]])
+    policy = VoxelCategorical((probability + 1e-9).log().T.reshape(1, 6, 3, 1, 1))
+    chosen = policy.nearest_to_mean(values).view(-1)
+    assert policy.mode().view(-1)[:2].tolist() == [0, 5]
+    assert chosen[:2].tolist() == [2, 4]  # means -0.105 and 0.22
+    assert values[chosen[2]].abs() == 0.1
+
+    ours, theirs = _pair()
+    mean = (theirs.probs * values).sum(-1, keepdim=True)
+    assert torch.equal(ours.nearest_to_mean(values), (mean - values).abs().argmin(-1))
+
+
 def test_samples_follow_the_probabilities() -> None:
     logits = torch.tensor([0.0, 1.0, -2.0, 0.5, -30.0, 2.0])
     policy = VoxelCategorical(logits.view(1, 6, 1, 1, 1).expand(1, 6, 50, 50, 40))

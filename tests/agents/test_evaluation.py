@@ -4,18 +4,54 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
+from torch import Tensor
 
-from mecca_agents.evaluation import evaluate
+from mecca_agents.agent import Agent, Observation
+from mecca_agents.cli import main
+from mecca_agents.evaluation import Result, evaluate, evaluate_agent, table
+from mecca_agents.masks import MaskWriter
+from mecca_agents.playing import Turn
 from mecca_agents.presets import PRESETS
-from mecca_agents.runs import RunError, read_config
+from mecca_agents.reliability import Reliability
+from mecca_agents.runs import RunConfig, RunError, read_config
+from mecca_agents.statistics import bootstrap_interval
 from mecca_agents.training import train
 from mecca_env.data.base import DataError
 
 PRESET = replace(PRESETS["demo"], shape=(10, 9, 8), channels=4, updates=1, num_envs=2)
+AFFINE = np.array([[0.0, -2.0, 0.0, 30.0], [1.5, 0.0, 0.0, -12.0], [0.0, 0.0, 4.0, 7.0], [0.0, 0.0, 0.0, 1.0]])
+PLAYED_ON_PHANTOM = RunConfig(
+    method="fake", env="MECCA-Phantom-v0", dataset="phantom", root=None, label=None, settings={}, preset=PRESET,
+    modalities=1, seed=0,
+)  # fmt: skip
+
+
+class Raise(Agent):
+    """Raises every probability by 0.4 and is equally sure of all; it is never trained nor kept."""
+
+    learn = weights = load_weights = None
+
+    def __init__(self, sureness: float | None = 0.75) -> None:
+        self.sureness = sureness
+
+    def act(self, observation: Observation) -> Any:
+        return torch.full(observation["probability"].shape, 5)
+
+    def confidence(self, observation: Observation, action: Any) -> Tensor | None:
+        return None if self.sureness is None else torch.full(observation["probability"].shape, self.sureness)
+
+
+class GuidedRaise(Raise):
+    """The same for an environment with a guide."""
+
+    def act(self, observation: Observation) -> Any:
+        return {"adjustment": super().act(observation), "confidence": self.confidence(observation, None)}
 
 
 def _decathlon(root: Path, channels: int = 1) -> Path:
@@ -28,8 +64,8 @@ def _decathlon(root: Path, channels: int = 1) -> Path:
         label = np.zeros((20, 20, 16), np.uint8)
         label[6:13, 7:14, 5:10] = 1
         name = f"scan_{number}.nii.gz"
-        nib.save(nib.Nifti1Image(image, np.eye(4)), root / "imagesTr" / name)
-        nib.save(nib.Nifti1Image(label, np.eye(4)), root / "labelsTr" / name)
+        nib.save(nib.Nifti1Image(image, AFFINE), root / "imagesTr" / name)
+        nib.save(nib.Nifti1Image(label, AFFINE), root / "labelsTr" / name)
         entries.append(f'{{"image": "./imagesTr/{name}", "label": "./labelsTr/{name}"}}')
     modality = ", ".join(f'"{c}": "MRI"' for c in range(channels))
     (root / "dataset.json").write_text(f'{{"modality": {{{modality}}}, "training": [{", ".join(entries)}]}}')
@@ -70,3 +106,157 @@ def test_neither_augmentation_nor_a_target_of_the_training_is_taken_over(run: Pa
 def test_volumes_of_other_modalities_are_refused(run: Path, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="expected volumes of 1 modalities, as in training, found 2"):
         evaluate(run, root=_decathlon(tmp_path / "two", channels=2), device="cpu")
+
+
+def test_every_case_is_played_whatever_was_labelled_in_training() -> None:
+    settings = {"labelled_fraction": 0.01, "labelled_share": 0.5}
+    config = replace(PLAYED_ON_PHANTOM, settings=settings)
+    assert len({result.case for result in evaluate_agent(Raise(), config, cases=3)}) == 3
+
+
+@pytest.mark.parametrize(("agent", "guide"), [(Raise(), False), (GuidedRaise(), True)])
+def test_reliability_asks_whether_actions_go_in_the_direction_of_the_label(agent: Agent, guide: bool) -> None:
+    reliability, foreground, voxels = Reliability(), 0, 0
+
+    def count(turn: Turn) -> None:
+        nonlocal foreground, voxels
+        foreground += int(turn.after.label.sum())
+        voxels += turn.after.label.numel()
+
+    config = replace(PLAYED_ON_PHANTOM, settings={"guide": guide})
+    evaluate_agent(agent, config, cases=2, observers=[reliability, count])
+    row = reliability.rows()[7]
+    assert reliability.voxels == row.voxels == voxels == 2 * 5 * 10 * 9 * 8
+    assert row.confidence == 0.75 and row.right == reliability.right == pytest.approx(foreground / voxels)
+    assert reliability.auroc() == 0.5 and reliability.steps == (1, 2, 3, 4, 5)
+    assert reliability.calibration_error() == pytest.approx(abs(0.75 - foreground / voxels))
+
+
+def test_the_direction_of_a_continuous_action_is_its_sign() -> None:
+    class Know(Raise):
+        def act(self, observation: Observation) -> Any:
+            return torch.where(torch.arange(8) < 4, -0.01, 1.0).expand(observation["probability"].shape)
+
+    seen: list[tuple[Tensor, Tensor]] = []
+    reliability = Reliability()
+    config = replace(PLAYED_ON_PHANTOM, settings={"action": "continuous"})
+    evaluate_agent(
+        Know(), config, cases=1, observers=[reliability, lambda t: seen.append((t.change, t.after.label[0]))]
+    )
+    right = sum(int((~label[..., :4]).sum() + label[..., 4:].sum()) for _, label in seen)
+    assert reliability.right == pytest.approx(right / (5 * 720))
+    assert seen[0][0].unique().tolist() == pytest.approx([-0.01, 1.0])
+
+
+def test_agents_without_confidence_leave_the_reliability_empty() -> None:
+    reliability = Reliability()
+    evaluate_agent(Raise(None), PLAYED_ON_PHANTOM, cases=1, observers=[reliability])
+    assert reliability.voxels == 0
+
+
+@pytest.mark.parametrize(
+    ("sureness", "message"),
+    [(1.5, "confidence of Raise: expected values from 0 to 1, got values from 1.5"), (float("nan"), "values from nan")],
+)
+def test_a_confidence_that_is_none_is_refused(sureness: float, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        evaluate_agent(Raise(sureness), PLAYED_ON_PHANTOM, cases=1, observers=[Reliability()])
+
+
+def test_a_confidence_of_another_shape_is_refused() -> None:
+    class Flat(Raise):
+        def confidence(self, observation: Observation, action: Any) -> Tensor:
+            return torch.zeros(1, 10, 9)
+
+    with pytest.raises(ValueError, match=r"confidence of Flat: expected shape \(1, 10, 9, 8\), got \(1, 10, 9\)"):
+        evaluate_agent(Flat(), PLAYED_ON_PHANTOM, cases=1, observers=[Reliability()])
+
+
+def test_masks_lie_on_the_scans_own_grids_and_figures_beside_them(run: Path, tmp_path: Path) -> None:
+    final: dict[str, np.ndarray] = {}
+
+    def keep(turn: Turn) -> None:
+        final[turn.case] = turn.envs.paste_back(0)[0]
+
+    masks, figures = tmp_path / "new" / "masks", tmp_path / "new" / "figures"
+    results = evaluate(run, masks=masks, figures=figures, device="cpu", observers=[keep])
+    cases = {result.case for result in results}
+    assert {path.name for path in masks.iterdir()} == {f"{case}.nii.gz" for case in cases}
+    assert {path.name for path in figures.iterdir()} == {f"{case}.png" for case in cases}
+    for case in cases:
+        mask = nib.load(masks / f"{case}.nii.gz")
+        assert mask.shape == (20, 20, 16) and mask.get_data_dtype() == np.uint8
+        np.testing.assert_array_equal(mask.affine, AFFINE)
+        np.testing.assert_array_equal(np.asarray(mask.dataobj), final[case])
+
+
+def test_the_mask_is_the_final_one(run: Path, tmp_path: Path) -> None:
+    """Everything raised is foreground: the mask is the whole crop, which is the label's box and six voxels around."""
+    (tmp_path / "masks").mkdir()
+    config = replace(read_config(run), settings={})
+    results = evaluate_agent(Raise(), config, observers=[MaskWriter(tmp_path / "masks")])
+    mask = np.asarray(nib.load(tmp_path / "masks" / f"{results[0].case}.nii.gz").dataobj)
+    expected = np.zeros((20, 20, 16))
+    expected[0:19, 1:20, 0:16] = 1  # the label is 6:13, 7:14, 5:10
+    np.testing.assert_array_equal(mask, expected)
+
+
+@pytest.mark.parametrize("argument", ["masks", "figures"])
+@pytest.mark.parametrize("place", ["taken", "taken/below"])
+def test_a_folder_that_cannot_be_made_is_refused_before_any_work(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, argument: str, place: str
+) -> None:
+    (tmp_path / "taken").write_text("a file")
+    monkeypatch.setattr("mecca_agents.evaluation.make_envs", lambda *_, **__: pytest.fail("work was begun"))
+    with pytest.raises(RunError, match=f"{place}: expected a folder for files, cannot make it: "):
+        evaluate(run, device="cpu", **{argument: tmp_path / place})
+
+
+def test_a_folder_that_is_read_only_is_refused_before_any_work(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mecca_agents.evaluation.os.access", lambda path, mode: Path(path) != tmp_path)
+    monkeypatch.setattr("mecca_agents.evaluation.make_envs", lambda *_, **__: pytest.fail("work was begun"))
+    with pytest.raises(RunError, match="expected a folder to write to, cannot write there"):
+        evaluate(run, device="cpu", masks=tmp_path)
+
+
+def _result(case: str, step: int, dice: float, assd: float) -> Result:
+    return Result("fake", "phantom", case, 0, step, 20 + 5 * step, dice, assd, 2.0, 0.5, 0.01, 0.1)
+
+
+def test_the_table_gives_means_and_intervals_over_cases() -> None:
+    dice = np.array([0.5, 0.7, 0.9, 0.8])
+    results = [_result(f"case_{i}", step, d / step, 2 * d) for i, d in enumerate(dice) for step in (1, 2)]
+    lines = table(results).splitlines()
+    assert lines[0] == "phantom, 4 cases, fake" and len(lines) == 4
+    for step, line in ((1, lines[2]), (2, lines[3])):
+        low, high = bootstrap_interval(100 * dice / step)
+        near, far = bootstrap_interval(2 * dice)
+        assert line.split() == [
+            str(step), f"{20 + 5 * step}.0", f"{72.5 / step:.2f}", f"[{low:.2f},", f"{high:.2f}]",
+            "1.45", f"[{near:.2f},", f"{far:.2f}]",
+            "2.00", "50.0", "1.00",
+        ]  # fmt: skip
+
+
+def test_of_one_case_there_is_no_interval() -> None:
+    row = table([_result("a", 1, 0.5, 1.25)]).splitlines()[2]
+    assert row.split() == ["1", "25.0", "50.00", "1.25", "2.00", "50.0", "1.00"]
+
+
+def test_the_command_line_prints_the_reliability_and_writes_every_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mecca_agents.evaluation.PHANTOM_CASES", 2)
+    train("mecca", "MECCA-Phantom-v0", tmp_path / "run", preset=PRESET, device="cpu")
+    options = [f"--{name}={tmp_path / name}" for name in ("figures", "masks")]
+    assert main(["evaluate", str(tmp_path / "run"), f"--out={tmp_path / 'test.csv'}", *options]) == 0
+    printed = capsys.readouterr().out
+    assert "phantom, 2 cases, mecca" in printed
+    assert "confidence in 7,200 actions" in printed and "AUROC 0." in printed and " 0.9 - 1.0 " in printed
+    assert len((tmp_path / "test.csv").read_text().splitlines()) == 1 + 2 * 5
+    assert len(list((tmp_path / "figures").glob("*.png"))) == len(list((tmp_path / "masks").glob("*.nii.gz"))) == 2
+    (tmp_path / "taken").write_text("a file")
+    assert main(["evaluate", str(tmp_path / "run"), f"--figures={tmp_path / 'taken'}"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1

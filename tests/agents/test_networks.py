@@ -8,7 +8,7 @@ import torch
 from mecca_agents.networks import PNet
 
 
-def test_every_head_keeps_the_grid() -> None:
+def test_every_branch_keeps_the_grid() -> None:
     outputs = PNet(3, {"policy": 6, "value": 1}, channels=4)(torch.randn(2, 3, 9, 8, 7))
     assert {name: tuple(out.shape) for name, out in outputs.items()} == {
         "policy": (2, 6, 9, 8, 7),
@@ -36,3 +36,14 @@ def test_a_grid_smaller_than_the_dilations_is_refused() -> None:
 def test_impossible_settings_are_refused(settings: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="at least 1"):
         PNet(1, {"out": 1}, **settings)
+
+
+def test_branches_share_the_first_blocks_alone() -> None:
+    network = PNet(2, {"policy": 6, "value": 1}, channels=4, dilations=(1, 2, 3, 4), shared_blocks=3)
+    outputs = network(torch.randn(1, 2, 8, 8, 8))
+    outputs["value"].sum().backward()
+    learned = {name.rsplit(".", 1)[0] for name, p in network.named_parameters() if p.grad is not None}
+    assert not any(name.startswith("branches.policy") for name in learned)
+    assert len(network.shared.blocks) == 3
+    assert all(len(branch.own.blocks) == 1 for branch in network.branches.values())
+    assert "shared.blocks.0.0" in learned and "branches.value.own.blocks.0.0" in learned

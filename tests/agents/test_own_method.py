@@ -33,4 +33,11 @@ def test_it_is_found_in_the_folder_one_stands_in(
     assert main(train.split()) == 0
     assert main(["evaluate", "run", "--out", "test.csv"]) == 0
     assert "my_module:Threshold" in capsys.readouterr().out
-    assert isinstance(sys.modules["my_module"].Threshold(None, None, device="cpu", seed=0), Agent)
+    assert isinstance(Agent.load("run"), sys.modules["my_module"].Threshold)
+
+
+def test_a_class_that_is_no_agent_is_refused(module: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (module / "other_module.py").write_text("class NoAgent:\n    pass\n")
+    assert main("train other_module:NoAgent --env MECCA-Phantom-v0 --out run".split()) == 2
+    assert "expected 'other_module:NoAgent' to be a subclass of mecca_agents.Agent" in capsys.readouterr().err
+    assert not (module / "run").exists()

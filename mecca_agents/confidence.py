@@ -1,0 +1,51 @@
+"""What MECCA does with the confidence in an action: Eq. 6, 7, 8, 10 and 11, each a function of tensors.
+
+Throughout, `raised` (..., D, H, W) bool says where an action is positive, `confidence` (..., D, H, W) is the confidence
+network's output c in [0, 1] for that action.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+
+def consistent(raised: Tensor, label: Tensor) -> Tensor:
+    """Eq. 7, g as bool: whether the direction of the action agrees with the label."""
+    return raised == label
+
+
+def symmetric_loss(logits: Tensor, opposite: Tensor, right: Tensor, mask: Tensor) -> Tensor:
+    """Eq. 6, averaged over voxels: cross-entropy of C(s, a) with g, plus that of C(s, -a) with 1 - g.
+
+    Args:
+        logits: Of C(s, a), (B, D, H, W).
+        opposite: Of C(s, -a), (B, D, H, W).
+        right: g, (B, D, H, W) bool.
+        mask: Voxels that count, bool, broadcastable to them; the loss is 0 where none do.
+    """
+    target = right.to(logits.dtype)
+    loss = binary_cross_entropy_with_logits(logits, target, reduction="none")
+    loss = loss + binary_cross_entropy_with_logits(opposite, 1.0 - target, reduction="none")
+    weight = mask.expand_as(loss)
+    return (loss * weight).sum() / weight.sum().clamp_min(1)
+
+
+def self_adaptive(gain: Tensor, confidence: Tensor, alpha: float, beta: float) -> Tensor:
+    """Eq. 8 before the sum over voxels: alpha (2 - c)^beta gain, so that doubtful actions weigh more."""
+    return alpha * (2.0 - confidence).pow(beta) * gain
+
+
+def simulated_label(raised: Tensor, confidence: Tensor) -> Tensor:
+    """Eq. 10, bool: the direction of the calibrated action.
+
+    A trusted action says what the label is, a distrusted one says what it is not. The printed equation (exclusive or)
+    labels a confident positive action 0, against Eq. 7 and Fig. 6.
+    """
+    return raised == (confidence > 0.5)
+
+
+def certain(confidence: Tensor, delta: float) -> Tensor:
+    """M of Eq. 11, bool: whether the confidence is far enough from one half to learn from a simulated label."""
+    return torch.maximum(confidence, 1.0 - confidence) > delta

@@ -1,0 +1,22 @@
+"""Where a method computes, and how precisely."""
+
+from __future__ import annotations
+
+import torch
+
+from mecca_agents.presets import Precision
+from mecca_env.arguments import read_device
+
+
+def find_device(name: str) -> torch.device:
+    """The device called "auto", "cpu", "cuda" or "cuda:1". Raises `ValueError` where there is none."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name.partition(":")[0] not in ("cpu", "cuda"):
+        raise ValueError(f"device: expected auto, cpu or cuda, got {name!r}")
+    return read_device(name)
+
+
+def autocast(device: torch.device, precision: Precision) -> torch.autocast:
+    """A context in which convolutions run in bfloat16 with precision "bf16", and in float32 otherwise."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")

@@ -1,0 +1,175 @@
+"""MECCA (Shen et al., 2023): IteR-MRL with a critic of confidence in each action. This is Algorithm 1.
+
+One update plays one episode in every env, of labelled and of unlabelled cases side by side:
+
+    for t in 1..T:                                      lines 5, 13
+        a ~ pi(. | s)                                   lines 6, 14   Eq. 1    segmentation network S
+        c = C(s, a)                                                            confidence network C
+        s, gain <- env.step(a, c)                       lines 7, 16   Eq. 2, 9 c guides the user (Sec. 3.5)
+    y^ = direction of the calibrated action             line 15       Eq. 10   unlabelled cases only
+    gain^ = gain towards y^                             line 16       Eq. 9    unlabelled cases only
+    r = alpha (2 - c)^beta gain                         lines 7, 16   Eq. 8
+    dS <- actor-critic on r                             line 8        Eq. 4, 5
+          where M = [max(c, 1 - c) > delta]             line 17       Eq. 11   unlabelled cases only
+    dC <- BCE(C(s, a), g) + BCE(C(s, -a), 1 - g)        line 9        Eq. 6, 7 labelled cases only
+
+Every mechanism has its switch in the preset. With none on, there is no confidence network and this is IteR-MRL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mecca_agents.actor_critic import ActorCritic, between, check_finite
+from mecca_agents.agent import Learned, Observation, TaskSpec
+from mecca_agents.confidence import certain, consistent, self_adaptive, simulated_label, symmetric_loss
+from mecca_agents.devices import autocast
+from mecca_agents.iter_mrl import only_labelled
+from mecca_agents.presets import Preset
+from mecca_agents.rollout import Decision, Rollout, collect, for_env, stack_observation
+from mecca_env.rewards import make_reward
+from mecca_env.vector_env import MeccaVectorEnv
+
+
+class Mecca(ActorCritic):
+    """The method; an `Agent`.
+
+    Args:
+        preset: Its settings, the switches of its mechanisms among them.
+        task: What it plays; discrete actions, with or without a guide.
+        device: Where its networks live.
+        seed: Fixes its initial weights and its sampling.
+
+    Raises:
+        ValueError: The grid is smaller than the network's dilations need, or the actions are not discrete.
+    """
+
+    name = "mecca"
+
+    def __init__(self, preset: Preset, task: TaskSpec, *, device: torch.device, seed: int) -> None:
+        super().__init__(preset, task, device=device, seed=seed)  # line 1
+        if preset.self_adaptive_reward or preset.simulated_labels or task.guide:
+            self.add_network("confidence", task.modalities + 3, {"confidence": 1}, preset.confidence_channels, seed)
+
+    @classmethod
+    def env_settings(cls, preset: Preset, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """A guide, and as many unlabelled cases as labelled ones (line 11), where the preset asks for them."""
+        share = only_labelled(settings)
+        if share and preset.simulated_labels:
+            share = {"labelled_share": preset.labelled_share}
+        return {"guide": preset.interaction_guide, **share}
+
+    def check_task(self, task: TaskSpec) -> None:
+        """Raise `ValueError` where the method cannot play this."""
+        if task.action != "discrete":
+            raise ValueError(f"{self.name}: expected discrete actions, got action={task.action!r}")
+
+    @property
+    def has_confidence(self) -> bool:
+        """Whether any mechanism that needs the confidence network is on."""
+        return "confidence" in self.networks
+
+    @torch.no_grad()
+    def act(self, observation: Observation) -> Any:
+        """As every actor-critic acts, (B, D, H, W) int64; with a guide, the confidence in it goes along."""
+        action = super().act(observation)
+        return for_env(action, self._confidence(observation, action), guide=True) if self.task.guide else action
+
+    @torch.no_grad()
+    def confidence(self, observation: Observation, action: Any) -> Tensor | None:
+        """C(s, a), (B, D, H, W) in [0, 1]; None where no mechanism needs it."""
+        if isinstance(action, Mapping):
+            given: Tensor = action["confidence"]
+            return given
+        return self._confidence(observation, action)
+
+    def learn(self, envs: MeccaVectorEnv, observation: Observation, progress: float) -> Learned:
+        """Algorithm 1 for one episode in every env: one optimiser step of S and one of C."""
+        rollout = collect(envs, observation, self.decide, envs.config.horizon)  # lines 4-7, 12-14, 16
+        learned = self.teach(rollout, envs, progress)
+        losses = self.losses(learned, progress)  # Eq. 4, 5 and 11
+        check_finite("loss", float(losses.total.detach()))
+        numbers = self.numbers(rollout, losses)
+        if self.has_confidence:
+            numbers |= self.learn_confidence(rollout, progress) | _simulated(rollout, learned, envs)  # line 9
+        losses.total.backward()  # type: ignore[no-untyped-call]
+        numbers["gradient_norm"] = self.descend("segmentation", progress)  # lines 8, 17
+        return Learned(rollout.observation, numbers)
+
+    def decide(self, observation: Observation) -> Decision:
+        """Sample an action for every voxel (Eq. 1) and say how sure it is."""
+        decision = super().decide(observation)
+        with torch.no_grad():
+            return decision._replace(confidence=self._confidence(observation, decision.action))
+
+    def teach(self, rollout: Rollout, envs: MeccaVectorEnv, progress: float) -> Rollout:
+        """The rollout with simulated labels and their gain for unlabelled episodes, and self-adaptive rewards."""
+        preset, confidence = self.preset, rollout.confidence
+        if confidence is None:
+            return rollout
+        reward, label, mask = rollout.reward, rollout.label, rollout.mask
+        if preset.simulated_labels and not bool(mask.all()):
+            simulated = simulated_label(self.adjustments[rollout.action] > 0, confidence)  # line 15, Eq. 10
+            label = torch.where(mask, label, simulated)
+            earned = make_reward(envs.config.reward, envs.config)
+            gain = torch.stack([earned(*step) for step in zip(rollout.before, rollout.after, simulated, strict=True)])
+            reward = torch.where(mask, reward, gain)  # line 16, Eq. 9
+            mask = mask | certain(confidence, between(*preset.delta, progress))  # Eq. 11
+        if preset.self_adaptive_reward:
+            reward = self_adaptive(reward, confidence, preset.alpha, preset.beta)  # Eq. 8
+        return replace(rollout, reward=reward, label=label, mask=mask)
+
+    def learn_confidence(self, rollout: Rollout, progress: float) -> dict[str, float]:
+        """One optimiser step of C on the labelled episodes (line 9, Eq. 6 and 7), step by step to save memory."""
+        loss, right, voxels = 0.0, 0, 0
+        steps = torch.randperm(len(rollout.observations), generator=self.generator, device=self.device)
+        steps = steps[: self.preset.confidence_steps]
+        for t in steps.tolist():
+            rows = rollout.labelled[t]
+            if not bool(rows.any()):
+                continue
+            seen = {key: value[rows] for key, value in rollout.observations[t].items()}
+            logits, opposite = self._confidence_logits(seen, rollout.action[t, rows], both=True)
+            good = consistent(self.adjustments[rollout.action[t, rows]] > 0, rollout.label[t, rows])  # Eq. 7
+            step_loss = symmetric_loss(logits, opposite, good, torch.ones_like(good)) / len(steps)  # Eq. 6
+            step_loss.backward()  # type: ignore[no-untyped-call]
+            loss += float(step_loss.detach())
+            right += int(((logits > 0) == good).sum())
+            voxels += good.numel()
+        check_finite("confidence_loss", loss)
+        if voxels:
+            self.descend("confidence", progress)
+        return {"confidence_loss": loss, "confidence_accuracy": right / max(voxels, 1)}
+
+    def _confidence(self, observation: Observation, action: Tensor) -> Tensor | None:
+        if not self.has_confidence:
+            return None
+        return self._confidence_logits(observation, action)[0].sigmoid()
+
+    def _confidence_logits(self, observation: Observation, action: Tensor, both: bool = False) -> tuple[Tensor, ...]:
+        """Logits of C(s, a), and with `both` of C(s, -a), in one pass; each (B, D, H, W)."""
+        state = stack_observation(observation)
+        change = (self.adjustments / self.adjustments.abs().max())[action].unsqueeze(1)
+        signs = (1.0, -1.0) if both else (1.0,)
+        inputs = torch.cat([torch.cat((state, sign * change), dim=1) for sign in signs])
+        with autocast(self.device, self.preset.precision):
+            outputs = self.networks["confidence"](inputs)["confidence"]
+        return tuple(outputs.float().squeeze(1).chunk(len(signs)))
+
+
+def _simulated(rollout: Rollout, learned: Rollout, envs: MeccaVectorEnv) -> dict[str, float]:
+    """Share of the unlabelled voxels that are learned from, and how many of those simulated labels are right."""
+    if envs.config.labelled_share in (None, 1.0):
+        return {}
+    unlabelled = ~rollout.mask.expand_as(learned.label)
+    used = learned.mask & unlabelled
+    right = used & (learned.label == rollout.label)
+    return {
+        "mask_share": float(used.sum() / unlabelled.sum().clamp_min(1)),
+        "simulated_accuracy": float(right.sum() / used.sum().clamp_min(1)),
+    }

@@ -1,0 +1,117 @@
+"""One episode of a trained agent, step by step, for all who want to watch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+from mecca_agents.agent import Agent, Observation
+from mecca_env.state import State
+from mecca_env.vector_env import MeccaVectorEnv
+
+
+@dataclass(frozen=True, eq=False)
+class Turn:
+    """One step of one episode, after it was taken.
+
+    Attributes:
+        agent: Who acted.
+        envs: The environment, of one episode, as the step has left it.
+        observation: What the agent saw.
+        action: What it answered.
+        before: The state that it saw.
+        after: The state that it reached.
+        misunderstanding: Share of voxels that moved the wrong way (Definition 1).
+        over: Whether this was the episode's last step.
+        seconds: What agent and environment took for it.
+    """
+
+    agent: Agent
+    envs: MeccaVectorEnv
+    observation: Observation
+    action: Any
+    before: State
+    after: State
+    misunderstanding: float
+    over: bool
+    seconds: float
+
+    @property
+    def step(self) -> int:
+        """Number of the step, from 1."""
+        return int(self.after.step[0])
+
+    @property
+    def case(self) -> str:
+        """The case's name."""
+        return self.envs.case_name(0)
+
+    @cached_property
+    def change(self) -> Tensor:
+        """What the action asks to add to each voxel's probability, (D, H, W) float32; its sign is its direction."""
+        action = self.action["adjustment"] if isinstance(self.action, Mapping) else self.action
+        values = torch.as_tensor(action, device=self.envs.device)[0]
+        if self.envs.config.action == "continuous":
+            return values.float()
+        return torch.tensor(self.envs.config.adjustments, device=self.envs.device)[values.long()]
+
+    @cached_property
+    def confidence(self) -> Tensor | None:
+        """The agent's confidence in the direction of each voxel's action, (D, H, W) float32, where it has one.
+
+        Raises:
+            ValueError: What the agent returned has another shape or values outside [0, 1], NaN included.
+        """
+        values = self.agent.confidence(self.observation, self.action)
+        if values is None:
+            return None
+        name, shape = f"confidence of {type(self.agent).__name__}", tuple(self.after.label.shape)
+        if tuple(values.shape) != shape:
+            raise ValueError(f"{name}: expected shape {shape}, got {tuple(values.shape)}")
+        low, high = (float(v) for v in values.aminmax())
+        if not (low >= 0 and high <= 1):  # also where they are NaN
+            raise ValueError(f"{name}: expected values from 0 to 1, got values from {low:g} to {high:g}")
+        return values[0].float()
+
+
+Observer: TypeAlias = Callable[[Turn], None]
+"""Is shown every step of an evaluation, case after case."""
+
+
+def play(agent: Agent, envs: MeccaVectorEnv, case: int, seed: int) -> Iterator[Turn]:
+    """Play one case to its end.
+
+    Args:
+        agent: Who acts.
+        envs: An environment of one episode that is never reset by itself.
+        case: Index of the case.
+        seed: Seed of the simulated user.
+
+    Yields:
+        Every step, once it was taken.
+    """
+    observation, _ = envs.reset(seed=seed, options={"cases": [case]})
+    over = False
+    while not over:
+        before, start = envs.state, time.perf_counter()
+        action = agent.act(observation)
+        following, _, terminated, _, info = envs.step(action)
+        over = bool(terminated[0])  # waits for the device, so that the time is that of the whole step
+        yield Turn(
+            agent=agent,
+            envs=envs,
+            observation=observation,
+            action=action,
+            before=before,
+            after=envs.state,
+            misunderstanding=float(info["misunderstanding"][0]),
+            over=over,
+            seconds=time.perf_counter() - start,
+        )
+        observation = following

@@ -1,0 +1,145 @@
+"""Is a confidence worth its name? c against g of Eq. 7: AUROC, calibration error, and a table of ten rows."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mecca_agents.confidence import consistent
+from mecca_agents.playing import Turn
+
+ROWS = 10
+"""Rows of the reliability table, equally wide."""
+
+BINS = 4096
+LIMIT = 20.0
+"""For the AUROC, confidences count as equal when their logits fall into the same of `BINS` parts of -LIMIT to LIMIT.
+
+Equal parts of c itself would not do: networks that are sure crowd within 0.001 of 0 and 1."""
+
+
+class Row(NamedTuple):
+    """A row of the reliability table; its means are NaN where it has no voxels."""
+
+    low: float  # confidences from here ...
+    high: float  # ... to here, 1 included in the last row
+    voxels: int
+    confidence: float  # mean c
+    right: float  # share of actions in the label's direction
+
+
+class Reliability:
+    """Collects confidences and whether the actions were right, in constant memory.
+
+    An observer of evaluations: `reliability = Reliability(); evaluate(run, observers=[reliability])`. Agents without a
+    confidence leave it empty.
+    """
+
+    def __init__(self) -> None:
+        self._fine: dict[int, NDArray[np.int64]] = {}  # for each step (2, BINS): voxels with g = 0 and with g = 1
+        self._count = np.zeros((2, ROWS), np.int64)
+        self._sum = np.zeros(ROWS)
+
+    def __call__(self, turn: Turn) -> None:
+        """Take in a step of an evaluation."""
+        if turn.confidence is not None:
+            self.add(turn.confidence, consistent(turn.change > 0, turn.after.label[0]), turn.step)
+
+    def add(self, confidence: Tensor, right: Tensor, step: int) -> None:
+        """Take in the actions of one step.
+
+        Args:
+            confidence: c, any shape, in [0, 1].
+            right: g, bool, of the same shape.
+            step: Number of the step.
+        """
+        c, g = confidence.flatten().double(), right.flatten().long()
+        row = (c * ROWS).long().clamp_max(ROWS - 1)
+        self._count += np.reshape(_host(torch.bincount(g * ROWS + row, minlength=2 * ROWS)), (2, ROWS))
+        self._sum += np.bincount(_host(row), weights=_host(c), minlength=ROWS)
+        place = ((c.logit() + LIMIT) * (BINS / (2 * LIMIT))).clamp(0, BINS - 1).long()
+        counts = np.reshape(_host(torch.bincount(g * BINS + place, minlength=2 * BINS)), (2, BINS))
+        self._fine[step] = self._fine.get(step, 0) + counts
+
+    @property
+    def voxels(self) -> int:
+        """How many actions were taken in, over all voxels, cases and steps."""
+        return int(self._count.sum())
+
+    @property
+    def right(self) -> float:
+        """Share of them that went the right way; NaN where there are none."""
+        return _share(int(self._count[1].sum()), self.voxels)
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """The steps that were seen."""
+        return tuple(sorted(self._fine))
+
+    def auroc(self, step: int | None = None) -> float:
+        """Chance that a right action has a higher confidence than a wrong one, ties counted half.
+
+        Args:
+            step: Of this step alone; None takes all.
+
+        Returns:
+            The area under the ROC curve; NaN where all actions are right, or all wrong.
+        """
+        chosen = self._fine.values() if step is None else [self._fine[step]]
+        wrong, right = sum(chosen, np.zeros((2, BINS), np.int64)).astype(np.float64)
+        below = np.cumsum(wrong) - wrong / 2
+        pairs = wrong.sum() * right.sum()
+        return float(right @ below / pairs) if pairs else math.nan
+
+    def calibration_error(self) -> float:
+        """Expected calibration error over the rows of the table: |mean c - share right|, weighted by voxels."""
+        errors = [row.voxels * abs(row.confidence - row.right) for row in self.rows() if row.voxels]
+        return sum(errors) / self.voxels if errors else math.nan
+
+    def rows(self) -> list[Row]:
+        """The reliability table."""
+        counts = self._count.sum(axis=0)
+        return [
+            Row(i / ROWS, (i + 1) / ROWS, int(n), _share(self._sum[i], n), _share(self._count[1, i], n))
+            for i, n in enumerate(counts)
+        ]
+
+    def table(self) -> str:
+        """All of it, as text.
+
+        Raises:
+            ValueError: Nothing was taken in.
+        """
+        if not self.voxels:
+            raise ValueError("reliability: expected at least one confidence, found none; has the method one?")
+        by_step = "  ".join(f"{step}: {_text(self.auroc(step), '.3f')}" for step in self.steps)
+        lines = [
+            f"confidence in {self.voxels:,} actions, {100 * self.right:.2f} % of them in the label's direction",
+            f"AUROC {_text(self.auroc(), '.3f')} (by step  {by_step})",
+            f"expected calibration error {100 * self.calibration_error():.2f} %",
+            f"{'confidence':>10} {'actions %':>9} {'mean %':>7} {'right %':>7}",
+        ]
+        for row in self.rows():
+            lines.append(
+                f"{row.low:>4.1f} - {row.high:.1f} {100 * row.voxels / self.voxels:>9.2f} "
+                f"{_text(100 * row.confidence, '.2f'):>7} {_text(100 * row.right, '.2f'):>7}"
+            )
+        return "\n".join(lines)
+
+
+def _host(tensor: Tensor) -> NDArray[np.generic]:
+    array: NDArray[np.generic] = tensor.cpu().numpy()
+    return array
+
+
+def _share(part: float, whole: int) -> float:
+    return float(part / whole) if whole else math.nan
+
+
+def _text(value: float, form: str) -> str:
+    return "-" if math.isnan(value) else format(value, form)

@@ -1,0 +1,200 @@
+"""MECCA (Algorithm 1): its switches, what unlabelled cases teach, what the guide is told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from small import SETTINGS, make_envs
+
+from mecca_agents.agent import Agent, TaskSpec, find_method
+from mecca_agents.mecca import Mecca
+from mecca_agents.presets import FAST, Preset
+from mecca_agents.rollout import Rollout, collect
+from mecca_env.vector_env import MeccaVectorEnv
+
+OFF = replace(
+    FAST,
+    shape=SETTINGS["shape"],
+    channels=4,
+    confidence_channels=4,
+    dilations=(1, 2),
+    learning_rate=5e-3,
+    self_adaptive_reward=False,
+    interaction_guide=False,
+    simulated_labels=False,
+)
+ON = replace(OFF, self_adaptive_reward=True, interaction_guide=True, simulated_labels=True)
+
+
+def _play(method: str, preset: Preset, num_envs: int = 3, **settings: Any) -> tuple[Agent, MeccaVectorEnv]:
+    """A fresh agent and the env it asks for."""
+    envs = make_envs(num_envs, **{**find_method(method).env_settings(preset, settings), **settings})
+    config = envs.config
+    task = TaskSpec(config.shape, 1, config.adjustments, config.action, config.guide)
+    return find_method(method)(preset, task, device=torch.device("cpu"), seed=0), envs  # type: ignore[call-arg]
+
+
+def _update(agent: Agent, envs: MeccaVectorEnv, updates: int = 2) -> dict[str, float]:
+    observation, _ = envs.reset(seed=0)
+    numbers: dict[str, float] = {}
+    for update in range(updates):
+        observation, numbers = agent.learn(envs, observation, update / updates)
+    return numbers
+
+
+def _same(one: Agent, two: Agent) -> bool:
+    first, second = one.weights(), two.weights()
+    return set(first) == set(second) and all(torch.equal(first[key], second[key]) for key in first)
+
+
+@pytest.mark.parametrize("fraction", [1.0, 0.5])
+def test_with_every_switch_off_it_is_iter_mrl_bit_for_bit(fraction: float) -> None:
+    agents = []
+    for method in ("mecca", "iter-mrl"):
+        agent, envs = _play(method, OFF, labelled_fraction=fraction)
+        _update(agent, envs)
+        agents.append(agent)
+    assert _same(*agents)
+
+
+@pytest.mark.parametrize("switch", ["self_adaptive_reward", "interaction_guide", "simulated_labels"])
+def test_every_switch_changes_what_is_learned(switch: str) -> None:
+    plain, envs = _play("mecca", OFF, labelled_fraction=0.5)
+    _update(plain, envs, updates=3)
+    changed, envs = _play("mecca", replace(OFF, **{switch: True}, delta=(0.5, 0.5)), labelled_fraction=0.5)
+    _update(changed, envs, updates=3)
+    before, after = plain.weights(), changed.weights()
+    assert any(key.startswith("confidence.") for key in after)
+    assert not all(torch.equal(before[key], after[key]) for key in before)
+
+
+def test_the_environment_it_asks_for() -> None:
+    assert Mecca.env_settings(ON, {}) == {"guide": True}
+    assert Mecca.env_settings(OFF, {}) == {"guide": False}
+    assert Mecca.env_settings(ON, {"labelled_fraction": 0.25}) == {"guide": True, "labelled_share": 0.5}
+    assert Mecca.env_settings(OFF, {"labelled_fraction": 0.25}) == {"guide": False, "labelled_share": 1.0}
+
+
+def test_labelled_and_unlabelled_cases_are_played_side_by_side() -> None:
+    agent, envs = _play("mecca", ON, num_envs=4, labelled_fraction=0.5)
+    observation, info = envs.reset(seed=0)
+    assert int(info["labelled"].sum()) == 2
+    numbers = agent.learn(envs, observation, 0.0).numbers
+    assert {"mask_share", "simulated_accuracy", "confidence_accuracy", "confidence_loss"} <= set(numbers)
+
+
+def _taught(preset: Preset, *, flipped: bool = False, progress: float = 0.0) -> tuple[Rollout, Rollout]:
+    """A rollout of labelled and unlabelled episodes, as played and as learned from."""
+    agent, envs = _play("mecca", preset, num_envs=4, labelled_fraction=0.5)
+    assert isinstance(agent, Mecca)
+    observation, _ = envs.reset(seed=0)
+    rollout = collect(envs, observation, agent.decide, envs.config.horizon)
+    if flipped:
+        unlabelled = ~rollout.mask
+        rollout = replace(rollout, label=torch.where(unlabelled, ~rollout.label, rollout.label))
+    return rollout, agent.teach(rollout, envs, progress)
+
+
+def test_true_labels_of_unlabelled_cases_are_never_looked_at() -> None:
+    preset = replace(ON, delta=(0.5, 0.5))
+    (_, one), (_, two) = _taught(preset), _taught(preset, flipped=True)
+    assert torch.equal(one.label, two.label) and torch.equal(one.reward, two.reward)
+    assert torch.equal(one.mask, two.mask)
+
+
+def test_what_unlabelled_voxels_earn_is_the_gain_towards_their_simulated_label() -> None:
+    rollout, taught = _taught(replace(ON, self_adaptive_reward=False, delta=(0.5, 0.5)))
+    confidence = rollout.confidence
+    assert confidence is not None
+    unlabelled = ~rollout.mask.expand_as(rollout.label)
+    assert unlabelled.any() and (rollout.reward[unlabelled] == 0).all()
+    moved = rollout.after - rollout.before
+    trusted = confidence > 0.5
+    earned = taught.reward[unlabelled]
+    towards = torch.where(trusted, moved.abs(), -moved.abs())[unlabelled]  # clipped voxels do not move
+    assert torch.equal(earned.sign(), torch.where(earned == 0, 0.0, towards.sign())) and (earned != 0).any()
+    assert torch.equal(taught.reward[~unlabelled], rollout.reward[~unlabelled])
+
+
+def test_labelled_episodes_are_never_masked() -> None:
+    rollout, taught = _taught(replace(ON, delta=(0.999, 0.999)))
+    assert torch.equal(taught.mask, rollout.mask.expand_as(taught.mask))  # nothing is that certain at the start
+    rollout, taught = _taught(replace(ON, simulated_labels=False))
+    assert torch.equal(taught.mask, rollout.mask)
+
+
+def test_masked_voxels_give_the_network_exactly_no_gradient() -> None:
+    agent, envs = _play("mecca", ON, num_envs=4, labelled_fraction=0.5)
+    assert isinstance(agent, Mecca)
+    observation, _ = envs.reset(seed=0)
+    rollout = collect(envs, observation, agent.decide, envs.config.horizon)
+    assert rollout.confidence is not None
+    median = float((rollout.confidence - 0.5).abs().median()) + 0.5  # so that the mask is 1 for half of the voxels
+    agent.preset = replace(ON, delta=(median, median))
+    taught = agent.teach(rollout, envs, 0.0)
+    masked = ~taught.mask
+    assert masked.any() and (taught.mask & ~taught.labelled[:, :, None, None, None]).any()
+    parameters = list(agent.networks["segmentation"].parameters())
+    outputs = (taught.log_prob, taught.entropy, taught.value)
+    per_voxel = torch.autograd.grad(agent.losses(taught, 0.0).total, outputs, retain_graph=True)
+    assert all((gradient[masked] == 0).all() and (gradient[~masked] != 0).any() for gradient in per_voxel)
+    # The whole of the network's gradient goes through those outputs, so it is that of the unmasked voxels alone.
+    through = torch.autograd.grad(outputs, parameters, per_voxel, retain_graph=True)
+    direct = torch.autograd.grad(agent.losses(taught, 0.0).total, parameters)
+    assert all(torch.equal(one, two) for one, two in zip(through, direct, strict=True))
+
+
+def test_the_confidence_network_learns_to_tell_right_from_wrong() -> None:
+    preset = replace(OFF, self_adaptive_reward=True, confidence_steps=None, learning_rate=1e-2)
+    agent, envs = _play("mecca", preset, num_envs=4)
+    first = _update(agent, envs, updates=1)
+    last = _update(agent, envs, updates=40)
+    assert first["confidence_accuracy"] < 0.6 < 0.75 < last["confidence_accuracy"]
+    assert last["confidence_loss"] < first["confidence_loss"] - 0.2
+
+
+def test_the_guide_is_told_the_confidence_in_the_very_action() -> None:
+    agent, envs = _play("mecca", ON)
+    observation, _ = envs.reset(seed=0)
+    action = agent.act(observation)
+    assert set(action) == {"adjustment", "confidence"}
+    confidence = agent.confidence(observation, action)
+    assert confidence is not None and torch.equal(confidence, action["confidence"])
+    assert 0 <= float(confidence.min()) and float(confidence.max()) <= 1
+    other = agent.confidence(observation, 5 - action["adjustment"])
+    assert other is not None and not torch.equal(confidence, other)
+    envs.step(action)
+
+
+def test_continuous_actions_are_refused() -> None:
+    with pytest.raises(ValueError, match="mecca: expected discrete actions, got action='continuous'"):
+        Mecca(ON, TaskSpec((10, 9, 8), 1, (0.1,), "continuous"), device=torch.device("cpu"), seed=0)
+
+
+@pytest.mark.parametrize("method", ["mecca", "iter-mrl"])
+def test_it_goes_on_from_its_training_state_bit_for_bit(method: str) -> None:
+    agent, envs = _play(method, ON if method == "mecca" else OFF)
+    _update(agent, envs)
+    again, others = _play(method, ON if method == "mecca" else OFF)
+    again.load_weights({key: value.clone() for key, value in agent.weights().items()})
+    again.load_training_state({key: value.clone() for key, value in agent.training_state().items()})
+    for one, its in ((agent, envs), (again, others)):
+        _update(one, its, updates=1)
+    assert _same(agent, again)
+
+
+def test_a_foreign_training_state_is_refused() -> None:
+    agent, envs = _play("mecca", ON)
+    _update(agent, envs, updates=1)
+    state = agent.training_state()
+    with pytest.raises(ValueError, match="optimizer.other.0.exp_avg"):
+        agent.load_training_state({**state, "optimizer.other.0.exp_avg": torch.zeros(1)})
+    with pytest.raises(ValueError, match="segmentation.0.exp_avg: expected"):
+        agent.load_training_state({**state, "optimizer.segmentation.0.exp_avg": torch.zeros(1)})
+    with pytest.raises(ValueError, match="'foreign' belongs to no optimiser"):
+        agent.load_training_state({**state, "foreign": torch.zeros(1)})
+    with pytest.raises(ValueError, match="generators"):
+        agent.load_training_state({})
