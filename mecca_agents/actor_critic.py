@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -77,13 +77,17 @@ class ActorCritic(Agent):
         return network
 
     @torch.no_grad()
-    def act(self, observation: Observation) -> Tensor:
+    def act(self, observation: Observation) -> Any:
+        """The action that `choose` takes for every voxel, (B, D, H, W) int64."""
+        return self.choose(self.policy_and_value(observation)[0])
+
+    def choose(self, policy: VoxelCategorical) -> Tensor:
         """The adjustment of every voxel that is nearest to the expected one, (B, D, H, W) int64.
 
-        Not the most probable one: of a voxel that is lowered by 0.4 with probability 0.45 and otherwise raised by 0.1
-        or more, the most probable action gives up what the policy keeps open (docs/choices.md).
+        Not the most probable one: of a voxel that is lowered by 0.4 with probability 0.45 and otherwise raised, the
+        most probable action gives up what the policy keeps open (docs/choices.md).
         """
-        return self.policy_and_value(observation)[0].nearest_to_mean(self.adjustments)
+        return policy.nearest_to_mean(self.adjustments)
 
     def policy_and_value(self, observation: Observation) -> tuple[VoxelCategorical, Tensor]:
         """S of Algorithm 1: the policy pi(. | s), and the value V(s), (B, D, H, W)."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from math import inf
+from operator import index
+from typing import Any, Literal, get_args
 
 Credit = Literal["voxel", "mean"]
 Precision = Literal["float32", "bf16"]
@@ -43,6 +46,9 @@ class Preset:
         confidence_channels: Channels of the confidence network.
         confidence_steps: How many steps of each rollout, drawn anew, the confidence network learns from; None takes all
             (Algorithm 1).
+
+    Raises:
+        ValueError: A setting is out of range; the message names it, what was expected and what was given.
     """
 
     shape: tuple[int, int, int] = (55, 55, 30)
@@ -70,6 +76,45 @@ class Preset:
     labelled_share: float = 0.5
     confidence_channels: int = 64
     confidence_steps: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, (holds, expected) in _RULES.items():
+            value = getattr(self, name)
+            try:
+                fits = holds(value)
+            except TypeError:  # not even of a type that can be compared
+                fits = False
+            if not fits:
+                raise ValueError(f"{name}: expected {expected}, got {value!r}")
+
+
+def _count(value: Any) -> bool:
+    return not isinstance(value, bool) and index(value) >= 1
+
+
+def _pair(least: float, below: float) -> tuple[Callable[[Any], bool], str]:
+    return lambda v: len(v) == 2 and all(least <= x <= below for x in v), f"two numbers from {least:g} to {below:g}"
+
+
+_COUNT = (_count, "an integer of at least 1")
+_ABOVE = (lambda v: 0 < v < inf, "a number above 0")
+_NOT_BELOW = (lambda v: 0 <= v < inf, "a number of at least 0")
+_SHARE = (lambda v: 0 <= v <= 1, "a number from 0 to 1")
+_SWITCH = (lambda v: isinstance(v, bool), "True or False")
+_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {  # the environment looks at the shape
+    **dict.fromkeys(("num_envs", "updates", "channels", "shared_blocks", "confidence_channels"), _COUNT),
+    **dict.fromkeys(("learning_rate", "policy_rate", "clip_norm", "alpha"), _ABOVE),
+    **dict.fromkeys(("entropy_weight", "value_weight", "beta"), _NOT_BELOW),
+    **dict.fromkeys(("final_learning_rate", "gamma"), _SHARE),
+    **dict.fromkeys(("self_adaptive_reward", "interaction_guide", "simulated_labels"), _SWITCH),
+    "dilations": (lambda v: len(v) > 0 and all(_count(d) for d in v), "integers of at least 1"),
+    "credit": (lambda v: v in get_args(Credit), f"one of {', '.join(get_args(Credit))}"),
+    "precision": (lambda v: v in get_args(Precision), f"one of {', '.join(get_args(Precision))}"),
+    "balance": _pair(0, 1),
+    "delta": _pair(0.5, 1),
+    "labelled_share": (lambda v: 0 < v < 1, "a number between 0 and 1"),
+    "confidence_steps": (lambda v: v is None or _count(v), "None or an integer of at least 1"),
+}
 
 
 PAPER = Preset()

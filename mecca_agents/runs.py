@@ -114,13 +114,13 @@ def read_config(folder: Path) -> RunConfig:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         if data["format"] != FORMAT:
-            raise RunError(f"{path}: expected format {FORMAT}, found {data['format']!r}")
+            raise ValueError(f"expected format {FORMAT}, found {data['format']!r}")
         preset = {f.name: _frozen(data["preset"][f.name]) for f in fields(Preset)}
         values = {f.name: _frozen(data[f.name]) for f in fields(RunConfig)} | {"preset": Preset(**preset)}
         return RunConfig(**values)
     except FileNotFoundError:
         raise RunError(f"{folder}: expected a run with a config.json, found none") from None
-    except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path}: expected the settings of a run, found {type(error).__name__}: {error}") from error
 
 

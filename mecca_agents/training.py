@@ -106,8 +106,8 @@ def train(
         FloatingPointError: A loss became NaN or infinite; update, tensor and last good checkpoint are named.
         mecca_agents.stopping.Stopped: Ctrl-C or SIGTERM came; a `KeyboardInterrupt`.
     """
-    if checkpoint_every < 1 or preset.updates < 1:
-        raise ValueError(f"updates and checkpoint_every: expected at least 1, got {preset.updates}, {checkpoint_every}")
+    if checkpoint_every < 1:
+        raise ValueError(f"checkpoint_every: expected at least 1, got {checkpoint_every}")
     place, folder, asked = find_device(device), Path(out), dict(settings or {})
     if "shape" in asked:
         raise ValueError("settings: the grid's shape belongs to the preset, got it in the settings")

@@ -62,7 +62,14 @@ def test_evaluation_is_reproducible(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         ("train iter-mrl --env MECCA-Foo-v0 --out {}/run", "env: expected one of MECCA-BraTS-v0"),
         ("train iter-mrl --env MECCA-Phantom-v0 --preset quick --out {}/run", "preset: expected one of paper, fast"),
         ("train iter-mrl --env MECCA-Phantom-v0 --shape 4 9 9 --out {}/run", "shape: expected integers of at least 8"),
-        ("train iter-mrl --env MECCA-Phantom-v0 --updates 0 --out {}/run", "expected at least 1, got 0"),
+        (
+            "train iter-mrl --env MECCA-Phantom-v0 --updates 0 --out {}/run",
+            "updates: expected an integer of at least 1, got 0",
+        ),
+        (
+            "train iter-mrl --env MECCA-Phantom-v0 --gamma 1.5 --out {}/run",
+            "gamma: expected a number from 0 to 1, got 1.5",
+        ),
         ("train iter-mrl --env MECCA-Phantom-v0 --device tpu --out {}/run", "device: expected auto, cpu or cuda"),
         ("train iter-mrl --env MECCA-Spleen-v0 --root {}/nothing --out {}/run", "nothing"),
         ("train iter-mrl --env MECCA-Phantom-v0 --out {}", "exists already"),

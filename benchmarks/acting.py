@@ -1,0 +1,49 @@
+"""Test a trained run with three ways to choose a voxel's action from its policy.
+
+    python -m benchmarks.acting runs/results/hippocampus-mecca-seed0 runs/results/hippocampus-iter-mrl-seed0
+
+The adjustment nearest to the expected one is what `act` takes; the others are the most probable action and a sample.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mecca_agents import evaluate_agent, load_agent
+from mecca_agents.actor_critic import ActorCritic
+from mecca_agents.distributions import VoxelCategorical
+
+
+def main() -> None:
+    """Print a line for each run and way."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", type=Path, nargs="+")
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    print(f"{'run':<32} {'action':<16} Dice % after steps 1 to 5")
+    for run in options.runs:
+        agent, config = load_agent(run)
+        assert isinstance(agent, ActorCritic)
+        generator = torch.Generator().manual_seed(config.seed)
+        ways: dict[str, Callable[[VoxelCategorical], Tensor]] = {
+            "nearest to mean": agent.choose,
+            "most probable": VoxelCategorical.mode,
+            "sample": lambda policy, generator=generator: policy.sample(generator),
+        }
+        for name, way in ways.items():
+            agent.choose = way  # type: ignore[method-assign]
+            results = evaluate_agent(agent, config)
+            steps = sorted({result.step for result in results})
+            dice = (100 * float(np.mean([r.dice for r in results if r.step == step])) for step in steps)
+            print(f"{run.name:<32} {name:<16} {'  '.join(f'{value:5.1f}' for value in dice)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
