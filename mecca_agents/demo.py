@@ -8,26 +8,21 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 
-from mecca_agents.agent import Agent, make_agent
+from mecca_agents.agent import make_agent
 from mecca_agents.evaluation import COLUMNS, Result, evaluate_agent, result_row
+from mecca_agents.figures import FigureWriter
 from mecca_agents.presets import PRESETS
-from mecca_agents.runs import RunConfig, read_config, task_of, write_rows
-from mecca_agents.training import make_envs, train
-from mecca_env.atomic import atomically
-from mecca_env.rendering import render_frame
+from mecca_agents.runs import read_config, task_of, write_rows
+from mecca_agents.training import train
 
-METHOD, ENV = "iter-mrl", "MECCA-Phantom-v0"
+METHOD, ENV = "mecca", "MECCA-Phantom-v0"
 
 TRAINING_CASES = 64
 """Phantoms that the demo trains on, so that most episodes find theirs made already."""
 
 TEST_CASES = 12
 """Phantoms that the demo is tested on; none of them is trained on."""
-
-SHOWN_STEPS = (0, 1, 3, 5)
-"""Steps of the picture, one row each."""
 
 
 def demo(out: Path | str, *, updates: int | None = None, seed: int = 0) -> list[Result]:
@@ -55,9 +50,10 @@ def demo(out: Path | str, *, updates: int | None = None, seed: int = 0) -> list[
     print(f"Testing on {TEST_CASES} phantoms that were not trained on.")
     before, after = (evaluate_agent(a, config, cases=TEST_CASES, seed=seed) for a in (untrained, agent))
     write_rows(folder / "test.csv", COLUMNS, [result_row(result) for result in after])
-    save_picture(folder / "episode.png", agent, config, seed)
+    evaluate_agent(agent, config, cases=1, seed=seed, observers=[FigureWriter(folder, METHOD)])
+    picture = (folder / f"{after[0].case}.png").replace(folder / "episode.png")
     print(comparison(before, after))
-    print(f"Table: {folder / 'test.csv'}   picture: {folder / 'episode.png'}")
+    print(f"Table: {folder / 'test.csv'}   picture: {picture}")
     return after
 
 
@@ -72,18 +68,3 @@ def comparison(before: Sequence[Result], after: Sequence[Result]) -> str:
         clicks = np.mean([r.clicks for r in after if r.step == step])
         lines.append(f"{step:>4}  {clicks:>6.0f}  {dice(before, step):>16.1f}  {dice(after, step):>14.1f}")
     return "\n".join(lines)
-
-
-def save_picture(path: Path, agent: Agent, config: RunConfig, seed: int) -> None:
-    """One test episode, a row for each of `SHOWN_STEPS`."""
-    envs = make_envs(
-        config.env, 1, split="test", cases=1, shape=config.preset.shape, augment=False, autoreset_mode="Disabled"
-    )
-    observation, _ = envs.reset(seed=seed)
-    frames = [render_frame(envs.scene(0), panel=220)]
-    for _ in range(envs.config.horizon):
-        observation, *_ = envs.step(agent.act(observation))
-        frames.append(render_frame(envs.scene(0), panel=220))
-    envs.close()
-    image = Image.fromarray(np.concatenate([frames[step] for step in SHOWN_STEPS if step < len(frames)]))
-    atomically(path, lambda temporary: image.save(temporary, format="PNG"))

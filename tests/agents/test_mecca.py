@@ -9,9 +9,9 @@ import pytest
 import torch
 from small import SETTINGS, make_envs
 
-from mecca_agents.agent import Agent, TaskSpec, find_method
+from mecca_agents.agent import Agent, TaskSpec, find_method, make_agent
 from mecca_agents.mecca import Mecca
-from mecca_agents.presets import FAST, Preset
+from mecca_agents.presets import FAST, Precision, Preset
 from mecca_agents.rollout import Rollout, collect
 from mecca_env.vector_env import MeccaVectorEnv
 
@@ -29,12 +29,14 @@ OFF = replace(
 ON = replace(OFF, self_adaptive_reward=True, interaction_guide=True, simulated_labels=True)
 
 
-def _play(method: str, preset: Preset, num_envs: int = 3, **settings: Any) -> tuple[Agent, MeccaVectorEnv]:
+def _play(
+    method: str, preset: Preset, num_envs: int = 3, device: str = "cpu", **settings: Any
+) -> tuple[Agent, MeccaVectorEnv]:
     """A fresh agent and the env it asks for."""
-    envs = make_envs(num_envs, **{**find_method(method).env_settings(preset, settings), **settings})
+    envs = make_envs(num_envs, device=device, **{**find_method(method).env_settings(preset, settings), **settings})
     config = envs.config
     task = TaskSpec(config.shape, 1, config.adjustments, config.action, config.guide)
-    return find_method(method)(preset, task, device=torch.device("cpu"), seed=0), envs  # type: ignore[call-arg]
+    return make_agent(method, preset, task, device=torch.device(device), seed=0), envs
 
 
 def _update(agent: Agent, envs: MeccaVectorEnv, updates: int = 2) -> dict[str, float]:
@@ -167,6 +169,50 @@ def test_the_guide_is_told_the_confidence_in_the_very_action() -> None:
     other = agent.confidence(observation, 5 - action["adjustment"])
     assert other is not None and not torch.equal(confidence, other)
     envs.step(action)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_it_learns_on_every_device_in_either_precision(device: str, precision: Precision) -> None:
+    agent, envs = _play("mecca", replace(ON, precision=precision), num_envs=4, device=device, labelled_fraction=0.5)
+    before = agent.weights()
+    before = {key: value.clone() for key, value in before.items()}
+    numbers = _update(agent, envs)
+    after = agent.weights()
+    assert all(value.dtype == torch.float32 and value.device.type == device for value in after.values())
+    assert all(bool(torch.isfinite(value).all()) for value in after.values()) and numbers["loss"] == numbers["loss"]
+    assert sum(not torch.equal(before[key], after[key]) for key in after) > len(after) // 2
+
+
+def test_bf16_is_close_to_float32_and_not_the_same() -> None:
+    actions = []
+    for precision in ("float32", "bf16"):
+        agent, envs = _play("mecca", replace(ON, precision=precision))
+        observation, _ = envs.reset(seed=0)
+        actions.append(agent.confidence(observation, torch.zeros(3, *SETTINGS["shape"], dtype=torch.int64)))
+    one, two = actions
+    assert one is not None and two is not None and not torch.equal(one, two)
+    torch.testing.assert_close(one, two, atol=0.02, rtol=0)
+
+
+def test_the_policys_own_layers_can_learn_more_slowly() -> None:
+    agent, envs = _play("mecca", replace(OFF, policy_rate=0.1))
+    assert isinstance(agent, Mecca)
+    _update(agent, envs)
+    others, own = agent.optimizers["segmentation"].param_groups
+    assert own["lr"] == pytest.approx(0.1 * others["lr"])
+    branch = agent.networks["segmentation"].branches["policy"]  # type: ignore[index]
+    assert {id(p) for p in own["params"]} == {id(p) for p in branch.parameters()}
+
+
+def test_the_learning_rate_falls_along_a_line() -> None:
+    agent, envs = _play("mecca", replace(OFF, learning_rate=1e-2, final_learning_rate=0.2))
+    assert isinstance(agent, Mecca)
+    observation, _ = envs.reset(seed=0)
+    rates = []
+    for progress in (0.0, 0.5, 1.0):
+        agent.learn(envs, observation, progress)
+        rates.append(agent.optimizers["segmentation"].param_groups[0]["lr"])
+    assert rates == pytest.approx([1e-2, 6e-3, 2e-3])
 
 
 def test_continuous_actions_are_refused() -> None:
