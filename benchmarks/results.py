@@ -17,6 +17,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ NAMES = {
     "all": "all three",
 }
 PRESET = "fast"
+CURVES = ("dice", "return", "entropy", "misunderstanding", "confidence_accuracy", "mask_share", "simulated_accuracy")
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "results.md"
 BEGIN, END = "<!-- tables, written by benchmarks.results -->", "<!-- end of tables -->"
@@ -111,13 +113,14 @@ def run_cell(cell: Cell, data: Path, runs: Path, results: Path) -> None:
         "settings": config.settings,
         "train_cases": len(config.train_cases),
         "test_cases": len({row["case"] for row in rows}),
-        "minutes": round(_last_seconds(run) / 60, 1),
+        "minutes": round(float(_metrics(run)[-1]["seconds"]) / 60, 1),
         "threads": torch.get_num_threads(),
         "commit": config.commit,
         "auroc": _rounded(reliability.auroc()) if reliability.voxels else None,
         "calibration_error": _rounded(reliability.calibration_error()) if reliability.voxels else None,
         "right": _rounded(reliability.right) if reliability.voxels else None,
     }
+    about["curve"] = curve(run)
     about["seconds_per_step"] = _rounded(float(np.median([float(row["seconds"]) for row in rows])))
     text = json.dumps(about, indent=2) + "\n"
     atomically(results / f"{cell.name}.json", lambda path: path.write_text(text, encoding="utf-8"))
@@ -128,9 +131,20 @@ def _rounded(value: float) -> float:
     return float(f"{value:.4g}")
 
 
-def _last_seconds(run: Path) -> float:
+def curve(run: Path) -> dict[str, list[float]]:
+    """The log's numbers, averaged over each tenth of the training."""
+    rows = _metrics(run)
+    bounds = np.linspace(0, len(rows), 11).astype(int)
+    return {
+        key: [_rounded(float(np.mean([float(row[key]) for row in rows[a:b]]))) for a, b in pairwise(bounds)]
+        for key in CURVES
+        if key in rows[0]
+    }
+
+
+def _metrics(run: Path) -> list[dict[str, str]]:
     with (run / "metrics.csv").open(newline="") as file:
-        return float(list(csv.DictReader(file))[-1]["seconds"])
+        return list(csv.DictReader(file))
 
 
 class Done:
@@ -194,6 +208,16 @@ class Done:
             )
         return "\n".join(text)
 
+    def curves(self, key: str, lines: Mapping[str, Cell]) -> str:
+        """A Markdown table of one number of the log, in per cent, over the tenths of the training."""
+        head = ["", *(f"to {10 * tenth} %" for tenth in range(1, 11))]
+        text = [_line(head), _line(["---"] * len(head))]
+        for label, cell in lines.items():
+            values = self.about.get(cell, {}).get("curve", {}).get(key)
+            if values is not None:
+                text.append(_line([label, *(f"{100 * value:.1f}" for value in values)]))
+        return "\n".join(text)
+
     def difference(self, one: Sequence[Cell], other: Sequence[Cell]) -> str:
         """How much higher the Dice of `one` is at the last step, case by case, on seeds that both have done."""
         pairs = [(a, b) for a, b in zip(one, other, strict=True) if a in self.rows and b in self.rows]
@@ -206,6 +230,7 @@ class Done:
 
 def tables(done: Done) -> str:
     """All tables, as Markdown."""
+    named = {cell.name: cell for cell in CELLS}
     text = []
     for title, cells in (("Hippocampus", HIPPOCAMPUS), ("Left atrium", LEFT_ATRIUM)):
         mecca, plain = ([cell for cell in cells.values() if cell.method == method] for method in ("mecca", "iter-mrl"))
@@ -223,6 +248,15 @@ def tables(done: Done) -> str:
             for on, cell in QUARTER.items()
             if on != "none"
         ),
+        "### How the trainings went",
+        "Dice % after step 5 on the training cases, actions sampled, averaged over each tenth of the training:",
+        done.curves("dice", named),
+        "Share (%) of the unlabelled voxels that are learned from (M of Eq. 11):",
+        done.curves("mask_share", named),
+        "Simulated labels among them that are right (%):",
+        done.curves("simulated_accuracy", named),
+        "Actions whose direction the confidence network judges rightly (%):",
+        done.curves("confidence_accuracy", named),
     ]
     return "\n\n".join(text)
 

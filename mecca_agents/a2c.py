@@ -40,17 +40,27 @@ def returns(reward: Tensor, done: Tensor, bootstrap: Tensor, gamma: float) -> Te
     return torch.stack(summed).flip(0)
 
 
-def class_weights(label: Tensor, balance: float) -> Tensor:
-    """Weight of each voxel, (T, B, D, H, W) float32 with mean 1, by how rare its class is in its episode.
+RAREST = 0.01
+"""A class that fills less of an episode than this is weighted as if it filled this much."""
+
+
+def class_weights(label: Tensor, mask: Tensor, balance: float) -> Tensor:
+    """Weight of each voxel, (T, B, D, H, W) float32, by how rare its class is among the masked voxels of its episode.
+
+    0 where the mask is; the others have mean 1 in every step of every episode.
 
     Args:
         label: Foreground, (T, B, D, H, W) bool.
+        mask: Voxels that count, bool, broadcastable to it.
         balance: 0 weighs all voxels alike; 1 makes foreground and background weigh the same in sum; between them the
             weight is the class's share to the power of minus `balance`.
     """
-    share = label.float().mean(dim=(2, 3, 4), keepdim=True).clamp(1e-6, 1.0 - 1e-6)
-    weight = torch.where(label, share.pow(-balance), (1.0 - share).pow(-balance))
-    return weight / weight.mean(dim=(2, 3, 4), keepdim=True)
+    grid = (2, 3, 4)
+    counted = mask.expand_as(label).float()
+    count = counted.sum(grid, keepdim=True).clamp_min(1.0)
+    share = ((label * counted).sum(grid, keepdim=True) / count).clamp(RAREST, 1.0 - RAREST)
+    weight = torch.where(label, share.pow(-balance), (1.0 - share).pow(-balance)) * counted
+    return weight * (count / weight.sum(grid, keepdim=True).clamp_min(1e-12))
 
 
 def a2c_losses(
@@ -77,7 +87,7 @@ def a2c_losses(
         reward = reward.mean(dim=(2, 3, 4), keepdim=True).expand_as(reward)
     target = returns(reward, rollout.done, rollout.bootstrap, gamma)
     advantage = (target - rollout.value).detach()
-    weight = class_weights(rollout.label, balance) * rollout.mask  # Eq. 11: no gradient where M is 0
+    weight = class_weights(rollout.label, rollout.mask, balance)  # Eq. 11: no gradient where M is 0
     count = weight.sum().clamp_min(1.0)
 
     def mean(values: Tensor) -> Tensor:

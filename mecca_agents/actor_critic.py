@@ -67,7 +67,7 @@ class ActorCritic(Agent):
         """Make a P-Net and its optimiser; the policy's own layers may learn more slowly (Sec. 3.2)."""
         preset = self.preset
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)  # initial values are drawn on the host, on every device the same
             network = PNet(in_channels, branches, channels, preset.dilations, preset.shared_blocks)
         self.networks[name] = network.to(self.device)
         slow = [p for key, p in network.named_parameters() if key.startswith("branches.policy.")]
@@ -113,39 +113,53 @@ class ActorCritic(Agent):
             balance=between(*preset.balance, min(progress / BALANCE_SETTLES, 1.0)),
         )
 
-    def descend(self, name: str, progress: float) -> float:
-        """One optimiser step of a network along its gradients, clipped; they are cleared. Returns their norm.
+    def backward(self, loss: Tensor) -> None:
+        """Gradients of a scalar loss, in place of all others. Raises `FloatingPointError` where it is not finite."""
+        self.networks.zero_grad(set_to_none=True)
+        check_finite("loss", float(loss.detach()))
+        loss.backward()  # type: ignore[no-untyped-call]
+
+    def descend(self, progress: float) -> float:
+        """One optimiser step of every network along its gradients, clipped, of which they keep none.
+
+        Args:
+            progress: How much of the training is done, in [0, 1].
+
+        Returns:
+            The norm of the gradient of S, before clipping.
 
         Raises:
-            FloatingPointError: The norm is NaN or infinite; nothing is updated.
+            FloatingPointError: A gradient is NaN or infinite; nothing is updated.
         """
-        optimizer, parameters = self.optimizers[name], self.networks[name].parameters()
+        norms = {name: self._clip(name) for name in self.networks}
+        for name, norm in norms.items():
+            check_finite(f"gradient of the {name} network", norm)
         rate = self.preset.learning_rate * between(1.0, self.preset.final_learning_rate, progress)
-        norm = float(nn.utils.clip_grad_norm_(parameters, self.preset.clip_norm))
-        check_finite(f"gradient of the {name} network", norm)
-        for group in optimizer.param_groups:
-            group["lr"] = rate * group["rate"]
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        return norm
+        for optimizer in self.optimizers.values():
+            for group in optimizer.param_groups:
+                group["lr"] = rate * group["rate"]
+            optimizer.step()
+        self.networks.zero_grad(set_to_none=True)
+        return norms["segmentation"]
 
     def numbers(self, rollout: Rollout, losses: Losses) -> dict[str, float]:
-        """What every actor-critic logs; reward and Dice are those of labelled episodes, where there are any."""
-        labelled = rollout.labelled.float()
-        episodes = labelled.sum(1).clamp_min(1.0)
-        reward = (rollout.reward.mean(dim=(2, 3, 4)) * labelled).sum(1) / episodes
-        raised = (self.adjustments > 0)[rollout.action]
+        """What every actor-critic logs; reward, Dice and misunderstanding are those of labelled episodes alone."""
         values = {
             "loss": losses.total,
             "policy_loss": losses.policy,
             "value_loss": losses.value,
             "entropy": losses.entropy,
-            "return": reward.sum(),
-            "dice": rollout.dice[-1].mean(),
-            "dice_first": rollout.dice[0].mean(),
-            "misunderstanding": rollout.misunderstanding.mean(),
-            "raising": raised.float().mean(),
+            "raising": (self.adjustments > 0)[rollout.action].float().mean(),
         }
+        labelled = rollout.labelled
+        if bool(labelled.any()):
+            reward = rollout.reward.mean(dim=(2, 3, 4))
+            values |= {
+                "return": len(labelled) * reward[labelled].mean(),
+                "dice": rollout.dice[-1, labelled[-1]].mean(),
+                "dice_first": rollout.dice[0, labelled[0]].mean(),
+                "misunderstanding": rollout.misunderstanding[labelled].mean(),
+            }
         return {key: float(value.detach()) for key, value in values.items()}
 
     def weights(self) -> dict[str, Tensor]:
@@ -154,10 +168,18 @@ class ActorCritic(Agent):
 
     def load_weights(self, weights: Mapping[str, Tensor]) -> None:
         """Take over the parameters of all networks. Raises `ValueError` where names or shapes differ."""
-        try:
-            self.networks.load_state_dict(dict(weights))
-        except RuntimeError as error:
-            raise ValueError(f"weights do not fit this network: {error}") from error
+        own = self.networks.state_dict()
+        wrong = [f"{key} is missing" for key in own if key not in weights]
+        wrong += [f"{key} is foreign" for key in weights if key not in own]
+        wrong += [
+            f"{key} has shape {tuple(weights[key].shape)} and not {tuple(own[key].shape)}"
+            for key in own
+            if key in weights and weights[key].shape != own[key].shape
+        ]
+        if wrong:
+            more = f", and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+            raise ValueError(f"weights do not fit this network: {', '.join(wrong[:3])}{more}")
+        self.networks.load_state_dict(dict(weights))
 
     def training_state(self) -> dict[str, Tensor]:
         """The optimisers' moments and the generator of the actions."""
@@ -166,6 +188,9 @@ class ActorCritic(Agent):
     def load_training_state(self, state: Mapping[str, Tensor]) -> None:
         """Take over what `training_state` returned. Raises `ValueError` where it does not fit."""
         unpack(state, self.optimizers, {"actions": self.generator})
+
+    def _clip(self, name: str) -> float:
+        return float(nn.utils.clip_grad_norm_(self.networks[name].parameters(), self.preset.clip_norm))
 
 
 def between(start: float, end: float, share: float) -> float:

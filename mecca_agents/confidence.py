@@ -16,20 +16,17 @@ def consistent(raised: Tensor, label: Tensor) -> Tensor:
     return raised == label
 
 
-def symmetric_loss(logits: Tensor, opposite: Tensor, right: Tensor, mask: Tensor) -> Tensor:
+def symmetric_loss(logits: Tensor, opposite: Tensor, right: Tensor) -> Tensor:
     """Eq. 6, averaged over voxels: cross-entropy of C(s, a) with g, plus that of C(s, -a) with 1 - g.
 
     Args:
         logits: Of C(s, a), (B, D, H, W).
         opposite: Of C(s, -a), (B, D, H, W).
         right: g, (B, D, H, W) bool.
-        mask: Voxels that count, bool, broadcastable to them; the loss is 0 where none do.
     """
     target = right.to(logits.dtype)
-    loss = binary_cross_entropy_with_logits(logits, target, reduction="none")
-    loss = loss + binary_cross_entropy_with_logits(opposite, 1.0 - target, reduction="none")
-    weight = mask.expand_as(loss)
-    return (loss * weight).sum() / weight.sum().clamp_min(1)
+    action = binary_cross_entropy_with_logits(logits, target)
+    return action + binary_cross_entropy_with_logits(opposite, 1.0 - target)
 
 
 def self_adaptive(gain: Tensor, confidence: Tensor, alpha: float, beta: float) -> Tensor:

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mecca_agents.actor_critic import ActorCritic, check_finite
+from mecca_agents.actor_critic import ActorCritic
 from mecca_agents.agent import Learned, Observation
 from mecca_agents.presets import Preset
 from mecca_agents.rollout import collect
@@ -37,9 +37,8 @@ class IterMRL(ActorCritic):
         """Play one episode in every env and take one optimiser step."""
         rollout = collect(envs, observation, self.decide, envs.config.horizon)
         losses = self.losses(rollout, progress)
-        check_finite("loss", float(losses.total.detach()))
-        losses.total.backward()  # type: ignore[no-untyped-call]
-        norm = self.descend("segmentation", progress)
+        self.backward(losses.total)
+        norm = self.descend(progress)
         return Learned(rollout.observation, {**self.numbers(rollout, losses), "gradient_norm": norm})
 
 

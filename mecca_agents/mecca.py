@@ -62,6 +62,9 @@ class Mecca(ActorCritic):
         share = only_labelled(settings)
         if share and preset.simulated_labels:
             share = {"labelled_share": preset.labelled_share}
+            if preset.num_envs * min(preset.labelled_share, 1 - preset.labelled_share) < 1:
+                given = f"num_envs={preset.num_envs}, labelled_share={preset.labelled_share}"
+                raise ValueError(f"mecca: expected labelled and unlabelled episodes in every batch, got {given}")
         return {"guide": preset.interaction_guide, **share}
 
     def check_task(self, task: TaskSpec) -> None:
@@ -91,21 +94,23 @@ class Mecca(ActorCritic):
     def learn(self, envs: MeccaVectorEnv, observation: Observation, progress: float) -> Learned:
         """Algorithm 1 for one episode in every env: one optimiser step of S and one of C."""
         rollout = collect(envs, observation, self.decide, envs.config.horizon)  # lines 4-7, 12-14, 16
-        learned = self.teach(rollout, envs, progress)
-        losses = self.losses(learned, progress)  # Eq. 4, 5 and 11
-        check_finite("loss", float(losses.total.detach()))
-        numbers = self.numbers(rollout, losses)
+        taught = self.teach(rollout, envs, progress)  # lines 7, 15, 16
+        losses = self.losses(taught, progress)
+        self.backward(losses.total)  # lines 8, 17, Eq. 4, 5 and 11
+        numbers = {**self.numbers(rollout, losses), **_simulated(rollout, taught)}
         if self.has_confidence:
-            numbers |= self.learn_confidence(rollout, progress) | _simulated(rollout, learned, envs)  # line 9
-        losses.total.backward()  # type: ignore[no-untyped-call]
-        numbers["gradient_norm"] = self.descend("segmentation", progress)  # lines 8, 17
+            numbers |= self.judge(rollout)  # line 9, Eq. 6 and 7
+        numbers["gradient_norm"] = self.descend(progress)
         return Learned(rollout.observation, numbers)
 
     def decide(self, observation: Observation) -> Decision:
         """Sample an action for every voxel (Eq. 1) and say how sure it is."""
         decision = super().decide(observation)
         with torch.no_grad():
-            return decision._replace(confidence=self._confidence(observation, decision.action))
+            confidence = self._confidence(observation, decision.action)
+        if confidence is not None:
+            check_finite("confidence", float(confidence.sum()))
+        return decision._replace(confidence=confidence)
 
     def teach(self, rollout: Rollout, envs: MeccaVectorEnv, progress: float) -> Rollout:
         """The rollout with simulated labels and their gain for unlabelled episodes, and self-adaptive rewards."""
@@ -124,27 +129,30 @@ class Mecca(ActorCritic):
             reward = self_adaptive(reward, confidence, preset.alpha, preset.beta)  # Eq. 8
         return replace(rollout, reward=reward, label=label, mask=mask)
 
-    def learn_confidence(self, rollout: Rollout, progress: float) -> dict[str, float]:
-        """One optimiser step of C on the labelled episodes (line 9, Eq. 6 and 7), step by step to save memory."""
+    def judge(self, rollout: Rollout) -> dict[str, float]:
+        """Gradients of C from the labelled episodes (line 9), step by step to save memory.
+
+        Raises:
+            FloatingPointError: The loss is NaN or infinite; nothing is updated.
+        """
         loss, right, voxels = 0.0, 0, 0
         steps = torch.randperm(len(rollout.observations), generator=self.generator, device=self.device)
         steps = steps[: self.preset.confidence_steps]
         for t in steps.tolist():
-            rows = rollout.labelled[t]
-            if not bool(rows.any()):
+            rows = rollout.labelled[t].nonzero().squeeze(1)
+            if len(rows) == 0:
                 continue
             seen = {key: value[rows] for key, value in rollout.observations[t].items()}
-            logits, opposite = self._confidence_logits(seen, rollout.action[t, rows], both=True)
-            good = consistent(self.adjustments[rollout.action[t, rows]] > 0, rollout.label[t, rows])  # Eq. 7
-            step_loss = symmetric_loss(logits, opposite, good, torch.ones_like(good)) / len(steps)  # Eq. 6
+            action = rollout.action[t, rows]
+            logits, opposite = self._confidence_logits(seen, action, both=True)
+            good = consistent(self.adjustments[action] > 0, rollout.label[t, rows])  # Eq. 7
+            step_loss = symmetric_loss(logits, opposite, good) / len(steps)  # Eq. 6
+            check_finite("confidence_loss", float(step_loss.detach()))
             step_loss.backward()  # type: ignore[no-untyped-call]
             loss += float(step_loss.detach())
             right += int(((logits > 0) == good).sum())
             voxels += good.numel()
-        check_finite("confidence_loss", loss)
-        if voxels:
-            self.descend("confidence", progress)
-        return {"confidence_loss": loss, "confidence_accuracy": right / max(voxels, 1)}
+        return {"confidence_loss": loss, "confidence_accuracy": right / voxels} if voxels else {}
 
     def _confidence(self, observation: Observation, action: Tensor) -> Tensor | None:
         if not self.has_confidence:
@@ -162,14 +170,15 @@ class Mecca(ActorCritic):
         return tuple(outputs.float().squeeze(1).chunk(len(signs)))
 
 
-def _simulated(rollout: Rollout, learned: Rollout, envs: MeccaVectorEnv) -> dict[str, float]:
-    """Share of the unlabelled voxels that are learned from, and how many of those simulated labels are right."""
-    if envs.config.labelled_share in (None, 1.0):
+def _simulated(rollout: Rollout, taught: Rollout) -> dict[str, float]:
+    """Share of the unlabelled voxels that are learned from, and how many of those simulated labels are right.
+
+    The only use of an unlabelled case's true label, and nothing is learned from it.
+    """
+    unlabelled = ~rollout.labelled[:, :, None, None, None].expand_as(taught.label)
+    count = int(unlabelled.sum())
+    if taught is rollout or not count:
         return {}
-    unlabelled = ~rollout.mask.expand_as(learned.label)
-    used = learned.mask & unlabelled
-    right = used & (learned.label == rollout.label)
-    return {
-        "mask_share": float(used.sum() / unlabelled.sum().clamp_min(1)),
-        "simulated_accuracy": float(right.sum() / used.sum().clamp_min(1)),
-    }
+    used = taught.mask & unlabelled
+    right = used & (taught.label == rollout.label)
+    return {"mask_share": int(used.sum()) / count, "simulated_accuracy": int(right.sum()) / max(int(used.sum()), 1)}

@@ -9,9 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from mecca_env.vector_env import MeccaVectorEnv
-
-Observation = dict[str, Tensor]
+from mecca_env.vector_env import MeccaVectorEnv, Observation
 
 
 class Decision(NamedTuple):

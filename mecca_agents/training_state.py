@@ -31,7 +31,7 @@ def unpack(
     for key, value in packed.items():
         match key.split("."):
             case ["generator", name] if name in pending:
-                generators[name].set_state(value.cpu())
+                _restore(generators[name], value)
                 pending.remove(name)
             case ["optimizer", name, index, entry] if name in optimizers and index.isdecimal():
                 states[name].setdefault(int(index), {})[entry] = value
@@ -42,6 +42,13 @@ def unpack(
     for name, optimizer in optimizers.items():
         _check(name, optimizer, states[name])
         optimizer.load_state_dict({**optimizer.state_dict(), "state": states[name]})
+
+
+def _restore(generator: torch.Generator, state: Tensor) -> None:
+    kind = generator.device.type
+    if state.shape != generator.get_state().shape:
+        raise ValueError(f"training state: its random generator is not one of {kind}; go on on the device it began on")
+    generator.set_state(state.cpu())
 
 
 def _check(name: str, optimizer: Optimizer, state: Mapping[int, Mapping[str, Tensor]]) -> None:

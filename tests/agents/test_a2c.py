@@ -111,12 +111,24 @@ def test_mean_credit_pays_every_voxel_the_same() -> None:
 @pytest.mark.parametrize("balance", [0.0, 0.5, 1.0])
 def test_class_weights_have_mean_one_and_balance_the_classes(balance: float) -> None:
     label = _random(2, 2, 8, 8, 8) > 1.0
-    weight = class_weights(label, balance).double()
-    torch.testing.assert_close(weight.mean(dim=(2, 3, 4)), torch.ones(2, 2, dtype=torch.float64))
-    share = label.double().mean(dim=(2, 3, 4))
-    foreground = (weight * label).mean(dim=(2, 3, 4))
+    mask = _random(2, 2, 8, 8, 8, seed=1) > -0.5
+    weight = class_weights(label, mask, balance).double()
+    assert (weight[~mask] == 0).all()
+    grid = (2, 3, 4)
+    total = mask.double().sum(grid)
+    torch.testing.assert_close(weight.sum(grid) / total, torch.ones(2, 2, dtype=torch.float64))
+    share = (label & mask).double().sum(grid) / total
+    foreground = (weight * label).sum(grid) / total
     odds = (share / (1 - share)) ** (1 - balance)
     torch.testing.assert_close(foreground / (1 - foreground), odds, rtol=1e-5, atol=0)
+
+
+def test_a_class_of_a_few_voxels_does_not_outweigh_all_others() -> None:
+    label = torch.zeros(1, 1, 10, 10, 10, dtype=torch.bool)
+    label[0, 0, 0, 0, 0] = True
+    weight = class_weights(label, torch.ones(1, 1, 1, 1, 1, dtype=torch.bool), 1.0)
+    assert float(weight[label].sum() / weight.sum()) == pytest.approx(0.1 / (0.1 + 0.999 / 0.99), rel=1e-3)
+    assert (class_weights(label, torch.zeros(1, 1, 1, 1, 1, dtype=torch.bool), 1.0) == 0).all()
 
 
 def test_no_gradient_where_the_mask_is_zero() -> None:

@@ -60,10 +60,11 @@ def test_two_runs_with_one_seed_give_the_same_weights(tmp_path: Path) -> None:
     assert all(torch.equal(one[key], two[key]) for key in one)
 
 
-def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("method", ["mecca", "iter-mrl"])
+def test_a_loss_that_is_not_finite_stops_the_run(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(a2c, "returns", lambda reward, *args: reward * float("nan"))
     with pytest.raises(FloatingPointError, match="update 0: loss became nan; the last good checkpoint is .*last"):
-        train("iter-mrl", "MECCA-Phantom-v0", tmp_path / "run", preset=TINY, cases=4, seed=0, device="cpu")
+        train(method, "MECCA-Phantom-v0", tmp_path / "run", preset=TINY, cases=4, seed=0, device="cpu")
 
 
 @pytest.mark.parametrize(

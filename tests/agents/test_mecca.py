@@ -13,6 +13,7 @@ from mecca_agents.agent import Agent, TaskSpec, find_method, make_agent
 from mecca_agents.mecca import Mecca
 from mecca_agents.presets import FAST, Precision, Preset
 from mecca_agents.rollout import Rollout, collect
+from mecca_env.config import EnvConfig
 from mecca_env.vector_env import MeccaVectorEnv
 
 OFF = replace(
@@ -64,11 +65,13 @@ def test_with_every_switch_off_it_is_iter_mrl_bit_for_bit(fraction: float) -> No
 
 @pytest.mark.parametrize("switch", ["self_adaptive_reward", "interaction_guide", "simulated_labels"])
 def test_every_switch_changes_what_is_learned(switch: str) -> None:
-    plain, envs = _play("mecca", OFF, labelled_fraction=0.5)
-    _update(plain, envs, updates=3)
-    changed, envs = _play("mecca", replace(OFF, **{switch: True}, delta=(0.5, 0.5)), labelled_fraction=0.5)
-    _update(changed, envs, updates=3)
-    before, after = plain.weights(), changed.weights()
+    learned = []
+    for preset in (OFF, replace(OFF, **{switch: True})):
+        # The same episodes for both, and no simulated label too uncertain.
+        agent, envs = _play("mecca", replace(preset, delta=(0.5, 0.5)), 4, labelled_fraction=0.5, labelled_share=0.5)
+        _update(agent, envs, updates=3)
+        learned.append(agent.weights())
+    before, after = learned
     assert any(key.startswith("confidence.") for key in after)
     assert not all(torch.equal(before[key], after[key]) for key in before)
 
@@ -78,6 +81,8 @@ def test_the_environment_it_asks_for() -> None:
     assert Mecca.env_settings(OFF, {}) == {"guide": False}
     assert Mecca.env_settings(ON, {"labelled_fraction": 0.25}) == {"guide": True, "labelled_share": 0.5}
     assert Mecca.env_settings(OFF, {"labelled_fraction": 0.25}) == {"guide": False, "labelled_share": 1.0}
+    with pytest.raises(ValueError, match="labelled and unlabelled episodes in every batch, got num_envs=1"):
+        Mecca.env_settings(replace(ON, num_envs=1), {"labelled_fraction": 0.25})
 
 
 def test_labelled_and_unlabelled_cases_are_played_side_by_side() -> None:
@@ -88,37 +93,53 @@ def test_labelled_and_unlabelled_cases_are_played_side_by_side() -> None:
     assert {"mask_share", "simulated_accuracy", "confidence_accuracy", "confidence_loss"} <= set(numbers)
 
 
-def _taught(preset: Preset, *, flipped: bool = False, progress: float = 0.0) -> tuple[Rollout, Rollout]:
+def _taught(preset: Preset) -> tuple[Rollout, Rollout]:
     """A rollout of labelled and unlabelled episodes, as played and as learned from."""
     agent, envs = _play("mecca", preset, num_envs=4, labelled_fraction=0.5)
     assert isinstance(agent, Mecca)
     observation, _ = envs.reset(seed=0)
     rollout = collect(envs, observation, agent.decide, envs.config.horizon)
-    if flipped:
-        unlabelled = ~rollout.mask
-        rollout = replace(rollout, label=torch.where(unlabelled, ~rollout.label, rollout.label))
-    return rollout, agent.teach(rollout, envs, progress)
+    return rollout, agent.teach(rollout, envs, 0.0)
 
 
-def test_true_labels_of_unlabelled_cases_are_never_looked_at() -> None:
+def test_true_labels_of_unlabelled_cases_teach_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     preset = replace(ON, delta=(0.5, 0.5))
-    (_, one), (_, two) = _taught(preset), _taught(preset, flipped=True)
-    assert torch.equal(one.label, two.label) and torch.equal(one.reward, two.reward)
-    assert torch.equal(one.mask, two.mask)
+    agents, logs = [], []
+    for flipped in (False, True):
+
+        def play(*arguments: Any, flipped: bool = flipped) -> Rollout:
+            rollout = collect(*arguments)
+            wrong = ~rollout.labelled[:, :, None, None, None] if flipped else torch.zeros_like(rollout.mask)
+            rows = rollout.labelled | (not flipped)
+            return replace(
+                rollout,
+                label=rollout.label ^ wrong,
+                dice=torch.where(rows, rollout.dice, 0.0),
+                misunderstanding=torch.where(rows, rollout.misunderstanding, 1.0),
+            )
+
+        monkeypatch.setattr("mecca_agents.mecca.collect", play)
+        agent, envs = _play("mecca", preset, num_envs=4, labelled_fraction=0.5)
+        logs.append(_update(agent, envs, updates=1))
+        agents.append(agent)
+    assert _same(*agents)
+    one, two = ({key: value for key, value in log.items() if key != "simulated_accuracy"} for log in logs)
+    assert one == two and logs[0]["simulated_accuracy"] != logs[1]["simulated_accuracy"]
 
 
 def test_what_unlabelled_voxels_earn_is_the_gain_towards_their_simulated_label() -> None:
     rollout, taught = _taught(replace(ON, self_adaptive_reward=False, delta=(0.5, 0.5)))
-    confidence = rollout.confidence
-    assert confidence is not None
+    assert rollout.confidence is not None
     unlabelled = ~rollout.mask.expand_as(rollout.label)
     assert unlabelled.any() and (rollout.reward[unlabelled] == 0).all()
-    moved = rollout.after - rollout.before
-    trusted = confidence > 0.5
-    earned = taught.reward[unlabelled]
-    towards = torch.where(trusted, moved.abs(), -moved.abs())[unlabelled]  # clipped voxels do not move
-    assert torch.equal(earned.sign(), torch.where(earned == 0, 0.0, towards.sign())) and (earned != 0).any()
+    raised = torch.tensor(EnvConfig().adjustments)[rollout.action] > 0
+    towards = torch.where(rollout.confidence > 0.5, raised, ~raised)
+    own = [torch.where(towards, p, 1 - p).clamp(0.01, 0.99) for p in (rollout.before, rollout.after)]
+    by_hand = own[1].log() - own[0].log()
+    torch.testing.assert_close(taught.reward[unlabelled], by_hand[unlabelled], atol=1e-5, rtol=1e-4)
+    assert torch.equal(taught.label[unlabelled], towards[unlabelled])
     assert torch.equal(taught.reward[~unlabelled], rollout.reward[~unlabelled])
+    assert torch.equal(taught.label[~unlabelled], rollout.label[~unlabelled])
 
 
 def test_labelled_episodes_are_never_masked() -> None:
@@ -139,14 +160,9 @@ def test_masked_voxels_give_the_network_exactly_no_gradient() -> None:
     taught = agent.teach(rollout, envs, 0.0)
     masked = ~taught.mask
     assert masked.any() and (taught.mask & ~taught.labelled[:, :, None, None, None]).any()
-    parameters = list(agent.networks["segmentation"].parameters())
     outputs = (taught.log_prob, taught.entropy, taught.value)
     per_voxel = torch.autograd.grad(agent.losses(taught, 0.0).total, outputs, retain_graph=True)
     assert all((gradient[masked] == 0).all() and (gradient[~masked] != 0).any() for gradient in per_voxel)
-    # The whole of the network's gradient goes through those outputs, so it is that of the unmasked voxels alone.
-    through = torch.autograd.grad(outputs, parameters, per_voxel, retain_graph=True)
-    direct = torch.autograd.grad(agent.losses(taught, 0.0).total, parameters)
-    assert all(torch.equal(one, two) for one, two in zip(through, direct, strict=True))
 
 
 def test_the_confidence_network_learns_to_tell_right_from_wrong() -> None:
@@ -163,8 +179,9 @@ def test_the_guide_is_told_the_confidence_in_the_very_action() -> None:
     observation, _ = envs.reset(seed=0)
     action = agent.act(observation)
     assert set(action) == {"adjustment", "confidence"}
-    confidence = agent.confidence(observation, action)
+    confidence = agent.confidence(observation, action["adjustment"])
     assert confidence is not None and torch.equal(confidence, action["confidence"])
+    assert agent.confidence(observation, action) is action["confidence"]
     assert 0 <= float(confidence.min()) and float(confidence.max()) <= 1
     other = agent.confidence(observation, 5 - action["adjustment"])
     assert other is not None and not torch.equal(confidence, other)
@@ -218,6 +235,63 @@ def test_the_learning_rate_falls_along_a_line() -> None:
 def test_continuous_actions_are_refused() -> None:
     with pytest.raises(ValueError, match="mecca: expected discrete actions, got action='continuous'"):
         Mecca(ON, TaskSpec((10, 9, 8), 1, (0.1,), "continuous"), device=torch.device("cpu"), seed=0)
+
+
+@pytest.mark.parametrize("culprit", ["confidence.branches", "segmentation.branches.value"])
+def test_a_nan_is_named_and_nothing_is_updated(culprit: str) -> None:
+    agent, envs = _play("mecca", replace(ON, interaction_guide=True))
+    assert isinstance(agent, Mecca)
+    observation, _ = envs.reset(seed=0)
+    good = {key: value.clone() for key, value in agent.weights().items()}
+    name = next(key for key in good if key.startswith(culprit))
+    agent.networks.get_parameter(name).data.fill_(float("nan"))
+    broken = {key: value.clone() for key, value in agent.weights().items()}
+    with pytest.raises(
+        FloatingPointError, match="confidence became nan" if "confidence" in culprit else "loss became nan"
+    ):
+        agent.learn(envs, observation, 0.0)
+    assert all(torch.equal(value.nan_to_num(), broken[key].nan_to_num()) for key, value in agent.weights().items())
+    agent.load_weights(good)
+    agent.learn(envs, observation, 0.0)  # and it can go on
+
+
+def test_a_gradient_that_is_not_finite_updates_neither_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    agent, envs = _play("mecca", ON)
+    assert isinstance(agent, Mecca)
+    observation, _ = envs.reset(seed=0)
+    before = {key: value.clone() for key, value in agent.weights().items()}
+    handle = agent.networks.get_parameter("segmentation.shared.squeeze.0.bias").register_hook(
+        lambda g: g * float("inf")
+    )
+    with pytest.raises(FloatingPointError, match="gradient of the segmentation network became"):
+        agent.learn(envs, observation, 0.0)
+    assert all(torch.equal(value, before[key]) for key, value in agent.weights().items())
+    handle.remove()
+    agent.learn(envs, observation, 0.0)  # nothing of it is left
+
+
+def test_a_state_of_another_kind_of_generator_is_refused() -> None:
+    agent, envs = _play("mecca", ON)
+    state = {**agent.training_state(), "generator.actions": torch.zeros(16, dtype=torch.uint8)}
+    with pytest.raises(ValueError, match="go on on the device it began on"):
+        agent.load_training_state(state)
+
+
+def test_weights_that_do_not_fit_change_nothing() -> None:
+    agent, _ = _play("mecca", ON)
+    other, _ = _play("mecca", replace(ON, channels=6))
+    before = {key: value.clone() for key, value in agent.weights().items()}
+    with pytest.raises(ValueError, match="do not fit this network: .* has shape .*, and [0-9]+ more"):
+        agent.load_weights(other.weights())
+    with pytest.raises(ValueError, match="foreign is foreign"):
+        agent.load_weights({**before, "foreign": torch.zeros(1)})
+    assert all(torch.equal(value, before[key]) for key, value in agent.weights().items())
+
+
+def test_making_an_agent_leaves_the_global_generator_alone() -> None:
+    before = torch.get_rng_state()
+    _play("mecca", ON)
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 @pytest.mark.parametrize("method", ["mecca", "iter-mrl"])
