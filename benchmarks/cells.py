@@ -1,0 +1,52 @@
+"""The trainings that docs/results.md reports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DATASETS = {
+    "hippocampus": ("MECCA-Hippocampus-v0", "Task04_Hippocampus"),
+    "leftatrium": ("MECCA-LeftAtrium-v0", "LeftAtrium2018"),
+}
+SWITCHES = {"self_adaptive_reward": "r", "interaction_guide": "g", "simulated_labels": "l"}
+TABLE_5 = {"none": "", "reward": "r", "guide": "g", "labels": "l", "reward-guide": "rg", "all": "rgl"}
+"""The rows of Table 5: which of the switches are on."""
+PRESET = "fast"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training and its test.
+
+    Attributes:
+        dataset: Key of `DATASETS`.
+        method: Name of the method.
+        seed: Seed of everything.
+        fraction: Share of the training cases that are labelled.
+        on: Key of `TABLE_5`, the switches of MECCA that are on.
+    """
+
+    dataset: str
+    method: str
+    seed: int
+    fraction: float = 1.0
+    on: str = "all"
+
+    @property
+    def name(self) -> str:
+        """Name of its files."""
+        labelled = "" if self.fraction == 1.0 else f"-{100 * self.fraction:g}-{self.on}"
+        return f"{self.dataset}-{self.method}{labelled}-seed{self.seed}"
+
+
+HIPPOCAMPUS = {
+    (method, seed): Cell("hippocampus", method, seed) for method in ("mecca", "iter-mrl") for seed in range(3)
+}
+LEFT_ATRIUM = {(method, 0): Cell("leftatrium", method, 0) for method in ("mecca", "iter-mrl")}
+QUARTER = {on: Cell("hippocampus", "mecca", 0, 0.25, on) for on in TABLE_5}
+CELLS = (  # in an order that gives two shards the same work
+    *(HIPPOCAMPUS["mecca", 0], HIPPOCAMPUS["iter-mrl", 0]),
+    *(QUARTER["reward"], QUARTER["none"], QUARTER["labels"], QUARTER["guide"]),
+    *(LEFT_ATRIUM["iter-mrl", 0], QUARTER["all"], QUARTER["reward-guide"], LEFT_ATRIUM["mecca", 0]),
+    *(HIPPOCAMPUS["mecca", 1], HIPPOCAMPUS["iter-mrl", 1], HIPPOCAMPUS["iter-mrl", 2], HIPPOCAMPUS["mecca", 2]),
+)

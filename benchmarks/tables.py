@@ -1,0 +1,184 @@
+"""The tables of docs/results.md, from the files that `benchmarks.results` leaves for each cell."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.cells import CELLS, HIPPOCAMPUS, LEFT_ATRIUM, PRESET, QUARTER, SWITCHES, Cell
+from mecca_agents.statistics import bootstrap_interval
+from mecca_env.atomic import atomically
+
+DOCUMENT = Path(__file__).parents[1] / "docs" / "results.md"
+BEGIN, END = "<!-- tables, written by benchmarks.results -->", "<!-- end of tables -->"
+
+NAMES = {
+    "none": "none",
+    "reward": "self-adaptive reward",
+    "guide": "interaction guide",
+    "labels": "simulated labels",
+    "reward-guide": "reward and guide",
+    "all": "all three",
+}
+
+Values = NDArray[np.float64]
+
+
+class Done:
+    """The cells that are done, and what they reached.
+
+    Args:
+        folder: Where the results lie.
+        cells: Which of them to read.
+
+    Raises:
+        ValueError: They were not all trained with the same settings, MECCA's switches aside.
+    """
+
+    def __init__(self, folder: Path, cells: Sequence[Cell] = CELLS) -> None:
+        self.rows: dict[Cell, list[dict[str, str]]] = {}
+        self.about: dict[Cell, dict[str, Any]] = {}
+        for cell in cells:
+            if (folder / f"{cell.name}.csv").exists():
+                with (folder / f"{cell.name}.csv").open(newline="") as file:
+                    self.rows[cell] = list(csv.DictReader(file))
+                self.about[cell] = json.loads((folder / f"{cell.name}.json").read_text())
+        presets = [{k: v for k, v in a["preset"].items() if k not in SWITCHES} for a in self.about.values()]
+        if any(preset != presets[0] for preset in presets):
+            raise ValueError(f"{folder}: expected results of one preset, found several; remove those of the old one")
+
+    def caption(self, cells: Iterable[Cell]) -> str:
+        """What a table was made of: cases, grid, training, time, commits."""
+        about = [self.about[cell] for cell in cells if cell in self.about]
+        if not about:
+            return "Not done yet."
+        preset = about[0]["preset"]
+        minutes, threads = sorted(a["minutes"] for a in about), {a["threads"] for a in about}
+        commits = sorted({a["commit"][:7] + a["commit"][40:] if a["commit"] else "none" for a in about})
+        return (
+            f"{about[0]['test_cases']} test cases, {about[0]['train_cases']} training cases; "
+            f"grid {' x '.join(map(str, preset['shape']))}, preset `{PRESET}`: {preset['updates']} updates of "
+            f"{preset['num_envs']} episodes, {minutes[0]:.0f} to {minutes[-1]:.0f} minutes a training on "
+            f"{' or '.join(map(str, sorted(threads)))} thread; commit {', '.join(commits)}."
+        )
+
+    def by_case(self, cells: Sequence[Cell], column: str, step: int | None = 5) -> Values:
+        """One number for each case, averaged over cells (seeds) and, with step None, over steps, in order of name."""
+        found: dict[str, list[float]] = {}
+        for cell in cells:
+            for row in self.rows[cell]:
+                if step is None or int(row["step"]) == step:
+                    found.setdefault(row["case"], []).append(float(row[column]))
+        return np.array([np.mean(found[case]) for case in sorted(found)])
+
+    def table(self, lines: Mapping[str, Sequence[Cell]]) -> str:
+        """A Markdown table with a line for each label; cells that are not done are left out, and said to be."""
+        head = [
+            "",
+            "seeds",
+            *(f"Dice % {step}" for step in range(1, 6)),
+            "5, 95 % interval",
+            "ASSD",
+            "misund. %",
+            "AUROC",
+        ]
+        text = [_line(head), _line(["---"] * len(head))]
+        for label, cells in lines.items():
+            done = [cell for cell in cells if cell in self.rows]
+            if not done:
+                text.append(_line([label, "0 of " + str(len(cells)), *["-"] * (len(head) - 2)]))
+                continue
+            last = 100 * self.by_case(done, "dice")
+            low, high = bootstrap_interval(last)
+            aurocs = [self.about[cell]["auroc"] for cell in done if self.about[cell]["auroc"] is not None]
+            text.append(
+                _line(
+                    [
+                        label,
+                        str(len(done)) if len(done) == len(cells) else f"{len(done)} of {len(cells)}",
+                        *(f"{100 * self.by_case(done, 'dice', step).mean():.2f}" for step in range(1, 6)),
+                        f"[{low:.2f}, {high:.2f}]",
+                        f"{self.by_case(done, 'assd').mean():.3f}",
+                        f"{100 * self.by_case(done, 'misunderstanding', None).mean():.2f}",
+                        f"{np.mean(aurocs):.3f}" if aurocs else "",
+                    ]
+                )
+            )
+        return "\n".join(text)
+
+    def by_seed(self, cells: Sequence[Cell]) -> str:
+        """Mean Dice in per cent after step 5, seed by seed."""
+        return ", ".join(f"{100 * self.by_case([cell], 'dice').mean():.2f}" for cell in cells if cell in self.rows)
+
+    def curves(self, key: str, lines: Mapping[str, Cell]) -> str:
+        """A Markdown table of one number of the log, in per cent, over the tenths of the training."""
+        head = ["", *(f"to {10 * tenth} %" for tenth in range(1, 11))]
+        text = [_line(head), _line(["---"] * len(head))]
+        for label, cell in lines.items():
+            values = self.about.get(cell, {}).get("curve", {}).get(key)
+            if values is not None:
+                text.append(_line([label, *(f"{100 * value:.1f}" for value in values)]))
+        return "\n".join(text)
+
+    def difference(self, one: Sequence[Cell], other: Sequence[Cell]) -> str:
+        """How much higher the Dice of `one` is at the last step, case by case, on seeds that both have done."""
+        pairs = [(a, b) for a, b in zip(one, other, strict=True) if a in self.rows and b in self.rows]
+        if not pairs:
+            return "not done"
+        gap = 100 * (self.by_case([a for a, _ in pairs], "dice") - self.by_case([b for _, b in pairs], "dice"))
+        low, high = bootstrap_interval(gap)
+        return f"{gap.mean():+.2f} [{low:+.2f}, {high:+.2f}]"
+
+
+def tables(done: Done) -> str:
+    """All tables, as Markdown."""
+    named = {cell.name: cell for cell in CELLS}
+    text = []
+    for title, cells in (("Hippocampus", HIPPOCAMPUS), ("Left atrium", LEFT_ATRIUM)):
+        mecca, plain = ([cell for cell in cells.values() if cell.method == method] for method in ("mecca", "iter-mrl"))
+        text += [
+            f"### {title}, all cases labelled",
+            done.caption(cells.values()),
+            done.table({"MECCA": mecca, "without confidence (IteR-MRL)": plain}),
+            f"MECCA minus IteR-MRL, Dice % after step 5, paired by case: {done.difference(mecca, plain)}",
+            *([f"By seed: {done.by_seed(mecca)} against {done.by_seed(plain)}"] if len(mecca) > 1 else []),
+        ]
+    text += [
+        "### Hippocampus, a quarter of the cases labelled (Table 5)",
+        done.caption(QUARTER.values()),
+        done.table({NAMES[on]: [cell] for on, cell in QUARTER.items()}),
+        'Dice % after step 5 minus that of the row "none", paired by case:',
+        "\n".join(
+            f"- {NAMES[on]}: {done.difference([cell], [QUARTER['none']])}"
+            for on, cell in QUARTER.items()
+            if on != "none"
+        ),
+        "### How the trainings went",
+        "Dice % after step 5 on the training cases, actions sampled, averaged over each tenth of the training:",
+        done.curves("dice", named),
+        "Share (%) of the unlabelled voxels that are learned from (M of Eq. 11):",
+        done.curves("mask_share", named),
+        "Simulated labels among them that are right (%):",
+        done.curves("simulated_accuracy", named),
+        "Actions whose direction the confidence network judges rightly (%):",
+        done.curves("confidence_accuracy", named),
+    ]
+    return "\n\n".join(text)
+
+
+def write_document(text: str, path: Path = DOCUMENT) -> None:
+    """Put the tables into the document, between its two marks."""
+    before, _, rest = path.read_text(encoding="utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    whole = f"{before}{BEGIN}\n\n{text}\n\n{END}{after}"
+    atomically(path, lambda temporary: temporary.write_text(whole, encoding="utf-8"))
+
+
+def _line(columns: Sequence[str]) -> str:
+    return "| " + " | ".join(columns) + " |"
