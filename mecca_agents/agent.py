@@ -15,8 +15,7 @@ from typing_extensions import Self
 
 from mecca_agents.presets import Preset
 from mecca_env.vector_env import MeccaVectorEnv
-
-Observation = dict[str, Tensor]
+from mecca_env.vector_env import Observation as Observation  # part of this module, too
 
 
 @dataclass(frozen=True)
@@ -101,12 +100,13 @@ class Agent(ABC):
         return {}
 
     @classmethod
-    def load(cls, run: Path | str, device: str = "auto") -> Self:
+    def load(cls, run: Path | str, device: str = "auto", checkpoint: str = "last") -> Self:
         """The trained agent of a run folder, ready to act.
 
         Args:
             run: The folder.
             device: "auto", "cpu" or "cuda".
+            checkpoint: "last", or "best": the one with the highest smoothed training Dice.
 
         Raises:
             mecca_agents.runs.RunError: The folder is no run, its weights are missing, damaged or of another network,
@@ -115,7 +115,7 @@ class Agent(ABC):
         from mecca_agents.devices import find_device
         from mecca_agents.runs import RunError, load_agent  # which needs this module
 
-        agent, config = load_agent(run, find_device(device))
+        agent, config = load_agent(run, find_device(device), checkpoint)
         if not isinstance(agent, cls):
             raise RunError(f"{run}: expected a run of {cls.__name__}, found one of {config.method}")
         return agent

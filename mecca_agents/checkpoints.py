@@ -16,11 +16,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -29,6 +29,7 @@ from torch import Tensor
 
 from mecca_agents.errors import RunError
 from mecca_agents.progress import Tally
+from mecca_env.atomic import flush_to_disk
 from mecca_env.snapshot import Snapshot
 
 MODEL, TRAINING, STATE = "model.safetensors", "training.safetensors", "state.json"
@@ -37,6 +38,8 @@ FORMAT = 1
 """Version of a checkpoint's layout."""
 
 _AGENT, _ENV = "agent.", "env."  # whose a tensor of training.safetensors is
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +69,25 @@ def find_checkpoint(run: Path, name: str = "last") -> Path:
     place = place_of(run, name)
     previous = _hidden(place, "previous")
     return previous if not place.exists() and previous.exists() else place
+
+
+def read_undisturbed(run: Path, name: str, read: Callable[[Path], Found]) -> Found:
+    """Let `read` read the folder of a checkpoint, and again where a run that goes on replaced it meanwhile.
+
+    Raises:
+        RunError: From `read`, of a folder that nobody replaced.
+    """
+    while True:
+        folder = find_checkpoint(run, name)
+        before = _identity(folder)
+        try:
+            found = read(folder)
+        except RunError:
+            if _identity(find_checkpoint(run, name)) == before:
+                raise
+        else:
+            if _identity(find_checkpoint(run, name)) == before:
+                return found
 
 
 def tidy(run: Path) -> None:
@@ -105,15 +127,7 @@ def read_checkpoint(run: Path, device: torch.device) -> Checkpoint:
     Raises:
         RunError: It is missing, truncated or something else.
     """
-    folder = find_checkpoint(run)
-    state = _read_state(folder / STATE)
-    training = read_tensors(folder / TRAINING)
-    foreign = sorted(key for key in training if not key.startswith((_AGENT, _ENV)))
-    if foreign:
-        raise RunError(f"{folder / TRAINING}: expected tensors of the method and of the environment, found {foreign}")
-    parts = [{k.removeprefix(p): v for k, v in training.items() if k.startswith(p)} for p in (_AGENT, _ENV)]
-    tally = Tally(**{field.name: state[field.name] for field in fields(Tally)})
-    return Checkpoint(tally, read_tensors(folder / MODEL, device), parts[0], Snapshot(parts[1], state["envs"]))
+    return read_undisturbed(run, "last", lambda folder: _read(folder, device))
 
 
 def read_tensors(path: Path, device: torch.device | str = "cpu") -> dict[str, Tensor]:
@@ -124,6 +138,17 @@ def read_tensors(path: Path, device: torch.device | str = "cpu") -> dict[str, Te
         raise RunError(f"{path}: expected tensors of a checkpoint, found no file") from None
     except (SafetensorError, OSError) as error:
         raise RunError(f"{path}: expected tensors of a checkpoint, found something else or a part: {error}") from error
+
+
+def _read(folder: Path, device: torch.device) -> Checkpoint:
+    state = _read_state(folder / STATE)
+    training = read_tensors(folder / TRAINING)
+    foreign = sorted(key for key in training if not key.startswith((_AGENT, _ENV)))
+    if foreign:
+        raise RunError(f"{folder / TRAINING}: expected tensors of the method and of the environment, found {foreign}")
+    parts = [{k.removeprefix(p): v for k, v in training.items() if k.startswith(p)} for p in (_AGENT, _ENV)]
+    tally = Tally(**{field.name: state[field.name] for field in fields(Tally)})
+    return Checkpoint(tally, read_tensors(folder / MODEL, device), parts[0], Snapshot(parts[1], state["envs"]))
 
 
 def _read_state(path: Path) -> dict[str, Any]:
@@ -146,18 +171,19 @@ def _write(place: Path, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapp
     new, previous = _hidden(place, "new"), _hidden(place, "previous")
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
+        flush_to_disk(place.parents[1])  # the name of the checkpoints' folder
         _tidy(place)
         new.mkdir()
         for name, values in tensors.items():
             save_file({key: _plain(value) for key, value in values.items()}, new / name)
-            _flush(new / name)
+            flush_to_disk(new / name)
         (new / STATE).write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
-        _flush(new / STATE)
-        _flush(new)
+        flush_to_disk(new / STATE)
+        flush_to_disk(new)
         if place.exists():
             os.rename(place, previous)
         os.rename(new, place)
-        _flush(place.parent)
+        flush_to_disk(place.parent)
         _tidy(place)
     except (OSError, SafetensorError) as error:
         with suppress(OSError):
@@ -179,15 +205,15 @@ def _hidden(place: Path, what: str) -> Path:
     return place.with_name(f".{place.name}.{what}")
 
 
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """Which folder it is, whatever its name: an inode number alone is soon given to another one; None without one."""
+    try:
+        found = folder.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
 def _plain(tensor: Tensor) -> Tensor:
     """On the host, contiguous, sharing no memory with another: what safetensors can write."""
     return tensor.detach().to("cpu", copy=True).contiguous()
-
-
-def _flush(path: Path) -> None:
-    """Wait until a file, or a folder's list of names, is on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

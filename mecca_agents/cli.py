@@ -92,6 +92,7 @@ class Evaluate:
 
     Attributes:
         run_folder: The run's folder.
+        checkpoint: last, or best: the one with the highest smoothed training Dice.
         root: Folder of the data set; by default the one it was trained on.
         split: train, test or all.
         out: CSV file to write, one row for each case and step.
@@ -103,6 +104,7 @@ class Evaluate:
     """
 
     run_folder: Annotated[Positional[Path], arg(metavar="RUN")]
+    checkpoint: str = "last"
     root: Path | None = None
     split: str = "test"
     out: Path | None = None
@@ -120,6 +122,7 @@ class Evaluate:
         reliability = Reliability()
         results = evaluate(
             self.run_folder,
+            checkpoint=self.checkpoint,
             root=self.root,
             split=self.split,
             out=self.out,
@@ -203,7 +206,7 @@ Command = (
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; what the user did wrong is one line on standard error and exit code 2."""
+    """Run a command; what the user did wrong, or memory that ran out, is one line on standard error and exit code 2."""
     sys.path.insert(0, "")  # methods of one's own, as "module:class", from the folder one stands in
     command = tyro.cli(Command, args=arguments, prog="mecca", description=__doc__)
     try:
@@ -211,12 +214,26 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, TypeError, FloatingPointError, CacheError, OSError) as error:
         print(f"mecca: {error}", file=sys.stderr)
         return 2
+    except (RuntimeError, MemoryError) as error:
+        if not _out_of_memory(error):
+            raise
+        reason = (str(error).strip() or "of this machine").splitlines()[0]
+        hint = "a smaller --num-envs, --channels or --shape needs less"
+        print(f"mecca: out of memory, {hint} ({reason})", file=sys.stderr)
+        return 2
     except Stopped as stopped:
         print(f"mecca: {stopped}", file=sys.stderr)
         return 128 + stopped.signal
     except KeyboardInterrupt:
         print("mecca: stopped", file=sys.stderr)
         return 130
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out: NumPy and a GPU's allocator have a class for it, other parts of torch only a text."""
+    texts = ("out of memory", "can't allocate memory", "not enough memory", "ALLOC_FAILED")
+    known = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return known or any(text in str(error) for text in texts)
 
 
 if __name__ == "__main__":

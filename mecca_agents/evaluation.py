@@ -66,6 +66,7 @@ class Result:
 def evaluate(
     run: Path | str,
     *,
+    checkpoint: str = "last",
     root: Path | str | None = None,
     split: str = "test",
     out: Path | str | None = None,
@@ -80,6 +81,7 @@ def evaluate(
 
     Args:
         run: Its folder.
+        checkpoint: "last", or "best": the one with the highest smoothed training Dice.
         root: Folder of the data set; None takes the one it was trained on.
         split: "train", "test" or "all".
         out: CSV file to write, or None.
@@ -98,7 +100,7 @@ def evaluate(
         mecca_env.data.base.DataError: The data set cannot be used, or a mask cannot be written.
     """
     place = find_device(device)
-    agent, config = load_agent(run, place)
+    agent, config = load_agent(run, place, checkpoint)
     watching = list(observers)
     if out is not None:
         check_writable(Path(out))  # fail now rather than after the work

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from mecca_agents.errors import RunError
-from mecca_env.atomic import atomically
+from mecca_env.atomic import atomically, flush_to_disk
 
 
 class Metrics:
@@ -64,6 +64,7 @@ class Metrics:
         """Wait until all rows are on the disk. Raises `RunError`."""
         try:
             os.fsync(self._file.fileno())
+            flush_to_disk(self._path.parent)  # its name, too
         except OSError as error:
             raise RunError(f"{self._path}: cannot be written: {error.strerror}") from error
 
@@ -129,5 +130,5 @@ def _keep(path: Path, updates: int) -> list[str]:
     if [row.split(b",")[0] for row in rows] != [b"%d" % update for update in range(updates)]:
         raise RunError(f"{path}: expected the rows of updates 0 to {updates - 1}, found others or fewer")
     if len(kept) < len(lines):
-        atomically(path, lambda temporary: temporary.write_bytes(b"".join(kept)))
+        atomically(path, lambda temporary: temporary.write_bytes(b"".join(kept)), durable=True)
     return next(csv.reader([kept[0].decode()]))

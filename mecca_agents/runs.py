@@ -12,16 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from mecca_agents.agent import Agent, TaskSpec, make_agent
-from mecca_agents.checkpoints import MODEL, find_checkpoint, read_tensors
+from mecca_agents.checkpoints import MODEL, place_of, read_tensors, read_undisturbed
 from mecca_agents.errors import RunError as RunError  # part of this module, too
+from mecca_agents.locking import LOCK, locked
 from mecca_agents.presets import Preset
-from mecca_env.atomic import atomically
+from mecca_env.atomic import atomically, flush_to_disk
 from mecca_env.config import EnvConfig
 
 FORMAT = 2
 """Version of the folder's layout."""
+
+CONFIG = "config.json"
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class RunConfig:
         checkpoint_every: Updates between two checkpoints.
         device: The device that was asked for.
         environment: Every setting of the environment (`mecca_env.config.EnvConfig`), defaults included.
-        versions: Versions of the packages that matter.
+        versions: Versions of the packages that matter; None of one that does not say.
         commit: The git commit of the code, with "-dirty" where files were changed since; None outside of git.
         format: Version of the folder's layout.
     """
@@ -64,53 +68,81 @@ class RunConfig:
     checkpoint_every: int = 100
     device: str = "auto"
     environment: dict[str, Any] = field(default_factory=dict)
-    versions: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, str | None] = field(default_factory=dict)
     commit: str | None = None
     format: int = FORMAT
 
 
-def prepare_folder(folder: Path, overwrite: bool) -> None:
-    """Make an empty run folder.
+def check_folder(folder: Path, overwrite: bool) -> None:
+    """See whether a run can be put into a folder; nothing in it is touched but, of a run, the lock.
 
     Raises:
-        RunError: It exists already and may not be overwritten, is not a run, or cannot be made.
+        RunError: It exists already and may not be overwritten, is not a run, is in use, or cannot be made or written.
     """
     try:
-        if folder.exists():
-            if not overwrite:
-                raise RunError(f"{folder}: exists already; choose another folder, or pass --resume or --overwrite")
-            if not folder.is_dir() or (any(folder.iterdir()) and not (folder / "config.json").exists()):
-                raise RunError(f"{folder}: expected a run to overwrite, found something else; it was left as it is")
-            if not os.access(folder, os.W_OK):
-                raise RunError(f"{folder}: cannot be overwritten: no permission to write")
-            _empty(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        if not folder.exists():
+            parent = next(path for path in folder.absolute().parents if path.exists())
+            if not parent.is_dir() or not os.access(parent, os.W_OK):
+                raise RunError(f"{folder}: cannot be made: {parent} is no folder that can be written")
+            return
+        if not overwrite:
+            raise RunError(f"{folder}: exists already; choose another folder, or pass --resume or --overwrite")
+        if not folder.is_dir() or (_contents(folder) and not (folder / CONFIG).exists()):
+            raise RunError(f"{folder}: expected a run to overwrite, found something else; it was left as it is")
     except OSError as error:
-        raise RunError(f"{folder}: cannot be made: {error.strerror}") from error
+        raise RunError(f"{folder}: cannot be looked into: {error.strerror}") from error
+    if not os.access(folder, os.W_OK):
+        raise RunError(f"{folder}: cannot be overwritten: no permission to write")
+    with locked(folder):
+        pass
 
 
-def _empty(folder: Path) -> None:
-    """Remove what a run holds, its `config.json` last: killed before that, the rest can still be told to be a run."""
-    for child in sorted(folder.iterdir(), key=lambda path: path.name == "config.json"):
-        if child.is_dir() and not child.is_symlink():
-            shutil.rmtree(child)
-        else:
-            child.unlink()
+def empty_folder(folder: Path, overwrite: bool) -> None:
+    """Remove an earlier run from a folder that this process has locked.
+
+    Its `config.json` goes last: killed before that, what is left can still be told to be a run.
+
+    Raises:
+        RunError: There is one and it may not be overwritten, or it cannot be removed.
+    """
+    try:
+        contents = _contents(folder)
+        if contents and not overwrite:
+            raise RunError(f"{folder}: exists already; another process has just made it")
+        for child in sorted(contents, key=lambda path: path.name == CONFIG):
+            if child.is_dir() and not child.is_symlink():
+                shutil.rmtree(child)
+            else:
+                child.unlink()
+    except OSError as error:
+        raise RunError(f"{folder}: cannot be emptied: {error.strerror}") from error
+
+
+def _contents(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.name != LOCK]
+
+
+def config_text(config: RunConfig) -> str:
+    """What `config.json` holds. Raises `TypeError` where JSON cannot hold it."""
+    try:
+        return json.dumps(asdict(config), indent=2) + "\n"
+    except TypeError as error:
+        raise TypeError(f"settings of the run: expected values that JSON can hold, got {config} ({error})") from None
 
 
 def write_config(folder: Path, config: RunConfig) -> None:
-    """Write `config.json`. Raises `RunError` where it cannot be written."""
-    path = folder / "config.json"
-    text = json.dumps(asdict(config), indent=2) + "\n"
+    """Write `config.json`, and wait until it is on the disk. Raises `RunError` where it cannot be written."""
+    path, text = folder / CONFIG, config_text(config)
     try:
-        atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+        atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"), durable=True)
+        flush_to_disk(folder.absolute().parent)  # the name of the folder, which may be new
     except OSError as error:
         raise RunError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def read_config(folder: Path) -> RunConfig:
     """Read `config.json`. Raises `RunError` where it is missing or not one."""
-    path = folder / "config.json"
+    path = folder / CONFIG
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         if data["format"] != FORMAT:
@@ -124,20 +156,30 @@ def read_config(folder: Path) -> RunConfig:
         raise RunError(f"{path}: expected the settings of a run, found {type(error).__name__}: {error}") from error
 
 
-def load_agent(folder: Path | str, device: torch.device | str = "cpu") -> tuple[Agent, RunConfig]:
+def load_agent(
+    folder: Path | str, device: torch.device | str = "cpu", checkpoint: str = "last"
+) -> tuple[Agent, RunConfig]:
     """The trained agent of a run, and how it was trained.
 
+    Args:
+        folder: The run's folder.
+        device: Where its networks live.
+        checkpoint: "last", or "best": the one with the highest smoothed training Dice.
+
     Raises:
-        RunError: The folder is no run, or its weights are missing, damaged or of another network.
+        RunError: The folder is no run, there is no such checkpoint, or its weights are missing, damaged or of another
+            network.
     """
     folder = Path(folder)
+    if checkpoint not in ("last", "best"):
+        raise RunError(f"{folder}: expected the checkpoint last or best, got {checkpoint!r}")
     config = read_config(folder)
     agent = make_agent(config.method, config.preset, task_of(config), device=torch.device(device), seed=config.seed)
-    path = find_checkpoint(folder) / MODEL
-    weights = read_tensors(path, device)
+    weights = read_undisturbed(folder, checkpoint, lambda place: _read_weights(place, device))
     try:
         agent.load_weights(weights)
     except ValueError as error:
+        path = place_of(folder, checkpoint) / MODEL
         raise RunError(f"{path}: expected weights of {config.method}: {error}") from error
     return agent, config
 
@@ -174,6 +216,12 @@ def write_rows(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, A
         atomically(path, write)
     except OSError as error:
         raise RunError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _read_weights(place: Path, device: torch.device | str) -> dict[str, Tensor]:
+    if not place.exists():
+        raise RunError(f"{place}: expected a checkpoint, found none; best is there only where the method logs a Dice")
+    return read_tensors(place / MODEL, device)
 
 
 def _frozen(value: Any) -> Any:

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import gymnasium as gym
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 import mecca_env
 from mecca_agents.agent import Agent, Observation, find_method, make_agent
@@ -29,14 +31,30 @@ from mecca_agents.checkpoints import (
     write_checkpoint,
 )
 from mecca_agents.devices import find_device
+from mecca_agents.locking import locked
 from mecca_agents.metrics import Events, Metrics
 from mecca_agents.presets import Preset
 from mecca_agents.progress import Display, Tally
-from mecca_agents.provenance import commit, versions
-from mecca_agents.runs import RunConfig, RunError, make_task, prepare_folder, read_config, task_of, write_config
+from mecca_agents.provenance import commit, differences, versions
+from mecca_agents.runs import (
+    RunConfig,
+    RunError,
+    check_folder,
+    config_text,
+    empty_folder,
+    make_task,
+    read_config,
+    task_of,
+    write_config,
+)
 from mecca_agents.stopping import Stopped, StopRequest
-from mecca_env.data.files import FileSource
+from mecca_env.arguments import read_config as read_settings
+from mecca_env.arguments import read_count
+from mecca_env.data.files import FileSource, foreground_values
 from mecca_env.vector_env import MeccaVectorEnv
+
+COMMIT = commit()
+"""The commit of the code that was loaded: the files may be others by the time that a run starts."""
 
 LISTED_CASES = 10_000
 """A data set with more cases than this is procedural; its cases are not listed in the run's settings."""
@@ -62,8 +80,8 @@ def train(
     *,
     preset: Preset,
     root: Path | str | None = None,
-    label: Sequence[int] | None = None,
-    cases: int | Sequence[str | int] | None = None,
+    label: int | Sequence[int] | None = None,
+    cases: int | Sequence[str | int] | NDArray[Any] | None = None,
     settings: Mapping[str, Any] | None = None,
     skip_bad: bool = False,
     checkpoint_every: int = 100,
@@ -84,7 +102,7 @@ def train(
         out: The run's folder; made here.
         preset: Settings, the number of updates among them.
         root: Folder of the data set; None looks under $MECCA_DATA.
-        label: Foreground values; None takes the data set's own.
+        label: Foreground value or values; None takes the data set's own.
         cases: Only these cases of the training split, as in the environment.
         settings: Further settings of the environment (`mecca_env.config.EnvConfig`) that JSON can hold; they win over
             what the method sets itself.
@@ -101,33 +119,34 @@ def train(
     Raises:
         ValueError: An argument is out of range.
         TypeError: A setting is unknown, or not one that JSON can hold.
-        mecca_agents.runs.RunError: The folder cannot be used, or written to: then the last good checkpoint stays.
+        mecca_agents.runs.RunError: The folder cannot be used, another process trains there, or it cannot be written
+            to: then the last good checkpoint stays.
         mecca_env.data.base.DataError: The data set cannot be used.
         FloatingPointError: A loss became NaN or infinite; update, tensor and last good checkpoint are named.
         mecca_agents.stopping.Stopped: Ctrl-C or SIGTERM came; a `KeyboardInterrupt`.
     """
-    if checkpoint_every < 1:
-        raise ValueError(f"checkpoint_every: expected at least 1, got {checkpoint_every}")
+    checkpoint_every = read_count("checkpoint_every", checkpoint_every)
     place, folder, asked = find_device(device), Path(out), dict(settings or {})
     if "shape" in asked:
         raise ValueError("settings: the grid's shape belongs to the preset, got it in the settings")
     every = {**find_method(method).env_settings(preset, asked), **asked}
+    read_settings({"shape": preset.shape, **every})
     try:
         json.dumps(every)
     except TypeError as error:
         raise TypeError(f"settings: expected values that JSON can hold, got {every!r} ({error})") from None
+    check_folder(folder, overwrite)
     data = {"root": root, "label": label, "cases": cases, "skip_bad": skip_bad}
     envs = make_envs(env, preset.num_envs, split="train", shape=preset.shape, device=place, **data, **every)
     task = make_task(envs.config, envs.dataset.modalities)
     agent = make_agent(method, preset, task, device=place, seed=seed)
     observation, _ = envs.reset(seed=seed)
-    prepare_folder(folder, overwrite)  # only now, when nothing else can be refused: it may replace an earlier run
     config = RunConfig(
         method=method,
         env=env,
         dataset=envs.dataset.name,
         root=str(envs.dataset.root.resolve()) if isinstance(envs.dataset, FileSource) else None,
-        label=None if label is None else tuple(label),
+        label=foreground_values(label),
         settings=every,
         preset=preset,
         modalities=task.modalities,
@@ -139,10 +158,13 @@ def train(
         device=device,
         environment=asdict(envs.config),
         versions=versions(),
-        commit=commit(),
+        commit=COMMIT,
     )
-    write_config(folder, config)
-    _learn(folder, config, agent, envs, observation, None, stream or sys.stderr)
+    config_text(config)  # refused before an earlier run is emptied, as is all above
+    with locked(folder):
+        empty_folder(folder, overwrite)
+        write_config(folder, config)
+        _learn(folder, config, agent, envs, observation, None, stream or sys.stderr)
     return agent
 
 
@@ -150,7 +172,8 @@ def resume(run: Path | str, *, device: str | None = None, stream: TextIO | None 
     """Go on with a run that was stopped, from its last checkpoint; on a CPU bit for bit as if it had never stopped.
 
     What `metrics.csv` says of updates after that checkpoint is cut off: they are made again. A run that is finished
-    stays as it is. Only one process at a time may do this.
+    stays as it is. Where versions or the commit are not those that the run began with, a line says so: then the result
+    may differ in bits.
 
     Args:
         run: The run's folder.
@@ -162,11 +185,19 @@ def resume(run: Path | str, *, device: str | None = None, stream: TextIO | None 
 
     Raises:
         ValueError: There is no such device.
-        mecca_agents.runs.RunError: The run, its checkpoint or its data set are not what they were, or missing.
+        mecca_agents.runs.RunError: The run, its checkpoint or its data set are not what they were, or missing, or
+            another process trains there.
         FloatingPointError: As in `train`.
         mecca_agents.stopping.Stopped: As in `train`.
     """
-    folder, stream = Path(run), stream or sys.stderr
+    folder = Path(run)
+    read_config(folder)  # what is no run is refused before it gets a lock
+    with locked(folder):
+        return _go_on(folder, device, stream or sys.stderr)
+
+
+def _go_on(folder: Path, device: str | None, stream: TextIO) -> Agent:
+    """`resume`, in a folder that is locked."""
     config = read_config(folder)
     place = find_device(device or config.device)
     tidy(folder)
@@ -181,6 +212,9 @@ def resume(run: Path | str, *, device: str | None = None, stream: TextIO | None 
             return agent
         with _naming(place_of(folder) / TRAINING):
             agent.load_training_state(checkpoint.training)
+    changed = differences({**config.versions, "commit": config.commit}, {**versions(), "commit": COMMIT})
+    if changed:
+        print(f"{folder}: {'; '.join(changed)}: the result may not be bit for bit that of an unbroken run", file=stream)
     with _naming(folder):
         envs = make_envs(
             config.env,
@@ -279,6 +313,8 @@ def _naming(path: Path) -> Iterator[None]:
     """Say of what does not fit which file or folder the run cannot go on from."""
     try:
         yield
+    except torch.cuda.OutOfMemoryError:
+        raise  # nothing is wrong with the file
     except (ValueError, TypeError, KeyError, RuntimeError, OSError) as error:
         raise RunError(f"{path}: the run cannot go on from it: {error}") from error
 
@@ -289,10 +325,10 @@ def _names(envs: MeccaVectorEnv) -> tuple[str, ...]:
     return tuple(envs.dataset.case_name(int(i)) for i in envs.cases.indices)
 
 
-def _plain_cases(cases: int | Sequence[str | int] | None) -> int | tuple[str | int, ...] | None:
+def _plain_cases(cases: int | Sequence[str | int] | NDArray[Any] | None) -> int | tuple[str | int, ...] | None:
     """As JSON holds them."""
     if cases is None:
         return None
-    if isinstance(cases, Sequence):
-        return tuple(case if isinstance(case, str) else int(case) for case in cases)
-    return int(cases)
+    if isinstance(cases, (int, np.integer)):
+        return int(cases)
+    return tuple(str(case) if isinstance(case, str) else int(case) for case in cases)

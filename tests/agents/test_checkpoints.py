@@ -14,6 +14,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from mecca_agents import checkpoints
 from mecca_agents.checkpoints import (
     Checkpoint,
     find_checkpoint,
@@ -149,6 +150,41 @@ def test_a_damaged_one_is_one_error_that_names_the_file(
     with pytest.raises(RunError, match=message) as error:
         read_checkpoint(tmp_path, CPU)
     assert str(place_of(tmp_path) / file) in str(error.value)
+
+
+@pytest.mark.parametrize("file", ["state.json", "training.safetensors", "model.safetensors"])
+def test_one_that_is_replaced_while_it_is_read_is_read_again(
+    tmp_path: Path, file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_checkpoint(tmp_path, _checkpoint(1))
+    read, times = getattr(checkpoints, "_read_state" if file == "state.json" else "read_tensors"), []
+
+    def replaced_before(path: Path, *device: torch.device) -> object:
+        if path.name == file:
+            times.append(path)
+            if len(times) == 1:
+                write_checkpoint(tmp_path, _checkpoint(2))
+        return read(path, *device)
+
+    monkeypatch.setattr(checkpoints, read.__name__, replaced_before)
+    _same(tmp_path, 2)
+    assert len(times) == 2
+
+
+def test_one_that_goes_away_while_it_is_read_is_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_checkpoint(tmp_path, _checkpoint(1))
+    place, times = place_of(tmp_path), []
+
+    def moved(run: Path, name: str) -> Path:
+        found = find_checkpoint(run, name)
+        if not times:  # between the question and the reading, the next one is on its way
+            place.rename(place.with_name(".last.previous"))
+        times.append(found)
+        return found
+
+    monkeypatch.setattr(checkpoints, "find_checkpoint", moved)
+    _same(tmp_path, 1)
+    assert times[0] == place and times[-1].name == ".last.previous"
 
 
 def _grown(checkpoint: Checkpoint) -> Checkpoint:

@@ -9,6 +9,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
 from tiny import ENV, write_scans
 
 from mecca_agents.cli import main
@@ -95,6 +96,34 @@ def test_what_is_wrong_is_one_line_and_exit_code_two(
     error = capsys.readouterr().err
     assert message in error and error.startswith("mecca: ")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.\nSee the documentation"),
+        RuntimeError("CUDA error: out of memory\nCompile with TORCH_USE_CUDA_DSA"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+        MemoryError(),
+    ],
+)
+def test_memory_that_runs_out_is_one_line_with_a_hint(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    monkeypatch.setattr("mecca_agents.iter_mrl.IterMRL.learn", lambda *arguments: _raise(error))
+    assert main([*TRAIN, "--out", str(tmp_path / "run"), "--device", "cpu"]) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("mecca: ")]
+    assert len(lines) == 1 and "out of memory" in lines[0] and "--num-envs, --channels or --shape" in lines[0]
+
+
+def test_an_unforeseen_error_keeps_its_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mecca_agents.iter_mrl.IterMRL.learn", lambda *arguments: _raise(RuntimeError("a bug")))
+    with pytest.raises(RuntimeError, match="a bug"):
+        main([*TRAIN, "--out", str(tmp_path / "run"), "--device", "cpu"])
+
+
+def _raise(error: Exception) -> None:
+    raise error
 
 
 def test_every_setting_has_a_flag_and_is_stored_with_the_run(tmp_path: Path) -> None:

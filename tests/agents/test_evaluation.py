@@ -10,6 +10,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from mecca_agents.agent import Agent, Observation
@@ -80,6 +81,16 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     settings = {"augment": True, "target_dice": 0.01, "extension": (1, 3)}
     train("iter-mrl", "MECCA-Spleen-v0", tmp_path / "run", preset=PRESET, settings=settings, device="cpu")
     return tmp_path / "run"
+
+
+def test_last_and_best_are_different_checkpoints(run: Path) -> None:
+    best = run / "checkpoints" / "best" / "model.safetensors"
+    weights = load_file(best)
+    save_file({key: torch.zeros_like(value) for key, value in weights.items()}, best)
+    last, other = ([result.dice for result in evaluate(run, device="cpu", checkpoint=c)] for c in ("last", "best"))
+    assert last != other
+    with pytest.raises(RunError, match="expected the checkpoint last or best, got 'first'"):
+        evaluate(run, device="cpu", checkpoint="first")
 
 
 def test_it_finds_the_data_set_again_without_the_variable(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

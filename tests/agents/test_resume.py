@@ -22,6 +22,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from tiny import ENV, PRESET, write_scans
 
+from mecca_agents import training
 from mecca_agents.checkpoints import place_of
 from mecca_agents.cli import main
 from mecca_agents.presets import PRESETS, Preset
@@ -157,6 +158,67 @@ def test_killed_while_a_checkpoint_is_written(tmp_path: Path, scans: Path, code:
     assert _process(code, tmp_path / "run", scans, PRESET.updates).wait() == -signal.SIGKILL
     resume(tmp_path / "run", stream=io.StringIO())
     _same(tmp_path / "run", tmp_path / "whole")
+
+
+def test_only_one_process_trains_in_a_folder(tmp_path: Path, scans: Path) -> None:
+    run, updates = tmp_path / "run", 30
+    preset = replace(PRESET, updates=updates)
+    _train(tmp_path / "whole", scans, preset=preset)
+    process = _process(
+        """
+from tiny import Tiny
+real = Tiny.learn
+def learn(self, envs, observation, progress):
+    if progress >= 0.5:
+        signal.pause()
+    return real(self, envs, observation, progress)
+Tiny.learn = learn
+begin()
+""",
+        run,
+        scans,
+        updates,
+    )
+    try:
+        while process.poll() is None and (not (run / "metrics.csv").exists() or len(_log(run)) < updates // 2):
+            time.sleep(0.01)
+        before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+        for begin in (lambda: resume(run), lambda: _train(run, scans, preset=preset, overwrite=True)):
+            with pytest.raises(RunError, match="run: another process is training here"):
+                begin()
+        assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+        assert process.poll() is None
+    finally:
+        process.kill()
+        process.wait()
+    resume(run, stream=io.StringIO())
+    _same(run, tmp_path / "whole")
+
+
+def test_resuming_with_other_code_says_so_and_changes_no_record(stopped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record, told = (stopped / "config.json").read_bytes(), io.StringIO()
+    config = read_config(stopped)
+    monkeypatch.setattr("mecca_agents.training.COMMIT", "0a0a")
+    monkeypatch.setattr("mecca_agents.training.versions", lambda: {**config.versions, "torch": "1.0"})
+    resume(stopped, stream=told)
+    line = next(line for line in told.getvalue().splitlines() if "bit for bit" in line)
+    assert line.startswith(f"{stopped}: torch {config.versions['torch']}, now 1.0; commit ")
+    assert "now 0a0a: the result may not be bit for bit that of an unbroken run" in line
+    assert (stopped / "config.json").read_bytes() == record
+
+
+def test_resuming_with_the_same_code_says_nothing(stopped: Path) -> None:
+    told = io.StringIO()
+    resume(stopped, stream=told)
+    assert "bit for bit" not in told.getvalue()
+
+
+def test_the_commit_of_a_run_is_that_of_the_code_that_was_loaded(
+    tmp_path: Path, scans: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mecca_agents.provenance._git", lambda *arguments: "a commit made after the code was loaded")
+    _train(tmp_path / "run", scans)
+    assert read_config(tmp_path / "run").commit == training.COMMIT != "a commit made after the code was loaded"
 
 
 @pytest.mark.parametrize("method", ["iter-mrl", "mecca"])
