@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 DATASETS = {
     "hippocampus": ("MECCA-Hippocampus-v0", "Task04_Hippocampus"),
@@ -24,6 +25,7 @@ class Cell:
         seed: Seed of everything.
         fraction: Share of the training cases that are labelled.
         on: Key of `TABLE_5`, the switches of MECCA that are on.
+        num_envs: Episodes in a batch, where not the preset's.
     """
 
     dataset: str
@@ -31,12 +33,21 @@ class Cell:
     seed: int
     fraction: float = 1.0
     on: str = "all"
+    num_envs: int | None = None
 
     @property
     def name(self) -> str:
         """Name of its files."""
         labelled = "" if self.fraction == 1.0 else f"-{100 * self.fraction:g}-{self.on}"
-        return f"{self.dataset}-{self.method}{labelled}-seed{self.seed}"
+        batch = "" if self.num_envs is None else f"-batch{self.num_envs}"
+        return f"{self.dataset}-{self.method}{labelled}{batch}-seed{self.seed}"
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """What differs from the preset."""
+        on = TABLE_5[self.on]
+        batch = {} if self.num_envs is None else {"num_envs": self.num_envs}
+        return {**{name: initial in on for name, initial in SWITCHES.items()}, **batch}
 
 
 HIPPOCAMPUS = {
@@ -44,9 +55,13 @@ HIPPOCAMPUS = {
 }
 LEFT_ATRIUM = {(method, 0): Cell("leftatrium", method, 0) for method in ("mecca", "iter-mrl")}
 QUARTER = {on: Cell("hippocampus", "mecca", 0, 0.25, on) for on in TABLE_5}
+HALF = Cell("hippocampus", "mecca", 0, 0.25, "none", num_envs=2)
+"""As many labelled episodes as with simulated labels, and no others."""
+FEW = {on: Cell("hippocampus", "mecca", 0, 0.025, on) for on in ("none", "labels")}
 CELLS = (  # in an order that gives two shards the same work
     *(HIPPOCAMPUS["mecca", 0], HIPPOCAMPUS["iter-mrl", 0]),
     *(QUARTER["reward"], QUARTER["none"], QUARTER["labels"], QUARTER["guide"]),
     *(LEFT_ATRIUM["iter-mrl", 0], QUARTER["all"], QUARTER["reward-guide"], LEFT_ATRIUM["mecca", 0]),
     *(HIPPOCAMPUS["mecca", 1], HIPPOCAMPUS["iter-mrl", 1], HIPPOCAMPUS["iter-mrl", 2], HIPPOCAMPUS["mecca", 2]),
+    *(FEW["labels"], FEW["none"], HALF),
 )

@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.cells import CELLS, DATASETS, PRESET, SWITCHES, TABLE_5, Cell
+from benchmarks.cells import CELLS, DATASETS, PRESET, Cell
 from benchmarks.tables import DOCUMENT, Done, tables, write_document
 from mecca_agents import PRESETS, evaluate, resume, train
 from mecca_agents.evaluation import COLUMNS, result_row
@@ -42,8 +42,7 @@ def run_cell(cell: Cell, data: Path, runs: Path, results: Path) -> None:
     if (run / "config.json").exists():
         resume(run)
     else:
-        on = TABLE_5[cell.on]
-        preset = replace(PRESETS[PRESET], **{name: initial in on for name, initial in SWITCHES.items()})
+        preset = replace(PRESETS[PRESET], **cell.changes)
         settings = {} if cell.fraction == 1.0 else {"labelled_fraction": cell.fraction}
         train(cell.method, env, run, preset=preset, root=data / folder, settings=settings, seed=cell.seed)
     reliability = Reliability()

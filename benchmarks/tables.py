@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.cells import CELLS, HIPPOCAMPUS, LEFT_ATRIUM, PRESET, QUARTER, SWITCHES, Cell
+from benchmarks.cells import CELLS, HIPPOCAMPUS, LEFT_ATRIUM, PRESET, QUARTER, Cell
+from mecca_agents.presets import PRESETS
 from mecca_agents.statistics import bootstrap_interval
 from mecca_env.atomic import atomically
 
@@ -38,7 +39,7 @@ class Done:
         cells: Which of them to read.
 
     Raises:
-        ValueError: They were not all trained with the same settings, MECCA's switches aside.
+        ValueError: They were not all trained with the same settings, what the cells change aside.
     """
 
     def __init__(self, folder: Path, cells: Sequence[Cell] = CELLS) -> None:
@@ -49,7 +50,10 @@ class Done:
                 with (folder / f"{cell.name}.csv").open(newline="") as file:
                     self.rows[cell] = list(csv.DictReader(file))
                 self.about[cell] = json.loads((folder / f"{cell.name}.json").read_text())
-        presets = [{k: v for k, v in a["preset"].items() if k not in SWITCHES} for a in self.about.values()]
+        presets = [
+            about["preset"] | {key: getattr(PRESETS[PRESET], key) for key in cell.changes}
+            for cell, about in self.about.items()
+        ]
         if any(preset != presets[0] for preset in presets):
             raise ValueError(f"{folder}: expected results of one preset, found several; remove those of the old one")
 

@@ -45,17 +45,17 @@ RAREST = 0.01
 
 
 def class_weights(label: Tensor, mask: Tensor, balance: float) -> Tensor:
-    """Weight of each voxel, (T, B, D, H, W) float32, by how rare its class is among the masked voxels of its episode.
+    """Weight of each voxel, (..., D, H, W) float32, by how rare its class is among the masked voxels of its volume.
 
-    0 where the mask is; the others have mean 1 in every step of every episode.
+    0 where the mask is; the others have mean 1 in every volume.
 
     Args:
-        label: Foreground, (T, B, D, H, W) bool.
+        label: Foreground, (..., D, H, W) bool.
         mask: Voxels that count, bool, broadcastable to it.
         balance: 0 weighs all voxels alike; 1 makes foreground and background weigh the same in sum; between them the
             weight is the class's share to the power of minus `balance`.
     """
-    grid = (2, 3, 4)
+    grid = (-3, -2, -1)
     counted = mask.expand_as(label).float()
     count = counted.sum(grid, keepdim=True).clamp_min(1.0)
     share = ((label * counted).sum(grid, keepdim=True) / count).clamp(RAREST, 1.0 - RAREST)
@@ -87,6 +87,8 @@ def a2c_losses(
         reward = reward.mean(dim=(2, 3, 4), keepdim=True).expand_as(reward)
     target = returns(reward, rollout.done, rollout.bootstrap, gamma)
     advantage = (target - rollout.value).detach()
+    if rollout.emphasis is not None:
+        advantage = rollout.emphasis * advantage
     weight = class_weights(rollout.label, rollout.mask, balance)  # Eq. 11: no gradient where M is 0
     count = weight.sum().clamp_min(1.0)
 

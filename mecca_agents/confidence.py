@@ -10,28 +10,31 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from mecca_env.rewards import Reward, cross_entropy
+
 
 def consistent(raised: Tensor, label: Tensor) -> Tensor:
     """Eq. 7, g as bool: whether the direction of the action agrees with the label."""
     return raised == label
 
 
-def symmetric_loss(logits: Tensor, opposite: Tensor, right: Tensor) -> Tensor:
+def symmetric_loss(logits: Tensor, opposite: Tensor, right: Tensor, weight: Tensor) -> Tensor:
     """Eq. 6, averaged over voxels: cross-entropy of C(s, a) with g, plus that of C(s, -a) with 1 - g.
 
     Args:
         logits: Of C(s, a), (B, D, H, W).
         opposite: Of C(s, -a), (B, D, H, W).
         right: g, (B, D, H, W) bool.
+        weight: Of each voxel, (B, D, H, W), with mean 1.
     """
     target = right.to(logits.dtype)
-    action = binary_cross_entropy_with_logits(logits, target)
-    return action + binary_cross_entropy_with_logits(opposite, 1.0 - target)
+    action = binary_cross_entropy_with_logits(logits, target, weight)
+    return action + binary_cross_entropy_with_logits(opposite, 1.0 - target, weight)
 
 
-def self_adaptive(gain: Tensor, confidence: Tensor, alpha: float, beta: float) -> Tensor:
-    """Eq. 8 before the sum over voxels: alpha (2 - c)^beta gain, so that doubtful actions weigh more."""
-    return alpha * (2.0 - confidence).pow(beta) * gain
+def self_adaptive(confidence: Tensor, alpha: float, beta: float) -> Tensor:
+    """The factor of Eq. 8, alpha (2 - c)^beta: what was done in doubt weighs more."""
+    return alpha * (2.0 - confidence).pow(beta)
 
 
 def simulated_label(raised: Tensor, confidence: Tensor) -> Tensor:
@@ -41,6 +44,27 @@ def simulated_label(raised: Tensor, confidence: Tensor) -> Tensor:
     labels a confident positive action 0, against Eq. 7 and Fig. 6.
     """
     return raised == (confidence > 0.5)
+
+
+def simulated_gain(earned: Reward, before: Tensor, after: Tensor, label: Tensor, epsilon: float) -> Tensor:
+    """Eq. 9 with simulated labels: chi^(t-1) - chi^(t), each towards the label of its own step, (T, B, D, H, W).
+
+    A change of label between two steps is paid for with what the voxel had earned towards the earlier one. So the gains
+    of an episode sum to what it gained towards the last label, as with a true one; with the label of step t in both
+    terms, going the wrong way while the label is wrong, and back when it changes, would be paid twice.
+
+    Args:
+        earned: The environment's reward for a movement towards a label.
+        before: Probability of foreground before each step, (T, B, D, H, W).
+        after: The same after it.
+        label: Simulated label of each step (Eq. 10), (T, B, D, H, W) bool; before the first, it is that of the first.
+        epsilon: The environment's (`mecca_env.rewards.cross_entropy`).
+    """
+    gain = torch.stack([earned(*step) for step in zip(before, after, label, strict=True)])
+    for t in range(1, len(label)):
+        earlier, later = (cross_entropy(before[t], label[s], epsilon) for s in (t - 1, t))
+        gain[t] += earlier - later  # 0 where the label stays, and at 0.5, where an episode begins
+    return gain
 
 
 def certain(confidence: Tensor, delta: float) -> Tensor:

@@ -25,9 +25,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mecca_agents.a2c import class_weights
 from mecca_agents.actor_critic import ActorCritic, between, check_finite
 from mecca_agents.agent import Learned, Observation, TaskSpec
-from mecca_agents.confidence import certain, consistent, self_adaptive, simulated_label, symmetric_loss
+from mecca_agents.confidence import (
+    certain,
+    consistent,
+    self_adaptive,
+    simulated_gain,
+    simulated_label,
+    symmetric_loss,
+)
 from mecca_agents.devices import autocast
 from mecca_agents.iter_mrl import only_labelled
 from mecca_agents.presets import Preset
@@ -122,12 +130,16 @@ class Mecca(ActorCritic):
             simulated = simulated_label(self.adjustments[rollout.action] > 0, confidence)  # line 15, Eq. 10
             label = torch.where(mask, label, simulated)
             earned = make_reward(envs.config.reward, envs.config)
-            gain = torch.stack([earned(*step) for step in zip(rollout.before, rollout.after, simulated, strict=True)])
+            gain = simulated_gain(earned, rollout.before, rollout.after, simulated, envs.config.epsilon)
             reward = torch.where(mask, reward, gain)  # line 16, Eq. 9
             mask = mask | certain(confidence, between(*preset.delta, progress))  # Eq. 11
-        if preset.self_adaptive_reward:
-            reward = self_adaptive(reward, confidence, preset.alpha, preset.beta)  # Eq. 8
-        return replace(rollout, reward=reward, label=label, mask=mask)
+        taught = replace(rollout, reward=reward, label=label, mask=mask)
+        if not preset.self_adaptive_reward:
+            return taught
+        factor = self_adaptive(confidence, preset.alpha, preset.beta)  # Eq. 8
+        if preset.emphasis == "advantage":
+            return replace(taught, emphasis=factor)
+        return replace(taught, reward=factor * reward)
 
     def judge(self, rollout: Rollout) -> dict[str, float]:
         """Gradients of C from the labelled episodes (line 9), step by step to save memory.
@@ -145,8 +157,10 @@ class Mecca(ActorCritic):
             seen = {key: value[rows] for key, value in rollout.observations[t].items()}
             action = rollout.action[t, rows]
             logits, opposite = self._confidence_logits(seen, action, both=True)
-            good = consistent(self.adjustments[action] > 0, rollout.label[t, rows])  # Eq. 7
-            step_loss = symmetric_loss(logits, opposite, good) / len(steps)  # Eq. 6
+            label = rollout.label[t, rows]
+            good = consistent(self.adjustments[action] > 0, label)  # Eq. 7
+            weight = class_weights(label, torch.ones_like(label), self.preset.confidence_balance)
+            step_loss = symmetric_loss(logits, opposite, good, weight) / len(steps)  # Eq. 6
             check_finite("confidence_loss", float(step_loss.detach()))
             step_loss.backward()  # type: ignore[no-untyped-call]
             loss += float(step_loss.detach())

@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 
 Credit = Literal["voxel", "mean"]
 Precision = Literal["float32", "bf16"]
+Emphasis = Literal["reward", "advantage"]
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,16 @@ class Preset:
         self_adaptive_reward: MECCA: weigh the reward by confidence (Eq. 8).
         interaction_guide: MECCA: show the user where confidence is low (Sec. 3.5).
         simulated_labels: MECCA: learn from unlabelled cases, too (Sec. 3.6), where there are any.
+        emphasis: MECCA: what Eq. 8 multiplies. "reward": the gain, to the letter; "advantage": what the gain leads to,
+            so that no voxel earns by going to and fro (docs/choices.md).
         alpha: Factor of Eq. 8 (Sec. 4.1).
         beta: Exponent of Eq. 8 (Sec. 4.1).
         delta: Least certainty of a simulated label that is learned from (Eq. 11), at the start and at the end of the
             training (Sec. 4.1).
         labelled_share: Share of the episodes that are of labelled cases, with simulated labels; a half is Algorithm 1.
         confidence_channels: Channels of the confidence network.
+        confidence_balance: How far the rarer of foreground and background is weighted up in Eq. 6, as `balance` does it
+            in the other losses, but throughout.
         confidence_steps: How many steps of each rollout, drawn anew, the confidence network learns from; None takes all
             (Algorithm 1).
 
@@ -70,11 +75,13 @@ class Preset:
     self_adaptive_reward: bool = True
     interaction_guide: bool = True
     simulated_labels: bool = True
+    emphasis: Emphasis = "reward"
     alpha: float = 0.8
     beta: float = 1.0
     delta: tuple[float, float] = (0.85, 0.99)
     labelled_share: float = 0.5
     confidence_channels: int = 64
+    confidence_balance: float = 0.0
     confidence_steps: int | None = None
 
     def __post_init__(self) -> None:
@@ -105,11 +112,12 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {  # the environment look
     **dict.fromkeys(("num_envs", "updates", "channels", "shared_blocks", "confidence_channels"), _COUNT),
     **dict.fromkeys(("learning_rate", "policy_rate", "clip_norm", "alpha"), _ABOVE),
     **dict.fromkeys(("entropy_weight", "value_weight", "beta"), _NOT_BELOW),
-    **dict.fromkeys(("final_learning_rate", "gamma"), _SHARE),
+    **dict.fromkeys(("final_learning_rate", "gamma", "confidence_balance"), _SHARE),
     **dict.fromkeys(("self_adaptive_reward", "interaction_guide", "simulated_labels"), _SWITCH),
     "dilations": (lambda v: len(v) > 0 and all(_count(d) for d in v), "integers of at least 1"),
     "credit": (lambda v: v in get_args(Credit), f"one of {', '.join(get_args(Credit))}"),
     "precision": (lambda v: v in get_args(Precision), f"one of {', '.join(get_args(Precision))}"),
+    "emphasis": (lambda v: v in get_args(Emphasis), f"one of {', '.join(get_args(Emphasis))}"),
     "balance": _pair(0, 1),
     "delta": _pair(0.5, 1),
     "labelled_share": (lambda v: 0 < v < 1, "a number between 0 and 1"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -10,7 +11,14 @@ from torch import Tensor
 
 from mecca_agents.a2c import returns
 from mecca_agents.actor_critic import between
-from mecca_agents.confidence import certain, consistent, self_adaptive, simulated_label, symmetric_loss
+from mecca_agents.confidence import (
+    certain,
+    consistent,
+    self_adaptive,
+    simulated_gain,
+    simulated_label,
+    symmetric_loss,
+)
 from mecca_agents.presets import PAPER
 from mecca_env.config import EnvConfig
 from mecca_env.dynamics import DiscreteDynamics
@@ -51,7 +59,10 @@ def test_equation_6_is_the_cross_entropy_of_the_action_and_of_its_negation() -> 
     first = -math.log(0.8) - math.log(1 - 0.3)
     second = -math.log(1 - 0.4) - math.log(0.9)
     others = -2 * math.log(0.5)
-    assert float(symmetric_loss(logits, opposite, right)) == pytest.approx((first + second + 6 * others) / 8)
+    loss = symmetric_loss(logits, opposite, right, cube(*[1.0] * 8))
+    assert float(loss) == pytest.approx((first + second + 6 * others) / 8)
+    weighted = symmetric_loss(logits, opposite, right, cube(3.0, 2.0, *[0.5] * 6))
+    assert float(weighted) == pytest.approx((3 * first + 2 * second + 0.5 * 6 * others) / 8)
 
 
 @pytest.mark.parametrize(
@@ -65,9 +76,9 @@ def test_equation_8_pays_more_for_what_is_doubtful() -> None:
     earned = cube(0.5, -0.3, 0.5, -0.3, 1.0, 1.0, 0.0, -1.0)
     confidence = cube(0.9, 0.2, 0.0, 1.0, 1.0, 0.0, 0.3, 0.5)
     by_hand = cube(0.44, -0.432, 0.8, -0.24, 0.8, 1.6, 0.0, -1.2)
-    torch.testing.assert_close(self_adaptive(earned, confidence, PAPER.alpha, PAPER.beta), by_hand)
+    torch.testing.assert_close(self_adaptive(confidence, PAPER.alpha, PAPER.beta) * earned, by_hand)
     squared = cube(0.484, -0.7776, 1.6, -0.24, 0.8, 3.2, 0.0, -1.8)
-    torch.testing.assert_close(self_adaptive(earned, confidence, 0.8, 2.0), squared)
+    torch.testing.assert_close(self_adaptive(confidence, 0.8, 2.0) * earned, squared)
 
 
 def test_equation_9_is_positive_towards_the_label() -> None:
@@ -85,6 +96,30 @@ def test_equation_9_is_positive_towards_the_label() -> None:
         math.log(0.01 / 0.1),
     )
     torch.testing.assert_close(gain(before, after, label, epsilon=0.01), by_hand)
+
+
+def test_equation_9_takes_the_simulated_label_of_each_step_in_its_own_term() -> None:
+    probability = [cube(0.5, 0.5, 0.5, 0.5, *[0.5] * 4), cube(0.1, 0.1, 0.9, 0.9, *[0.5] * 4)]
+    probability += [cube(0.5, 0.2, 1.0, 0.5, *[0.5] * 4)]
+    label = torch.stack([bits("00110000"), bits("10101111")])  # voxels 0 and 3 and the last four change theirs
+    epsilon = 0.01
+    earned = partial(gain, epsilon=epsilon)
+    before, after = torch.stack(probability[:2]), torch.stack(probability[1:])
+    first = math.log(0.9 / 0.5)
+    by_hand = [
+        cube(first, first, first, first, 0, 0, 0, 0),
+        cube(
+            math.log(0.5 / 0.9),  # towards 0 it had 0.9, towards 1 it has 0.5: what it had earned is gone
+            math.log(0.8 / 0.9),
+            math.log(0.99 / 0.9),
+            math.log(0.5 / 0.9),
+            *[0] * 4,  # at 0.5 a change costs nothing
+        ),
+    ]
+    gains = simulated_gain(earned, before, after, label, epsilon)
+    torch.testing.assert_close(gains, torch.stack(by_hand))
+    whole = earned(probability[0], probability[2], label[1])
+    torch.testing.assert_close(gains.sum(0), whole)  # as if the last label had been there all along
 
 
 def test_equation_10_labels_by_the_direction_of_the_calibrated_action() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -134,12 +135,28 @@ def test_what_unlabelled_voxels_earn_is_the_gain_towards_their_simulated_label()
     assert unlabelled.any() and (rollout.reward[unlabelled] == 0).all()
     raised = torch.tensor(EnvConfig().adjustments)[rollout.action] > 0
     towards = torch.where(rollout.confidence > 0.5, raised, ~raised)
-    own = [torch.where(towards, p, 1 - p).clamp(0.01, 0.99) for p in (rollout.before, rollout.after)]
-    by_hand = own[1].log() - own[0].log()
+    half, label = torch.full_like(rollout.before[0], 0.5), torch.stack([towards[0], *towards])
+    potential = [
+        torch.where(y, p, 1 - p).clamp(0.01, 0.99).log() for p, y in zip((half, *rollout.after), label, strict=True)
+    ]
+    by_hand = torch.stack([b - a for a, b in pairwise(potential)])
+    assert (towards[1:] != towards[:-1])[unlabelled[1:]].any()
     torch.testing.assert_close(taught.reward[unlabelled], by_hand[unlabelled], atol=1e-5, rtol=1e-4)
     assert torch.equal(taught.label[unlabelled], towards[unlabelled])
     assert torch.equal(taught.reward[~unlabelled], rollout.reward[~unlabelled])
     assert torch.equal(taught.label[~unlabelled], rollout.label[~unlabelled])
+
+
+def test_equation_8_multiplies_the_gain_or_what_it_leads_to() -> None:
+    rollout, gained = _taught(replace(ON, self_adaptive_reward=False))
+    assert rollout.confidence is not None and gained.emphasis is None
+    factor = 0.8 * (2 - rollout.confidence)
+    _, weighed = _taught(replace(ON, emphasis="reward"))
+    torch.testing.assert_close(weighed.reward, factor * gained.reward)
+    assert weighed.emphasis is None
+    _, emphasised = _taught(replace(ON, emphasis="advantage"))
+    assert torch.equal(emphasised.reward, gained.reward) and emphasised.emphasis is not None
+    torch.testing.assert_close(emphasised.emphasis, factor)
 
 
 def test_labelled_episodes_are_never_masked() -> None:
@@ -172,6 +189,19 @@ def test_the_confidence_network_learns_to_tell_right_from_wrong() -> None:
     last = _update(agent, envs, updates=40)
     assert first["confidence_accuracy"] < 0.6 < 0.75 < last["confidence_accuracy"]
     assert last["confidence_loss"] < first["confidence_loss"] - 0.2
+
+
+def test_the_confidence_network_can_weigh_the_rarer_class_up() -> None:
+    learned = []
+    for balance in (0.0, 1.0):
+        preset = replace(OFF, self_adaptive_reward=True, confidence_steps=None, confidence_balance=balance)
+        agent, envs = _play("mecca", preset, num_envs=4)
+        _update(agent, envs, updates=1)
+        observation, _ = envs.reset(seed=0)
+        raised = agent.confidence(observation, torch.full((4, *SETTINGS["shape"]), 5))
+        assert raised is not None
+        learned.append(float(raised[envs.state.label].mean()))
+    assert learned[1] > learned[0]  # it trusts more in raising the few voxels of the target
 
 
 def test_the_guide_is_told_the_confidence_in_the_very_action() -> None:
