@@ -32,7 +32,10 @@ from mecca_agents.reliability import Reliability
 from mecca_agents.runs import read_config, write_rows
 from mecca_env.atomic import atomically
 
-CURVES = ("dice", "return", "entropy", "misunderstanding", "confidence_accuracy", "mask_share", "simulated_accuracy")
+CURVES = (
+    *("dice", "return", "entropy", "misunderstanding", "confidence_accuracy"),
+    *("mask_share", "simulated_accuracy", "mask_share_foreground", "simulated_accuracy_foreground"),
+)
 
 
 def run_cell(cell: Cell, data: Path, runs: Path, results: Path) -> None:

@@ -87,8 +87,6 @@ def a2c_losses(
         reward = reward.mean(dim=(2, 3, 4), keepdim=True).expand_as(reward)
     target = returns(reward, rollout.done, rollout.bootstrap, gamma)
     advantage = (target - rollout.value).detach()
-    if rollout.emphasis is not None:
-        advantage = rollout.emphasis * advantage
     weight = class_weights(rollout.label, rollout.mask, balance)  # Eq. 11: no gradient where M is 0
     count = weight.sum().clamp_min(1.0)
 

@@ -32,9 +32,9 @@ def symmetric_loss(logits: Tensor, opposite: Tensor, right: Tensor, weight: Tens
     return action + binary_cross_entropy_with_logits(opposite, 1.0 - target, weight)
 
 
-def self_adaptive(confidence: Tensor, alpha: float, beta: float) -> Tensor:
-    """The factor of Eq. 8, alpha (2 - c)^beta: what was done in doubt weighs more."""
-    return alpha * (2.0 - confidence).pow(beta)
+def self_adaptive(gain: Tensor, confidence: Tensor, alpha: float, beta: float) -> Tensor:
+    """Eq. 8 before the sum over voxels: alpha (2 - c)^beta gain, so that doubtful actions weigh more."""
+    return alpha * (2.0 - confidence).pow(beta) * gain
 
 
 def simulated_label(raised: Tensor, confidence: Tensor) -> Tensor:

@@ -133,13 +133,9 @@ class Mecca(ActorCritic):
             gain = simulated_gain(earned, rollout.before, rollout.after, simulated, envs.config.epsilon)
             reward = torch.where(mask, reward, gain)  # line 16, Eq. 9
             mask = mask | certain(confidence, between(*preset.delta, progress))  # Eq. 11
-        taught = replace(rollout, reward=reward, label=label, mask=mask)
-        if not preset.self_adaptive_reward:
-            return taught
-        factor = self_adaptive(confidence, preset.alpha, preset.beta)  # Eq. 8
-        if preset.emphasis == "advantage":
-            return replace(taught, emphasis=factor)
-        return replace(taught, reward=factor * reward)
+        if preset.self_adaptive_reward:
+            reward = self_adaptive(reward, confidence, preset.alpha, preset.beta)  # Eq. 8
+        return replace(rollout, reward=reward, label=label, mask=mask)
 
     def judge(self, rollout: Rollout) -> dict[str, float]:
         """Gradients of C from the labelled episodes (line 9), step by step to save memory.
@@ -187,12 +183,16 @@ class Mecca(ActorCritic):
 def _simulated(rollout: Rollout, taught: Rollout) -> dict[str, float]:
     """Share of the unlabelled voxels that are learned from, and how many of those simulated labels are right.
 
-    The only use of an unlabelled case's true label, and nothing is learned from it.
+    Of all, and of the foreground alone, which a mask can leave out unnoticed. The only use of an unlabelled case's true
+    label, and nothing is learned from it.
     """
     unlabelled = ~rollout.labelled[:, :, None, None, None].expand_as(taught.label)
-    count = int(unlabelled.sum())
-    if taught is rollout or not count:
+    if taught is rollout or not bool(unlabelled.any()):
         return {}
-    used = taught.mask & unlabelled
-    right = used & (taught.label == rollout.label)
-    return {"mask_share": int(used.sum()) / count, "simulated_accuracy": int(right.sum()) / max(int(used.sum()), 1)}
+    used, right = taught.mask & unlabelled, taught.label == rollout.label
+    numbers = {}
+    for suffix, voxels in (("", unlabelled), ("_foreground", unlabelled & rollout.label)):
+        seen = int((used & voxels).sum())
+        numbers[f"mask_share{suffix}"] = seen / max(int(voxels.sum()), 1)
+        numbers[f"simulated_accuracy{suffix}"] = int((used & voxels & right).sum()) / max(seen, 1)
+    return numbers

@@ -10,7 +10,6 @@ from typing import Any, Literal, get_args
 
 Credit = Literal["voxel", "mean"]
 Precision = Literal["float32", "bf16"]
-Emphasis = Literal["reward", "advantage"]
 
 
 @dataclass(frozen=True)
@@ -39,8 +38,6 @@ class Preset:
         self_adaptive_reward: MECCA: weigh the reward by confidence (Eq. 8).
         interaction_guide: MECCA: show the user where confidence is low (Sec. 3.5).
         simulated_labels: MECCA: learn from unlabelled cases, too (Sec. 3.6), where there are any.
-        emphasis: MECCA: what Eq. 8 multiplies. "reward": the gain, to the letter; "advantage": what the gain leads to,
-            so that no voxel earns by going to and fro (docs/choices.md).
         alpha: Factor of Eq. 8 (Sec. 4.1).
         beta: Exponent of Eq. 8 (Sec. 4.1).
         delta: Least certainty of a simulated label that is learned from (Eq. 11), at the start and at the end of the
@@ -75,7 +72,6 @@ class Preset:
     self_adaptive_reward: bool = True
     interaction_guide: bool = True
     simulated_labels: bool = True
-    emphasis: Emphasis = "reward"
     alpha: float = 0.8
     beta: float = 1.0
     delta: tuple[float, float] = (0.85, 0.99)
@@ -117,7 +113,6 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {  # the environment look
     "dilations": (lambda v: len(v) > 0 and all(_count(d) for d in v), "integers of at least 1"),
     "credit": (lambda v: v in get_args(Credit), f"one of {', '.join(get_args(Credit))}"),
     "precision": (lambda v: v in get_args(Precision), f"one of {', '.join(get_args(Precision))}"),
-    "emphasis": (lambda v: v in get_args(Emphasis), f"one of {', '.join(get_args(Emphasis))}"),
     "balance": _pair(0, 1),
     "delta": _pair(0.5, 1),
     "labelled_share": (lambda v: 0 < v < 1, "a number between 0 and 1"),
@@ -137,6 +132,7 @@ FAST = replace(
     dilations=(1, 2, 3),
     confidence_channels=8,
     confidence_steps=2,
+    confidence_balance=0.5,
     learning_rate=2e-3,
     final_learning_rate=0.1,
     entropy_weight=1e-3,

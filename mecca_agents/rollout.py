@@ -44,7 +44,6 @@ class Rollout:
         dice: Dice after each step, (T, B).
         misunderstanding: Share of voxels that moved the wrong way in each step, (T, B).
         observation: The observation to go on from.
-        emphasis: Factor of each advantage in the policy's loss, (T, B, D, H, W), or None.
     """
 
     observations: tuple[Observation, ...]
@@ -64,7 +63,6 @@ class Rollout:
     dice: Tensor
     misunderstanding: Tensor
     observation: Observation
-    emphasis: Tensor | None = None
 
 
 def stack_observation(observation: Observation) -> Tensor:

@@ -74,15 +74,6 @@ def test_loss_terms_by_hand() -> None:
     torch.testing.assert_close(losses.total, policy + 0.5 * value - 0.1 * rollout.entropy.mean(), check_dtype=False)
 
 
-def test_an_emphasis_multiplies_the_advantage_alone() -> None:
-    plain = _rollout()
-    emphasis = 0.8 * (2 - _random(STEPS, ENVS, *GRID, seed=6).sigmoid())
-    one, two = (a2c_losses(r, gamma=0.9, entropy_weight=0.1) for r in (plain, replace(plain, emphasis=emphasis)))
-    advantage = returns(plain.reward, plain.done, plain.bootstrap, 0.9) - plain.value
-    torch.testing.assert_close(two.policy, -(plain.log_prob * emphasis * advantage).mean(), check_dtype=False)
-    assert two.value == one.value and two.entropy == one.entropy
-
-
 def test_the_critic_is_not_trained_through_the_advantage() -> None:
     value = _random(STEPS, ENVS, *GRID, seed=3).requires_grad_()
     a2c_losses(_rollout(value=value), gamma=0.9, entropy_weight=0.0, value_weight=0.0).total.backward()

@@ -76,9 +76,9 @@ def test_equation_8_pays_more_for_what_is_doubtful() -> None:
     earned = cube(0.5, -0.3, 0.5, -0.3, 1.0, 1.0, 0.0, -1.0)
     confidence = cube(0.9, 0.2, 0.0, 1.0, 1.0, 0.0, 0.3, 0.5)
     by_hand = cube(0.44, -0.432, 0.8, -0.24, 0.8, 1.6, 0.0, -1.2)
-    torch.testing.assert_close(self_adaptive(confidence, PAPER.alpha, PAPER.beta) * earned, by_hand)
+    torch.testing.assert_close(self_adaptive(earned, confidence, PAPER.alpha, PAPER.beta), by_hand)
     squared = cube(0.484, -0.7776, 1.6, -0.24, 0.8, 3.2, 0.0, -1.8)
-    torch.testing.assert_close(self_adaptive(confidence, 0.8, 2.0) * earned, squared)
+    torch.testing.assert_close(self_adaptive(earned, confidence, 0.8, 2.0), squared)
 
 
 def test_equation_9_is_positive_towards_the_label() -> None:

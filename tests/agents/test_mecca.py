@@ -11,7 +11,7 @@ import torch
 from small import SETTINGS, make_envs
 
 from mecca_agents.agent import Agent, TaskSpec, find_method, make_agent
-from mecca_agents.mecca import Mecca
+from mecca_agents.mecca import Mecca, _simulated
 from mecca_agents.presets import FAST, Precision, Preset
 from mecca_agents.rollout import Rollout, collect
 from mecca_env.config import EnvConfig
@@ -124,8 +124,22 @@ def test_true_labels_of_unlabelled_cases_teach_nothing(monkeypatch: pytest.Monke
         logs.append(_update(agent, envs, updates=1))
         agents.append(agent)
     assert _same(*agents)
-    one, two = ({key: value for key, value in log.items() if key != "simulated_accuracy"} for log in logs)
+    of_truth = ("simulated_accuracy", "mask_share_foreground", "simulated_accuracy_foreground")
+    one, two = ({key: value for key, value in log.items() if key not in of_truth} for log in logs)
     assert one == two and logs[0]["simulated_accuracy"] != logs[1]["simulated_accuracy"]
+
+
+def test_how_right_the_simulated_labels_are_is_counted_where_they_are_learned_from() -> None:
+    rollout, taught = _taught(replace(ON, delta=(0.5, 0.5)))
+    numbers = _simulated(rollout, taught)
+    unlabelled = ~rollout.labelled
+    used, right = taught.mask[unlabelled], (taught.label == rollout.label)[unlabelled]
+    target = rollout.label[unlabelled]
+    assert numbers["mask_share"] == pytest.approx(float(used.float().mean()))
+    assert numbers["simulated_accuracy"] == pytest.approx(float(right[used].float().mean()))
+    assert numbers["mask_share_foreground"] == pytest.approx(float(used[target].float().mean()))
+    assert numbers["simulated_accuracy_foreground"] == pytest.approx(float(right[used & target].float().mean()))
+    assert _simulated(rollout, rollout) == {}
 
 
 def test_what_unlabelled_voxels_earn_is_the_gain_towards_their_simulated_label() -> None:
@@ -145,18 +159,6 @@ def test_what_unlabelled_voxels_earn_is_the_gain_towards_their_simulated_label()
     assert torch.equal(taught.label[unlabelled], towards[unlabelled])
     assert torch.equal(taught.reward[~unlabelled], rollout.reward[~unlabelled])
     assert torch.equal(taught.label[~unlabelled], rollout.label[~unlabelled])
-
-
-def test_equation_8_multiplies_the_gain_or_what_it_leads_to() -> None:
-    rollout, gained = _taught(replace(ON, self_adaptive_reward=False))
-    assert rollout.confidence is not None and gained.emphasis is None
-    factor = 0.8 * (2 - rollout.confidence)
-    _, weighed = _taught(replace(ON, emphasis="reward"))
-    torch.testing.assert_close(weighed.reward, factor * gained.reward)
-    assert weighed.emphasis is None
-    _, emphasised = _taught(replace(ON, emphasis="advantage"))
-    assert torch.equal(emphasised.reward, gained.reward) and emphasised.emphasis is not None
-    torch.testing.assert_close(emphasised.emphasis, factor)
 
 
 def test_labelled_episodes_are_never_masked() -> None:

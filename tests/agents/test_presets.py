@@ -16,7 +16,7 @@ def test_the_paper_preset_holds_the_papers_numbers() -> None:
     assert PAPER.delta == (0.85, 0.99)
     assert PAPER.confidence_steps is None and PAPER.shared_blocks == 3
     assert PAPER.self_adaptive_reward and PAPER.interaction_guide and PAPER.simulated_labels
-    assert PAPER.emphasis == "reward" and PAPER.confidence_balance == 0.0
+    assert PAPER.confidence_balance == 0.0
 
 
 def test_an_unknown_preset_lists_the_known_ones() -> None:
@@ -51,7 +51,6 @@ BAD: dict[str, list[Any]] = {
     "confidence_channels": [0],
     "confidence_steps": [0],
     "confidence_balance": [-0.5, 1.5],
-    "emphasis": ["return"],
 }
 
 
