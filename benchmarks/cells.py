@@ -13,6 +13,11 @@ SWITCHES = {"self_adaptive_reward": "r", "interaction_guide": "g", "simulated_la
 TABLE_5 = {"none": "", "reward": "r", "guide": "g", "labels": "l", "reward-guide": "rg", "all": "rgl"}
 """The rows of Table 5: which of the switches are on."""
 PRESET = "fast"
+CONFIDENCE_SETTINGS = (
+    *("alpha", "beta", "delta", "labelled_share"),
+    *("confidence_channels", "confidence_steps", "confidence_balance"),
+)
+"""Settings that matter only where a mechanism of MECCA is on."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,11 @@ class Cell:
         labelled = "" if self.fraction == 1.0 else f"-{100 * self.fraction:g}-{self.on}"
         batch = "" if self.num_envs is None else f"-batch{self.num_envs}"
         return f"{self.dataset}-{self.method}{labelled}{batch}-seed{self.seed}"
+
+    @property
+    def has_confidence(self) -> bool:
+        """Whether it trains a confidence network."""
+        return self.method == "mecca" and self.on != "none"
 
     @property
     def changes(self) -> dict[str, Any]:

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.cells import CELLS, HIPPOCAMPUS, LEFT_ATRIUM, PRESET, QUARTER, Cell
-from mecca_agents.presets import PRESETS
+from benchmarks.cells import CELLS, CONFIDENCE_SETTINGS, FEW, HALF, HIPPOCAMPUS, LEFT_ATRIUM, PRESET, QUARTER, Cell
 from mecca_agents.statistics import bootstrap_interval
 from mecca_env.atomic import atomically
 
@@ -50,12 +49,18 @@ class Done:
                 with (folder / f"{cell.name}.csv").open(newline="") as file:
                     self.rows[cell] = list(csv.DictReader(file))
                 self.about[cell] = json.loads((folder / f"{cell.name}.json").read_text())
-        presets = [
-            about["preset"] | {key: getattr(PRESETS[PRESET], key) for key in cell.changes}
-            for cell, about in self.about.items()
-        ]
-        if any(preset != presets[0] for preset in presets):
-            raise ValueError(f"{folder}: expected results of one preset, found several; remove those of the old one")
+        seen: dict[str, Any] = {}
+        for cell in self.about:
+            for key, value in self._common(cell).items():
+                if seen.setdefault(key, value) != value:
+                    found = f"{key} is {seen[key]} and {value}"
+                    raise ValueError(f"{folder}: expected results of one preset, {found}; remove those of the old one")
+
+    def _common(self, cell: Cell) -> dict[str, Any]:
+        """The settings it has to share with other cells: neither what it changes nor what it has no use for."""
+        unused = () if cell.has_confidence else CONFIDENCE_SETTINGS
+        preset = self.about[cell]["preset"]
+        return {key: value for key, value in preset.items() if key not in cell.changes and key not in unused}
 
     def caption(self, cells: Iterable[Cell]) -> str:
         """What a table was made of: cases, grid, training, time, commits."""
@@ -120,14 +125,14 @@ class Done:
         """Mean Dice in per cent after step 5, seed by seed."""
         return ", ".join(f"{100 * self.by_case([cell], 'dice').mean():.2f}" for cell in cells if cell in self.rows)
 
-    def curves(self, key: str, lines: Mapping[str, Cell]) -> str:
-        """A Markdown table of one number of the log, in per cent, over the tenths of the training."""
+    def curves(self, key: str, lines: Mapping[str, Cell], percent: bool = True) -> str:
+        """A Markdown table of one number of the log, in per cent or as it is, over the tenths of the training."""
         head = ["", *(f"to {10 * tenth} %" for tenth in range(1, 11))]
         text = [_line(head), _line(["---"] * len(head))]
         for label, cell in lines.items():
             values = self.about.get(cell, {}).get("curve", {}).get(key)
             if values is not None:
-                text.append(_line([label, *(f"{100 * value:.1f}" for value in values)]))
+                text.append(_line([label, *(f"{100 * value:.1f}" if percent else f"{value:.2f}" for value in values)]))
         return "\n".join(text)
 
     def difference(self, one: Sequence[Cell], other: Sequence[Cell]) -> str:
@@ -163,6 +168,20 @@ def tables(done: Done) -> str:
             for on, cell in QUARTER.items()
             if on != "none"
         ),
+        "### What simulated labels are worth",
+        "Reward and guide are off; the shares are those of the labelled cases. Two episodes a batch are what is left "
+        "of four where every second one has simulated labels.",
+        done.caption([*QUARTER.values(), *FEW.values(), HALF]),
+        done.table(
+            {
+                "100 % labelled": [HIPPOCAMPUS["iter-mrl", 0]],
+                "25 %": [QUARTER["none"]],
+                "25 %, two episodes a batch": [HALF],
+                "25 %, simulated labels": [QUARTER["labels"]],
+                "2.5 % (4 cases)": [FEW["none"]],
+                "2.5 % (4 cases), simulated labels": [FEW["labels"]],
+            }
+        ),
         "### How the trainings went",
         "Dice % after step 5 on the training cases, actions sampled, averaged over each tenth of the training:",
         done.curves("dice", named),
@@ -170,6 +189,12 @@ def tables(done: Done) -> str:
         done.curves("mask_share", named),
         "Simulated labels among them that are right (%):",
         done.curves("simulated_accuracy", named),
+        "Share (%) of the unlabelled foreground that is learned from:",
+        done.curves("mask_share_foreground", named),
+        "Simulated labels among it that are right (%):",
+        done.curves("simulated_accuracy_foreground", named),
+        "Entropy of the policy (nats, at most ln 6 = 1.79):",
+        done.curves("entropy", named, percent=False),
         "Actions whose direction the confidence network judges rightly (%):",
         done.curves("confidence_accuracy", named),
     ]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.cells import CELLS, HIPPOCAMPUS, QUARTER, Cell
+from benchmarks.cells import CELLS, HALF, HIPPOCAMPUS, QUARTER, Cell
 from benchmarks.tables import BEGIN, END, Done, tables, write_document
 from mecca_agents.evaluation import COLUMNS
 from mecca_agents.presets import FAST, Preset
@@ -65,13 +65,23 @@ def test_results_of_different_settings_are_not_put_into_one_table(tmp_path: Path
     _finish(tmp_path, QUARTER["all"], {"a": 0.8})
     Done(tmp_path)
     _finish(tmp_path, QUARTER["guide"], {"a": 0.8}, replace(FAST, gamma=0.9))
-    with pytest.raises(ValueError, match="expected results of one preset"):
+    with pytest.raises(ValueError, match="expected results of one preset, gamma is 0.95 and 0.9"):
         Done(tmp_path)
+    _finish(tmp_path, QUARTER["guide"], {"a": 0.8}, replace(FAST, confidence_channels=3))
+    with pytest.raises(ValueError, match="confidence_channels is 3 and 8"):
+        Done(tmp_path)
+
+
+def test_what_a_cell_changes_or_does_not_use_may_differ(tmp_path: Path) -> None:
+    _finish(tmp_path, QUARTER["none"], {"a": 0.8}, replace(FAST, confidence_channels=3))
+    _finish(tmp_path, HALF, {"a": 0.8}, replace(FAST, num_envs=2))
+    _finish(tmp_path, QUARTER["all"], {"a": 0.8})
+    assert len(Done(tmp_path).rows) == 3
 
 
 def test_the_document_keeps_what_stands_around_its_tables(tmp_path: Path) -> None:
     for cell in CELLS:
-        _finish(tmp_path, cell, {"a": 0.8, "b": 0.9})
+        _finish(tmp_path, cell, {"a": 0.8, "b": 0.9}, replace(FAST, **cell.changes))
     path = tmp_path / "results.md"
     path.write_text(f"before\n\n{BEGIN}\nold\n{END}\n\nafter\n")
     for _ in range(2):
