@@ -49,7 +49,7 @@ def _rollout(**changes: Tensor) -> Rollout:
 def test_returns_are_the_discounted_sum_to_the_end_of_each_episode() -> None:
     reward, bootstrap = _random(STEPS, ENVS, *GRID), _random(ENVS, *GRID, seed=9)
     done = torch.tensor([[False, True, False], [True, False, False], [False, False, False], [True, False, False]])
-    summed = returns(reward, done, bootstrap, gamma=0.9)
+    summed = returns(reward, done, _random(STEPS, ENVS, *GRID, seed=8), bootstrap, gamma=0.9)
     for env in range(ENVS):
         for start in range(STEPS):
             expected, weight = np.zeros(GRID), 1.0
@@ -63,10 +63,25 @@ def test_returns_are_the_discounted_sum_to_the_end_of_each_episode() -> None:
             np.testing.assert_allclose(summed[start, env], expected, atol=1e-12)
 
 
+@pytest.mark.parametrize("trace", [0.0, 0.6, 1.0])
+def test_lambda_returns_are_the_generalised_advantage_plus_the_value(trace: float) -> None:
+    reward, value, bootstrap = (_random(STEPS, ENVS, *GRID), _random(STEPS, ENVS, *GRID, seed=8), _random(ENVS, *GRID))
+    done = torch.tensor([[False, True, False], [True, False, False], [False, False, False], [True, False, False]])
+    gamma = 0.9
+    following = torch.cat((value[1:], bootstrap[None])) * ~done[..., None, None, None]
+    surprise = reward + gamma * following - value
+    advantage, by_hand = torch.zeros_like(bootstrap), []
+    for t in reversed(range(STEPS)):
+        advantage = surprise[t] + gamma * trace * advantage * ~done[t, :, None, None, None]
+        by_hand.insert(0, advantage)
+    estimate = returns(reward, done, value, bootstrap, gamma, trace) - value
+    torch.testing.assert_close(estimate, torch.stack(by_hand))
+
+
 def test_loss_terms_by_hand() -> None:
     rollout = _rollout()
     losses = a2c_losses(rollout, gamma=0.9, entropy_weight=0.1, value_weight=0.5)
-    target = returns(rollout.reward, rollout.done, rollout.bootstrap, 0.9)
+    target = returns(rollout.reward, rollout.done, rollout.value, rollout.bootstrap, 0.9)
     policy = -(rollout.log_prob * (target - rollout.value)).mean()
     value = ((target - rollout.value) ** 2).mean() / 2
     torch.testing.assert_close(losses.policy, policy, check_dtype=False)

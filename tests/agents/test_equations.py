@@ -47,7 +47,7 @@ def test_equation_3_sums_discounted_rewards_to_the_end() -> None:
     scale = cube(1, -1, 2, 0, 3, -2, 0.5, 4)
     reward = torch.stack([1.0 * scale, 2.0 * scale, 4.0 * scale])
     done = torch.tensor([[False], [False], [True]])
-    summed = returns(reward, done, torch.zeros_like(scale), gamma=0.5)
+    summed = returns(reward, done, torch.rand_like(reward), torch.zeros_like(scale), gamma=0.5)
     torch.testing.assert_close(summed, torch.stack([3.0 * scale, 4.0 * scale, 4.0 * scale]))
 
 
