@@ -65,10 +65,10 @@ def test_results_of_different_settings_are_not_put_into_one_table(tmp_path: Path
     _finish(tmp_path, QUARTER["all"], {"a": 0.8})
     Done(tmp_path)
     _finish(tmp_path, QUARTER["guide"], {"a": 0.8}, replace(FAST, gamma=0.9))
-    with pytest.raises(ValueError, match="expected results of one preset, gamma is 0.95 and 0.9"):
+    with pytest.raises(ValueError, match="expected results of one preset, gamma is 0.9"):
         Done(tmp_path)
     _finish(tmp_path, QUARTER["guide"], {"a": 0.8}, replace(FAST, confidence_channels=3))
-    with pytest.raises(ValueError, match="confidence_channels is 3 and 8"):
+    with pytest.raises(ValueError, match="confidence_channels is [38] and [38]"):
         Done(tmp_path)
 
 
