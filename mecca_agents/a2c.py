@@ -20,8 +20,10 @@ class Losses(NamedTuple):
     entropy: Tensor
 
 
-def returns(reward: Tensor, done: Tensor, value: Tensor, bootstrap: Tensor, gamma: float, trace: float = 1.0) -> Tensor:
-    """Lambda-returns; with `trace` 1 the discounted sum of rewards to the end of each episode (Eq. 3).
+def returns(
+    reward: Tensor, done: Tensor, value: Tensor, bootstrap: Tensor, gamma: float, gae_lambda: float = 1.0
+) -> Tensor:
+    """Lambda-returns; with `gae_lambda` 1 the discounted sum of rewards to the end of each episode (Eq. 3).
 
     Minus the value they are the generalised advantage estimate (Schulman et al., 2016).
 
@@ -31,7 +33,7 @@ def returns(reward: Tensor, done: Tensor, value: Tensor, bootstrap: Tensor, gamm
         value: Of the states acted in, (T, B, D, H, W).
         bootstrap: Value of the state after the last step, (B, D, H, W).
         gamma: Discount.
-        trace: Lambda: how far the rewards that came are believed rather than the value of the next state.
+        gae_lambda: How far the rewards that came are believed rather than the value of the next state.
 
     Returns:
         (T, B, D, H, W).
@@ -39,7 +41,7 @@ def returns(reward: Tensor, done: Tensor, value: Tensor, bootstrap: Tensor, gamm
     following, next_value = bootstrap, bootstrap
     summed = []
     for r, d, v in zip(reward.flip(0), done.flip(0), value.flip(0), strict=True):
-        believed = (1.0 - trace) * next_value + trace * following
+        believed = (1.0 - gae_lambda) * next_value + gae_lambda * following
         following, next_value = r + gamma * believed * ~d[:, None, None, None], v
         summed.append(following)
     return torch.stack(summed).flip(0)
@@ -73,7 +75,7 @@ def a2c_losses(
     *,
     gamma: float,
     entropy_weight: float,
-    trace: float = 1.0,
+    gae_lambda: float = 1.0,
     value_weight: float = 0.5,
     credit: Credit = "voxel",
     balance: float = 0.0,
@@ -84,7 +86,7 @@ def a2c_losses(
         rollout: Whole episodes, or parts with a bootstrap.
         gamma: Discount (Sec. 4.1).
         entropy_weight: Weight of the entropy bonus.
-        trace: Lambda of the returns; 1 is Eq. 3.
+        gae_lambda: Lambda of the returns; 1 is Eq. 3.
         value_weight: Weight of the critic's loss (V - R)^2 / 2.
         balance: How far the rarer of foreground and background is weighted up (`class_weights`).
         credit: "voxel": each voxel is paid its own reward; "mean": all are paid the mean (Eq. 4 to the letter).
@@ -92,7 +94,7 @@ def a2c_losses(
     reward = rollout.reward
     if credit == "mean":
         reward = reward.mean(dim=(2, 3, 4), keepdim=True).expand_as(reward)
-    target = returns(reward, rollout.done, rollout.value.detach(), rollout.bootstrap, gamma, trace)
+    target = returns(reward, rollout.done, rollout.value.detach(), rollout.bootstrap, gamma, gae_lambda)
     advantage = (target - rollout.value).detach()
     weight = class_weights(rollout.label, rollout.mask, balance)  # Eq. 11: no gradient where M is 0
     count = weight.sum().clamp_min(1.0)

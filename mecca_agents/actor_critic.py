@@ -107,7 +107,7 @@ class ActorCritic(Agent):
         return a2c_losses(
             rollout,
             gamma=preset.gamma,
-            trace=preset.trace,
+            gae_lambda=preset.gae_lambda,
             entropy_weight=preset.entropy_weight,
             value_weight=preset.value_weight,
             credit=preset.credit,

@@ -5,7 +5,7 @@ One update plays one episode in every env and takes one optimiser step:
     for t in 1..T:                        (rollout.collect)
         a ~ pi(. | s)                     one action for each voxel
         s, gain <- env.step(a)
-    R_t = gain_t + gamma R_{t+1}          Eq. 3, for each voxel (with `trace` below 1, partly V_{t+1} for R_{t+1})
+    R_t = gain_t + gamma R_{t+1}          Eq. 3, for each voxel (partly V_{t+1}, with `gae_lambda` < 1)
     loss = -log pi(a) (R - V)             Eq. 5
          + value_weight (R - V)^2 / 2     Eq. 4
          - entropy_weight H(pi)           PixelRL (Furuta et al., 2020)

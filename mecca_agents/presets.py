@@ -28,8 +28,8 @@ class Preset:
         policy_rate: Learning rate of the policy's own layers as a share of the others', since "the policy head is
             updated more slowly" (Sec. 3.2).
         gamma: Discount (Sec. 4.1).
-        trace: Lambda of generalised advantage estimation: 1 takes the rewards to the end of the episode (Eq. 3), 0 the
-            next one and the value of the state after it.
+        gae_lambda: Lambda of generalised advantage estimation: 1 takes the rewards to the end of the episode (Eq. 3),
+            0 the next one and the value of the state after it.
         entropy_weight: Weight of the entropy bonus.
         value_weight: Weight of the critic's loss.
         credit: "voxel" pays every voxel its own reward, "mean" pays all the mean (Eq. 4).
@@ -65,7 +65,7 @@ class Preset:
     final_learning_rate: float = 1.0
     policy_rate: float = 1.0
     gamma: float = 0.95
-    trace: float = 1.0
+    gae_lambda: float = 1.0
     entropy_weight: float = 0.01
     value_weight: float = 0.5
     credit: Credit = "voxel"
@@ -111,7 +111,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {  # the environment look
     **dict.fromkeys(("num_envs", "updates", "channels", "shared_blocks", "confidence_channels"), _COUNT),
     **dict.fromkeys(("learning_rate", "policy_rate", "clip_norm", "alpha"), _ABOVE),
     **dict.fromkeys(("entropy_weight", "value_weight", "beta"), _NOT_BELOW),
-    **dict.fromkeys(("final_learning_rate", "gamma", "trace", "confidence_balance"), _SHARE),
+    **dict.fromkeys(("final_learning_rate", "gamma", "gae_lambda", "confidence_balance"), _SHARE),
     **dict.fromkeys(("self_adaptive_reward", "interaction_guide", "simulated_labels"), _SWITCH),
     "dilations": (lambda v: len(v) > 0 and all(_count(d) for d in v), "integers of at least 1"),
     "credit": (lambda v: v in get_args(Credit), f"one of {', '.join(get_args(Credit))}"),
@@ -138,7 +138,7 @@ FAST = replace(
     confidence_balance=0.5,
     learning_rate=2e-3,
     final_learning_rate=0.1,
-    trace=0.5,
+    gae_lambda=0.5,
     entropy_weight=1e-3,
     balance=(1.0, 0.0),
 )

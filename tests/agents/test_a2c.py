@@ -63,8 +63,8 @@ def test_returns_are_the_discounted_sum_to_the_end_of_each_episode() -> None:
             np.testing.assert_allclose(summed[start, env], expected, atol=1e-12)
 
 
-@pytest.mark.parametrize("trace", [0.0, 0.6, 1.0])
-def test_lambda_returns_are_the_generalised_advantage_plus_the_value(trace: float) -> None:
+@pytest.mark.parametrize("gae_lambda", [0.0, 0.6, 1.0])
+def test_lambda_returns_are_the_generalised_advantage_plus_the_value(gae_lambda: float) -> None:
     reward, value, bootstrap = (_random(STEPS, ENVS, *GRID), _random(STEPS, ENVS, *GRID, seed=8), _random(ENVS, *GRID))
     done = torch.tensor([[False, True, False], [True, False, False], [False, False, False], [True, False, False]])
     gamma = 0.9
@@ -72,9 +72,9 @@ def test_lambda_returns_are_the_generalised_advantage_plus_the_value(trace: floa
     surprise = reward + gamma * following - value
     advantage, by_hand = torch.zeros_like(bootstrap), []
     for t in reversed(range(STEPS)):
-        advantage = surprise[t] + gamma * trace * advantage * ~done[t, :, None, None, None]
+        advantage = surprise[t] + gamma * gae_lambda * advantage * ~done[t, :, None, None, None]
         by_hand.insert(0, advantage)
-    estimate = returns(reward, done, value, bootstrap, gamma, trace) - value
+    estimate = returns(reward, done, value, bootstrap, gamma, gae_lambda) - value
     torch.testing.assert_close(estimate, torch.stack(by_hand))
 
 

@@ -16,7 +16,7 @@ def test_the_paper_preset_holds_the_papers_numbers() -> None:
     assert PAPER.delta == (0.85, 0.99)
     assert PAPER.confidence_steps is None and PAPER.shared_blocks == 3
     assert PAPER.self_adaptive_reward and PAPER.interaction_guide and PAPER.simulated_labels
-    assert (PAPER.confidence_balance, PAPER.trace) == (0.0, 1.0)
+    assert (PAPER.confidence_balance, PAPER.gae_lambda) == (0.0, 1.0)
 
 
 def test_an_unknown_preset_lists_the_known_ones() -> None:
@@ -35,7 +35,7 @@ BAD: dict[str, list[Any]] = {
     "final_learning_rate": [-0.1, 2.0],
     "policy_rate": [0.0],
     "gamma": [1.5, None],
-    "trace": [-0.1, 2.0],
+    "gae_lambda": [-0.1, 2.0],
     "entropy_weight": [-1.0],
     "value_weight": [float("inf")],
     "credit": ["everyone"],
