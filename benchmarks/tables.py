@@ -69,11 +69,12 @@ class Done:
             return "Not done yet."
         preset = about[0]["preset"]
         minutes, threads = sorted(a["minutes"] for a in about), {a["threads"] for a in about}
+        took = (f"{minutes[0]:.0f}", f"{minutes[-1]:.0f}")
         commits = sorted({a["commit"][:7] + a["commit"][40:] if a["commit"] else "none" for a in about})
         return (
             f"{about[0]['test_cases']} test cases, {about[0]['train_cases']} training cases; "
             f"grid {' x '.join(map(str, preset['shape']))}, preset `{PRESET}`: {preset['updates']} updates of "
-            f"{preset['num_envs']} episodes, {minutes[0]:.0f} to {minutes[-1]:.0f} minutes a training on "
+            f"{preset['num_envs']} episodes, {' to '.join(dict.fromkeys(took))} minutes a training on "
             f"{' or '.join(map(str, sorted(threads)))} thread; commit {', '.join(commits)}."
         )
 
