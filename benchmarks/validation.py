@@ -1,0 +1,85 @@
+"""Compare settings of a preset on a fifth of the training cases that is kept out of the training.
+
+    python -m benchmarks.validation --data /data/Task04_Hippocampus --set '{"gae_lambda": 1}' --set '{"gamma": 0}'
+
+Test cases are never touched, so a preset may be chosen by what this prints. Every setting and seed is a run of its own
+under `--runs`; a stopped command goes on where it was, and what is there is not trained again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mecca_agents import PRESETS, evaluate_agent, load_agent, resume, train
+from mecca_agents.training import make_envs
+from mecca_env.atomic import atomically
+
+KEPT_OUT = 5
+"""Every so many training cases, by name, one is kept out."""
+
+
+def divided(env: str, root: Path) -> tuple[list[str], list[str]]:
+    """Names of the cases to train on, and of those kept out."""
+    envs = make_envs(env, 1, root=root, split="train", fallback=False)
+    names = sorted(envs.dataset.case_name(int(index)) for index in envs.cases.indices)
+    envs.close()
+    kept_out = names[KEPT_OUT - 1 :: KEPT_OUT]
+    return [name for name in names if name not in kept_out], kept_out
+
+
+def dice_per_step(options: argparse.Namespace, setting: dict[str, Any], seed: int) -> list[float]:
+    """Mean Dice on the cases kept out after each step, in per cent; trained first, where it is not yet."""
+    run = options.runs / "-".join([options.method, *(f"{k}={v}" for k, v in setting.items()), f"seed{seed}"])
+    done = run / "validation.json"
+    if done.exists():
+        return [float(value) for value in json.loads(done.read_text())]
+    cases, kept_out = divided(options.env, options.data)
+    if (run / "config.json").exists():
+        resume(run)
+    else:
+        preset = replace(PRESETS[options.preset], **{"updates": options.updates} | setting)
+        train(options.method, options.env, run, preset=preset, root=options.data, cases=cases, seed=seed)
+    agent, config = load_agent(run)
+    if set(kept_out) & set(config.train_cases):
+        raise SystemExit(f"{run}: trained on cases that are kept out")
+    results = evaluate_agent(agent, config, split="train", cases=kept_out)
+    steps = sorted({result.step for result in results})
+    dice = [100 * float(np.mean([r.dice for r in results if r.step == step])) for step in steps]
+    atomically(done, lambda path: path.write_text(json.dumps([round(value, 2) for value in dice])))
+    return dice
+
+
+def main() -> None:
+    """Train what this shard lacks and print a line for each setting and seed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder of the data set")
+    parser.add_argument("--env", default="MECCA-Hippocampus-v0")
+    parser.add_argument("--method", default="iter-mrl")
+    parser.add_argument("--preset", default="fast")
+    parser.add_argument("--updates", type=int, default=200)
+    parser.add_argument("--set", type=json.loads, action="append", help="what differs from the preset, as JSON")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--runs", type=Path, default=Path("runs/validation"))
+    parser.add_argument("--shard", default="1/1", help="i/n: every n-th of the runs, from the i-th")
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    part, parts = (int(number) for number in options.shard.split("/"))
+    print(f"{'setting':<32} seed  Dice % on the cases kept out, after each step")
+    for seed, setting in list(product(options.seeds, options.set or [{}]))[part - 1 :: parts]:
+        print(f"--- {json.dumps(setting)} seed {seed}", file=sys.stderr, flush=True)
+        dice = dice_per_step(options, setting, seed)
+        print(f"{json.dumps(setting):<32} {seed:4}  {'  '.join(f'{value:5.1f}' for value in dice)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
