@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mecca_env.compiled import host_loops, over_rows
 from mecca_env.config import EnvConfig
 
 
@@ -45,8 +46,11 @@ class GaussianHint:
 
     def add(self, hint: Tensor, clicks: Tensor, volume: Tensor) -> Tensor:
         """See `Hint.add`."""
-        merged = hint.clone()
-        if hint.device.type == "cpu":
+        merged = hint.clone(memory_format=torch.contiguous_format)
+        loops = host_loops(hint.device)
+        if loops is not None:
+            over_rows(loops.paste, merged, clicks.contiguous(), shared=(self._patch.numpy(),))
+        elif hint.device.type == "cpu":
             self._paste_on_host(merged, clicks)
         else:
             self._paste_on_device(merged, clicks)

@@ -8,6 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from mecca_env.compiled import host_loops, over_rows
 from mecca_env.config import EnvConfig
 from mecca_env.dynamics import ContinuousDynamics, DiscreteDynamics, Dynamics
 from mecca_env.metrics import dice, misunderstanding
@@ -127,21 +128,34 @@ class TableTransition:
     def __call__(self, state: State, action: Tensor) -> Transition:
         """See `TransitionRule`."""
         assert state.cell is not None
-        index = (state.cell + action.to(self._dtype)).reshape(-1).to(torch.int32)
-        shape, batch = state.cell.shape, len(state.cell)
+        shape = state.cell.shape
+        probability, voxel_reward, cell, counts = self._look_up(state.cell.flatten(1), action.flatten(1))
         # Whole numbers below 2^53: these sums are exact in any order.
-        sums = self._counted @ self._histogram(index.view(batch, -1)).to(torch.float64).T
-        gain, wrong, wrong_literally, overlap, total = sums
-        voxels = index.numel() // batch
+        gain, wrong, wrong_literally, overlap, total = self._counted @ counts.to(torch.float64).T
+        voxels = state.cell[0].numel()
         return Transition(
-            probability=self._probability.index_select(0, index).view(shape),
+            probability=probability.view(shape),
             reward=(gain / (SCALE * voxels)).to(torch.float32),
-            voxel_reward=self._gain.index_select(0, index).view(shape),
+            voxel_reward=voxel_reward.view(shape),
             dice=torch.where(total > 0, overlap.to(torch.float32) / total.to(torch.float32).clamp_min(1.0), 1.0),
             misunderstanding=wrong.to(torch.float32) / voxels,
             misunderstanding_literal=wrong_literally.to(torch.float32) / voxels,
-            cell=self._cell.index_select(0, index).view(shape),
+            cell=cell.view(shape),
         )
+
+    def _look_up(self, cell: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Probability, gain and cell after the action, (B, N), and how often each combination occurs, (B, size)."""
+        tables = (self._probability, self._gain, self._cell)
+        loops = host_loops(cell.device)
+        if loops is None:
+            index = (cell + action.to(self._dtype)).reshape(-1).to(torch.int32)
+            probability, gain, after = (table.index_select(0, index).view(cell.shape) for table in tables)
+            return probability, gain, after, self._histogram(index.view(cell.shape))
+        probability, gain, after = (torch.empty(cell.shape, dtype=table.dtype) for table in tables)
+        counts = torch.empty((len(cell), self._size), dtype=torch.int64)
+        written = (probability, gain, after, counts)
+        over_rows(loops.look_up, cell, action.contiguous(), *written, shared=tuple(table.numpy() for table in tables))
+        return written
 
     def _histogram(self, index: Tensor) -> Tensor:
         """How often each combination occurs, (B, N) int32 -> (B, size) int64."""

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mecca_env.compiled import host_loops, over_rows
 from mecca_env.rng import fold
 from mecca_env.state import State
 from mecca_env.voxels import draw, exists, flatten, inside, on_surface, to_voxels, values_at
@@ -53,10 +54,22 @@ class EdgeUser:
 
     def click(self, state: State, budget: Tensor, most: int, key: Tensor) -> Tensor:
         """See `SimulatedUser.click`."""
-        eligible = eligible_edges(state)
-        if self._within_advice and state.advice is not None:
-            eligible &= values_at(state.advice, state.surface)
-        return to_voxels(draw(state.surface, eligible, budget, most, key), state.shape)
+        advice = state.advice if self._within_advice else None
+        loops = host_loops(state.probability.device)
+        if loops is None:
+            eligible = eligible_edges(state)
+            if advice is not None:
+                eligible &= values_at(advice, state.surface)
+            drawn = draw(state.surface, eligible, budget, most, key)
+        else:
+            batch = len(budget)
+            drawn = torch.empty((batch, min(most, state.surface.shape[1])), dtype=torch.int64)
+            clicked = torch.where(exists(state.clicks[..., 0]), flatten(state.clicks, state.shape), -1)
+            allowed = torch.empty((batch, 0), dtype=torch.bool) if advice is None else advice.reshape(batch, -1)
+            probability = state.probability.reshape(batch, -1)
+            given = (state.surface, state.neighbours, probability, allowed, clicked, budget, key)
+            over_rows(loops.draw_edges, *given, drawn)
+        return to_voxels(drawn, state.shape)
 
 
 class ImpreciseUser:

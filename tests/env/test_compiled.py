@@ -1,0 +1,190 @@
+"""Compiled loops: the same bits as torch, for any kind of env, any number of threads; and how they are chosen."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from small import make_envs, make_state, random_actions
+from torch import Tensor
+
+from mecca_env import compiled
+from mecca_env.hints import GaussianHint
+from mecca_env.rng import shuffle_keys
+from mecca_env.users import EdgeUser
+
+pytest.importorskip("numba", reason="Numba is not installed")
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def loops() -> Any:
+    """The compiled loops, or these tests would compare torch with itself."""
+    found = compiled.host_loops(CPU)
+    assert found is not None, f"{compiled.VARIABLE}={os.environ.get(compiled.VARIABLE)}"
+    return found
+
+
+def tensors(tree: Any) -> Iterator[tuple[str, Tensor]]:
+    """Every tensor of what `reset` and `step` return, with a name."""
+    if isinstance(tree, Tensor):
+        yield "", tree
+    elif isinstance(tree, dict | tuple):
+        for key, part in tree.items() if isinstance(tree, dict) else enumerate(tree):
+            yield from ((f"{key}.{name}", tensor) for name, tensor in tensors(part))
+
+
+def played(surroundings: AbstractContextManager[None], **settings: Any) -> list[dict[str, Tensor]]:
+    """What three envs return over two episodes and a half of random actions."""
+    with surroundings:
+        envs = make_envs(3, **settings)
+        turns: list[Any] = [envs.reset(seed=5)]
+        for action in random_actions(envs, 8):
+            confidence = torch.rand(action.shape, generator=torch.Generator().manual_seed(len(turns)))
+            turns.append(envs.step({"adjustment": action, "confidence": confidence} if envs.config.guide else action))
+    return [dict(tensors(turn)) for turn in turns]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"guide": True},
+        {"user": "imprecise"},
+        {"labelled_fraction": 0.5},
+        {"reward": "focal", "adjustments": (0.01, -0.02, 0.5)},
+        {"target_dice": 0.3},
+        {"hint_radius": 3, "hint_sigma": 1.0},
+    ],
+    ids=str,
+)
+def test_an_env_gives_the_same_bits_with_and_without(settings: dict[str, Any]) -> None:
+    fast, slow = played(nullcontext(), **settings), played(compiled.plain_torch(), **settings)
+    for one, two in zip(fast, slow, strict=True):
+        assert one.keys() == two.keys() and len(one) > 10
+        for name in one:
+            assert one[name].dtype == two[name].dtype and torch.equal(one[name], two[name]), name
+
+
+def test_rows_split_over_threads_are_the_same() -> None:
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        alone = played(nullcontext())
+        torch.set_num_threads(2)  # three rows for two threads
+        together = played(nullcontext())
+    finally:
+        torch.set_num_threads(before)
+    for one, two in zip(alone, together, strict=True):
+        assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_an_error_in_another_thread_is_raised() -> None:
+    def fails_on_the_last(rows: np.ndarray) -> None:
+        if rows[-1] == 2:
+            raise RuntimeError("the last row")
+
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        with pytest.raises(RuntimeError, match="the last row"):
+            compiled.over_rows(fails_on_the_last, torch.arange(3))
+    finally:
+        torch.set_num_threads(before)
+
+
+@given(
+    seed=st.integers(0, 2**20),
+    budget=st.lists(st.integers(0, 9), min_size=2, max_size=2),
+    share=st.floats(0, 1),
+)
+def test_users_click_the_same_voxels(seed: int, budget: list[int], share: float) -> None:
+    rng = np.random.default_rng(seed)
+    state = make_state(rng.random((2, 6, 5, 7)) < share)
+    probability = torch.from_numpy(rng.choice(np.array([0.4, 0.5, 0.6], np.float32), (2, 6, 5, 7)))
+    clicks = torch.from_numpy(rng.integers(-1, 5, (2, 4, 3)))
+    clicks[(clicks < 0).any(-1)] = -1
+    advice = torch.from_numpy(rng.random((2, 6, 5, 7)) < 0.5)
+    key = torch.from_numpy(rng.integers(0, 2**32, 2))
+    for within in (False, True):
+        looked = make_state(state.label.numpy(), probability=probability, clicks=clicks, advice=advice)
+        user = EdgeUser(within_advice=within)
+        fast = user.click(looked, torch.tensor(budget), 9, key)
+        with compiled.plain_torch():
+            slow = user.click(looked, torch.tensor(budget), 9, key)
+        assert torch.equal(fast, slow)
+
+
+@given(seed=st.integers(0, 2**20), radius=st.integers(0, 4))
+def test_hints_are_pasted_the_same(seed: int, radius: int) -> None:
+    rng = np.random.default_rng(seed)
+    hint = torch.from_numpy(rng.random((2, 6, 5, 7), dtype=np.float32))
+    clicks = torch.from_numpy(rng.integers(0, 5, (2, 3, 3)))
+    clicks[:, 1] = -1
+    before = hint.clone()
+    fast = GaussianHint(1.5, radius).add(hint, clicks, hint[:, None])
+    with compiled.plain_torch():
+        slow = GaussianHint(1.5, radius).add(hint, clicks, hint[:, None])
+    assert torch.equal(fast, slow) and torch.equal(hint, before)
+
+
+@given(key=st.integers(0, 2**32 - 1), index=st.integers(0, 2**31 - 1))
+def test_the_order_of_voxels_is_that_of_rng(key: int, index: int) -> None:
+    loops = compiled.host_loops(CPU)
+    assert loops is not None
+    expected = shuffle_keys(torch.tensor([key]), torch.tensor([[index]]))
+    assert int(loops._shuffle_key(key, index)) == int(expected)
+
+
+def said(caplog: pytest.LogCaptureFixture) -> str:
+    compiled._load.cache_clear()
+    with caplog.at_level(logging.INFO, logger="mecca_env"):
+        compiled._load()
+    compiled._load()
+    (record,) = caplog.records  # once, not at every step
+    return record.getMessage()
+
+
+@pytest.fixture
+def forgotten() -> Iterator[None]:
+    """What was loaded is looked for again, then and afterwards."""
+    yield
+    compiled._load.cache_clear()
+
+
+def test_the_log_says_that_the_loops_run(caplog: pytest.LogCaptureFixture, forgotten: None) -> None:
+    assert said(caplog) == "env step: loops compiled by Numba"
+
+
+def test_the_variable_switches_them_off(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, forgotten: None
+) -> None:
+    monkeypatch.setenv(compiled.VARIABLE, "0")
+    assert said(caplog) == "env step: torch, since MECCA_COMPILED is 0"
+    assert compiled.host_loops(CPU) is None
+
+
+def test_without_numba_torch_does_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, forgotten: None
+) -> None:
+    monkeypatch.setitem(sys.modules, "numba", None)
+    monkeypatch.delitem(sys.modules, "mecca_env.host_loops", raising=False)
+    monkeypatch.delattr(importlib.import_module("mecca_env"), "host_loops", raising=False)
+    assert "mecca[numba]" in said(caplog)
+    assert compiled.host_loops(CPU) is None
+
+
+def test_importing_and_making_an_env_does_not_load_numba() -> None:
+    code = "import sys, gymnasium, mecca_env; gymnasium.make('MECCA-Phantom-v0'); assert 'numba' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
