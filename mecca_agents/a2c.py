@@ -7,12 +7,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mecca_agents.distributed import total
 from mecca_agents.presets import Credit
 from mecca_agents.rollout import Rollout
 
 
 class Losses(NamedTuple):
-    """The terms of the loss, scalars; `total` is what is minimised."""
+    """The terms of the loss, scalars; `total` is what is minimised. Of several processes, each has its summand."""
 
     total: Tensor
     policy: Tensor
@@ -82,6 +83,8 @@ def a2c_losses(
 ) -> Losses:
     """Eq. 4 and 5 with log pi in place of pi, averaged over the voxels of the rollout's mask (Eq. 11).
 
+    The average is over the rollouts of all processes that train together.
+
     Args:
         rollout: Whole episodes, or parts with a bootstrap.
         gamma: Discount (Sec. 4.1).
@@ -97,7 +100,7 @@ def a2c_losses(
     target = returns(reward, rollout.done, rollout.value.detach(), rollout.bootstrap, gamma, gae_lambda)
     advantage = (target - rollout.value).detach()
     weight = class_weights(rollout.label, rollout.mask, balance)  # Eq. 11: no gradient where M is 0
-    count = weight.sum().clamp_min(1.0)
+    count = total(weight.sum()).clamp_min(1.0)
 
     def mean(values: Tensor) -> Tensor:
         return (values * weight).sum() / count

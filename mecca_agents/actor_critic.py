@@ -13,6 +13,7 @@ from torch.optim import Adam, Optimizer
 from mecca_agents.a2c import Losses, a2c_losses
 from mecca_agents.agent import Agent, Observation, TaskSpec
 from mecca_agents.devices import autocast
+from mecca_agents.distributed import sum_gradients, total, world_size
 from mecca_agents.distributions import VoxelCategorical
 from mecca_agents.networks import PNet
 from mecca_agents.presets import Preset
@@ -45,6 +46,7 @@ class ActorCritic(Agent):
     """
 
     name: ClassVar[str]
+    learns_together = True
 
     def __init__(self, preset: Preset, task: TaskSpec, *, device: torch.device, seed: int) -> None:
         self.check_task(task)
@@ -121,7 +123,7 @@ class ActorCritic(Agent):
         loss.backward()  # type: ignore[no-untyped-call]
 
     def descend(self, progress: float) -> float:
-        """One optimiser step of every network along its gradients, clipped, of which they keep none.
+        """One optimiser step of every network along the gradients of all processes, clipped; they keep none.
 
         Args:
             progress: How much of the training is done, in [0, 1].
@@ -132,6 +134,7 @@ class ActorCritic(Agent):
         Raises:
             FloatingPointError: A gradient is NaN or infinite; nothing is updated.
         """
+        sum_gradients(self.networks)
         norms = {name: self._clip(name) for name in self.networks}
         for name, norm in norms.items():
             check_finite(f"gradient of the {name} network", norm)
@@ -146,20 +149,23 @@ class ActorCritic(Agent):
     def numbers(self, rollout: Rollout, losses: Losses) -> dict[str, float]:
         """What every actor-critic logs; reward, Dice and misunderstanding are those of labelled episodes alone."""
         values = {
-            "loss": losses.total,
-            "policy_loss": losses.policy,
-            "value_loss": losses.value,
-            "entropy": losses.entropy,
-            "raising": (self.adjustments > 0)[rollout.action].float().mean(),
+            "loss": total(losses.total),
+            "policy_loss": total(losses.policy),
+            "value_loss": total(losses.value),
+            "entropy": total(losses.entropy),
+            "raising": total((self.adjustments > 0)[rollout.action].float().mean()) / world_size(),
         }
         labelled = rollout.labelled
-        if bool(labelled.any()):
-            reward = rollout.reward.mean(dim=(2, 3, 4))
+        if bool(total(labelled.sum())):
+
+            def mean(numbers: Tensor, where: Tensor) -> Tensor:
+                return total(numbers[where].sum()) / total(where.sum())
+
             values |= {
-                "return": len(labelled) * reward[labelled].mean(),
-                "dice": rollout.dice[-1, labelled[-1]].mean(),
-                "dice_first": rollout.dice[0, labelled[0]].mean(),
-                "misunderstanding": rollout.misunderstanding[labelled].mean(),
+                "return": len(labelled) * mean(rollout.reward.mean(dim=(2, 3, 4)), labelled),
+                "dice": mean(rollout.dice[-1], labelled[-1]),
+                "dice_first": mean(rollout.dice[0], labelled[0]),
+                "misunderstanding": mean(rollout.misunderstanding, labelled),
             }
         return {key: float(value.detach()) for key, value in values.items()}
 

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -49,7 +49,13 @@ class Agent(ABC):
 
     A method that keeps more than its weights to go on learning, an optimiser say, returns it from `training_state`,
     and a run of it that was stopped goes on exactly where it was.
+
+    Attributes:
+        learns_together: Whether `learn` adds up the gradients of several processes (`mecca_agents.distributed`);
+            without that, training it with more than one is refused.
     """
+
+    learns_together: ClassVar[bool] = False
 
     @abstractmethod
     def act(self, observation: Observation) -> Any:

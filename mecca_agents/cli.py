@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -62,25 +63,37 @@ class Train:
         missing = [flag for name, flag in _NEEDED.items() if name not in given]
         if missing:
             raise ValueError(f"train: expected METHOD, --env and --out, or --resume RUN; missing: {', '.join(missing)}")
+        from mecca_agents.distributed import restarted
+        from mecca_agents.runs import is_run
         from mecca_agents.training import train
 
         method, env, out = (given.pop(name) for name in _NEEDED)
+        if restarted() and is_run(out):
+            return self._resume(out)
         preset = replace(find_preset(given.pop("preset", "fast")), **changes)
         settings = {name: given.pop(name) for name in ("labelled_fraction",) if name in given}
         train(method, env, out, preset=preset, settings=settings, **given)
-        print(f"trained {method} in {out}; next: mecca evaluate {out}")
-        return 0
+        return _trained(out)
 
     def _go_on(self, others: Sequence[str]) -> int:
         if others:
             flags = ", ".join(name if name == "method" else f"--{name.replace('_', '-')}" for name in others)
             raise ValueError(f"--resume: expected no other flag than --device, the run knows its settings; got {flags}")
         assert self.resume is not None
+        return self._resume(self.resume)
+
+    def _resume(self, run: Path) -> int:
         from mecca_agents.training import resume
 
-        resume(self.resume, device=self.device)
-        print(f"trained in {self.resume}; next: mecca evaluate {self.resume}")
-        return 0
+        resume(run, device=self.device)
+        return _trained(run)
+
+
+def _trained(run: Path) -> int:
+    """Say so, once; the exit code."""
+    if int(os.environ.get("RANK", "0")) == 0:  # of the processes that torchrun started
+        print(f"trained in {run}; next: mecca evaluate {run}")
+    return 0
 
 
 _NEEDED = {"method": "METHOD", "env": "--env", "out": "--out"}

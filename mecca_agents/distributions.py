@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from mecca_agents.distributed import part_of, world_size
+
 
 class VoxelCategorical:
     """A categorical distribution for each voxel, independent given the logits.
@@ -17,10 +19,16 @@ class VoxelCategorical:
         self.log_probs = logits.log_softmax(dim=1)
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
-        """Actions, (B, D, H, W) int64, by the inverse of the cumulative distribution; one uniform number a voxel."""
+        """Actions, (B, D, H, W) int64, by the inverse of the cumulative distribution; one uniform number a voxel.
+
+        Of several processes that train together, each draws the numbers of the whole batch and takes its own, so that
+        the actions are those of one process.
+        """
         cumulative = self.log_probs.detach().exp().cumsum(dim=1)
-        shape = cumulative[:, :1].shape
+        part = part_of(len(cumulative) * world_size())
+        shape = (part.total, 1, *cumulative.shape[2:])
         uniform = torch.rand(shape, generator=generator, device=cumulative.device, dtype=cumulative.dtype)
+        uniform = uniform.narrow(0, part.first, part.count)
         # The last bound is left out, so that rounding in the sum can never choose an action beyond it.
         return (cumulative[:, :-1] <= uniform).sum(dim=1)
 

@@ -37,6 +37,7 @@ from mecca_agents.confidence import (
     symmetric_loss,
 )
 from mecca_agents.devices import autocast
+from mecca_agents.distributed import total
 from mecca_agents.iter_mrl import only_labelled
 from mecca_agents.presets import Preset
 from mecca_agents.rollout import Decision, Rollout, collect, for_env, stack_observation
@@ -148,6 +149,7 @@ class Mecca(ActorCritic):
         steps = steps[: self.preset.confidence_steps]
         for t in steps.tolist():
             rows = rollout.labelled[t].nonzero().squeeze(1)
+            share = len(rows) / max(int(total(rollout.labelled[t].sum())), 1)  # of the labelled rows of all processes
             if len(rows) == 0:
                 continue
             seen = {key: value[rows] for key, value in rollout.observations[t].items()}
@@ -156,13 +158,14 @@ class Mecca(ActorCritic):
             label = rollout.label[t, rows]
             good = consistent(self.adjustments[action] > 0, label)  # Eq. 7
             weight = class_weights(label, torch.ones_like(label), self.preset.confidence_balance)
-            step_loss = symmetric_loss(logits, opposite, good, weight) / len(steps)  # Eq. 6
+            step_loss = symmetric_loss(logits, opposite, good, weight) * share / len(steps)  # Eq. 6
             check_finite("confidence_loss", float(step_loss.detach()))
             step_loss.backward()  # type: ignore[no-untyped-call]
             loss += float(step_loss.detach())
             right += int(((logits > 0) == good).sum())
             voxels += good.numel()
-        return {"confidence_loss": loss, "confidence_accuracy": right / voxels} if voxels else {}
+        sums = total(torch.tensor([loss, right, voxels], dtype=torch.float64, device=self.device)).tolist()
+        return {"confidence_loss": sums[0], "confidence_accuracy": sums[1] / sums[2]} if sums[2] else {}
 
     def _confidence(self, observation: Observation, action: Tensor) -> Tensor | None:
         if not self.has_confidence:
@@ -187,12 +190,13 @@ def _simulated(rollout: Rollout, taught: Rollout) -> dict[str, float]:
     label, and nothing is learned from it.
     """
     unlabelled = ~rollout.labelled[:, :, None, None, None].expand_as(taught.label)
-    if taught is rollout or not bool(unlabelled.any()):
+    if taught is rollout or not bool(total(unlabelled.any().int())):
         return {}
     used, right = taught.mask & unlabelled, taught.label == rollout.label
     numbers = {}
     for suffix, voxels in (("", unlabelled), ("_foreground", unlabelled & rollout.label)):
-        seen = int((used & voxels).sum())
-        numbers[f"mask_share{suffix}"] = seen / max(int(voxels.sum()), 1)
-        numbers[f"simulated_accuracy{suffix}"] = int((used & voxels & right).sum()) / max(seen, 1)
+        counts = torch.stack([voxels.sum(), (used & voxels).sum(), (used & voxels & right).sum()])
+        there, seen, good = total(counts).tolist()
+        numbers[f"mask_share{suffix}"] = seen / max(there, 1)
+        numbers[f"simulated_accuracy{suffix}"] = good / max(seen, 1)
     return numbers

@@ -73,6 +73,11 @@ class RunConfig:
     format: int = FORMAT
 
 
+def is_run(folder: Path) -> bool:
+    """Whether a run was begun in a folder."""
+    return (folder / CONFIG).exists()
+
+
 def check_folder(folder: Path, overwrite: bool) -> None:
     """See whether a run can be put into a folder; nothing in it is touched but, of a run, the lock.
 
@@ -87,7 +92,7 @@ def check_folder(folder: Path, overwrite: bool) -> None:
             return
         if not overwrite:
             raise RunError(f"{folder}: exists already; choose another folder, or pass --resume or --overwrite")
-        if not folder.is_dir() or (_contents(folder) and not (folder / CONFIG).exists()):
+        if not folder.is_dir() or (_contents(folder) and not is_run(folder)):
             raise RunError(f"{folder}: expected a run to overwrite, found something else; it was left as it is")
     except OSError as error:
         raise RunError(f"{folder}: cannot be looked into: {error.strerror}") from error

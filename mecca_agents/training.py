@@ -7,7 +7,7 @@ import math
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
@@ -30,11 +30,11 @@ from mecca_agents.checkpoints import (
     write_best,
     write_checkpoint,
 )
-from mecca_agents.devices import find_device
+from mecca_agents.distributed import agreed, gathered, joined, leads, part_of, wait_for_all, world_size
 from mecca_agents.locking import locked
-from mecca_agents.metrics import Events, Metrics
+from mecca_agents.log import Log
 from mecca_agents.presets import Preset
-from mecca_agents.progress import Display, Tally
+from mecca_agents.progress import Tally
 from mecca_agents.provenance import commit, differences, versions
 from mecca_agents.runs import (
     RunConfig,
@@ -51,6 +51,7 @@ from mecca_agents.stopping import Stopped, StopRequest
 from mecca_env.arguments import read_config as read_settings
 from mecca_env.arguments import read_count
 from mecca_env.data.files import FileSource, foreground_values
+from mecca_env.snapshot import join_snapshots, snapshot_rows
 from mecca_env.vector_env import MeccaVectorEnv
 
 COMMIT = commit()
@@ -125,35 +126,63 @@ def train(
         FloatingPointError: A loss became NaN or infinite; update, tensor and last good checkpoint are named.
         mecca_agents.stopping.Stopped: Ctrl-C or SIGTERM came; a `KeyboardInterrupt`.
     """
-    checkpoint_every = read_count("checkpoint_every", checkpoint_every)
-    place, folder, asked = find_device(device), Path(out), dict(settings or {})
+    with joined(device) as place:
+        return _train(
+            *(method, env, Path(out), place, dict(settings or {})),
+            preset=preset,
+            data={"root": root, "label": label, "cases": cases, "skip_bad": skip_bad},
+            checkpoint_every=read_count("checkpoint_every", checkpoint_every),
+            seed=seed,
+            device=device,
+            overwrite=overwrite,
+            stream=stream or sys.stderr,
+        )
+
+
+def _train(
+    method: str,
+    env: str,
+    folder: Path,
+    place: torch.device,
+    asked: Mapping[str, Any],
+    *,
+    preset: Preset,
+    data: Mapping[str, Any],
+    checkpoint_every: int,
+    seed: int,
+    device: str,
+    overwrite: bool,
+    stream: TextIO,
+) -> Agent:
+    """`train`, in this process's part of the batch."""
     if "shape" in asked:
         raise ValueError("settings: the grid's shape belongs to the preset, got it in the settings")
-    every = {**find_method(method).env_settings(preset, asked), **asked}
+    every = {**_method_for_all(method).env_settings(preset, asked), **asked}
     read_settings({"shape": preset.shape, **every})
     try:
         json.dumps(every)
     except TypeError as error:
         raise TypeError(f"settings: expected values that JSON can hold, got {every!r} ({error})") from None
-    check_folder(folder, overwrite)
-    data = {"root": root, "label": label, "cases": cases, "skip_bad": skip_bad}
-    envs = make_envs(env, preset.num_envs, split="train", shape=preset.shape, device=place, **data, **every)
+    if leads():
+        check_folder(folder, overwrite)
+    part = part_of(preset.num_envs)
+    envs = make_envs(env, part.count, split="train", shape=preset.shape, device=place, **data, **every)
     task = make_task(envs.config, envs.dataset.modalities)
     agent = make_agent(method, preset, task, device=place, seed=seed)
-    observation, _ = envs.reset(seed=seed)
+    observation, _ = envs.reset(seed=seed + part.first)
     config = RunConfig(
         method=method,
         env=env,
         dataset=envs.dataset.name,
         root=str(envs.dataset.root.resolve()) if isinstance(envs.dataset, FileSource) else None,
-        label=foreground_values(label),
+        label=foreground_values(data["label"]),
         settings=every,
         preset=preset,
         modalities=task.modalities,
         seed=seed,
         train_cases=_names(envs),
-        cases=_plain_cases(cases),
-        skip_bad=skip_bad,
+        cases=_plain_cases(data["cases"]),
+        skip_bad=data["skip_bad"],
         checkpoint_every=checkpoint_every,
         device=device,
         environment=asdict(envs.config),
@@ -161,10 +190,11 @@ def train(
         commit=COMMIT,
     )
     config_text(config)  # refused before an earlier run is emptied, as is all above
-    with locked(folder):
-        empty_folder(folder, overwrite)
-        write_config(folder, config)
-        _learn(folder, config, agent, envs, observation, None, stream or sys.stderr)
+    with locked(folder) if leads() else nullcontext():
+        if leads():
+            empty_folder(folder, overwrite)
+            write_config(folder, config)
+        _learn(folder, config, agent, envs, observation, None, stream)
     return agent
 
 
@@ -191,34 +221,40 @@ def resume(run: Path | str, *, device: str | None = None, stream: TextIO | None 
         mecca_agents.stopping.Stopped: As in `train`.
     """
     folder = Path(run)
-    read_config(folder)  # what is no run is refused before it gets a lock
-    with locked(folder):
-        return _go_on(folder, device, stream or sys.stderr)
+    begun = read_config(folder)  # what is no run is refused before it gets a lock
+    with joined(device or begun.device) as place, locked(folder) if leads() else nullcontext():
+        return _go_on(folder, place, stream or sys.stderr)
 
 
-def _go_on(folder: Path, device: str | None, stream: TextIO) -> Agent:
+def _go_on(folder: Path, place: torch.device, stream: TextIO) -> Agent:
     """`resume`, in a folder that is locked."""
     config = read_config(folder)
-    place = find_device(device or config.device)
-    tidy(folder)
+    if leads():
+        tidy(folder)
+    wait_for_all()
     checkpoint = read_checkpoint(folder, place) if _has_begun(folder) else None
     with _naming(folder):
+        _method_for_all(config.method)
         agent = make_agent(config.method, config.preset, task_of(config), device=place, seed=config.seed)
+        part = part_of(config.preset.num_envs)
     if checkpoint is not None:
         with _naming(place_of(folder) / MODEL):
             agent.load_weights(checkpoint.weights)
         if checkpoint.tally.updates >= config.preset.updates:
-            print(f"{folder}: finished after {checkpoint.tally.updates} updates, there is nothing to do", file=stream)
+            if leads():
+                print(
+                    f"{folder}: finished after {checkpoint.tally.updates} updates, there is nothing to do", file=stream
+                )
             return agent
         with _naming(place_of(folder) / TRAINING):
             agent.load_training_state(checkpoint.training)
     changed = differences({**config.versions, "commit": config.commit}, {**versions(), "commit": COMMIT})
-    if changed:
+    if changed and leads():
         print(f"{folder}: {'; '.join(changed)}: the result may not be bit for bit that of an unbroken run", file=stream)
     with _naming(folder):
         envs = make_envs(
             config.env,
-            config.preset.num_envs,
+            part.count,
             split="train",
             shape=config.preset.shape,
             device=place,
@@ -228,7 +264,10 @@ def _go_on(folder: Path, device: str | None, stream: TextIO) -> Agent:
             skip_bad=config.skip_bad,
             **config.settings,
         )
-        observation, _ = envs.reset(seed=config.seed) if checkpoint is None else envs.restore(checkpoint.envs)
+        if checkpoint is None:
+            observation, _ = envs.reset(seed=config.seed + part.first)
+        else:
+            observation, _ = envs.restore(snapshot_rows(checkpoint.envs, part.first, part.count))
     _learn(folder, config, agent, envs, observation, checkpoint.tally if checkpoint else None, stream)
     return agent
 
@@ -247,10 +286,9 @@ def _learn(
     if tally is None:
         tally = Tally()
         _save(folder, agent, envs, tally, scored=False)
-    metrics = Metrics(folder / "metrics.csv", tally.updates)
-    events = Events(folder / "tensorboard", purge, stream)
-    display = Display(updates, tally, stream)
-    with closing(envs), closing(metrics), closing(events), closing(display), StopRequest() as request:
+    wait_for_all()  # the folder is there, and what the run resumes from was read by everyone
+    log = Log(folder, updates, tally, purge, stream) if leads() else None
+    with closing(envs), closing(log) if log else nullcontext(), StopRequest() as request:
         clock = time.perf_counter()
         while tally.updates < updates:
             update, steps = tally.updates, envs.steps_taken
@@ -258,15 +296,14 @@ def _learn(
                 observation, numbers = agent.learn(envs, observation, update / updates)
                 _check_finite(numbers)
             before, clock = clock, time.perf_counter()
-            tally.add(numbers, clock - before, envs.steps_taken - steps)
-            metrics.add(update, tally.seconds, numbers)
-            events.add(update, numbers)
-            display.show(tally)
-            stop = request.signal
+            tally.add(numbers, clock - before, (envs.steps_taken - steps) * world_size())
+            if log is not None:
+                log.add(update, tally, numbers)
+            stop = agreed(request.signal)
             due = tally.updates % config.checkpoint_every == 0 or tally.updates == updates
             if due or stop:
-                metrics.flush()
-                events.flush()
+                if log is not None:
+                    log.flush()
                 with _last_good(folder, update):
                     _save(folder, agent, envs, tally, scored=due)
             if stop and tally.updates < updates:
@@ -280,11 +317,22 @@ def _save(folder: Path, agent: Agent, envs: MeccaVectorEnv, tally: Tally, scored
     bad = [key for key, value in weights.items() if not bool(torch.isfinite(value).all())]
     if bad:
         raise FloatingPointError(f"the weights {', '.join(bad)} became NaN or infinite")
+    snapshots = gathered(envs.snapshot())
+    if snapshots is None:
+        return  # the process that leads writes it
     score = tally.smooth.get("dice") if scored else None
     if score is not None and (tally.best is None or score > tally.best):
         tally.best = score
         write_best(folder, weights, tally)
-    write_checkpoint(folder, Checkpoint(tally, weights, agent.training_state(), envs.snapshot()))
+    write_checkpoint(folder, Checkpoint(tally, weights, agent.training_state(), join_snapshots(snapshots)))
+
+
+def _method_for_all(method: str) -> type[Agent]:
+    """The class of a method that this many processes can train. Raises `ValueError`."""
+    found = find_method(method)
+    if world_size() > 1 and not found.learns_together:
+        raise ValueError(f"method: expected one that learns in several processes, {method} learns in one")
+    return found
 
 
 def _has_begun(folder: Path) -> bool:

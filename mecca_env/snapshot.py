@@ -29,6 +29,7 @@ FORMAT = 1
 """Of `Snapshot`; raised when an older reader would misread it."""
 
 _CHANGING = ("step", "probability", "hint", "clicks", "n_clicks", "dice", "advice", "cell")  # within an episode
+_WALK = "walk."
 _WALKS: dict[str, bool | None] = {"all": None, "labelled": True, "unlabelled": False}
 
 
@@ -103,7 +104,7 @@ def take(
     for i, origin in enumerate(origins):
         stream = origin.stream
         walks = {name: stream.walks[kind] for name, kind in _WALKS.items() if kind in stream.walks}
-        tensors |= {f"walk.{i}.{name}": torch.from_numpy(left.copy()) for name, left in walks.items()}
+        tensors |= {f"{_WALK}{i}.{name}": torch.from_numpy(left.copy()) for name, left in walks.items()}
         episodes.append(
             {
                 "seed": stream.seed,
@@ -121,6 +122,44 @@ def take(
         "steps_taken": steps_taken,
     }
     return Snapshot(tensors, host)
+
+
+def join_snapshots(parts: Sequence[Snapshot]) -> Snapshot:
+    """One snapshot of all envs, from those of envs that were played apart: the same cases and settings, other rows."""
+    if len(parts) == 1:
+        return parts[0]
+    names = [name for name in parts[0].tensors if not name.startswith(_WALK)]
+    tensors = {name: torch.cat([part.tensors[name] for part in parts]) for name in names}
+    first = 0
+    for part in parts:
+        tensors |= {_walk_name(first, name): tensor for name, tensor in part.tensors.items() if name.startswith(_WALK)}
+        first += part.host["env"]["num_envs"]
+    host = {
+        **parts[0].host,
+        "env": {**parts[0].host["env"], "num_envs": first},
+        "steps_taken": sum(part.host["steps_taken"] for part in parts),
+        **{key: [one for part in parts for one in part.host[key]] for key in ("episodes", "generators")},
+    }
+    return Snapshot(tensors, host)
+
+
+def snapshot_rows(snapshot: Snapshot, first: int, count: int) -> Snapshot:
+    """The snapshot of `count` of its envs, from the `first` on, as if these had been played alone."""
+    host, rows = snapshot.host, slice(first, first + count)
+    envs = host["env"]["num_envs"]
+    if count == envs:
+        return snapshot
+    tensors = {name: value[rows].clone() for name, value in snapshot.tensors.items() if not name.startswith(_WALK)}
+    for name, tensor in snapshot.tensors.items():
+        if name.startswith(_WALK) and first <= int(name.split(".")[1]) < first + count:
+            tensors[_walk_name(-first, name)] = tensor
+    part = {
+        **host,
+        "env": {**host["env"], "num_envs": count},
+        "steps_taken": host["steps_taken"] * count // envs,
+        **{key: host[key][rows] for key in ("episodes", "generators")},
+    }
+    return Snapshot(tensors, part)
 
 
 def read_origins(snapshot: Snapshot, where: Mapping[str, Any]) -> tuple[list[Origin], list[dict[str, Any]]]:
@@ -166,7 +205,7 @@ def overlay(fresh: State, snapshot: Snapshot) -> State:
     """
     expected = {name: value for name in _CHANGING if (value := getattr(fresh, name)) is not None}
     expected |= {"over": fresh.labelled, "content": fresh.case_index}  # for their shape and dtype
-    walks = {f"walk.{i}.{name}" for i in range(len(fresh.step)) for name in _WALKS}
+    walks = {f"{_WALK}{i}.{name}" for i in range(len(fresh.step)) for name in _WALKS}
     unknown = sorted(set(snapshot.tensors) - set(expected) - walks)
     if unknown:
         raise ValueError(f"snapshot: expected the tensors {sorted(expected)} and walks, got {unknown} as well")
@@ -189,12 +228,18 @@ def overlay(fresh: State, snapshot: Snapshot) -> State:
 def _origin(snapshot: Snapshot, index: int, episode: Mapping[str, Any]) -> Origin:
     walks: dict[bool | None, NDArray[np.int64]] = {}
     for name, length in episode["walks"].items():
-        left = snapshot.tensors[f"walk.{index}.{name}"]
+        left = snapshot.tensors[f"{_WALK}{index}.{name}"]
         if left.shape != (length,) or left.dtype != torch.int64:
-            raise ValueError(f"walk.{index}.{name}: {tuple(left.shape)} {left.dtype}")
+            raise ValueError(f"{_WALK}{index}.{name}: {tuple(left.shape)} {left.dtype}")
         walks[_WALKS[name]] = left.cpu().numpy().copy()
     stream = StreamState(int(episode["seed"]), int(episode["episode"]), dict(episode["generator"]), walks)
     return Origin(stream, episode["case"])
+
+
+def _walk_name(shift: int, name: str) -> str:
+    """The name of a walk's tensor when its env is `shift` rows further on."""
+    _, row, kind = name.split(".")
+    return f"{_WALK}{int(row) + shift}.{kind}"
 
 
 def _stored(tensor: Tensor) -> Tensor:
