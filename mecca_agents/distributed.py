@@ -17,6 +17,8 @@ from typing import TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 from mecca_agents.devices import find_device
 
@@ -50,7 +52,7 @@ def leads() -> bool:
 
 def restarted() -> bool:
     """Whether `torchrun` has started this process again after one of them was lost."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+    return _attempt() > 0
 
 
 def part_of(num_envs: int) -> Part:
@@ -80,7 +82,10 @@ def joined(device: str) -> Iterator[torch.device]:
         return
     if place.type == "cuda":
         torch.cuda.set_device(place)
-    dist.init_process_group("nccl" if place.type == "cuda" else "gloo")
+    store, rank, processes = next(rendezvous("env://"))
+    # After a restart the store still knows where the processes of the last attempt listened.
+    store = PrefixStore(f"attempt-{_attempt()}", store)
+    dist.init_process_group("nccl" if place.type == "cuda" else "gloo", store=store, rank=rank, world_size=processes)
     try:
         yield place
     finally:
@@ -131,6 +136,10 @@ def wait_for_all() -> None:
     """Go on when every process has come this far."""
     if _together():
         dist.barrier()
+
+
+def _attempt() -> int:
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
 
 
 def _together() -> bool:
