@@ -17,13 +17,14 @@ import numpy as np
 import torch
 
 from mecca_agents import PRESETS, evaluate_agent, train
+from mecca_agents.presets import Credit
 from mecca_agents.runs import read_config
 
 EPSILONS = (1e-6, 1e-3, 1e-2, 5e-2)
 TRAINING_CASES, TEST_CASES = 64, 40
 
 
-def dice_per_step(epsilon: float, credit: str, seed: int) -> list[float]:
+def dice_per_step(epsilon: float, credit: Credit, seed: int) -> list[float]:
     """Mean test Dice after each step, in per cent."""
     preset = replace(PRESETS["demo"], credit=credit)
     with tempfile.TemporaryDirectory() as folder:

@@ -1,8 +1,9 @@
-"""The env step of one episode in NumPy and SciPy, written plainly: what the batched one is compared with.
+"""The env step of one episode in NumPy and SciPy, written twice: what the batched one is compared with.
 
-Where there is a choice, it is the quicker of the plain ways: float32 throughout, the label's surface found once, no
-copy of the volume, flat indices for the draw, separable Gaussians, `count_nonzero`. The results are those of
-`mecca_env`: a test in `tests/env` holds the two together.
+`ReferenceEpisode` is tuned: float32 throughout, the label's surface found once, no copy of the volume, flat indices for
+the draw, small separable Gaussians, `count_nonzero`. `FormulaEpisode` follows the formulas with the library's functions
+and no thought of speed, as one writes it for oneself. The results of both are those of `mecca_env`: a test in
+`tests/env` holds them together.
 """
 
 from __future__ import annotations
@@ -114,11 +115,39 @@ class ReferenceEpisode:
         self._clicked[tuple(clicks.T)] = True
         self.hint = self.hint.copy()
         for click in clicks:
-            paste_gaussian(self.hint, click, self.config.hint_sigma, self.config.hint_radius)
+            self._paste(click)
+
+    def _paste(self, click: Voxels) -> None:
+        paste_gaussian(self.hint, click, self.config.hint_sigma, self.config.hint_radius)
 
     def _cross_entropy(self, probability: Volume) -> Volume:
         own = np.where(self.label, probability, 1 - probability)
         chi: Volume = -np.log(np.clip(own, self.config.epsilon, 1 - self.config.epsilon))
+        return chi
+
+
+class FormulaEpisode(ReferenceEpisode):
+    """The same step by the formulas: binary cross-entropy over both classes, both surfaces, Gaussians over the grid."""
+
+    def eligible(self, prediction: Mask) -> Mask:
+        """See `ReferenceEpisode.eligible`."""
+        missed: Mask = surface(self.label) & ~surface(prediction) & ~self._clicked
+        return missed
+
+    def choose(self, prediction: Mask, budget: int) -> Voxels:
+        """See `ReferenceEpisode.choose`."""
+        candidates = np.argwhere(self.eligible(prediction))
+        return candidates[self._rng.choice(len(candidates), min(budget, len(candidates)), replace=False)]
+
+    def _paste(self, click: Voxels) -> None:
+        offsets = np.indices(self.hint.shape) - click[:, None, None, None]
+        gaussian = np.exp(-(offsets**2).sum(axis=0) / (2 * self.config.hint_sigma**2))
+        gaussian[np.abs(offsets).max(axis=0) > self.config.hint_radius] = 0
+        self.hint = np.maximum(self.hint, gaussian.astype(np.float32))
+
+    def _cross_entropy(self, probability: Volume) -> Volume:
+        clipped, truth = np.clip(probability, self.config.epsilon, 1 - self.config.epsilon), self.label.astype(float)
+        chi: Volume = -(truth * np.log(clipped) + (1 - truth) * np.log(1 - clipped))
         return chi
 
 

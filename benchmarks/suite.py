@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import random
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,8 +19,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.monai_clicks import DeepEditClicks, DeepgrowClicks, channel
-from benchmarks.reference import ReferenceEpisode, ReferenceStep
+from benchmarks.reference import FormulaEpisode, ReferenceEpisode, ReferenceStep
 from benchmarks.timing import copy_bandwidth, machine, median, milliseconds
+from mecca_env.compiled import plain_torch
 from mecca_env.data.phantom import PhantomSource
 from mecca_env.hints import GaussianHint
 from mecca_env.users import EdgeUser
@@ -49,14 +51,19 @@ class Measured:
 
     def row(self, bandwidth: float) -> dict[str, float]:
         """The line of the table; `bandwidth` in GB/s."""
-        ours, plain, monai = (median(self.times[name]) for name in ("ours", "plain", "deepgrow"))
+        names = ("ours", "torch", "formula", "tuned", "deepgrow")
+        ours, eager, formula, tuned, monai = (median(self.times[name]) for name in names)
         reached = BYTES_PER_VOXEL * self.batch * self.voxels / ours / 1e6
         return {
             "batch": self.batch,
             "ours_ms": ours,
             "ours_ms_per_env": ours / self.batch,
-            "plain_ms": plain,
-            "plain_ratio": plain / ours,
+            "torch_ms": eager,
+            "formula_ms": formula,
+            "formula_ratio": formula / ours,
+            "formula_torch_ratio": formula / eager,
+            "tuned_ms": tuned,
+            "tuned_ratio": tuned / ours,
             "monai_ms": monai,
             "monai_ratio": monai / ours,
             "gb_per_s": reached,
@@ -79,23 +86,28 @@ class Rounds:
 
     def __init__(self, batch: int, seed: int = 0) -> None:
         clicks = (25, *[CLICKS] * (TIMED_STEPS + 1))
-        self.env = MeccaVectorEnv(batch, "Phantom", cases=batch, horizon=len(clicks), clicks=clicks)
+        self.env, self.eager = (
+            MeccaVectorEnv(batch, "Phantom", cases=batch, horizon=len(clicks), clicks=clicks) for _ in range(2)
+        )
         self.measured = Measured(batch, int(np.prod(self.env.config.shape)))
         self._seed = seed
         self._generator = torch.Generator().manual_seed(seed)
         self._deepgrow, self._deepedit = DeepgrowClicks(self.env.config.hint_sigma), DeepEditClicks()
         self._user, self._hint = EdgeUser(), GaussianHint(self.env.config.hint_sigma, self.env.config.hint_radius)
         self._order = random.Random(seed)
-        for index in self.env.cases.indices:
-            self.env.dataset.case(int(index))  # drawn now and kept, so that a reset only resamples
+        for env in (self.env, self.eager):
+            for index in env.cases.indices:
+                env.dataset.case(int(index))  # drawn now and kept, so that a reset only resamples
 
     def run(self, repeats: int) -> Measured:
         """`repeats` rounds after one that warms up and checks that ours and the plain step agree."""
         self.env.reset(seed=self._seed)
+        self.eager.reset(seed=self._seed)
         self._round(timed=False)
         for _ in range(repeats):
             self._round(timed=True)
         self.env.close()
+        self.eager.close()
         return self.measured
 
     def _round(self, timed: bool) -> None:
@@ -104,17 +116,21 @@ class Rounds:
             6, (TIMED_STEPS + 1, batch, *env.config.shape), dtype=torch.uint8, generator=self._generator
         )
         reset = milliseconds(env.reset)
+        self.eager.reset()
         env.step(actions[0])
-        plain = [self._episode(i) for i in range(batch)]
+        self.eager.step(actions[0])
+        formula, tuned = ([self._episode(kind, i) for i in range(batch)] for kind in (FormulaEpisode, ReferenceEpisode))
         for action in actions[1:]:
-            times = self._step(action, plain)
+            times = self._step(action, formula, tuned)
             if timed:
                 for name, value in times.items():
                     self.measured.times[name].append(value)
         if timed:
             self.measured.times["reset"].append(reset)
 
-    def _step(self, action: Tensor, plain: list[ReferenceEpisode]) -> dict[str, float]:
+    def _step(
+        self, action: Tensor, formula: Sequence[ReferenceEpisode], tuned: Sequence[ReferenceEpisode]
+    ) -> dict[str, float]:
         """One step of every contender, from the env's present state, and what each took."""
         state, batch = self.env.state, self.measured.batch
         arrays = action.numpy()
@@ -127,8 +143,12 @@ class Rounds:
         def ours() -> None:
             results["ours"] = self.env.step(action)
 
-        def by_numpy() -> None:
-            results["plain"] = [episode.step(arrays[i], CLICKS) for i, episode in enumerate(plain)]
+        def by_torch() -> None:
+            with plain_torch():
+                results["torch"] = self.eager.step(action)
+
+        def by_numpy(name: str, episodes: Sequence[ReferenceEpisode]) -> None:
+            results[name] = [episode.step(arrays[i], CLICKS) for i, episode in enumerate(episodes)]
 
         def by_deepgrow() -> None:
             for i in range(batch):
@@ -136,7 +156,9 @@ class Rounds:
 
         work = {
             "ours": ours,
-            "plain": by_numpy,
+            "torch": by_torch,
+            "formula": lambda: by_numpy("formula", formula),
+            "tuned": lambda: by_numpy("tuned", tuned),
             "deepgrow": by_deepgrow,
             "deepgrow_click": lambda: self._deepgrow(image[0], label[0], prediction[0], 1),
             "deepedit": lambda: self._deepedit(image[0], label[0], prediction[0]),
@@ -145,17 +167,19 @@ class Rounds:
         }
         order = self._order.sample(list(work), len(work))  # or each would always follow the same other one
         times = {name: milliseconds(work[name]) for name in order}
-        _check(state.n_clicks, results["ours"], results["plain"])
+        for name in ("formula", "tuned"):
+            _check(state.n_clicks, results["ours"], results[name])
+        assert torch.equal(self.env.state.hint, self.eager.state.hint)
         return times
 
-    def _episode(self, index: int) -> ReferenceEpisode:
+    def _episode(self, kind: type[ReferenceEpisode], index: int) -> ReferenceEpisode:
         state = self.env.state
         volume, label, probability, hint = (
             grids[index].numpy() for grids in (state.volume[:, 0], state.label, state.probability, state.hint)
         )
         clicks = state.clicks[index, : int(state.n_clicks[index])].numpy()
         rng = np.random.default_rng([self._seed, index])
-        return ReferenceEpisode(self.env.config, volume, label, probability, hint, clicks, rng)
+        return kind(self.env.config, volume, label, probability, hint, clicks, rng)
 
 
 def _check(clicks_before: Tensor, ours: tuple[Any, ...], plain: list[ReferenceStep]) -> None:

@@ -1,4 +1,4 @@
-"""The NumPy/SciPy step that the env is timed against does the same work: same state and clicks, same results."""
+"""The NumPy/SciPy steps that the env is timed against do the same work: same state and clicks, same results."""
 
 from __future__ import annotations
 
@@ -35,22 +35,26 @@ def env() -> Iterator[MeccaVectorEnv]:
     env.close()
 
 
-def episode_of(reference: ModuleType, env: MeccaVectorEnv, index: int) -> Any:
-    """A plain episode in the state of env `index`."""
+@pytest.fixture(params=["ReferenceEpisode", "FormulaEpisode"])
+def kind(request: pytest.FixtureRequest, reference: ModuleType) -> Any:
+    """Both ways to write it."""
+    return getattr(reference, request.param)
+
+
+def episode_of(kind: Any, env: MeccaVectorEnv, index: int) -> Any:
+    """An episode in the state of env `index`."""
     state = env.state
     grids = (state.volume[:, 0], state.label, state.probability, state.hint)
     clicks = state.clicks[index, : int(state.n_clicks[index])]
-    return reference.ReferenceEpisode(
-        env.config, *(grid[index].numpy() for grid in grids), clicks.numpy(), np.random.default_rng(index)
-    )
+    return kind(env.config, *(grid[index].numpy() for grid in grids), clicks.numpy(), np.random.default_rng(index))
 
 
 def draw_actions(seed: int, shape: tuple[int, int, int]) -> torch.Tensor:
     return torch.randint(6, (BATCH, *shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
 
 
-def test_same_state_and_clicks_give_the_same_step(reference: ModuleType, env: MeccaVectorEnv):
-    plain = [episode_of(reference, env, i) for i in range(BATCH)]
+def test_same_state_and_clicks_give_the_same_step(kind: Any, env: MeccaVectorEnv):
+    plain = [episode_of(kind, env, i) for i in range(BATCH)]
     for step, budget in enumerate(CLICKS[1:]):
         action, before = draw_actions(step, env.config.shape), env.state.n_clicks
         observation, reward, _, _, info = env.step(action)
@@ -67,11 +71,11 @@ def test_same_state_and_clicks_give_the_same_step(reference: ModuleType, env: Me
                 assert getattr(result, key) == pytest.approx(float(info[key][i]), abs=1e-6), key
 
 
-def test_both_choose_among_the_same_voxels(reference: ModuleType, env: MeccaVectorEnv):
+def test_both_choose_among_the_same_voxels(kind: Any, env: MeccaVectorEnv):
     env.step(draw_actions(0, env.config.shape))
     ours = eligible_edges(env.state)
     for i in range(BATCH):
-        episode, state = episode_of(reference, env, i), env.state
+        episode, state = episode_of(kind, env, i), env.state
         prediction = state.prediction[i].numpy()
         eligible = np.flatnonzero(episode.eligible(prediction))
         assert len(eligible) > 100
@@ -81,8 +85,8 @@ def test_both_choose_among_the_same_voxels(reference: ModuleType, env: MeccaVect
         assert np.isin(np.ravel_multi_index(tuple(chosen.T), prediction.shape), eligible).all()
 
 
-def test_draws_its_own_clicks_where_none_are_given(reference: ModuleType, env: MeccaVectorEnv):
-    episode = episode_of(reference, env, 0)
+def test_draws_its_own_clicks_where_none_are_given(kind: Any, env: MeccaVectorEnv):
+    episode = episode_of(kind, env, 0)
     hint = episode.hint.copy()
     result = episode.step(draw_actions(0, env.config.shape)[0].numpy(), 5)
     assert (result.observation["hint"][tuple(result.clicks.T)] == 1).all() and (episode.hint >= hint).all()
