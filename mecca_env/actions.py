@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,35 @@ from gymnasium import spaces
 from torch import Tensor
 
 from mecca_env.config import EnvConfig
+
+
+class _Pending:
+    """The lowest and the highest value of an action, on their way to the host.
+
+    Args:
+        limits: Both, (2,), on any device.
+        check: Raises `ValueError` where they do not fit.
+    """
+
+    def __init__(self, limits: Tensor, check: Callable[[float, float], None]) -> None:
+        self.check = check
+        on_gpu = limits.is_cuda
+        self._limits = torch.empty(2, dtype=torch.float64, pin_memory=on_gpu)
+        self._limits.copy_(limits.to(torch.float64), non_blocking=True)
+        self._copied: Any = torch.cuda.Event() if on_gpu else None  # type: ignore[no-untyped-call]
+        if self._copied is not None:
+            self._copied.record()
+
+    def known(self) -> bool:
+        """Whether they have arrived."""
+        return self._copied is None or bool(self._copied.query())
+
+    def limits(self) -> tuple[float, float]:
+        """Both of them; waits for them."""
+        if self._copied is not None:
+            self._copied.synchronize()
+        low, high = self._limits.tolist()
+        return low, high
 
 
 def observation_space(config: EnvConfig, modalities: int) -> spaces.Dict:
@@ -41,16 +72,22 @@ def action_space(config: EnvConfig) -> spaces.Space[Any]:
 class ActionReader:
     """Reads the actions of B envs, torch or NumPy, and refuses what is not one.
 
+    To look at values on a GPU is to wait for it. There shapes and dtypes are checked at once; a value out of range is
+    replaced by the nearest in range and refused as soon as it is known, by a later step or by the next reset.
+
     Args:
         config: Settings of the decision process.
         num_envs: B.
         device: Where the tensors go.
+        late: Whether values may be refused late; None: on a GPU.
     """
 
-    def __init__(self, config: EnvConfig, num_envs: int, device: torch.device) -> None:
+    def __init__(self, config: EnvConfig, num_envs: int, device: torch.device, late: bool | None = None) -> None:
         self._config = config
         self._shape = (num_envs, *config.shape)
         self._device = device
+        self._late = device.type == "cuda" if late is None else late
+        self._pending: deque[_Pending] = deque()
 
     def read(self, actions: Any) -> tuple[Tensor, Tensor | None]:
         """Adjustments (B, D, H, W), integers or floats, and the confidence (B, D, H, W) float32 of a guided env.
@@ -59,6 +96,7 @@ class ActionReader:
             ValueError: A shape or value does not fit, NaN included; the message says what was expected and given.
             TypeError: A dtype does not fit, or a key is missing.
         """
+        self.refuse(wait=False)
         if not self._config.guide:
             if isinstance(actions, dict):
                 raise TypeError("action: expected an array, got a dict; a dict is for guide=True")
@@ -69,6 +107,20 @@ class ActionReader:
         confidence = self._floats(actions["confidence"], "action['confidence']", 0.0)
         return self._adjustment(actions["adjustment"], "action['adjustment']"), confidence
 
+    def refuse(self, wait: bool) -> None:
+        """Raise `ValueError` for values of earlier actions that are known to be out of range.
+
+        Args:
+            wait: Until all of them are known.
+        """
+        while self._pending and (wait or self._pending[0].known()):
+            pending = self._pending.popleft()
+            try:
+                pending.check(*pending.limits())
+            except ValueError as error:
+                self._pending.clear()
+                raise ValueError(f"{error} (in an earlier step)") from None
+
     def _adjustment(self, given: Any, name: str) -> Tensor:
         if self._config.action == "continuous":
             return self._floats(given, name, -1.0)
@@ -78,19 +130,33 @@ class ActionReader:
             raise TypeError(f"{name}: expected an integer dtype, got {values.dtype}")
         if values.dtype not in (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64):
             values = values.to(torch.int64)  # torch has few operations for the other unsigned integers
-        low, high = (int(v) for v in values.aminmax())
-        if low < 0 or high >= choices:
-            raise ValueError(f"{name}: expected integers from 0 to {choices - 1}, got {low if low < 0 else high}")
-        return values
+
+        def check(low: float, high: float) -> None:
+            if low < 0 or high >= choices:
+                found = low if low < 0 else high
+                raise ValueError(f"{name}: expected integers from 0 to {choices - 1}, got {found:.0f}")
+
+        return self._checked(values, check, 0, choices - 1)
 
     def _floats(self, given: Any, name: str, least: float) -> Tensor:
         values = self._tensor(given, name)
         if not values.is_floating_point():
             raise TypeError(f"{name}: expected a floating dtype, got {values.dtype}")
-        low, high = (float(v) for v in values.aminmax())
-        if not (low >= least and high <= 1.0):  # also where they are NaN
-            raise ValueError(f"{name}: expected values from {least:g} to 1, got values from {low:g} to {high:g}")
-        return values.to(torch.float32)
+
+        def check(low: float, high: float) -> None:
+            if not (low >= least and high <= 1.0):  # also where they are NaN
+                raise ValueError(f"{name}: expected values from {least:g} to 1, got values from {low:g} to {high:g}")
+
+        return self._checked(values, check, least, 1.0).to(torch.float32)
+
+    def _checked(self, values: Tensor, check: Callable[[float, float], None], least: float, most: float) -> Tensor:
+        """The values, when `check` has seen the lowest and the highest of them, or will."""
+        low, high = values.aminmax()
+        if not self._late:
+            check(low.item(), high.item())
+            return values
+        self._pending.append(_Pending(torch.stack((low, high)), check))
+        return values.clamp(least, most)
 
     def _tensor(self, given: Any, name: str) -> Tensor:
         if not isinstance(given, Tensor):

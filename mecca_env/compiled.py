@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 from collections.abc import Callable, Iterator
@@ -18,6 +19,10 @@ from torch import Tensor
 VARIABLE = "MECCA_COMPILED"
 """Environment variable; 0 keeps to torch, anything else or nothing takes what is installed."""
 
+_PACKAGES = {
+    "host_loops": ("Numba", 'pip install "mecca[numba]"'),
+    "device_loops": ("Triton", "it comes with torch for CUDA"),
+}
 _log = logging.getLogger("mecca_env")
 _wanted = True
 
@@ -27,7 +32,12 @@ def host_loops(device: torch.device) -> ModuleType | None:
 
     Asked at every step rather than imported with the package: loading Numba takes longer than making an env.
     """
-    return _load() if _wanted and device.type == "cpu" else None
+    return _load("host_loops") if _wanted and device.type == "cpu" else None
+
+
+def device_loops(device: torch.device) -> ModuleType | None:
+    """`mecca_env.device_loops` for tensors on a GPU where Triton is installed, as with torch for CUDA, else None."""
+    return _load("device_loops") if _wanted and device.type == "cuda" else None
 
 
 @contextmanager
@@ -64,19 +74,21 @@ def over_rows(loop: Callable[..., None], *tensors: Tensor, shared: tuple[Any, ..
 
 
 @cache
-def _load() -> ModuleType | None:
+def _load(name: str) -> ModuleType | None:
+    """The loops of that name; one line in the log says what runs."""
     if os.environ.get(VARIABLE) == "0":
         _log.info("env step: torch, since %s is 0", VARIABLE)
         return None
+    package, advice = _PACKAGES[name]
     try:
-        from mecca_env import host_loops
+        loops = importlib.import_module(f"mecca_env.{name}")
     except ImportError as error:
-        if error.name is None or error.name.partition(".")[0] != "numba":
+        if error.name is None or error.name.partition(".")[0] != package.lower():
             raise
-        _log.info('env step: torch; Numba makes it several times faster (pip install "mecca[numba]")')
+        _log.info("env step: torch; %s makes it faster (%s)", package, advice)
         return None
-    _log.info("env step: loops compiled by Numba")
-    return host_loops
+    _log.info("env step: loops compiled by %s", package)
+    return loops
 
 
 @cache

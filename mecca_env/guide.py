@@ -46,7 +46,7 @@ def supervoxels(
     return np.stack([computed[count] for count in counts])
 
 
-def advise(regions: Tensor, confidence: Tensor, advised: int) -> Tensor:
+def advise(regions: Tensor, confidence: Tensor, advised: int, most: int | None = None) -> Tensor:
     """The regions in which the agent trusts its last action least.
 
     The paper ranks "in descending order" and takes the top five (Sec. 3.5), yet wants regions of low confidence: taken
@@ -56,13 +56,16 @@ def advise(regions: Tensor, confidence: Tensor, advised: int) -> Tensor:
         regions: (B, D, H, W) integer region numbers from 0.
         confidence: (B, D, H, W) float32 in [0, 1].
         advised: How many regions to advise; all of them where there are fewer.
+        most: A number that all region numbers are below, so that nobody has to wait for the GPU to find it.
 
     Returns:
         (B, D, H, W) bool.
     """
     batch = len(regions)
     index = regions.reshape(batch, -1).to(torch.int64)
-    size = torch.zeros((batch, int(index.max()) + 1), dtype=torch.int64, device=regions.device)
+    size = torch.zeros(
+        (batch, int(index.max()) + 1 if most is None else most), dtype=torch.int64, device=regions.device
+    )
     # Integers: the sum, hence the ranking, does not depend on the order of adding.
     amount = (confidence.reshape(batch, -1) * 2.0**24).round_().to(torch.int64)
     total = torch.zeros_like(size).scatter_add_(1, index, amount)

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mecca_env.compiled import host_loops, over_rows
+from mecca_env.compiled import device_loops, host_loops, over_rows
 from mecca_env.config import EnvConfig
+from mecca_env.voxels import flatten, inside
 
 
 @runtime_checkable
@@ -43,18 +44,28 @@ class GaussianHint:
         squared = offset[:, None, None] ** 2 + offset[None, :, None] ** 2 + offset[None, None, :] ** 2
         self._patch = torch.from_numpy(np.exp(-squared / (2.0 * sigma**2)).astype(np.float32))
         self._radius = radius
+        self._copies: dict[torch.device, tuple[Tensor, Tensor]] = {}
 
     def add(self, hint: Tensor, clicks: Tensor, volume: Tensor) -> Tensor:
         """See `Hint.add`."""
         merged = hint.clone(memory_format=torch.contiguous_format)
-        loops = host_loops(hint.device)
-        if loops is not None:
-            over_rows(loops.paste, merged, clicks.contiguous(), shared=(self._patch.numpy(),))
+        on_host, on_device = (find(hint.device) for find in (host_loops, device_loops))
+        if on_host is not None:
+            over_rows(on_host.paste, merged, clicks.contiguous(), shared=(self._patch.numpy(),))
+        elif on_device is not None:
+            on_device.paste(merged, clicks, self._there(hint.device)[0])
         elif hint.device.type == "cpu":
             self._paste_on_host(merged, clicks)
         else:
             self._paste_on_device(merged, clicks)
         return merged
+
+    def _there(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """The patch (P, P, P) and the offsets of its voxels (P * P * P, 3) on that device, copied there only once."""
+        if device not in self._copies:
+            steps = torch.arange(-self._radius, self._radius + 1, device=device)
+            self._copies[device] = (self._patch.to(device), torch.cartesian_prod(steps, steps, steps))
+        return self._copies[device]
 
     def _paste_on_host(self, hint: Tensor, clicks: Tensor) -> None:
         radius, patch, target = self._radius, self._patch.numpy(), hint.numpy()
@@ -70,16 +81,13 @@ class GaussianHint:
 
     def _paste_on_device(self, hint: Tensor, clicks: Tensor) -> None:
         """The same patches in one scatter; a maximum does not depend on the order it is taken in."""
-        batch, depth, height, width = hint.shape
-        sides = torch.tensor([depth, height, width], device=hint.device)
-        steps = torch.arange(-self._radius, self._radius + 1, device=hint.device)
-        offsets = torch.cartesian_prod(steps, steps, steps)  # (P, 3)
-        voxels = clicks[:, :, None, :] + offsets  # (B, K, P, 3)
-        inside = ((voxels >= 0) & (voxels < sides)).all(-1) & (clicks[:, :, None, 0] >= 0)
-        flat = (voxels[..., 0] * height + voxels[..., 1]) * width + voxels[..., 2]
-        values = self._patch.to(hint.device).reshape(1, 1, -1).expand(flat.shape)
-        values = torch.where(inside, values, 0.0).reshape(batch, -1)
-        hint.view(batch, -1).scatter_reduce_(1, torch.where(inside, flat, 0).reshape(batch, -1), values, "amax")
+        batch, shape = len(hint), (hint.shape[1], hint.shape[2], hint.shape[3])
+        patch, offsets = self._there(hint.device)
+        voxels = clicks[:, :, None, :] + offsets  # (B, K, P * P * P, 3)
+        there = inside(voxels, shape) & (clicks[:, :, None, 0] >= 0)
+        flat = torch.where(there, flatten(voxels, shape), 0).reshape(batch, -1)
+        values = torch.where(there, patch.reshape(1, 1, -1), 0.0).reshape(batch, -1)
+        hint.view(batch, -1).scatter_reduce_(1, flat, values, "amax")
 
 
 class EuclideanHint:

@@ -55,6 +55,7 @@ class Simulator:
         self._transition = make_transition(config, device)
         assert config.clicks is not None
         self._some_unlabelled = False  # so far; while it holds, a pass over the grid is saved in every step
+        self._regions = 0  # all region numbers of all episodes so far are below it
         self._budgets = torch.tensor((*config.clicks, 0), device=device)
 
     def begin(self, episodes: Sequence[Episode]) -> State:
@@ -67,6 +68,7 @@ class Simulator:
         regions = None
         if self.config.guide:
             regions = torch.stack([e.regions for e in episodes if e.regions is not None])
+            self._regions = max(self._regions, int(regions.max()) + 1)
         state = State(
             volume=torch.stack([e.volume for e in episodes]),
             label=label,
@@ -115,7 +117,7 @@ class Simulator:
         after = replace(state, probability=made.probability, dice=made.dice, cell=made.cell, step=step)
         if state.regions is not None and confidence is not None:
             current = state.regions[torch.arange(len(step), device=self.device), step.clamp_max(config.horizon - 1)]
-            after = replace(after, advice=advise(current, confidence, config.advised))
+            after = replace(after, advice=advise(current, confidence, config.advised, self._regions))
         assert config.clicks is not None
         budget = torch.where(over, 0, self._budgets[step.clamp_max(config.horizon)])
         return self._with_clicks(after, budget, max(config.clicks[1:], default=0)), earned, over

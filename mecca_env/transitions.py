@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from mecca_env.compiled import host_loops, over_rows
+from mecca_env.compiled import device_loops, host_loops, over_rows
 from mecca_env.config import EnvConfig
 from mecca_env.dynamics import ContinuousDynamics, DiscreteDynamics, Dynamics
 from mecca_env.metrics import dice, misunderstanding
@@ -146,15 +146,18 @@ class TableTransition:
     def _look_up(self, cell: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Probability, gain and cell after the action, (B, N), and how often each combination occurs, (B, size)."""
         tables = (self._probability, self._gain, self._cell)
-        loops = host_loops(cell.device)
-        if loops is None:
+        on_host, on_device = (find(cell.device) for find in (host_loops, device_loops))
+        if on_device is not None:
+            found: tuple[Tensor, Tensor, Tensor, Tensor] = on_device.look_up(cell, action, *tables)
+            return found
+        if on_host is None:
             index = (cell + action.to(self._dtype)).reshape(-1).to(torch.int32)
             probability, gain, after = (table.index_select(0, index).view(cell.shape) for table in tables)
             return probability, gain, after, self._histogram(index.view(cell.shape))
         probability, gain, after = (torch.empty(cell.shape, dtype=table.dtype) for table in tables)
         counts = torch.empty((len(cell), self._size), dtype=torch.int64)
         written = (probability, gain, after, counts)
-        over_rows(loops.look_up, cell, action.contiguous(), *written, shared=tuple(table.numpy() for table in tables))
+        over_rows(on_host.look_up, cell, action.contiguous(), *written, shared=tuple(table.numpy() for table in tables))
         return written
 
     def _histogram(self, index: Tensor) -> Tensor:

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mecca_env.compiled import host_loops, over_rows
+from mecca_env.compiled import device_loops, host_loops, over_rows
 from mecca_env.rng import fold
 from mecca_env.state import State
-from mecca_env.voxels import draw, exists, flatten, inside, on_surface, to_voxels, values_at
+from mecca_env.voxels import draw, draw_first, exists, flatten, inside, on_surface, to_voxels, values_at
 
 
 @runtime_checkable
@@ -55,20 +55,23 @@ class EdgeUser:
     def click(self, state: State, budget: Tensor, most: int, key: Tensor) -> Tensor:
         """See `SimulatedUser.click`."""
         advice = state.advice if self._within_advice else None
-        loops = host_loops(state.probability.device)
-        if loops is None:
+        on_host, on_device = (find(state.probability.device) for find in (host_loops, device_loops))
+        if on_host is None and on_device is None:
             eligible = eligible_edges(state)
             if advice is not None:
                 eligible &= values_at(advice, state.surface)
-            drawn = draw(state.surface, eligible, budget, most, key)
-        else:
-            batch = len(budget)
-            drawn = torch.empty((batch, min(most, state.surface.shape[1])), dtype=torch.int64)
-            clicked = torch.where(exists(state.clicks[..., 0]), flatten(state.clicks, state.shape), -1)
-            allowed = torch.empty((batch, 0), dtype=torch.bool) if advice is None else advice.reshape(batch, -1)
-            probability = state.probability.reshape(batch, -1)
-            given = (state.surface, state.neighbours, probability, allowed, clicked, budget, key)
-            over_rows(loops.draw_edges, *given, drawn)
+            return to_voxels(draw(state.surface, eligible, budget, most, key), state.shape)
+        batch, surface = len(budget), state.surface
+        given = (surface, state.neighbours, state.probability.reshape(batch, -1))
+        allowed = None if advice is None else advice.reshape(batch, -1)
+        clicked = torch.where(exists(state.clicks[..., 0]), flatten(state.clicks, state.shape), -1)
+        if on_device is not None:
+            keys = on_device.edge_keys(*given, allowed, clicked, key)
+            return to_voxels(draw_first(surface, keys, budget, most), state.shape)
+        assert on_host is not None
+        drawn = torch.empty((batch, min(most, surface.shape[1])), dtype=torch.int64)
+        anywhere = torch.empty((batch, 0), dtype=torch.bool)
+        over_rows(on_host.draw_edges, *given, anywhere if allowed is None else allowed, clicked, budget, key, drawn)
         return to_voxels(drawn, state.shape)
 
 

@@ -332,6 +332,7 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
 
     def _begin(self, rows: NDArray[np.int64], chosen: Sequence[int | None]) -> None:
         """New episodes in those rows."""
+        self._actions.refuse(wait=True)
         origins = [Origin(self._streams[i].state(), chosen[i]) for i in rows]
         made = [self._episodes.make(self._streams[i], chosen[i]) for i in rows]
         fresh = self._simulator.begin([episode for episode, _ in made])

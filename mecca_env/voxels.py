@@ -67,6 +67,11 @@ def draw(
     """
     counter = index if counter is None else counter
     keys = torch.where(eligible, shuffle_keys(key, counter.clamp_min(0)), _NEVER)
+    return draw_first(index, keys, budget, most)
+
+
+def draw_first(index: Tensor, keys: Tensor, budget: Tensor, most: int) -> Tensor:
+    """As `draw`, by sort keys (B, S) instead of what is eligible; the largest int64 means that an entry is not."""
     first, place = keys.topk(min(most, keys.shape[1]), dim=1, largest=False, sorted=True)
     rank = torch.arange(first.shape[1], device=index.device)
     return torch.where((first != _NEVER) & (rank < budget[:, None]), index.gather(1, place), -1)
@@ -92,7 +97,8 @@ def exists(index: Tensor) -> Tensor:
 
 def inside(voxels: Tensor, shape: tuple[int, int, int]) -> Tensor:
     """Which coordinates (..., 3) lie inside the grid, (...) bool."""
-    return ((voxels >= 0) & (voxels < torch.tensor(shape, device=voxels.device))).all(-1)
+    lower = (voxels >= 0).all(-1)  # the sides one by one: as a tensor they would have to be copied to the device
+    return lower & (voxels[..., 0] < shape[0]) & (voxels[..., 1] < shape[1]) & (voxels[..., 2] < shape[2])
 
 
 def values_at(mask: Tensor, index: Tensor) -> Tensor:

@@ -150,8 +150,8 @@ def test_the_order_of_voxels_is_that_of_rng(key: int, index: int) -> None:
 def said(caplog: pytest.LogCaptureFixture) -> str:
     compiled._load.cache_clear()
     with caplog.at_level(logging.INFO, logger="mecca_env"):
-        compiled._load()
-    compiled._load()
+        compiled._load("host_loops")
+    compiled._load("host_loops")
     (record,) = caplog.records  # once, not at every step
     return record.getMessage()
 

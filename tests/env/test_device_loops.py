@@ -1,0 +1,155 @@
+"""The Triton kernels, in Triton's interpreter where there is no GPU: the same bits as torch."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from small import make_envs, make_state, random_actions
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from mecca_env import compiled
+from mecca_env.actions import ActionReader
+from mecca_env.hints import GaussianHint
+from mecca_env.transitions import TableTransition
+from mecca_env.users import EdgeUser
+
+pytest.importorskip("triton", reason="Triton is not installed")
+GRID = (10, 9, 8)
+
+
+@pytest.fixture(scope="module")
+def there() -> torch.device:
+    """Where the kernels run."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@pytest.fixture(scope="module")
+def loops(there: torch.device) -> Iterator[ModuleType]:
+    """The kernels; without a GPU interpreted, which Triton decides when a kernel is made."""
+    with pytest.MonkeyPatch.context() as patch:
+        if there.type == "cpu":
+            patch.setenv("TRITON_INTERPRET", "1")
+        patch.delitem(sys.modules, "mecca_env.device_loops", raising=False)
+        yield importlib.import_module("mecca_env.device_loops")
+    sys.modules.pop("mecca_env.device_loops", None)
+
+
+@pytest.fixture
+def on_device(loops: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Everything takes the kernels, on whatever device."""
+    for module in ("users", "hints", "transitions"):
+        monkeypatch.setattr(f"mecca_env.{module}.host_loops", lambda device: None)
+        monkeypatch.setattr(f"mecca_env.{module}.device_loops", lambda device: loops if compiled._wanted else None)
+    yield
+
+
+@pytest.mark.parametrize("size", [12, 132, 1500])
+def test_look_up(loops: ModuleType, there: torch.device, size: int) -> None:
+    rng = np.random.default_rng(size)
+    cell = torch.from_numpy(rng.integers(0, size - 5, (3, 2500))).to(torch.int32).to(there)
+    action = torch.from_numpy(rng.integers(0, 6, (3, 2500))).to(torch.uint8).to(there)
+    probabilities, gains = (torch.from_numpy(rng.random(size, dtype=np.float32)).to(there) for _ in range(2))
+    cells = torch.from_numpy(rng.integers(0, size, size)).to(torch.int32).to(there)
+    case = cell + action
+    probability, gain, after, counts = loops.look_up(cell, action, probabilities, gains, cells)
+    assert torch.equal(probability, probabilities[case.long()])
+    assert torch.equal(gain, gains[case.long()])
+    assert torch.equal(after, cells[case.long()])
+    for row in range(3):
+        assert torch.equal(counts[row].long(), torch.bincount(case[row], minlength=size))
+
+
+@pytest.mark.parametrize("within", [False, True])
+def test_clicks(on_device: None, there: torch.device, within: bool) -> None:
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        probability = torch.from_numpy(rng.choice(np.array([0.4, 0.5, 0.6], np.float32), (2, *GRID)))
+        clicks = torch.from_numpy(rng.integers(-1, 7, (2, 4, 3)))
+        clicks[(clicks < 0).any(-1)] = -1
+        advice = torch.from_numpy(rng.random((2, *GRID)) < 0.5)
+        other = {"probability": probability, "clicks": clicks, "advice": advice}
+        state = make_state(rng.random((2, *GRID)) < seed / 7, **other)
+        moved = {name: value.to(there) for name, value in vars(state).items() if isinstance(value, Tensor)}
+        state = type(state)(**moved)
+        given = (state, torch.tensor([3, 5], device=there), 5, torch.from_numpy(rng.integers(0, 2**32, 2)).to(there))
+        fast = EdgeUser(within).click(*given)
+        with compiled.plain_torch():
+            slow = EdgeUser(within).click(*given)
+        assert torch.equal(fast, slow)
+
+
+@pytest.mark.parametrize("radius", [0, 2, 6])
+def test_hints(on_device: None, there: torch.device, radius: int) -> None:
+    rng = np.random.default_rng(radius)
+    hint = torch.from_numpy(rng.random((2, *GRID), dtype=np.float32)).to(there)
+    clicks = torch.from_numpy(rng.integers(0, 7, (2, 4, 3))).to(there)
+    clicks[:, 1] = -1
+    before = hint.clone()
+    fast = GaussianHint(1.5, radius).add(hint, clicks, hint[:, None])
+    with compiled.plain_torch():
+        slow = GaussianHint(1.5, radius).add(hint, clicks, hint[:, None])
+    assert torch.equal(fast, slow) and torch.equal(hint, before)
+
+
+@pytest.mark.parametrize("settings", [{}, {"guide": True}], ids=str)
+def test_an_env_gives_the_same_bits(on_device: None, there: torch.device, settings: dict[str, Any]) -> None:
+    fast, slow = (make_envs(2, shape=GRID, device=str(there), **settings) for _ in range(2))
+    assert isinstance(fast._simulator._transition, TableTransition)
+    one: Any = fast.reset(seed=1)
+    with compiled.plain_torch():
+        two: Any = slow.reset(seed=1)
+    for action in random_actions(fast, 4):
+        assert all(torch.equal(one[0][key], two[0][key]) for key in two[0])
+        assert all(torch.equal(one[-1][key], two[-1][key]) for key in two[-1] if isinstance(two[-1][key], Tensor))
+        sent: Any = {"adjustment": action, "confidence": torch.rand(action.shape)} if fast.config.guide else action
+        one = fast.step(sent)
+        with compiled.plain_torch():
+            two = slow.step(sent)
+
+
+WAITS = ("_local_scalar_dense", "nonzero", "is_nonzero", "lift_fresh", "item", "masked_select", "unique")
+"""Operations that wait for a GPU: reading a number, an output whose size depends on values, a tensor from a list."""
+
+
+class Watching(TorchDispatchMode):
+    """Notes every operation that would wait for a GPU."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.overloadpacket.__name__
+        if any(name == wait or name.startswith(f"{wait}_") for wait in WAITS):
+            self.waits.append(name)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("plainly", [False, True], ids=["kernels", "torch"])
+@pytest.mark.parametrize("settings", [{}, {"guide": True}, {"labelled_fraction": 0.5}], ids=str)
+def test_a_step_does_not_wait_for_the_device(
+    on_device: None, there: torch.device, settings: dict[str, Any], plainly: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(GaussianHint, "_paste_on_host", GaussianHint._paste_on_device)
+    monkeypatch.setattr(compiled, "_wanted", not plainly)
+    envs = make_envs(2, shape=GRID, device=str(there), **settings)
+    envs._actions = ActionReader(envs.config, 2, there, late=True)
+    envs.reset(seed=1)
+    sent: Any = torch.zeros((2, *GRID), dtype=torch.uint8, device=there)
+    if envs.config.guide:
+        sent = {"adjustment": sent, "confidence": torch.rand((2, *GRID), device=there)}
+    envs.step(sent)  # the first one may copy its tables
+    with Watching() as watching:
+        envs.step(sent)
+    assert watching.waits == []
+    with Watching() as watching:
+        envs.state.label.nonzero(), torch.tensor([1]), int(envs.state.label.sum())
+    assert len(watching.waits) == 3  # it does notice
