@@ -1,0 +1,184 @@
+"""Time an update, and what a trained agent needs to answer, plainly and as it is done here.
+
+    python -m benchmarks.learner                     # one CPU thread, the preset `fast` (16 channels)
+    python -m benchmarks.learner --device cuda --preset paper --channels 32 --num-envs 8
+
+"Plain" is float32 in torch's default memory format; "ours" is channels last, on a GPU in bfloat16. Both take turns on
+the same weights and episodes; medians. The peak is that of the quickest single convolution found on the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.timing import machine, median, milliseconds
+from mecca_agents import PRESETS
+from mecca_agents.actor_critic import ActorCritic
+from mecca_agents.agent import make_agent
+from mecca_agents.networks import PNet
+from mecca_agents.presets import Preset
+from mecca_agents.runs import make_task
+from mecca_agents.training import make_envs
+
+
+class DefaultFormat(PNet):
+    """A P-Net in torch's default memory format."""
+
+    def forward(self, inputs: Tensor) -> dict[str, Tensor]:
+        """See `PNet.forward`."""
+        features, seen = self.shared(inputs.contiguous())
+        return {name: branch(features, seen) for name, branch in self.branches.items()}
+
+
+class Contender:
+    """One agent on envs of its own.
+
+    Args:
+        method: Its name.
+        preset: Its settings.
+        device: Where it computes.
+        plain: Whether in torch's default memory format.
+    """
+
+    def __init__(self, method: str, preset: Preset, device: torch.device, plain: bool) -> None:
+        guide = method == "mecca" and preset.interaction_guide
+        keywords = {"shape": preset.shape, "cases": preset.num_envs, "device": device, "guide": guide}
+        self.envs = make_envs("MECCA-Phantom-v0", preset.num_envs, **keywords)
+        self.agent = make_agent(method, preset, make_task(self.envs.config, 1), device=device, seed=0)
+        assert isinstance(self.agent, ActorCritic)
+        for network in self.agent.networks.values() if plain else ():
+            network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+            network.__class__ = DefaultFormat
+        self.observation, _ = self.envs.reset(seed=0)
+        self._device = device
+
+    def update(self) -> None:
+        """Play one episode in every env and learn from it."""
+        self.observation, _ = self.agent.learn(self.envs, self.observation, 0.5)
+        self._wait()
+
+    def answer(self) -> None:
+        """One volume's action."""
+        self.agent.act({key: value[:1] for key, value in self.observation.items()})
+        self._wait()
+
+    def flops(self) -> int:
+        """Of one update, multiplications and additions in convolutions."""
+        with FlopCounterMode(display=False) as counter:
+            self.update()
+        return int(counter.get_total_flops())
+
+    def _wait(self) -> None:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+
+
+def convolution_peak(shape: Sequence[int], device: torch.device, precision: torch.dtype) -> float:
+    """FLOP/s of the quickest of several 3x3x3 convolutions, forward."""
+
+    def rate(channels: int, dilation: int, layout: torch.memory_format) -> float:
+        layer = nn.Conv3d(channels, channels, 3, padding=dilation, dilation=dilation).to(device, precision)
+        layer = layer.to(memory_format=layout)  # type: ignore[call-overload]
+        inputs = torch.randn(4, channels, *shape, device=device, dtype=precision).to(memory_format=layout)
+        work = 2 * 27 * channels**2 * inputs[:, 0].numel()
+
+        def once() -> None:
+            with torch.no_grad():
+                layer(inputs)
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+
+        once()
+        return work / min(milliseconds(once) for _ in range(5)) * 1e3
+
+    layouts = (torch.contiguous_format, torch.channels_last_3d)
+    return max(rate(channels, 1, layout) for channels in (16, 32, 64, 128) for layout in layouts)
+
+
+def measure(method: str, preset: Preset, device: torch.device, repeats: int) -> dict[str, float]:
+    """Medians of `repeats` turns, after one that warms up."""
+    fast = replace(preset, precision="bf16") if device.type == "cuda" else preset
+    plain, ours = Contender(method, preset, device, plain=True), Contender(method, fast, device, plain=False)
+    flops = ours.flops()
+    plain.update()
+    times: dict[str, list[float]] = {}
+    work: dict[str, Callable[[], None]] = {
+        "plain_ms": plain.update,
+        "ours_ms": ours.update,
+        "plain_answer_ms": plain.answer,
+        "ours_answer_ms": ours.answer,
+    }
+    for _ in range(repeats):
+        for name, once in work.items():
+            times.setdefault(name, []).append(milliseconds(once))
+    found = {name: median(values) for name, values in times.items()}
+    peak = convolution_peak(preset.shape, device, torch.bfloat16 if device.type == "cuda" else torch.float32)
+    return {
+        **found,
+        "ratio": found["plain_ms"] / found["ours_ms"],
+        "answer_ratio": found["plain_answer_ms"] / found["ours_answer_ms"],
+        "gflops": flops / 1e9,
+        "gflop_per_s": flops / found["ours_ms"] / 1e6,
+        "peak_gflop_per_s": peak / 1e9,
+        "peak_share": flops / found["ours_ms"] * 1e3 / peak,
+    }
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Every method asked for."""
+    torch.set_num_threads(options.threads)
+    device = torch.device(options.device)
+    preset = PRESETS[options.preset]
+    changes = {"channels": options.channels, "num_envs": options.num_envs}
+    preset = replace(preset, **{key: value for key, value in changes.items() if value is not None})
+    found = {method: measure(method, preset, device, options.repeats) for method in options.methods}
+    about = {"preset": options.preset, "shape": preset.shape, "channels": preset.channels, "num_envs": preset.num_envs}
+    return {"machine": machine(), "device": str(device), **about, "repeats": options.repeats, "methods": found}
+
+
+def report(results: dict[str, Any]) -> str:
+    """A line for each method."""
+    lines = [
+        f"one update of {results['num_envs']} episodes of five steps, {' x '.join(map(str, results['shape']))} voxels, "
+        f"{results['channels']} channels, {results['device']}, {results['machine']['threads']} thread"
+    ]
+    for method, row in results["methods"].items():
+        lines.append(
+            f"{method}: plain {row['plain_ms']:.0f} ms, ours {row['ours_ms']:.0f} ms, ratio {row['ratio']:.2f}; "
+            f"{row['gflops']:.0f} GFLOP at {row['gflop_per_s']:.0f} GFLOP/s, {row['peak_share']:.0%} of the quickest "
+            f"convolution's {row['peak_gflop_per_s']:.0f}; an answer for one volume: "
+            f"plain {row['plain_answer_ms']:.1f} ms, ours {row['ours_answer_ms']:.1f} ms, "
+            f"ratio {row['answer_ratio']:.2f}"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Read the options, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--methods", nargs="+", default=["iter-mrl", "mecca"])
+    parser.add_argument("--preset", default="fast")
+    parser.add_argument("--channels", type=int)
+    parser.add_argument("--num-envs", type=int)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every number there")
+    options = parser.parse_args()
+    results = run(options)
+    print(report(results))
+    if options.json is not None:
+        options.json.write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
