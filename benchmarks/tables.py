@@ -11,18 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.cells import (
-    CELLS,
-    CONFIDENCE_SETTINGS,
-    FEW,
-    HALF,
-    HIPPOCAMPUS,
-    LEFT_ATRIUM,
-    PRESET,
-    QUARTER,
-    UNLABELLED_SETTINGS,
-    Cell,
-)
+from benchmarks.cells import CELLS, CONFIDENCE_SETTINGS, FEW, HALF, HIPPOCAMPUS, LEFT_ATRIUM, PRESET, QUARTER, Cell
 from mecca_agents.statistics import bootstrap_interval
 from mecca_env.atomic import atomically
 
@@ -69,11 +58,7 @@ class Done:
 
     def _common(self, cell: Cell) -> dict[str, Any]:
         """The settings it has to share with other cells: neither what it changes nor what it has no use for."""
-        unused: list[str] = []
-        if not cell.has_confidence:
-            unused += CONFIDENCE_SETTINGS
-        if not cell.simulates_labels:
-            unused += UNLABELLED_SETTINGS
+        unused = () if cell.has_confidence else CONFIDENCE_SETTINGS
         preset = self.about[cell]["preset"]
         return {key: value for key, value in preset.items() if key not in cell.changes and key not in unused}
 

@@ -52,7 +52,7 @@ RAREST = 0.01
 """A class that fills less of an episode than this is weighted as if it filled this much."""
 
 
-def class_weights(label: Tensor, mask: Tensor, balance: float, expected: Tensor | None = None) -> Tensor:
+def class_weights(label: Tensor, mask: Tensor, balance: float) -> Tensor:
     """Weight of each voxel, (..., D, H, W) float32, by how rare its class is among the masked voxels of its volume.
 
     0 where the mask is; the others have mean 1 in every volume.
@@ -62,16 +62,12 @@ def class_weights(label: Tensor, mask: Tensor, balance: float, expected: Tensor 
         mask: Voxels that count, bool, broadcastable to it.
         balance: 0 weighs all voxels alike; 1 makes foreground and background weigh the same in sum; between them the
             weight is the class's share to the power of minus `balance`.
-        expected: Share of foreground that the masked voxels stand for, (..., 1, 1, 1): where the mask lets one class
-            through more readily than the other, that one weighs less. None: the share that they have.
     """
     grid = (-3, -2, -1)
     counted = mask.expand_as(label).float()
     count = counted.sum(grid, keepdim=True).clamp_min(1.0)
-    found = ((label * counted).sum(grid, keepdim=True) / count).clamp(RAREST, 1.0 - RAREST)
-    share = found if expected is None else expected.clamp(RAREST, 1.0 - RAREST)
-    foreground, background = share.pow(1.0 - balance) / found, (1.0 - share).pow(1.0 - balance) / (1.0 - found)
-    weight = torch.where(label, foreground, background) * counted
+    share = ((label * counted).sum(grid, keepdim=True) / count).clamp(RAREST, 1.0 - RAREST)
+    weight = torch.where(label, share.pow(-balance), (1.0 - share).pow(-balance)) * counted
     return weight * (count / weight.sum(grid, keepdim=True).clamp_min(1e-12))
 
 
@@ -84,7 +80,6 @@ def a2c_losses(
     value_weight: float = 0.5,
     credit: Credit = "voxel",
     balance: float = 0.0,
-    keep_class_shares: bool = False,
 ) -> Losses:
     """Eq. 4 and 5 with log pi in place of pi, averaged over the voxels of the rollout's mask (Eq. 11).
 
@@ -97,8 +92,6 @@ def a2c_losses(
         gae_lambda: Lambda of the returns; 1 is Eq. 3.
         value_weight: Weight of the critic's loss (V - R)^2 / 2.
         balance: How far the rarer of foreground and background is weighted up (`class_weights`).
-        keep_class_shares: Weigh the classes of unlabelled episodes so that foreground counts for as much of the voxels
-            of the mask as it fills of the labelled episodes.
         credit: "voxel": each voxel is paid its own reward; "mean": all are paid the mean (Eq. 4 to the letter).
     """
     reward = rollout.reward
@@ -106,8 +99,7 @@ def a2c_losses(
         reward = reward.mean(dim=(2, 3, 4), keepdim=True).expand_as(reward)
     target = returns(reward, rollout.done, rollout.value.detach(), rollout.bootstrap, gamma, gae_lambda)
     advantage = (target - rollout.value).detach()
-    expected = _expected_share(rollout) if keep_class_shares else None
-    weight = class_weights(rollout.label, rollout.mask, balance, expected)  # Eq. 11: no gradient where M is 0
+    weight = class_weights(rollout.label, rollout.mask, balance)  # Eq. 11: no gradient where M is 0
     count = total(weight.sum()).clamp_min(1.0)
 
     def mean(values: Tensor) -> Tensor:
@@ -117,12 +109,3 @@ def a2c_losses(
     value = 0.5 * mean((target - rollout.value).square())  # Eq. 4
     entropy = mean(rollout.entropy)
     return Losses(policy + value_weight * value - entropy_weight * entropy, policy, value, entropy)
-
-
-def _expected_share(rollout: Rollout) -> Tensor | None:
-    """Share of foreground, (T, B, 1, 1, 1): a labelled episode's own, for all others the mean of the labelled ones."""
-    share = rollout.label.float().mean(dim=(2, 3, 4))
-    counts = total(torch.stack((share[rollout.labelled].sum(), rollout.labelled.sum().to(share.dtype))))
-    if not float(counts[1]):
-        return None
-    return torch.where(rollout.labelled, share, counts[0] / counts[1])[:, :, None, None, None]

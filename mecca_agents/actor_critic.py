@@ -113,7 +113,6 @@ class ActorCritic(Agent):
             entropy_weight=preset.entropy_weight,
             value_weight=preset.value_weight,
             credit=preset.credit,
-            keep_class_shares=preset.keep_class_shares,
             balance=between(*preset.balance, min(progress / BALANCE_SETTLES, 1.0)),
         )
 

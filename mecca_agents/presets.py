@@ -45,8 +45,6 @@ class Preset:
         delta: Least certainty of a simulated label that is learned from (Eq. 11), at the start and at the end of the
             training (Sec. 4.1).
         labelled_share: Share of the episodes that are of labelled cases, with simulated labels; a half is Algorithm 1.
-        keep_class_shares: Weigh the voxels of unlabelled episodes that are learned from (Eq. 11) so that foreground
-            counts for as much of them as it fills of the labelled episodes.
         confidence_channels: Channels of the confidence network.
         confidence_balance: How far the rarer of foreground and background is weighted up in Eq. 6, as `balance` does it
             in the other losses, but throughout.
@@ -81,7 +79,6 @@ class Preset:
     beta: float = 1.0
     delta: tuple[float, float] = (0.85, 0.99)
     labelled_share: float = 0.5
-    keep_class_shares: bool = False
     confidence_channels: int = 64
     confidence_balance: float = 0.0
     confidence_steps: int | None = None
@@ -115,7 +112,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {  # the environment look
     **dict.fromkeys(("learning_rate", "policy_rate", "clip_norm", "alpha"), _ABOVE),
     **dict.fromkeys(("entropy_weight", "value_weight", "beta"), _NOT_BELOW),
     **dict.fromkeys(("final_learning_rate", "gamma", "gae_lambda", "confidence_balance"), _SHARE),
-    **dict.fromkeys(("self_adaptive_reward", "interaction_guide", "simulated_labels", "keep_class_shares"), _SWITCH),
+    **dict.fromkeys(("self_adaptive_reward", "interaction_guide", "simulated_labels"), _SWITCH),
     "dilations": (lambda v: len(v) > 0 and all(_count(d) for d in v), "integers of at least 1"),
     "credit": (lambda v: v in get_args(Credit), f"one of {', '.join(get_args(Credit))}"),
     "precision": (lambda v: v in get_args(Precision), f"one of {', '.join(get_args(Precision))}"),
@@ -139,7 +136,6 @@ FAST = replace(
     confidence_channels=8,
     confidence_steps=2,
     confidence_balance=0.5,
-    keep_class_shares=True,
     learning_rate=2e-3,
     final_learning_rate=0.1,
     gae_lambda=0.5,

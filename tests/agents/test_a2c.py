@@ -138,38 +138,6 @@ def test_class_weights_have_mean_one_and_balance_the_classes(balance: float) -> 
     torch.testing.assert_close(foreground / (1 - foreground), odds, rtol=1e-5, atol=0)
 
 
-def test_class_weights_keep_the_expected_share_whatever_the_mask_lets_through() -> None:
-    label = torch.zeros(2, 1, 10, 10, 10, dtype=torch.bool)
-    label[:, :, :2] = True  # a fifth
-    mask = torch.ones_like(label)
-    mask[:, :, :1] = mask[:, :, 2:4] = False  # half of the foreground, three quarters of the background
-    expected = torch.tensor([0.2, 0.4]).view(2, 1, 1, 1, 1)
-    for balance in (0.0, 1.0):
-        weight = class_weights(label, mask, balance, expected).double()
-        assert (weight[~mask] == 0).all() and weight.sum((1, 2, 3, 4)).tolist() == pytest.approx([700, 700])
-        share = (weight * label).sum((1, 2, 3, 4)) / 700
-        assert share.tolist() == pytest.approx([0.5, 0.5] if balance else [0.2, 0.4])
-    torch.testing.assert_close(class_weights(label, mask, 0.5, None), class_weights(label, mask, 0.5))
-
-
-def test_unlabelled_episodes_are_weighted_as_the_labelled_ones_and_those_are_left_alone() -> None:
-    rollout = _rollout()
-    labelled = torch.zeros_like(rollout.labelled)
-    labelled[:, 0] = True
-    mask = labelled[:, :, None, None, None] | (_random(*rollout.label.shape, seed=9) > 0.5)
-    mixed = replace(rollout, labelled=labelled, mask=mask)
-    share = rollout.label[:, 0].float().mean()
-    expected = torch.where(labelled, rollout.label.float().mean(dim=(2, 3, 4)), share)[:, :, None, None, None]
-    weight = class_weights(rollout.label, mask, 0.0, expected)
-    torch.testing.assert_close(weight[:, 0], torch.ones_like(weight[:, 0]))
-    got = a2c_losses(mixed, gamma=0.9, entropy_weight=0.1, keep_class_shares=True)
-    torch.testing.assert_close(got.entropy, (rollout.entropy * weight).sum() / weight.sum())
-    assert got.entropy != a2c_losses(mixed, gamma=0.9, entropy_weight=0.1).entropy
-    alone = replace(rollout, labelled=torch.zeros_like(labelled))  # nothing to go by
-    same = [a2c_losses(alone, gamma=0.9, entropy_weight=0.1, keep_class_shares=keep).total for keep in (False, True)]
-    torch.testing.assert_close(*same)
-
-
 def test_a_class_of_a_few_voxels_does_not_outweigh_all_others() -> None:
     label = torch.zeros(1, 1, 10, 10, 10, dtype=torch.bool)
     label[0, 0, 0, 0, 0] = True

@@ -52,7 +52,6 @@ BAD: dict[str, list[Any]] = {
     "confidence_channels": [0],
     "confidence_steps": [0],
     "confidence_balance": [-0.5, 1.5],
-    "keep_class_shares": [0, "yes"],
 }
 
 
