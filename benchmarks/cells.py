@@ -14,10 +14,12 @@ TABLE_5 = {"none": "", "reward": "r", "guide": "g", "labels": "l", "reward-guide
 """The rows of Table 5: which of the switches are on."""
 PRESET = "fast"
 CONFIDENCE_SETTINGS = (
-    *("alpha", "beta", "delta", "labelled_share"),
+    *("alpha", "beta"),
     *("confidence_channels", "confidence_steps", "confidence_balance"),
 )
 """Settings that matter only where a mechanism of MECCA is on."""
+UNLABELLED_SETTINGS = ("delta", "labelled_share", "simulated_from")
+"""Settings that matter only where simulated labels are learned from."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,11 @@ class Cell:
     def has_confidence(self) -> bool:
         """Whether it trains a confidence network."""
         return self.method == "mecca" and self.on != "none"
+
+    @property
+    def simulates_labels(self) -> bool:
+        """Whether it learns from unlabelled cases."""
+        return self.method == "mecca" and self.fraction < 1.0 and "l" in TABLE_5[self.on]
 
     @property
     def changes(self) -> dict[str, Any]:

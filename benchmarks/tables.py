@@ -11,7 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.cells import CELLS, CONFIDENCE_SETTINGS, FEW, HALF, HIPPOCAMPUS, LEFT_ATRIUM, PRESET, QUARTER, Cell
+from benchmarks.cells import (
+    CELLS,
+    CONFIDENCE_SETTINGS,
+    FEW,
+    HALF,
+    HIPPOCAMPUS,
+    LEFT_ATRIUM,
+    PRESET,
+    QUARTER,
+    UNLABELLED_SETTINGS,
+    Cell,
+)
 from mecca_agents.statistics import bootstrap_interval
 from mecca_env.atomic import atomically
 
@@ -58,7 +69,11 @@ class Done:
 
     def _common(self, cell: Cell) -> dict[str, Any]:
         """The settings it has to share with other cells: neither what it changes nor what it has no use for."""
-        unused = () if cell.has_confidence else CONFIDENCE_SETTINGS
+        unused: list[str] = []
+        if not cell.has_confidence:
+            unused += CONFIDENCE_SETTINGS
+        if not cell.simulates_labels:
+            unused += UNLABELLED_SETTINGS
         preset = self.about[cell]["preset"]
         return {key: value for key, value in preset.items() if key not in cell.changes and key not in unused}
 

@@ -133,7 +133,8 @@ class Mecca(ActorCritic):
             earned = make_reward(envs.config.reward, envs.config)
             gain = simulated_gain(earned, rollout.before, rollout.after, simulated, envs.config.epsilon)
             reward = torch.where(mask, reward, gain)  # line 16, Eq. 9
-            mask = mask | certain(confidence, between(*preset.delta, progress))  # Eq. 11
+            if progress >= preset.simulated_from:
+                mask = mask | certain(confidence, between(*preset.delta, progress))  # Eq. 11
         if preset.self_adaptive_reward:
             reward = self_adaptive(reward, confidence, preset.alpha, preset.beta)  # Eq. 8
         return replace(rollout, reward=reward, label=label, mask=mask)

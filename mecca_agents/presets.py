@@ -44,6 +44,8 @@ class Preset:
         beta: Exponent of Eq. 8 (Sec. 4.1).
         delta: Least certainty of a simulated label that is learned from (Eq. 11), at the start and at the end of the
             training (Sec. 4.1).
+        simulated_from: Share of the training before which nothing is learned from simulated labels: M of Eq. 11 is 0,
+            since the confidence network knows nothing yet.
         labelled_share: Share of the episodes that are of labelled cases, with simulated labels; a half is Algorithm 1.
         confidence_channels: Channels of the confidence network.
         confidence_balance: How far the rarer of foreground and background is weighted up in Eq. 6, as `balance` does it
@@ -78,6 +80,7 @@ class Preset:
     alpha: float = 0.8
     beta: float = 1.0
     delta: tuple[float, float] = (0.85, 0.99)
+    simulated_from: float = 0.0
     labelled_share: float = 0.5
     confidence_channels: int = 64
     confidence_balance: float = 0.0
@@ -111,7 +114,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {  # the environment look
     **dict.fromkeys(("num_envs", "updates", "channels", "shared_blocks", "confidence_channels"), _COUNT),
     **dict.fromkeys(("learning_rate", "policy_rate", "clip_norm", "alpha"), _ABOVE),
     **dict.fromkeys(("entropy_weight", "value_weight", "beta"), _NOT_BELOW),
-    **dict.fromkeys(("final_learning_rate", "gamma", "gae_lambda", "confidence_balance"), _SHARE),
+    **dict.fromkeys(("final_learning_rate", "gamma", "gae_lambda", "confidence_balance", "simulated_from"), _SHARE),
     **dict.fromkeys(("self_adaptive_reward", "interaction_guide", "simulated_labels"), _SWITCH),
     "dilations": (lambda v: len(v) > 0 and all(_count(d) for d in v), "integers of at least 1"),
     "credit": (lambda v: v in get_args(Credit), f"one of {', '.join(get_args(Credit))}"),
@@ -136,6 +139,7 @@ FAST = replace(
     confidence_channels=8,
     confidence_steps=2,
     confidence_balance=0.5,
+    simulated_from=0.25,
     learning_rate=2e-3,
     final_learning_rate=0.1,
     gae_lambda=0.5,

@@ -22,7 +22,7 @@ from mecca_agents.presets import Preset
 from mecca_env.atomic import atomically, flush_to_disk
 from mecca_env.config import EnvConfig
 
-FORMAT = 3
+FORMAT = 4
 """Version of the folder's layout."""
 
 CONFIG = "config.json"

@@ -52,6 +52,7 @@ BAD: dict[str, list[Any]] = {
     "confidence_channels": [0],
     "confidence_steps": [0],
     "confidence_balance": [-0.5, 1.5],
+    "simulated_from": [-0.1, 1.1],
 }
 
 
