@@ -24,6 +24,7 @@ OFF = replace(
     confidence_channels=4,
     dilations=(1, 2),
     learning_rate=5e-3,
+    simulated_from=0.0,
     self_adaptive_reward=False,
     interaction_guide=False,
     simulated_labels=False,
@@ -140,6 +141,18 @@ def test_how_right_the_simulated_labels_are_is_counted_where_they_are_learned_fr
     assert numbers["mask_share_foreground"] == pytest.approx(float(used[target].float().mean()))
     assert numbers["simulated_accuracy_foreground"] == pytest.approx(float(right[used & target].float().mean()))
     assert _simulated(rollout, rollout) == {}
+
+
+def test_nothing_is_learned_from_simulated_labels_before_their_time() -> None:
+    agent, envs = _play("mecca", replace(ON, simulated_from=0.25), 4, labelled_fraction=0.5, labelled_share=0.5)
+    assert isinstance(agent, Mecca)
+    observation, _ = envs.reset(seed=0)
+    rollout = collect(envs, observation, agent.decide, envs.config.horizon)
+    agent.preset = replace(agent.preset, delta=(0.5, 0.5))
+    early, late = (agent.teach(rollout, envs, progress).mask for progress in (0.24, 0.25))
+    unlabelled = ~rollout.mask.expand_as(rollout.label)
+    assert not early.expand_as(unlabelled)[unlabelled].any() and late[unlabelled].any()
+    assert early.expand_as(unlabelled)[~unlabelled].all()
 
 
 def test_what_unlabelled_voxels_earn_is_the_gain_towards_their_simulated_label() -> None:
