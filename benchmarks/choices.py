@@ -53,7 +53,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     print("epsilon  credit  seed  Dice % after steps 1 to 5")
-    for epsilon, credit in [*((e, "voxel") for e in EPSILONS), (1e-2, "mean")]:
+    rows: list[tuple[float, Credit]] = [*((epsilon, "voxel") for epsilon in EPSILONS), (1e-2, "mean")]
+    for epsilon, credit in rows:
         for seed in options.seeds:
             dice = "  ".join(f"{value:5.1f}" for value in dice_per_step(epsilon, credit, seed))
             print(f"{epsilon:7g}  {credit:6}  {seed:4}  {dice}", flush=True)

@@ -217,11 +217,12 @@ def tables(done: Done) -> str:
     return "\n\n".join(text)
 
 
-def write_document(text: str, path: Path = DOCUMENT) -> None:
+def write_document(text: str, path: Path = DOCUMENT, marks: tuple[str, str] = (BEGIN, END)) -> None:
     """Put the tables into the document, between its two marks."""
-    before, _, rest = path.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
-    whole = f"{before}{BEGIN}\n\n{text}\n\n{END}{after}"
+    begin, end = marks
+    before, _, rest = path.read_text(encoding="utf-8").partition(begin)
+    _, _, after = rest.partition(end)
+    whole = f"{before}{begin}\n\n{text}\n\n{end}{after}"
     atomically(path, lambda temporary: temporary.write_text(whole, encoding="utf-8"))
 
 

@@ -1,0 +1,259 @@
+"""Measure everything that docs/performance.md reports, and write its tables and plots.
+
+    python -m benchmarks.performance                    # about fifteen minutes; time nothing else meanwhile
+    python -m benchmarks.performance --only step scaling
+    python -m benchmarks.performance --only             # nothing: tables and plots from what was measured before
+
+Every part is a process of its own with one thread. What it found lies in `docs/performance/PART.json`, so a part can be
+measured again, or on another machine, without the others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from benchmarks.cells import DATASETS, HIPPOCAMPUS
+from benchmarks.tables import write_document
+from benchmarks.timing import median, milliseconds
+from mecca_env.atomic import atomically
+
+DOCS = Path(__file__).parents[1] / "docs"
+DOCUMENT, FOLDER, PLOT = DOCS / "performance.md", DOCS / "performance", DOCS / "images" / "scaling.png"
+MARKS = ("<!-- tables, written by benchmarks.performance -->", "<!-- end of tables -->")
+DICE = 0.7
+"""The Dice on training cases whose time is reported."""
+
+
+def by_module(module: str, path: Path) -> None:
+    """A part that is a benchmark of its own."""
+    _run([sys.executable, "-m", f"benchmarks.{module}", "--json", str(path)])
+
+
+def startup(module: str, path: Path) -> None:
+    """How long Python takes to import torch, mecca_env besides, and to make an env besides; medians, in seconds."""
+    programs = {
+        "torch": "import torch",
+        "mecca_env": "import torch, mecca_env",
+        "gym.make": "import torch, mecca_env, gymnasium; gymnasium.make('MECCA-Phantom-v0')",
+    }
+    times: dict[str, list[float]] = {name: [] for name in programs}
+    for _ in range(8):
+        for name, program in programs.items():
+            times[name].append(milliseconds(partial(_run, [sys.executable, "-c", program])) / 1e3)
+    found = {name: median(values) for name, values in times.items()}
+    path.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def processes(module: str, path: Path) -> None:
+    """Seconds for an update of four episodes, in one process and in two with two episodes each."""
+    found = {}
+    for count in (1, 2):
+        with tempfile.TemporaryDirectory() as folder:
+            run = Path(folder) / "run"
+            torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
+            flags = ["--env", "MECCA-Phantom-v0", "--preset", "fast", "--updates", "12", "--out", str(run)]
+            _run([sys.executable, *torchrun, "-m", "mecca_agents.cli", "train", "mecca", *flags, "--device", "cpu"])
+            with (run / "metrics.csv").open(newline="") as file:
+                seconds = [float(row["seconds"]) for row in csv.DictReader(file)]
+        found[str(count)] = median([b - a for a, b in zip(seconds[1:], seconds[2:], strict=False)])
+    path.write_text(json.dumps(found, indent=1) + "\n")
+
+
+PARTS: dict[str, Callable[[str, Path], None]] = {
+    "step": by_module,
+    "scaling": by_module,
+    "learner": by_module,
+    "startup": startup,
+    "processes": processes,
+}
+
+
+def tables(found: dict[str, Any]) -> str:
+    """Everything that was measured, as Markdown."""
+    parts = [part(found[name]) for name, part in _TABLES.items() if name in found]
+    return "\n\n".join([*parts, _time_to_dice()])
+
+
+def _step(found: dict[str, Any]) -> str:
+    rows = [
+        [
+            f"{row['batch']:.0f}",
+            f"{row['ours_ms_per_env']:.3f}",
+            f"{row['torch_ms'] / row['batch']:.3f}",
+            f"{row['formula_ms'] / row['batch']:.2f}",
+            f"{row['formula_ratio']:.0f}",
+            f"{row['formula_torch_ratio']:.1f}",
+            f"{row['tuned_ms'] / row['batch']:.2f}",
+            f"{row['tuned_ratio']:.1f}",
+            f"{row['monai_ms'] / row['batch']:.1f}",
+            f"{row['monai_ratio']:.0f}",
+            f"{row['copy_share']:.0%}",
+        ]
+        for row in found["table"]
+    ]
+    head = [
+        *("episodes", "compiled", "torch", "NumPy by the formulas", "x compiled", "x torch"),
+        *("NumPy tuned", "x compiled", "MONAI's clicks alone", "x compiled", "share of copy bandwidth"),
+    ]
+    about = found["machine"]
+    return (
+        f"### Env step\n\nMilliseconds for each episode at 55 x 55 x 30 with five clicks; {about['cpu']}, "
+        f"{about['threads']} thread, copy {found['copy_gb_per_s']:.1f} GB/s.\n\n{_table(head, rows)}"
+    )
+
+
+def _scaling(found: dict[str, Any]) -> str:
+    batches = [
+        [str(row["batch"]), f"{row['ms'] / row['batch']:.3f}", f"{row['bytes'] / 1e6:.2f}"] for row in found["batches"]
+    ]
+    sides = [
+        [f"{row['side']}^3", f"{row['ms']:.3f}", f"{row['ms'] * 1e6 / row['voxels']:.2f}"] for row in found["sides"]
+    ]
+    cases = [[str(row["cases"]), f"{row['ms']:.3f}"] for row in found["cases"]]
+    return "\n\n".join(
+        [
+            "### How the cost of a step grows",
+            f"![Time of a step against episodes, voxels and cases](images/{PLOT.name})",
+            _table(["episodes", "ms each", "MB each on the device"], batches),
+            _table(["grid", "ms", "ns a voxel"], sides),
+            _table(["cases", "ms each"], cases),
+        ]
+    )
+
+
+def _learner(found: dict[str, Any]) -> str:
+    rows = [
+        [
+            method,
+            f"{row['plain_ms']:.0f}",
+            f"{row['ours_ms']:.0f}",
+            f"{row['ratio']:.2f}",
+            f"{row['gflop_per_s']:.0f}",
+            f"{row['peak_share']:.0%}",
+            f"{row['plain_answer_ms']:.1f}",
+            f"{row['ours_answer_ms']:.1f}",
+            f"{row['answer_ratio']:.2f}",
+        ]
+        for method, row in found["methods"].items()
+    ]
+    head = [
+        *("method", "update, plain ms", "ours ms", "ratio", "GFLOP/s", "share of the quickest convolution"),
+        *("an answer, plain ms", "ours ms", "ratio"),
+    ]
+    return (
+        f"### Learner\n\nAn update of {found['num_envs']} episodes of five steps, "
+        f"{' x '.join(map(str, found['shape']))} voxels, {found['channels']} channels, {found['device']}, "
+        f"{found['machine']['threads']} thread; an answer is that to one volume.\n\n{_table(head, rows)}"
+    )
+
+
+def _startup(found: dict[str, Any]) -> str:
+    return (
+        f"### Start\n\n`import torch` takes {found['torch']:.2f} s, `import mecca_env` "
+        f"{found['mecca_env'] - found['torch']:.2f} s more, `gymnasium.make` of the phantom "
+        f"{found['gym.make'] - found['mecca_env']:.2f} s more."
+    )
+
+
+def _processes(found: dict[str, Any]) -> str:
+    return (
+        f"### Processes\n\nAn update of MECCA, preset `fast`: {found['1']:.2f} s in one process with one thread, "
+        f"{found['2']:.2f} s in two with half of the episodes each: {found['1'] / found['2']:.2f} times as fast."
+    )
+
+
+_TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
+    "step": _step,
+    "scaling": _scaling,
+    "learner": _learner,
+    "startup": _startup,
+    "processes": _processes,
+}
+
+
+def _time_to_dice() -> str:
+    """From the curves of the results."""
+    lines = []
+    for cell in HIPPOCAMPUS.values():
+        about = DOCS / "results" / f"{cell.name}.json"
+        if about.exists():
+            found = json.loads(about.read_text())
+            curve = found["curve"]["dice"]
+            tenth = next((i for i, dice in enumerate(curve, 1) if dice >= DICE), None)
+            reached = "not reached" if tenth is None else f"{found['minutes'] * tenth / len(curve):.0f}"
+            lines.append([cell.method, str(cell.seed), reached, f"{found['minutes']:.0f}"])
+    head = ["method", "seed", f"minutes to a Dice of {100 * DICE:.0f} %", "minutes in all"]
+    return (
+        f"### Time to a Dice\n\n{DATASETS['hippocampus'][1]}, preset `fast`, one thread, beside other trainings; Dice "
+        f"after step 5 on training cases, averaged over a tenth of the training.\n\n{_table(head, lines)}"
+    )
+
+
+def plot(found: dict[str, Any], path: Path) -> None:
+    """Time of a step against episodes, voxels and cases."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 3.2), layout="constrained")
+    panels: list[tuple[str, str, Sequence[float], Sequence[float]]] = [
+        ("episodes", "ms for each", *_pairs(found["batches"], "batch", lambda r: r["ms"] / r["batch"])),
+        ("voxels", "ms", *_pairs(found["sides"], "voxels", lambda r: r["ms"])),
+        ("cases in the data set", "ms for each", *_pairs(found["cases"], "cases", lambda r: r["ms"])),
+    ]
+    for axes, (name, unit, x, y) in zip(figure.subplots(1, 3), panels, strict=True):
+        axes.plot(x, y, "o-", color="#0072B2")
+        axes.set_xscale("log", base=2)
+        axes.set_xlabel(name)
+        axes.set_ylabel(unit)
+        if name == "voxels":
+            axes.set_yscale("log", base=2)
+            axes.plot(x, [y[0] * v / x[0] for v in x], "--", color="0.5", label="linear")
+            axes.legend(frameon=False)
+        else:
+            axes.set_ylim(0, 2 * max(y))
+        axes.spines[["top", "right"]].set_visible(False)
+    atomically(path, lambda temporary: figure.savefig(temporary, dpi=110, format="png"))
+
+
+def _pairs(
+    rows: Sequence[dict[str, Any]], key: str, value: Callable[[dict[str, Any]], float]
+) -> tuple[list[float], list[float]]:
+    return [row[key] for row in rows], [value(row) for row in rows]
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _run(command: Sequence[str]) -> None:
+    threads = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS", "NUMEXPR")}
+    subprocess.run(command, check=True, env={**os.environ, **threads}, stdout=subprocess.DEVNULL)
+
+
+def main() -> None:
+    """Measure the parts asked for, then write tables and plots of all that there are."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="*", choices=list(PARTS), help="measure these parts only")
+    options = parser.parse_args()
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name in PARTS if options.only is None else options.only:
+        print(f"measuring {name}", file=sys.stderr, flush=True)
+        PARTS[name](name, FOLDER / f"{name}.json")
+    found = {name: json.loads(path.read_text()) for name in PARTS if (path := FOLDER / f"{name}.json").exists()}
+    if "scaling" in found:
+        plot(found["scaling"], PLOT)
+    write_document(tables(found), DOCUMENT, MARKS)
+
+
+if __name__ == "__main__":
+    main()
