@@ -33,6 +33,7 @@ class Cell:
         fraction: Share of the training cases that are labelled.
         on: Key of `TABLE_5`, the switches of MECCA that are on.
         num_envs: Episodes in a batch, where not the preset's.
+        from_start: Whether simulated labels are learned from at once.
     """
 
     dataset: str
@@ -41,13 +42,17 @@ class Cell:
     fraction: float = 1.0
     on: str = "all"
     num_envs: int | None = None
+    from_start: bool = False
 
     @property
     def name(self) -> str:
         """Name of its files."""
-        labelled = "" if self.fraction == 1.0 else f"-{100 * self.fraction:g}-{self.on}"
-        batch = "" if self.num_envs is None else f"-batch{self.num_envs}"
-        return f"{self.dataset}-{self.method}{labelled}{batch}-seed{self.seed}"
+        parts = [self.dataset, self.method]
+        parts += [] if self.fraction == 1.0 else [f"{100 * self.fraction:g}"]
+        parts += [] if self.fraction == 1.0 and self.on == "all" else [self.on]
+        parts += [] if self.num_envs is None else [f"batch{self.num_envs}"]
+        parts += ["early"] if self.from_start else []
+        return "-".join([*parts, f"seed{self.seed}"])
 
     @property
     def has_confidence(self) -> bool:
@@ -64,20 +69,27 @@ class Cell:
         """What differs from the preset."""
         on = TABLE_5[self.on]
         batch = {} if self.num_envs is None else {"num_envs": self.num_envs}
-        return {**{name: initial in on for name, initial in SWITCHES.items()}, **batch}
+        early = {"simulated_from": 0.0} if self.from_start else {}
+        return {**{name: initial in on for name, initial in SWITCHES.items()}, **batch, **early}
 
 
 HIPPOCAMPUS = {
     (method, seed): Cell("hippocampus", method, seed) for method in ("mecca", "iter-mrl") for seed in range(3)
 }
+UNGUIDED = {seed: Cell("hippocampus", "mecca", seed, on="reward") for seed in range(3)}
 LEFT_ATRIUM = {(method, 0): Cell("leftatrium", method, 0) for method in ("mecca", "iter-mrl")}
 QUARTER = {on: Cell("hippocampus", "mecca", 0, 0.25, on) for on in TABLE_5}
 HALF = Cell("hippocampus", "mecca", 0, 0.25, "none", num_envs=2)
 """As many labelled episodes as with simulated labels, and no others."""
 FEW = {on: Cell("hippocampus", "mecca", 0, 0.025, on) for on in ("none", "labels")}
+EARLY = {
+    (fraction, on): Cell("hippocampus", "mecca", 0, fraction, on, from_start=True)
+    for fraction, on in ((0.25, "labels"), (0.25, "all"), (0.025, "labels"))
+}
+"""Simulated labels as Eq. 11 has them, from the first update on."""
 CELLS = (  # in an order that gives two shards about the same work
     *(HIPPOCAMPUS["mecca", 0], HIPPOCAMPUS["iter-mrl", 0], HIPPOCAMPUS["iter-mrl", 1], HIPPOCAMPUS["mecca", 1]),
     *(HIPPOCAMPUS["mecca", 2], HIPPOCAMPUS["iter-mrl", 2], LEFT_ATRIUM["iter-mrl", 0], LEFT_ATRIUM["mecca", 0]),
     *(QUARTER["all"], QUARTER["labels"], QUARTER["none"], QUARTER["reward"], QUARTER["reward-guide"], QUARTER["guide"]),
-    *(FEW["labels"], FEW["none"], HALF),
+    *(FEW["labels"], FEW["none"], UNGUIDED[0], HALF, UNGUIDED[1], UNGUIDED[2], *EARLY.values()),
 )
