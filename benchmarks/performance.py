@@ -160,7 +160,7 @@ def _learner(found: dict[str, Any]) -> str:
 def _startup(found: dict[str, Any]) -> str:
     return (
         f"### Start\n\n`import torch` takes {found['torch']:.2f} s, `import mecca_env` "
-        f"{found['mecca_env'] - found['torch']:.2f} s more, `gymnasium.make` of the phantom "
+        f"{max(found['mecca_env'] - found['torch'], 0.0):.2f} s more, `gymnasium.make` of the phantom "
         f"{found['gym.make'] - found['mecca_env']:.2f} s more."
     )
 

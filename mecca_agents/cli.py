@@ -154,7 +154,7 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Demo:
-    """Train on the built-in phantom, compare with the untrained network, draw a picture: about two minutes.
+    """Train on the built-in phantom, compare with the untrained network, draw a picture: two to three minutes.
 
     Attributes:
         out: Folder for the run, the table and the picture; an earlier demo there is replaced.

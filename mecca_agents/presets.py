@@ -151,8 +151,8 @@ FAST = replace(
 BRIEF = replace(FAST, updates=150)
 """The same in less than 5 minutes, for tables on a CPU."""
 
-DEMO = replace(FAST, shape=(24, 24, 16), updates=220, channels=12)
-"""What `mecca demo` trains on the phantom in about two minutes."""
+DEMO = replace(FAST, shape=(24, 24, 16), updates=160, channels=12)
+"""What `mecca demo` trains on the phantom in two to three minutes."""
 
 PRESETS: dict[str, Preset] = {"paper": PAPER, "fast": FAST, "brief": BRIEF, "demo": DEMO}
 """Every preset by name."""
