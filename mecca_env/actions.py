@@ -14,35 +14,6 @@ from torch import Tensor
 from mecca_env.config import EnvConfig
 
 
-class _Pending:
-    """The lowest and the highest value of an action, on their way to the host.
-
-    Args:
-        limits: Both, (2,), on any device.
-        check: Raises `ValueError` where they do not fit.
-    """
-
-    def __init__(self, limits: Tensor, check: Callable[[float, float], None]) -> None:
-        self.check = check
-        on_gpu = limits.is_cuda
-        self._limits = torch.empty(2, dtype=torch.float64, pin_memory=on_gpu)
-        self._limits.copy_(limits.to(torch.float64), non_blocking=True)
-        self._copied: Any = torch.cuda.Event() if on_gpu else None  # type: ignore[no-untyped-call]
-        if self._copied is not None:
-            self._copied.record()
-
-    def known(self) -> bool:
-        """Whether they have arrived."""
-        return self._copied is None or bool(self._copied.query())
-
-    def limits(self) -> tuple[float, float]:
-        """Both of them; waits for them."""
-        if self._copied is not None:
-            self._copied.synchronize()
-        low, high = self._limits.tolist()
-        return low, high
-
-
 def observation_space(config: EnvConfig, modalities: int) -> spaces.Dict:
     """Dict(volume, probability, hint), each Box(float32) of the grid; `volume` has M channels first where M > 1."""
     clip, grid = config.intensity_clip, config.shape
@@ -171,3 +142,32 @@ class ActionReader:
             raise ValueError(f"{name}: expected shape {self._shape}, got {tuple(given.shape)}")
         values: Tensor = given.detach().to(self._device)
         return values
+
+
+class _Pending:
+    """The lowest and the highest value of an action, on their way to the host.
+
+    Args:
+        limits: Both, (2,), on any device.
+        check: Raises `ValueError` where they do not fit.
+    """
+
+    def __init__(self, limits: Tensor, check: Callable[[float, float], None]) -> None:
+        self.check = check
+        on_gpu = limits.is_cuda
+        self._limits = torch.empty(2, dtype=torch.float64, pin_memory=on_gpu)
+        self._limits.copy_(limits.to(torch.float64), non_blocking=True)
+        self._copied: Any = torch.cuda.Event() if on_gpu else None  # type: ignore[no-untyped-call]
+        if self._copied is not None:
+            self._copied.record()
+
+    def known(self) -> bool:
+        """Whether they have arrived."""
+        return self._copied is None or bool(self._copied.query())
+
+    def limits(self) -> tuple[float, float]:
+        """Both of them; waits for them."""
+        if self._copied is not None:
+            self._copied.synchronize()
+        low, high = self._limits.tolist()
+        return low, high
