@@ -224,7 +224,7 @@ def test_a_folder_that_is_taken_is_refused_before_the_data_are_read(tmp_path: Pa
     [
         (lambda run: (run / "config.json").unlink(), "expected a run with a config.json"),
         (lambda run: (run / "config.json").write_text("{"), "expected the settings of a run"),
-        (lambda run: (run / "config.json").write_text(json.dumps({"format": 99})), "expected format 3, found 99"),
+        (lambda run: (run / "config.json").write_text(json.dumps({"format": 99})), "expected format 4, found 99"),
         (lambda run: (run / "checkpoints/last/model.safetensors").unlink(), "found no file"),
         (lambda run: _truncate(run / "checkpoints/last/model.safetensors"), "expected tensors of a checkpoint"),
         (lambda run: _save(run, {"foreign": torch.zeros(3)}), "weights do not fit"),
