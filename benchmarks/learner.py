@@ -10,17 +10,15 @@ the same weights and episodes; medians. The peak is that of the quickest single 
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.timing import machine, median, milliseconds
+from benchmarks.timing import benchmark_parser, machine, measure_and_report, median, milliseconds
 from mecca_agents import PRESETS
 from mecca_agents.actor_critic import ActorCritic
 from mecca_agents.agent import make_agent
@@ -164,20 +162,13 @@ def report(results: dict[str, Any]) -> str:
 
 def main() -> None:
     """Read the options, measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = benchmark_parser(__doc__)
     parser.add_argument("--methods", nargs="+", default=["iter-mrl", "mecca"])
     parser.add_argument("--preset", default="fast")
     parser.add_argument("--channels", type=int)
     parser.add_argument("--num-envs", type=int)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every number there")
-    options = parser.parse_args()
-    results = run(options)
-    print(report(results))
-    if options.json is not None:
-        options.json.write_text(json.dumps(results, indent=1) + "\n")
+    measure_and_report(parser, run, report)
 
 
 if __name__ == "__main__":

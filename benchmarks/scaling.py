@@ -7,17 +7,22 @@ python -m benchmarks.scaling --device cuda --batches 1 8 64 256 512
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.timing import copy_bandwidth, machine, median, milliseconds
+from benchmarks.timing import (
+    benchmark_parser,
+    copy_bandwidth,
+    machine,
+    measure_and_report,
+    median,
+    milliseconds,
+)
 from mecca_env.config import EnvConfig
 from mecca_env.data.base import PreparedCase, Scan
 from mecca_env.data.preprocessing import prepare
@@ -135,18 +140,11 @@ def report(results: dict[str, Any]) -> str:
 
 def main() -> None:
     """Read the options, measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = benchmark_parser(__doc__)
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 2, 8, 32, 128])
     parser.add_argument("--sides", type=int, nargs="+", default=list(SIDES))
     parser.add_argument("--cases", type=int, nargs="+", default=list(CASES))
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every number there")
-    options = parser.parse_args()
-    results = run(options)
-    print(report(results))
-    if options.json is not None:
-        options.json.write_text(json.dumps(results, indent=1) + "\n")
+    measure_and_report(parser, run, report)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 import platform
 import statistics
 import time
@@ -61,3 +63,25 @@ def cpu_model() -> str:
     lines = listing.read_text().splitlines() if listing.exists() else []
     named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(named, platform.processor() or platform.machine())
+
+
+def benchmark_parser(description: str | None) -> argparse.ArgumentParser:
+    """The options that benchmarks of the env and of the learner share."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every number there")
+    return parser
+
+
+def measure_and_report(
+    parser: argparse.ArgumentParser,
+    run: Callable[[argparse.Namespace], dict[str, Any]],
+    report: Callable[[dict[str, Any]], str],
+) -> None:
+    """Read the options, measure, print, and write what was measured where that was asked for."""
+    options = parser.parse_args()
+    results = run(options)
+    print(report(results))
+    if options.json is not None:
+        options.json.write_text(json.dumps(results, indent=1) + "\n")

@@ -17,7 +17,6 @@ import torch
 from safetensors.torch import load_file
 from tiny import ENV, write_scans
 
-from mecca_agents.agent import methods
 from mecca_agents.checkpoints import MODEL, place_of
 from mecca_agents.distributed import Part, part_of
 from mecca_agents.presets import PRESETS
@@ -122,7 +121,6 @@ def test_what_several_processes_cannot_do_is_refused(arguments: list[str], said:
 
 def test_one_process_plays_the_whole_batch() -> None:
     assert part_of(5) == Part(0, 5, 5)
-    assert "mecca" in methods()
 
 
 def test_snapshots_of_parts_are_the_snapshot_of_the_whole(scans: Path) -> None:
