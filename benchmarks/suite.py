@@ -21,9 +21,9 @@ from torch import Tensor
 from benchmarks.monai_clicks import DeepEditClicks, DeepgrowClicks, channel
 from benchmarks.reference import FormulaEpisode, ReferenceEpisode, ReferenceStep
 from benchmarks.timing import copy_bandwidth, machine, median, milliseconds
-from mecca_env.compiled import plain_torch
 from mecca_env.data.phantom import PhantomSource
 from mecca_env.hints import GaussianHint
+from mecca_env.loops import plain_torch
 from mecca_env.users import EdgeUser
 from mecca_env.vector_env import MeccaVectorEnv
 
@@ -162,7 +162,7 @@ class Rounds:
             "deepgrow": by_deepgrow,
             "deepgrow_click": lambda: self._deepgrow(image[0], label[0], prediction[0], 1),
             "deepedit": lambda: self._deepedit(image[0], label[0], prediction[0]),
-            "click": lambda: self._user.click(state, budget, CLICKS, state.key),
+            "click": lambda: self._user.click(state, budget, CLICKS, state.keys[:, 0].contiguous()),
             "hint": lambda: self._hint.add(state.hint, last, state.volume),
         }
         order = self._order.sample(list(work), len(work))  # or each would always follow the same other one

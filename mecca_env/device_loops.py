@@ -1,17 +1,22 @@
 """The inner loops of the env step as Triton kernels, for tensors on a GPU: one pass each, where torch takes several.
 
-Only `mecca_env.compiled` imports this. Every loop gives bit for bit what the torch code beside its caller gives, and
-none of them waits for the GPU.
+Only `mecca_env.loops` imports this; `loops.Loops` says what each loop does. None of them waits for the GPU.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
+
+from mecca_env.state import State
+from mecca_env.voxels import draw_first, to_voxels
+
+if TYPE_CHECKING:
+    from mecca_env.loops import Columns
 
 BLOCK = 1024
 """Voxels for each program of a kernel."""
@@ -26,74 +31,49 @@ _NEVER = torch.iinfo(torch.int64).max
 _LAST = tl.constexpr(_NEVER)
 
 
-def look_up(
-    cell: Tensor, action: Tensor, probabilities: Tensor, gains: Tensor, cells: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Act in every voxel by table.
-
-    Args:
-        cell: (B, N), label and probability as one number.
-        action: (B, N) integers.
-        probabilities: Table of K probabilities.
-        gains: Table of K gains.
-        cells: Table of K cells.
-
-    Returns:
-        Probability (B, N) float32, gain (B, N) float32 and cell (B, N) after the action, and how often each row of the
-        tables was looked up, (B, K) int32.
-    """
+def look_up(cell: Tensor, action: Tensor, tables: Columns, worth: Tensor, into: Columns) -> Tensor:
+    """See `Loops.look_up`."""
     batch, voxels = cell.shape
-    probability, gain, after = (torch.empty_like(cell, dtype=table.dtype) for table in (probabilities, gains, cells))
-    size = len(cells)
+    size = len(tables[0])
     bins = max(triton.next_power_of_2(size), 16)
     counts = torch.zeros((batch, bins), dtype=torch.int32, device=cell.device)
     grid = (triton.cdiv(voxels, BLOCK), batch)
-    written = (probability, gain, after, counts)
     together = bins <= COUNTED_TOGETHER
-    _look_up[grid](cell, action.contiguous(), *written, probabilities, gains, cells, voxels, bins, together, BLOCK)
-    return probability, gain, after, counts[:, :size]
+    _look_up[grid](cell, action.contiguous(), *into, counts, *tables, voxels, bins, together, BLOCK)
+    return counts[:, :size].to(torch.float64) @ worth.T
 
 
-def edge_keys(
-    surface: Tensor, neighbours: Tensor, probability: Tensor, allowed: Tensor | None, clicks: Tensor, key: Tensor
-) -> Tensor:
-    """Sort keys of the label's surface voxels; the largest int64 for those that cannot be clicked.
-
-    Args:
-        surface: (B, S) int64, flat indices, padded with -1.
-        neighbours: (B, 6, S) int64, -1 outside the grid.
-        probability: (B, N) float32.
-        allowed: (B, N) bool, or None where all voxels may be clicked.
-        clicks: Flat indices of the clicks so far, (B, K) int64.
-        key: (B,) int64.
-
-    Returns:
-        (B, S) int64.
-    """
-    batch, places = surface.shape
-    keys = torch.empty_like(surface)
+def draw_edges(state: State, allowed: Tensor | None, budget: Tensor, most: int, key: Tensor) -> Tensor:
+    """See `Loops.draw_edges`."""
+    batch, places = state.surface.shape
+    probability = state.probability.reshape(batch, -1)
+    keys = torch.empty_like(state.surface)
     if keys.numel():
         grid = (triton.cdiv(places, BLOCK), batch)
-        advised = probability if allowed is None else allowed.view(torch.uint8)
-        given = (surface, neighbours, probability, advised, clicks, key, keys)
-        sizes = (places, probability.shape[1], clicks.shape[1])
+        advised = probability if allowed is None else allowed.reshape(batch, -1).view(torch.uint8)
+        given = (state.surface, state.neighbours, probability, advised, state.clicks, key, keys)
+        sizes = (places, probability.shape[1], state.clicks.shape[1], *state.shape[1:])
         _edge_keys[grid](*given, *sizes, allowed is not None, BLOCK)
-    return keys
+    return to_voxels(draw_first(state.surface, keys, budget, most), state.shape)
 
 
-def paste(hint: Tensor, clicks: Tensor, patch: Tensor) -> None:
-    """Merge a patch around each click into the hint, by maximum, in place.
+def append(clicks: Tensor, n_clicks: Tensor, made: Tensor) -> tuple[Tensor, Tensor]:
+    """See `Loops.append`."""
+    batch, room, further = *clicks.shape[:2], made.shape[1]
+    longer, count = torch.empty_like(clicks), torch.empty_like(n_clicks)
+    blocks = (triton.next_power_of_2(max(room, 1)), triton.next_power_of_2(max(further, 1)))
+    _append[(batch,)](clicks, n_clicks, made.contiguous(), longer, count, room, further, *blocks)
+    return longer, count
 
-    Args:
-        hint: (B, D, H, W) float32 in [0, 1], contiguous.
-        clicks: (B, K, 3) int64, rows of -1 are none.
-        patch: (P, P, P) float32 in [0, 1], P odd.
-    """
+
+def paste(hint: Tensor, clicks: Tensor, patch: Tensor, into: Tensor) -> None:
+    """See `Loops.paste`."""
+    into.copy_(hint)
     batch, count = clicks.shape[:2]
     if count:
         grid = (triton.cdiv(patch.numel(), BLOCK), count, batch)
         # As integers, which the bits of numbers from 0 up are in the same order as.
-        bits = (hint.view(torch.int32), patch.view(torch.int32))
+        bits = (into.view(torch.int32), patch.view(torch.int32))
         _paste[grid](bits[0], clicks.contiguous(), bits[1], *hint.shape[1:], count, patch.shape[0], BLOCK)
 
 
@@ -142,6 +122,8 @@ def _edge_keys(
     places: Any,
     voxels: Any,
     clicked: Any,
+    height: Any,
+    width: Any,
     advised: tl.constexpr,
     block: tl.constexpr,
 ) -> None:
@@ -159,10 +141,45 @@ def _edge_keys(
     if advised:
         eligible &= tl.load(allowed + row * voxels + voxel, mask=voxel >= 0, other=0) != 0
     for click in range(clicked):
-        eligible &= voxel != tl.load(clicks + row * clicked + click)
+        at = clicks + (row * clicked + click) * 3
+        flat = (tl.load(at) * height + tl.load(at + 1)) * width + tl.load(at + 2)
+        eligible &= voxel != flat  # which is negative for a row of -1
     stream = tl.load(key + row)
     word = _mix(_mix(voxel + _GOLDEN) ^ stream)
     tl.store(keys + row * places + place, tl.where(eligible, ((word >> 1) << 32) | voxel, _LAST), mask=there)
+
+
+@triton.jit
+def _append(
+    clicks: Any,
+    n_clicks: Any,
+    made: Any,
+    longer: Any,
+    count: Any,
+    room: Any,
+    further: Any,
+    all_block: tl.constexpr,
+    made_block: tl.constexpr,
+) -> None:
+    row = tl.program_id(0).to(tl.int64)
+    before = tl.load(n_clicks + row)
+    click = tl.arange(0, made_block)
+    from_made = made + (row * further + click) * 3
+    valid = tl.load(from_made, mask=click < further, other=-1) >= 0
+    after = before
+    position = tl.full((made_block,), -1, tl.int64) + before
+    for other in range(further):
+        counts = (tl.load(made + (row * further + other) * 3) >= 0).to(tl.int64)
+        after += counts
+        position += tl.where(other <= click, counts, 0)
+    tl.store(count + row, after)
+    place = tl.arange(0, all_block)
+    earlier, later = place < before, (place >= after) & (place < room)
+    for axis in range(3):
+        target = longer + row * room * 3 + axis
+        tl.store(target + position * 3, tl.load(from_made + axis, mask=valid), mask=valid)
+        kept = tl.load(clicks + (row * room + place) * 3 + axis, mask=earlier, other=-1)
+        tl.store(target + place * 3, kept, mask=earlier | later)
 
 
 @triton.jit

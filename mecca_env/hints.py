@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mecca_env.compiled import device_loops, host_loops, over_rows
+from mecca_env.buffers import Buffers
 from mecca_env.config import EnvConfig
-from mecca_env.voxels import flatten, inside
+from mecca_env.loops import loops
 
 
 @runtime_checkable
@@ -42,52 +42,18 @@ class GaussianHint:
     def __init__(self, sigma: float, radius: int) -> None:
         offset = np.arange(-radius, radius + 1)
         squared = offset[:, None, None] ** 2 + offset[None, :, None] ** 2 + offset[None, None, :] ** 2
-        self._patch = torch.from_numpy(np.exp(-squared / (2.0 * sigma**2)).astype(np.float32))
-        self._radius = radius
-        self._copies: dict[torch.device, tuple[Tensor, Tensor]] = {}
+        patch = torch.from_numpy(np.exp(-squared / (2.0 * sigma**2)).astype(np.float32))
+        self._patches = {patch.device: patch}
+        self._buffers = Buffers()
 
     def add(self, hint: Tensor, clicks: Tensor, volume: Tensor) -> Tensor:
         """See `Hint.add`."""
-        merged = hint.clone(memory_format=torch.contiguous_format)
-        on_host, on_device = (find(hint.device) for find in (host_loops, device_loops))
-        if on_host is not None:
-            over_rows(on_host.paste, merged, clicks.contiguous(), shared=(self._patch.numpy(),))
-        elif on_device is not None:
-            on_device.paste(merged, clicks, self._there(hint.device)[0])
-        elif hint.device.type == "cpu":
-            self._paste_on_host(merged, clicks)
-        else:
-            self._paste_on_device(merged, clicks)
+        device = hint.device
+        if device not in self._patches:
+            self._patches[device] = self._patches[torch.device("cpu")].to(device)
+        merged = self._buffers.empty(hint.shape, hint.dtype, device)
+        loops(device).paste(hint, clicks, self._patches[device], merged)
         return merged
-
-    def _there(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        """The patch (P, P, P) and the offsets of its voxels (P * P * P, 3) on that device, copied there only once."""
-        if device not in self._copies:
-            steps = torch.arange(-self._radius, self._radius + 1, device=device)
-            self._copies[device] = (self._patch.to(device), torch.cartesian_prod(steps, steps, steps))
-        return self._copies[device]
-
-    def _paste_on_host(self, hint: Tensor, clicks: Tensor) -> None:
-        radius, patch, target = self._radius, self._patch.numpy(), hint.numpy()
-        for row, places in zip(target, clicks.tolist(), strict=True):
-            for place in places:
-                if place[0] < 0:
-                    continue
-                low = [max(c - radius, 0) for c in place]
-                high = [min(c + radius + 1, n) for c, n in zip(place, row.shape, strict=True)]
-                window = row[low[0] : high[0], low[1] : high[1], low[2] : high[2]]
-                cut = [slice(lo - c + radius, hi - c + radius) for lo, hi, c in zip(low, high, place, strict=True)]
-                np.maximum(window, patch[cut[0], cut[1], cut[2]], out=window)
-
-    def _paste_on_device(self, hint: Tensor, clicks: Tensor) -> None:
-        """The same patches in one scatter; a maximum does not depend on the order it is taken in."""
-        batch, shape = len(hint), (hint.shape[1], hint.shape[2], hint.shape[3])
-        patch, offsets = self._there(hint.device)
-        voxels = clicks[:, :, None, :] + offsets  # (B, K, P * P * P, 3)
-        there = inside(voxels, shape) & (clicks[:, :, None, 0] >= 0)
-        flat = torch.where(there, flatten(voxels, shape), 0).reshape(batch, -1)
-        values = torch.where(there, patch.reshape(1, 1, -1), 0.0).reshape(batch, -1)
-        hint.view(batch, -1).scatter_reduce_(1, flat, values, "amax")
 
 
 class EuclideanHint:

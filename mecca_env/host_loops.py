@@ -1,16 +1,25 @@
 """The inner loops of the env step, compiled by Numba for the CPU: one pass each, where torch takes several.
 
-Only `mecca_env.compiled` imports this. Every loop gives bit for bit what the torch code beside its caller gives.
+Only `mecca_env.loops` imports this; `loops.Loops` says what each loop does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias, TypeVar
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
+import torch
 from numba import njit
 from numpy.typing import NDArray
+from torch import Tensor
+
+from mecca_env.state import State
+
+if TYPE_CHECKING:
+    from mecca_env.loops import Columns
 
 Array: TypeAlias = NDArray[Any]
 _Loop = TypeVar("_Loop", bound=Callable[..., Any])
@@ -21,6 +30,64 @@ _GOLDEN = 0x9E3779B9
 _NEVER = np.iinfo(np.int64).max
 
 
+def look_up(cell: Tensor, action: Tensor, tables: Columns, worth: Tensor, into: Columns) -> Tensor:
+    """See `Loops.look_up`."""
+    sums = torch.empty((len(cell), len(worth)), dtype=torch.float64)
+    shared = tuple(table.numpy() for table in (*tables, worth))
+    over_rows(_look_up, cell, action.contiguous(), *into, sums, shared=shared)
+    return sums
+
+
+def draw_edges(state: State, allowed: Tensor | None, budget: Tensor, most: int, key: Tensor) -> Tensor:
+    """See `Loops.draw_edges`."""
+    batch = len(budget)
+    drawn = torch.empty((batch, min(most, state.surface.shape[1]), 3), dtype=torch.int64)
+    anywhere = torch.empty((batch, 0), dtype=torch.bool)
+    grids = (state.probability.reshape(batch, -1), anywhere if allowed is None else allowed.reshape(batch, -1))
+    given = (state.surface, state.neighbours, *grids, state.clicks, budget, key)
+    over_rows(_draw_edges, *given, drawn, shared=state.shape[1:])
+    return drawn
+
+
+def append(clicks: Tensor, n_clicks: Tensor, made: Tensor) -> tuple[Tensor, Tensor]:
+    """See `Loops.append`."""
+    longer, count = torch.empty_like(clicks), torch.empty_like(n_clicks)
+    over_rows(_append, clicks, n_clicks, made.contiguous(), longer, count)
+    return longer, count
+
+
+def paste(hint: Tensor, clicks: Tensor, patch: Tensor, into: Tensor) -> None:
+    """See `Loops.paste`."""
+    over_rows(_paste, hint.contiguous(), clicks.contiguous(), into, shared=(patch.numpy(),))
+
+
+def over_rows(loop: Callable[..., None], *tensors: Tensor, shared: tuple[Any, ...] = ()) -> None:
+    """Run a loop over the rows of the tensors, split over torch's threads; rows know nothing of each other.
+
+    Args:
+        loop: Takes an array for each tensor, then what is shared; releases the interpreter lock.
+        tensors: On the CPU, contiguous, with the same first side.
+        shared: Further arguments, the same for every row.
+    """
+    arrays: list[Array] = [tensor.numpy() for tensor in tensors]
+    rows = len(arrays[0])
+    parts = min(torch.get_num_threads(), rows)
+    if parts <= 1:
+        loop(*arrays, *shared)
+        return
+    bounds = [rows * part // parts for part in range(parts + 1)]
+    spans = [slice(*span) for span in zip(bounds, bounds[1:], strict=False)]
+    others = [_pool(parts).submit(loop, *(a[span] for a in arrays), *shared) for span in spans[1:]]
+    loop(*(a[spans[0]] for a in arrays), *shared)
+    for other in others:
+        other.result()
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads - 1, thread_name_prefix="mecca_env")
+
+
 def _compiled(loop: _Loop) -> _Loop:
     """Compiled when first called, for the types it is called with, and kept on disk for the next process."""
     compiled: _Loop = njit(nogil=True, cache=True)(loop)
@@ -28,45 +95,47 @@ def _compiled(loop: _Loop) -> _Loop:
 
 
 @_compiled
-def look_up(
+def _look_up(
     cell: Array,
     action: Array,
     probability: Array,
     gain: Array,
     next_cell: Array,
-    counts: Array,
+    sums: Array,
     probabilities: Array,
     gains: Array,
     cells: Array,
+    worth: Array,
 ) -> None:
-    """Act in every voxel by table.
-
-    Args:
-        cell: (B, N), label and probability as one number.
-        action: (B, N) integers.
-        probability: Written: after the step, (B, N) float32.
-        gain: Written: (B, N) float32.
-        next_cell: Written: (B, N), as `cell`.
-        counts: Written: how often each row of the tables was looked up, (B, K) int64.
-        probabilities: Table of K probabilities.
-        gains: Table of K gains.
-        cells: Table of K cells.
-    """
-    size = len(cells)
     for row in range(cell.shape[0]):
-        # Four tallies: with one, neighbours of the same kind would wait for each other's count.
-        tally = np.zeros(4 * size, np.int32)
-        for voxel in range(cell.shape[1]):
-            case = np.int64(cell[row, voxel]) + np.int64(action[row, voxel])
-            probability[row, voxel] = probabilities[case]
-            gain[row, voxel] = gains[case]
-            next_cell[row, voxel] = cells[case]
-            tally[(voxel & 3) * size + case] += 1
-        counts[row] = tally[:size] + tally[size : 2 * size] + tally[2 * size : 3 * size] + tally[3 * size :]
+        before, chosen = cell[row], action[row]
+        after, earned, case = probability[row], gain[row], next_cell[row]
+        for v in range(len(before)):
+            case[v] = before[v] + chosen[v]  # at first the row of the tables, below the next cell
+        tally = np.zeros((4, len(cells)), np.int32)
+        # Four voxels at a time, reading first: nothing waits for a write that might have changed what it reads, and
+        # neighbours of the same kind, as most are, do not wait for each other's count.
+        whole = len(before) - len(before) % 4
+        for v in range(0, whole, 4):
+            a, b, c, d = case[v], case[v + 1], case[v + 2], case[v + 3]
+            p, q, r, s = probabilities[a], probabilities[b], probabilities[c], probabilities[d]
+            after[v], after[v + 1], after[v + 2], after[v + 3] = p, q, r, s
+            earned[v], earned[v + 1], earned[v + 2], earned[v + 3] = gains[a], gains[b], gains[c], gains[d]
+            case[v], case[v + 1], case[v + 2], case[v + 3] = cells[a], cells[b], cells[c], cells[d]
+            tally[0, a] += 1
+            tally[1, b] += 1
+            tally[2, c] += 1
+            tally[3, d] += 1
+        for v in range(whole, len(before)):
+            a = case[v]
+            after[v], earned[v], case[v] = probabilities[a], gains[a], cells[a]
+            tally[0, a] += 1
+        for number in range(len(worth)):
+            sums[row, number] = (worth[number] * tally.sum(0)).sum()
 
 
 @_compiled
-def draw_edges(
+def _draw_edges(
     surface: Array,
     neighbours: Array,
     probability: Array,
@@ -75,23 +144,14 @@ def draw_edges(
     budget: Array,
     key: Array,
     drawn: Array,
+    height: int,
+    width: int,
 ) -> None:
-    """The `budget` first, in the order of their keys, of the label's surface voxels that are wrongly predicted.
-
-    Args:
-        surface: (B, S) int64, flat indices, ascending, then -1.
-        neighbours: (B, 6, S) int64, -1 outside the grid.
-        probability: (B, N) float32.
-        allowed: (B, N) bool, or (B, 0) where all voxels may be clicked.
-        clicks: Flat indices of the clicks so far, (B, K) int64.
-        budget: (B,) int64.
-        key: (B,) int64.
-        drawn: Written: flat indices of the drawn, in order, then -1, (B, most) int64; `most` is at least the budget.
-    """
+    """The first `budget` of the eligible surface voxels, in the order of their keys; `allowed` may be (B, 0)."""
     for row in range(surface.shape[0]):
         most = min(budget[row], drawn.shape[1])
         best = np.full(drawn.shape[1], _NEVER, np.int64)
-        drawn[row, :] = -1
+        flat = np.full(drawn.shape[1], -1, np.int64)
         for place in range(surface.shape[1]):
             voxel = surface[row, place]
             if voxel < 0 or most == 0:
@@ -101,36 +161,50 @@ def draw_edges(
                 continue
             if allowed.shape[1] and not allowed[row, voxel]:
                 continue
-            if _contains(clicks[row], voxel):
+            if _contains(clicks[row], voxel, height, width):
                 continue
             slot = most - 1
             while slot > 0 and best[slot - 1] > rank:
-                best[slot], drawn[row, slot] = best[slot - 1], drawn[row, slot - 1]
+                best[slot], flat[slot] = best[slot - 1], flat[slot - 1]
                 slot -= 1
-            best[slot], drawn[row, slot] = rank, voxel
+            best[slot], flat[slot] = rank, voxel
+        for slot in range(len(flat)):
+            column, voxel = flat[slot] // width, flat[slot]
+            there = voxel >= 0
+            drawn[row, slot, 0] = column // height if there else -1
+            drawn[row, slot, 1] = column % height if there else -1
+            drawn[row, slot, 2] = voxel % width if there else -1
 
 
 @_compiled
-def paste(hint: Array, clicks: Array, patch: Array) -> None:
-    """Merge a patch around each click into the hint, by maximum.
+def _append(clicks: Array, n_clicks: Array, made: Array, longer: Array, count: Array) -> None:
+    for row in range(len(clicks)):
+        longer[row] = clicks[row]
+        count[row] = n_clicks[row]
+        for click in made[row]:
+            if click[0] >= 0:
+                longer[row, count[row]] = click
+                count[row] += 1
 
-    Args:
-        hint: (B, D, H, W) float32, written to.
-        clicks: (B, K, 3) int64, rows of -1 are none.
-        patch: (P, P, P) float32, P odd.
-    """
+
+@_compiled
+def _paste(hint: Array, clicks: Array, merged: Array, patch: Array) -> None:
     radius = patch.shape[0] // 2
     for row in range(hint.shape[0]):
+        source, target = hint[row].reshape(-1), merged[row].reshape(-1)
+        for voxel in range(len(source)):  # three times as fast as assigning the row
+            target[voxel] = source[voxel]
         for click in range(clicks.shape[1]):
             d, h, w = clicks[row, click, 0], clicks[row, click, 1], clicks[row, click, 2]
             if d < 0:
                 continue
+            low, high = max(w - radius, 0), min(w + radius + 1, hint.shape[3])
             for i in range(max(d - radius, 0), min(d + radius + 1, hint.shape[1])):
                 for j in range(max(h - radius, 0), min(h + radius + 1, hint.shape[2])):
-                    for k in range(max(w - radius, 0), min(w + radius + 1, hint.shape[3])):
-                        value = patch[i - d + radius, j - h + radius, k - w + radius]
-                        if value > hint[row, i, j, k]:
-                            hint[row, i, j, k] = value
+                    line = merged[row, i, j, low:high]
+                    added = patch[i - d + radius, j - h + radius, low - w + radius :]
+                    for k in range(len(line)):
+                        line[k] = added[k] if added[k] > line[k] else line[k]
 
 
 @_compiled
@@ -146,9 +220,10 @@ def _predicted_edge(probability: Array, neighbours: Array, place: int, voxel: in
 
 
 @_compiled
-def _contains(values: Array, value: int) -> bool:
-    for other in values:
-        if other == value:
+def _contains(clicks: Array, voxel: int, height: int, width: int) -> bool:
+    """Whether a flat index is among coordinates; rows of -1 have a negative one."""
+    for click in clicks:
+        if (click[0] * height + click[1]) * width + click[2] == voxel:
             return True
     return False
 

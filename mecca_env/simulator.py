@@ -11,6 +11,7 @@ from torch import Tensor
 from mecca_env.config import EnvConfig
 from mecca_env.guide import advise
 from mecca_env.hints import make_hint
+from mecca_env.loops import loops
 from mecca_env.rng import fold
 from mecca_env.state import State
 from mecca_env.transitions import Transition, make_transition
@@ -76,7 +77,7 @@ class Simulator:
             neighbours=face_neighbours(surface, self.config.shape),
             case_index=torch.tensor([e.case_index for e in episodes], device=self.device),
             labelled=torch.tensor([e.labelled for e in episodes], device=self.device),
-            key=torch.tensor([e.key for e in episodes], device=self.device),
+            keys=fold(torch.tensor([[e.key] for e in episodes]), torch.arange(self.config.horizon + 1)).to(self.device),
             step=zero,
             probability=torch.full(label.shape, 0.5, device=self.device),
             hint=torch.zeros(label.shape, device=self.device),
@@ -87,7 +88,7 @@ class Simulator:
             cell=self._transition.start(label),
         )
         assert self.config.clicks is not None
-        state = self._with_clicks(state, self._budgets[state.step], self.config.clicks[0])
+        state = self._with_clicks(state, self.config.clicks[0])
         # Only now: the first clicks come before any confidence and are unguided.
         return replace(state, advice=torch.zeros_like(label)) if self.config.guide else state
 
@@ -119,22 +120,22 @@ class Simulator:
             current = state.regions[torch.arange(len(step), device=self.device), step.clamp_max(config.horizon - 1)]
             after = replace(after, advice=advise(current, confidence, config.advised, self._regions))
         assert config.clicks is not None
-        budget = torch.where(over, 0, self._budgets[step.clamp_max(config.horizon)])
-        return self._with_clicks(after, budget, max(config.clicks[1:], default=0)), earned, over
+        return self._with_clicks(after, max(config.clicks[1:], default=0), over), earned, over
 
-    def _with_clicks(self, state: State, budget: Tensor, most: int) -> State:
-        """The state after the user has clicked, at most `budget` (B,) times, and the clicks have become hints."""
+    def _with_clicks(self, state: State, most: int, over: Tensor | None = None) -> State:
+        """The state after the user has clicked and the clicks have become hints.
+
+        Args:
+            state: Before that.
+            most: Upper bound of the clicks in any episode.
+            over: Which episodes are over and get none, (B,) bool; None: no episode is.
+        """
         if most == 0:
             return state
-        made = self._user.click(state, budget, most, fold(state.key, state.step))
-        valid = made[..., 0] >= 0
-        spare = self.config.total_clicks  # one more row takes the rows of -1
-        position = torch.where(valid, state.n_clicks[:, None] + valid.cumsum(1) - 1, spare)
-        longer = torch.nn.functional.pad(state.clicks, (0, 0, 0, 1), value=-1)
-        longer = longer.scatter(1, position[..., None].expand(-1, -1, 3), made)
-        return replace(
-            state,
-            hint=self._hint.add(state.hint, made, state.volume),
-            clicks=longer[:, :spare].clone(),
-            n_clicks=state.n_clicks + valid.sum(1),
-        )
+        step = state.step.clamp_max(self.config.horizon)  # one that is over may have been stepped further
+        budget = self._budgets.index_select(0, step)
+        if over is not None:
+            budget = budget.masked_fill(over, 0)
+        made = self._user.click(state, budget, most, state.keys.gather(1, step[:, None]).squeeze(1))
+        clicks, n_clicks = loops(self.device).append(state.clicks, state.n_clicks, made)
+        return replace(state, hint=self._hint.add(state.hint, made, state.volume), clicks=clicks, n_clicks=n_clicks)

@@ -23,7 +23,7 @@ class State:
     neighbours: Tensor  # (B, 6, S) int64, flat indices of their face neighbours, -1 outside the grid
     case_index: Tensor  # (B,) int64
     labelled: Tensor  # (B,) bool, False: this episode earns no reward
-    key: Tensor  # (B,) int64, the episode's random stream
+    keys: Tensor  # (B, T + 1) int64, a random stream for the user's clicks before each step, and one for after the last
     step: Tensor  # (B,) int64, steps taken
     probability: Tensor  # (B, D, H, W) float32, of foreground
     hint: Tensor  # (B, D, H, W) float32 in [0, 1]

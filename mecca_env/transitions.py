@@ -8,9 +8,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from mecca_env.compiled import device_loops, host_loops, over_rows
+from mecca_env.buffers import Buffers
 from mecca_env.config import EnvConfig
 from mecca_env.dynamics import ContinuousDynamics, DiscreteDynamics, Dynamics
+from mecca_env.loops import Columns, loops
 from mecca_env.metrics import dice, misunderstanding
 from mecca_env.rewards import SCALE, Reward, exact_mean, make_reward
 from mecca_env.state import State
@@ -105,11 +106,10 @@ class TableTransition:
         after = (everything.probability.cpu() * config.lattice).round().to(torch.int64)
         self._per_label = levels * choices
         self._half = (config.lattice // 2) * choices
-        self._size = 2 * levels * choices
-        self._dtype = torch.uint8 if self._size <= 256 else torch.int32
-        self._probability = everything.probability.reshape(-1)
-        self._gain = everything.voxel_reward.reshape(-1)
-        self._cell = (label * self._per_label + after * choices).reshape(-1).to(device=device, dtype=self._dtype)
+        self._dtype = torch.uint8 if 2 * levels * choices <= 256 else torch.int32
+        cell = (label * self._per_label + after * choices).reshape(-1).to(device=device, dtype=self._dtype)
+        self._tables: Columns = (everything.probability.reshape(-1), everything.voxel_reward.reshape(-1), cell)
+        self._buffers = Buffers()
         found = (everything.probability > 0.5).reshape(-1).cpu()
         truth = label.reshape(-1).bool()
         rows = (
@@ -119,7 +119,7 @@ class TableTransition:
             2 * (found & truth),
             found.long() + truth.long(),
         )
-        self._counted = torch.stack([row.to(torch.float64) for row in rows]).to(device)  # (5, size)
+        self._worth = torch.stack([row.to(torch.float64) for row in rows]).to(device)  # (5, size)
 
     def start(self, label: Tensor) -> Tensor:
         """Label and probability of a half, as an index without the action."""
@@ -129,43 +129,25 @@ class TableTransition:
         """See `TransitionRule`."""
         assert state.cell is not None
         shape = state.cell.shape
-        probability, voxel_reward, cell, counts = self._look_up(state.cell.flatten(1), action.flatten(1))
-        # Whole numbers below 2^53: these sums are exact in any order.
-        gain, wrong, wrong_literally, overlap, total = self._counted @ counts.to(torch.float64).T
+        flat = state.cell.flatten(1)
+        probability, voxel_reward, cell = into = self._grids(flat)
+        sums = loops(flat.device).look_up(flat, action.flatten(1), self._tables, self._worth, into).T
         voxels = state.cell[0].numel()
+        wrong, wrong_literally, overlap, total = sums[1:].to(torch.float32)
         return Transition(
             probability=probability.view(shape),
-            reward=(gain / (SCALE * voxels)).to(torch.float32),
+            reward=(sums[0] / (SCALE * voxels)).to(torch.float32),
             voxel_reward=voxel_reward.view(shape),
-            dice=torch.where(total > 0, overlap.to(torch.float32) / total.to(torch.float32).clamp_min(1.0), 1.0),
-            misunderstanding=wrong.to(torch.float32) / voxels,
-            misunderstanding_literal=wrong_literally.to(torch.float32) / voxels,
+            dice=torch.where(total > 0, overlap / total.clamp_min(1.0), 1.0),
+            misunderstanding=wrong / voxels,
+            misunderstanding_literal=wrong_literally / voxels,
             cell=cell.view(shape),
         )
 
-    def _look_up(self, cell: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Probability, gain and cell after the action, (B, N), and how often each combination occurs, (B, size)."""
-        tables = (self._probability, self._gain, self._cell)
-        on_host, on_device = (find(cell.device) for find in (host_loops, device_loops))
-        if on_device is not None:
-            found: tuple[Tensor, Tensor, Tensor, Tensor] = on_device.look_up(cell, action, *tables)
-            return found
-        if on_host is None:
-            index = (cell + action.to(self._dtype)).reshape(-1).to(torch.int32)
-            probability, gain, after = (table.index_select(0, index).view(cell.shape) for table in tables)
-            return probability, gain, after, self._histogram(index.view(cell.shape))
-        probability, gain, after = (torch.empty(cell.shape, dtype=table.dtype) for table in tables)
-        counts = torch.empty((len(cell), self._size), dtype=torch.int64)
-        written = (probability, gain, after, counts)
-        over_rows(on_host.look_up, cell, action.contiguous(), *written, shared=tuple(table.numpy() for table in tables))
-        return written
-
-    def _histogram(self, index: Tensor) -> Tensor:
-        """How often each combination occurs, (B, N) int32 -> (B, size) int64."""
-        if index.device.type == "cpu":
-            return torch.stack([torch.bincount(row, minlength=self._size) for row in index])
-        counts = torch.zeros((len(index), self._size), dtype=torch.int64, device=index.device)
-        return counts.scatter_add_(1, index.to(torch.int64), torch.ones_like(index, dtype=torch.int64))
+    def _grids(self, like: Tensor) -> Columns:
+        """Where the results go."""
+        probability, gain, cell = (self._buffers.empty(like.shape, t.dtype, like.device) for t in self._tables)
+        return probability, gain, cell
 
 
 def make_transition(config: EnvConfig, device: torch.device) -> TransitionRule:

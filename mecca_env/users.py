@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mecca_env.compiled import device_loops, host_loops, over_rows
+from mecca_env.loops import loops
 from mecca_env.rng import fold
 from mecca_env.state import State
-from mecca_env.voxels import draw, draw_first, exists, flatten, inside, on_surface, to_voxels, values_at
+from mecca_env.voxels import draw, exists, flatten, inside, marked, to_voxels, values_at
 
 
 @runtime_checkable
@@ -55,24 +55,7 @@ class EdgeUser:
     def click(self, state: State, budget: Tensor, most: int, key: Tensor) -> Tensor:
         """See `SimulatedUser.click`."""
         advice = state.advice if self._within_advice else None
-        on_host, on_device = (find(state.probability.device) for find in (host_loops, device_loops))
-        if on_host is None and on_device is None:
-            eligible = eligible_edges(state)
-            if advice is not None:
-                eligible &= values_at(advice, state.surface)
-            return to_voxels(draw(state.surface, eligible, budget, most, key), state.shape)
-        batch, surface = len(budget), state.surface
-        given = (surface, state.neighbours, state.probability.reshape(batch, -1))
-        allowed = None if advice is None else advice.reshape(batch, -1)
-        clicked = torch.where(exists(state.clicks[..., 0]), flatten(state.clicks, state.shape), -1)
-        if on_device is not None:
-            keys = on_device.edge_keys(*given, allowed, clicked, key)
-            return to_voxels(draw_first(surface, keys, budget, most), state.shape)
-        assert on_host is not None
-        drawn = torch.empty((batch, min(most, surface.shape[1])), dtype=torch.int64)
-        anywhere = torch.empty((batch, 0), dtype=torch.bool)
-        over_rows(on_host.draw_edges, *given, anywhere if allowed is None else allowed, clicked, budget, key, drawn)
-        return to_voxels(drawn, state.shape)
+        return loops(state.probability.device).draw_edges(state, advice, budget, most, key)
 
 
 class ImpreciseUser:
@@ -100,7 +83,7 @@ class ImpreciseUser:
     def click(self, state: State, budget: Tensor, most: int, key: Tensor) -> Tensor:
         """See `SimulatedUser.click`."""
         aimed = self._aim.click(state, budget, most, key)
-        taken = clicked_voxels(state)
+        taken = marked(state.clicks, state.shape)
         landed = torch.full_like(aimed, -1)
         ball = self._ball.to(aimed.device)
         order = torch.arange(len(ball), device=aimed.device)[None].expand(len(aimed), -1)
@@ -110,7 +93,7 @@ class ImpreciseUser:
             flat = torch.where(free, flatten(places, state.shape), -1)
             free &= ~values_at(taken, flat)
             place = draw(flat, free, torch.ones_like(budget), 1, fold(key, k + 1), order)
-            taken.scatter_(1, torch.where(exists(place), place, _spare(state)), True)
+            taken.scatter_(1, torch.where(exists(place), place, taken.shape[1] - 1), True)
             landed[:, k] = to_voxels(place, state.shape)[:, 0]
         return landed
 
@@ -125,7 +108,7 @@ class RegionCentreUser:
     def click(self, state: State, budget: Tensor, most: int, key: Tensor) -> Tensor:
         """See `SimulatedUser.click`."""
         wrong = (state.prediction != state.label).cpu().numpy()
-        clicked = clicked_voxels(state)[:, :-1].cpu().numpy().reshape(wrong.shape)
+        clicked = marked(state.clicks, state.shape)[:, :-1].cpu().numpy().reshape(wrong.shape)
         clicks = torch.full((len(wrong), most, 3), -1, dtype=torch.int64)
         for row, count in enumerate(budget.tolist()):
             if count:
@@ -175,7 +158,7 @@ class CheckedUser:
             raise ValueError(f"user {name}: expected at most {budget.tolist()} clicks, got {made.sum(1).tolist()}")
         flat = torch.where(made, flatten(clicks, state.shape), -1)
         twice = torch.tril(flat[:, :, None] == flat[:, None], -1).any(-1) & made
-        repeated = twice | values_at(clicked_voxels(state), flat)
+        repeated = twice | values_at(marked(state.clicks, state.shape), flat)
         if bool(repeated.any()):
             raise ValueError(f"user {name}: clicked voxel {clicks[repeated][0].tolist()} a second time")
         return clicks
@@ -209,25 +192,6 @@ def make_user(user: str | SimulatedUser, guide: bool) -> SimulatedUser:
     if isinstance(user, type) or not isinstance(user, SimulatedUser):
         raise TypeError(f"user: expected a name or an object with a click() method, got {user!r}")
     return user if isinstance(user, (EdgeUser, ImpreciseUser, RegionCentreUser, NoUser)) else CheckedUser(user)
-
-
-def eligible_edges(state: State) -> Tensor:
-    """(B, S) bool: which of `state.surface` are wrongly predicted edges that nobody has clicked."""
-    predicted = on_surface(state.probability, state.surface, state.neighbours)
-    return exists(state.surface) & ~predicted & ~values_at(clicked_voxels(state), state.surface)
-
-
-def clicked_voxels(state: State) -> Tensor:
-    """Which voxels have been clicked so far, (B, D * H * W + 1) bool by flat index; the last column means nothing."""
-    spare = _spare(state)
-    clicked = torch.zeros((len(state.step), spare + 1), dtype=torch.bool, device=state.clicks.device)
-    flat = torch.where(exists(state.clicks[..., 0]), flatten(state.clicks, state.shape), spare)
-    return clicked.scatter_(1, flat, True)
-
-
-def _spare(state: State) -> int:
-    """The flat index just beyond the grid, where clicks that were not made are put."""
-    return state.shape[0] * state.shape[1] * state.shape[2]
 
 
 def _component_centres(wrong: np.ndarray, clicked: np.ndarray, count: int) -> list[list[int]]:

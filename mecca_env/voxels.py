@@ -101,6 +101,16 @@ def inside(voxels: Tensor, shape: tuple[int, int, int]) -> Tensor:
     return lower & (voxels[..., 0] < shape[0]) & (voxels[..., 1] < shape[1]) & (voxels[..., 2] < shape[2])
 
 
+def marked(voxels: Tensor, shape: tuple[int, int, int]) -> Tensor:
+    """Which voxels are among those given, (B, K, 3) int64 with rows of -1 for none, as (B, D * H * W + 1) bool.
+
+    By flat index; the last column means nothing.
+    """
+    spare = shape[0] * shape[1] * shape[2]
+    flat = torch.where(exists(voxels[..., 0]), flatten(voxels, shape), spare)
+    return torch.zeros((len(voxels), spare + 1), dtype=torch.bool, device=voxels.device).scatter_(1, flat, True)
+
+
 def values_at(mask: Tensor, index: Tensor) -> Tensor:
     """Values of a mask, (B, ...) bool, at flat indices (B, S); False at -1."""
     return mask.reshape(len(mask), -1).gather(1, index.clamp_min(0)) & exists(index)

@@ -64,7 +64,7 @@ def make_state(label: ArrayLike, probability: ArrayLike | None = None, clicks: A
         "neighbours": face_neighbours(label_surface(truth), truth.shape[1:]),
         "case_index": torch.zeros(batch, dtype=torch.int64),
         "labelled": torch.ones(batch, dtype=torch.bool),
-        "key": torch.arange(batch),
+        "keys": torch.arange(2 * batch).view(batch, 2),
         "step": torch.zeros(batch, dtype=torch.int64),
         "probability": torch.as_tensor(value.astype(np.float32)),
         "hint": torch.zeros(truth.shape),

@@ -1,4 +1,4 @@
-"""Compiled loops: the same bits as torch, for any kind of env, any number of threads; and how they are chosen."""
+"""Loops compiled for the CPU: the same bits as torch, for any kind of env, any number of threads; and their choice."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from small import make_envs, make_state, random_actions
 from torch import Tensor
 
-from mecca_env import compiled
+from mecca_env import loops, torch_loops
 from mecca_env.hints import GaussianHint
 from mecca_env.rng import shuffle_keys
 from mecca_env.users import EdgeUser
@@ -29,10 +29,10 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture(autouse=True)
-def loops() -> Any:
+def compiled() -> Any:
     """The compiled loops, or these tests would compare torch with itself."""
-    found = compiled.host_loops(CPU)
-    assert found is not None, f"{compiled.VARIABLE}={os.environ.get(compiled.VARIABLE)}"
+    found = loops.loops(CPU)
+    assert found is not torch_loops, f"{loops.VARIABLE}={os.environ.get(loops.VARIABLE)}"
     return found
 
 
@@ -70,7 +70,7 @@ def played(surroundings: AbstractContextManager[None], **settings: Any) -> list[
     ids=str,
 )
 def test_an_env_gives_the_same_bits_with_and_without(settings: dict[str, Any]) -> None:
-    fast, slow = played(nullcontext(), **settings), played(compiled.plain_torch(), **settings)
+    fast, slow = played(nullcontext(), **settings), played(loops.plain_torch(), **settings)
     for one, two in zip(fast, slow, strict=True):
         assert one.keys() == two.keys() and len(one) > 10
         for name in one:
@@ -90,7 +90,7 @@ def test_rows_split_over_threads_are_the_same() -> None:
         assert all(torch.equal(one[name], two[name]) for name in one)
 
 
-def test_an_error_in_another_thread_is_raised() -> None:
+def test_an_error_in_another_thread_is_raised(compiled: Any) -> None:
     def fails_on_the_last(rows: np.ndarray) -> None:
         if rows[-1] == 2:
             raise RuntimeError("the last row")
@@ -121,7 +121,7 @@ def test_users_click_the_same_voxels(seed: int, budget: list[int], share: float)
         looked = make_state(state.label.numpy(), probability=probability, clicks=clicks, advice=advice)
         user = EdgeUser(within_advice=within)
         fast = user.click(looked, torch.tensor(budget), 9, key)
-        with compiled.plain_torch():
+        with loops.plain_torch():
             slow = user.click(looked, torch.tensor(budget), 9, key)
         assert torch.equal(fast, slow)
 
@@ -134,24 +134,34 @@ def test_hints_are_pasted_the_same(seed: int, radius: int) -> None:
     clicks[:, 1] = -1
     before = hint.clone()
     fast = GaussianHint(1.5, radius).add(hint, clicks, hint[:, None])
-    with compiled.plain_torch():
+    with loops.plain_torch():
         slow = GaussianHint(1.5, radius).add(hint, clicks, hint[:, None])
     assert torch.equal(fast, slow) and torch.equal(hint, before)
 
 
 @given(key=st.integers(0, 2**32 - 1), index=st.integers(0, 2**31 - 1))
 def test_the_order_of_voxels_is_that_of_rng(key: int, index: int) -> None:
-    loops = compiled.host_loops(CPU)
-    assert loops is not None
     expected = shuffle_keys(torch.tensor([key]), torch.tensor([[index]]))
-    assert int(loops._shuffle_key(key, index)) == int(expected)
+    assert int(importlib.import_module("mecca_env.host_loops")._shuffle_key(key, index)) == int(expected)
+
+
+@given(seed=st.integers(0, 2**20), before=st.lists(st.integers(0, 4), min_size=2, max_size=2))
+def test_clicks_are_noted_the_same(seed: int, before: list[int]) -> None:
+    rng = np.random.default_rng(seed)
+    clicks, made = torch.full((2, 7, 3), -1), torch.from_numpy(rng.integers(0, 9, (2, 3, 3)))
+    for row, count in enumerate(before):
+        clicks[row, :count] = torch.from_numpy(rng.integers(0, 9, (count, 3)))
+    made[torch.from_numpy(rng.random((2, 3)) < 0.5)] = -1  # not only at the end: a user may leave gaps
+    given = (clicks, torch.tensor(before), made)
+    for fast, slow in zip(loops.loops(CPU).append(*given), torch_loops.append(*given), strict=True):
+        assert torch.equal(fast, slow)
 
 
 def said(caplog: pytest.LogCaptureFixture) -> str:
-    compiled._load.cache_clear()
+    loops._compiled.cache_clear()
     with caplog.at_level(logging.INFO, logger="mecca_env"):
-        compiled._load("host_loops")
-    compiled._load("host_loops")
+        loops.loops(CPU)
+    loops.loops(CPU)
     (record,) = caplog.records  # once, not at every step
     return record.getMessage()
 
@@ -160,7 +170,7 @@ def said(caplog: pytest.LogCaptureFixture) -> str:
 def forgotten() -> Iterator[None]:
     """What was loaded is looked for again, then and afterwards."""
     yield
-    compiled._load.cache_clear()
+    loops._compiled.cache_clear()
 
 
 def test_the_log_says_that_the_loops_run(caplog: pytest.LogCaptureFixture, forgotten: None) -> None:
@@ -170,9 +180,9 @@ def test_the_log_says_that_the_loops_run(caplog: pytest.LogCaptureFixture, forgo
 def test_the_variable_switches_them_off(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, forgotten: None
 ) -> None:
-    monkeypatch.setenv(compiled.VARIABLE, "0")
+    monkeypatch.setenv(loops.VARIABLE, "0")
     assert said(caplog) == "env step: torch, since MECCA_COMPILED is 0"
-    assert compiled.host_loops(CPU) is None
+    assert loops.loops(CPU) is torch_loops
 
 
 def test_without_numba_torch_does_it(
@@ -182,7 +192,7 @@ def test_without_numba_torch_does_it(
     monkeypatch.delitem(sys.modules, "mecca_env.host_loops", raising=False)
     monkeypatch.delattr(importlib.import_module("mecca_env"), "host_loops", raising=False)
     assert "mecca[numba]" in said(caplog)
-    assert compiled.host_loops(CPU) is None
+    assert loops.loops(CPU) is torch_loops
 
 
 def test_importing_and_making_an_env_does_not_load_numba() -> None:

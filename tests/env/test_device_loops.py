@@ -15,8 +15,9 @@ from small import make_envs, make_state, random_actions
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mecca_env import compiled
+from mecca_env import loops, torch_loops
 from mecca_env.actions import ActionReader
+from mecca_env.buffers import Buffers
 from mecca_env.hints import GaussianHint
 from mecca_env.transitions import TableTransition
 from mecca_env.users import EdgeUser
@@ -32,7 +33,7 @@ def there() -> torch.device:
 
 
 @pytest.fixture(scope="module")
-def loops(there: torch.device) -> Iterator[ModuleType]:
+def kernels(there: torch.device) -> Iterator[ModuleType]:
     """The kernels; without a GPU interpreted, which Triton decides when a kernel is made."""
     with pytest.MonkeyPatch.context() as patch:
         if there.type == "cpu":
@@ -43,28 +44,42 @@ def loops(there: torch.device) -> Iterator[ModuleType]:
 
 
 @pytest.fixture
-def on_device(loops: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Everything takes the kernels, on whatever device."""
-    for module in ("users", "hints", "transitions"):
-        monkeypatch.setattr(f"mecca_env.{module}.host_loops", lambda device: None)
-        monkeypatch.setattr(f"mecca_env.{module}.device_loops", lambda device: loops if compiled._wanted else None)
+def on_device(kernels: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Everything takes the kernels and torch's memory, as on a GPU, on whatever device."""
+    monkeypatch.setattr(loops, "_compiled", lambda kind: kernels)
+    monkeypatch.setattr(
+        Buffers, "empty", lambda self, shape, dtype, device: torch.empty(shape, dtype=dtype, device=device)
+    )
     yield
 
 
 @pytest.mark.parametrize("size", [12, 132, 1500])
-def test_look_up(loops: ModuleType, there: torch.device, size: int) -> None:
+def test_look_up(kernels: ModuleType, there: torch.device, size: int) -> None:
     rng = np.random.default_rng(size)
     cell = torch.from_numpy(rng.integers(0, size - 5, (3, 2500))).to(torch.int32).to(there)
     action = torch.from_numpy(rng.integers(0, 6, (3, 2500))).to(torch.uint8).to(there)
     probabilities, gains = (torch.from_numpy(rng.random(size, dtype=np.float32)).to(there) for _ in range(2))
     cells = torch.from_numpy(rng.integers(0, size, size)).to(torch.int32).to(there)
-    case = cell + action
-    probability, gain, after, counts = loops.look_up(cell, action, probabilities, gains, cells)
-    assert torch.equal(probability, probabilities[case.long()])
-    assert torch.equal(gain, gains[case.long()])
-    assert torch.equal(after, cells[case.long()])
-    for row in range(3):
-        assert torch.equal(counts[row].long(), torch.bincount(case[row], minlength=size))
+    worth = torch.from_numpy(rng.integers(-9, 9, (4, size))).to(torch.float64).to(there)
+    case = (cell + action).long()
+    into = (torch.empty_like(probabilities[case]), torch.empty_like(gains[case]), torch.empty_like(cells[case]))
+    sums = kernels.look_up(cell, action, (probabilities, gains, cells), worth, into)
+    for written, table in zip(into, (probabilities, gains, cells), strict=True):
+        assert torch.equal(written, table[case])
+    assert torch.equal(sums, worth[:, case].sum(-1).T)
+
+
+def test_clicks_are_noted(kernels: ModuleType, there: torch.device) -> None:
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        n_clicks = torch.from_numpy(rng.integers(0, 5, 3)).to(there)
+        clicks = torch.from_numpy(rng.integers(0, 9, (3, 7, 3))).to(there)
+        clicks[torch.arange(7, device=there) >= n_clicks[:, None]] = -1
+        made = torch.from_numpy(rng.integers(0, 9, (3, seed % 3 + 1, 3))).to(there)
+        made[torch.from_numpy(rng.random(made.shape[:2]) < 0.5).to(there)] = -1
+        given = (clicks, n_clicks, made)
+        for fast, slow in zip(kernels.append(*given), torch_loops.append(*given), strict=True):
+            assert torch.equal(fast, slow)
 
 
 @pytest.mark.parametrize("within", [False, True])
@@ -81,7 +96,7 @@ def test_clicks(on_device: None, there: torch.device, within: bool) -> None:
         state = type(state)(**moved)
         given = (state, torch.tensor([3, 5], device=there), 5, torch.from_numpy(rng.integers(0, 2**32, 2)).to(there))
         fast = EdgeUser(within).click(*given)
-        with compiled.plain_torch():
+        with loops.plain_torch():
             slow = EdgeUser(within).click(*given)
         assert torch.equal(fast, slow)
 
@@ -94,7 +109,7 @@ def test_hints(on_device: None, there: torch.device, radius: int) -> None:
     clicks[:, 1] = -1
     before = hint.clone()
     fast = GaussianHint(1.5, radius).add(hint, clicks, hint[:, None])
-    with compiled.plain_torch():
+    with loops.plain_torch():
         slow = GaussianHint(1.5, radius).add(hint, clicks, hint[:, None])
     assert torch.equal(fast, slow) and torch.equal(hint, before)
 
@@ -104,14 +119,14 @@ def test_an_env_gives_the_same_bits(on_device: None, there: torch.device, settin
     fast, slow = (make_envs(2, shape=GRID, device=str(there), **settings) for _ in range(2))
     assert isinstance(fast._simulator._transition, TableTransition)
     one: Any = fast.reset(seed=1)
-    with compiled.plain_torch():
+    with loops.plain_torch():
         two: Any = slow.reset(seed=1)
     for action in random_actions(fast, 4):
         assert all(torch.equal(one[0][key], two[0][key]) for key in two[0])
         assert all(torch.equal(one[-1][key], two[-1][key]) for key in two[-1] if isinstance(two[-1][key], Tensor))
         sent: Any = {"adjustment": action, "confidence": torch.rand(action.shape)} if fast.config.guide else action
         one = fast.step(sent)
-        with compiled.plain_torch():
+        with loops.plain_torch():
             two = slow.step(sent)
 
 
@@ -138,8 +153,8 @@ class Watching(TorchDispatchMode):
 def test_a_step_does_not_wait_for_the_device(
     on_device: None, there: torch.device, settings: dict[str, Any], plainly: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(GaussianHint, "_paste_on_host", GaussianHint._paste_on_device)
-    monkeypatch.setattr(compiled, "_wanted", not plainly)
+    monkeypatch.setattr(torch_loops, "_paste_one_by_one", torch_loops._paste_together)
+    monkeypatch.setattr(loops, "_wanted", not plainly)
     envs = make_envs(2, shape=GRID, device=str(there), **settings)
     envs._actions = ActionReader(envs.config, 2, there, late=True)
     envs.reset(seed=1)

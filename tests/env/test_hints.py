@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from mecca_env import torch_loops
 from mecca_env.config import EnvConfig
 from mecca_env.hints import CheckedHint, EuclideanHint, GaussianHint, GeodesicHint, Hint, make_hint
 
@@ -49,9 +50,9 @@ def test_gaussian_is_the_brute_force_one(clicks: list[list[tuple[int, ...]]]) ->
 def test_both_ways_of_pasting_give_the_same_bits(clicks: list[list[tuple[int, ...]]], seed: int) -> None:
     before = torch.rand(EMPTY.shape, generator=torch.Generator().manual_seed(seed))
     here, there = before.clone(), before.clone()
-    hint = GaussianHint(2.0, 3)
-    hint._paste_on_host(here, torch.tensor(clicks))
-    hint._paste_on_device(there, torch.tensor(clicks))
+    patch = torch.rand((7, 7, 7), generator=torch.Generator().manual_seed(seed + 1))
+    torch_loops._paste_one_by_one(here, torch.tensor(clicks), patch)
+    torch_loops._paste_together(there, torch.tensor(clicks), patch)
     assert torch.equal(here, there)
 
 

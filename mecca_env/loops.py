@@ -1,0 +1,126 @@
+"""The inner loops of the env step, and which of three ways of running them a device takes; all give the same bits."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Protocol, TypeAlias, cast
+
+import torch
+from torch import Tensor
+
+from mecca_env import torch_loops
+from mecca_env.state import State
+
+VARIABLE = "MECCA_COMPILED"
+"""Environment variable; 0 keeps to torch, anything else or nothing takes what is installed."""
+
+Columns: TypeAlias = tuple[Tensor, Tensor, Tensor]
+"""Probability, gain and cell: a float32, a float32 and an integer tensor of one shape."""
+
+_COMPILED = {
+    "cpu": ("host_loops", "Numba", 'pip install "mecca[numba]"'),
+    "cuda": ("device_loops", "Triton", "it comes with torch for CUDA"),
+}
+_log = logging.getLogger("mecca_env")
+_wanted = True
+
+
+class Loops(Protocol):
+    """What `torch_loops` and its compiled counterparts, `host_loops` and `device_loops`, have in common."""
+
+    def look_up(self, cell: Tensor, action: Tensor, tables: Columns, worth: Tensor, into: Columns) -> Tensor:
+        """Act in every voxel by table.
+
+        Args:
+            cell: (B, N), label and probability as one number.
+            action: (B, N) integers; cell + action is a row of the tables.
+            tables: What each row leads to, three times (K,).
+            worth: What each row of the tables adds to several sums, (R, K) float64, whole numbers.
+            into: Written: what each voxel led to, three times (B, N), contiguous.
+
+        Returns:
+            The sums over all voxels, (B, R) float64; below 2^53 they are exact in any order.
+        """
+        ...
+
+    def draw_edges(self, state: State, allowed: Tensor | None, budget: Tensor, most: int, key: Tensor) -> Tensor:
+        """Click surface voxels of the label that are no surface voxels of the prediction and have not been clicked.
+
+        Args:
+            state: B episodes.
+            allowed: Where to click, (B, D, H, W) bool; None: anywhere.
+            budget: How often in each episode, (B,) int64.
+            most: Upper bound of `budget`.
+            key: A random stream for each episode, (B,) int64.
+
+        Returns:
+            (B, K, 3) int64 coordinates with K <= most, drawn uniformly without replacement, then rows of -1.
+        """
+        ...
+
+    def append(self, clicks: Tensor, n_clicks: Tensor, made: Tensor) -> tuple[Tensor, Tensor]:
+        """Note more clicks.
+
+        Args:
+            clicks: Those so far, (B, C, 3) int64, then rows of -1.
+            n_clicks: How many those are, (B,) int64.
+            made: Further ones, (B, K, 3) int64, rows of -1 are none; there is room for them.
+
+        Returns:
+            Both with the further ones, as new tensors.
+        """
+        ...
+
+    def paste(self, hint: Tensor, clicks: Tensor, patch: Tensor, into: Tensor) -> None:
+        """Merge a patch around each click into the hint, by maximum.
+
+        Args:
+            hint: (B, D, H, W) float32 in [0, 1].
+            clicks: (B, K, 3) int64, rows of -1 are none.
+            patch: (P, P, P) float32 in [0, 1], P odd.
+            into: Written: the merged hint, (B, D, H, W), contiguous.
+        """
+        ...
+
+
+def loops(device: torch.device) -> Loops:
+    """The quickest loops for tensors on that device.
+
+    Asked at every step rather than imported with the package: loading Numba takes longer than making an env.
+    """
+    return _compiled(device.type) if _wanted else cast(Loops, torch_loops)
+
+
+@contextmanager
+def plain_torch() -> Iterator[None]:
+    """Do without compiled loops inside of it, to compare or to time them."""
+    global _wanted
+    before, _wanted = _wanted, False
+    try:
+        yield
+    finally:
+        _wanted = before
+
+
+@cache
+def _compiled(kind: str) -> Loops:
+    """The loops of that kind of device; one line in the log says what runs."""
+    if os.environ.get(VARIABLE) == "0" or kind not in _COMPILED:
+        why = f"{VARIABLE} is 0" if kind in _COMPILED else f"there is nothing else for {kind}"
+        _log.info("env step: torch, since %s", why)
+        return cast(Loops, torch_loops)
+    name, package, advice = _COMPILED[kind]
+    try:
+        found = importlib.import_module(f"mecca_env.{name}")
+    except ImportError as error:
+        if error.name is None or error.name.partition(".")[0] != package.lower():
+            raise
+        _log.info("env step: torch; %s makes it faster (%s)", package, advice)
+        return cast(Loops, torch_loops)
+    _log.info("env step: loops compiled by %s", package)
+    return cast(Loops, found)

@@ -1,0 +1,86 @@
+"""The inner loops of the env step in plain torch, for any device; `loops.Loops` says what each of them does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mecca_env.state import State
+from mecca_env.voxels import draw, exists, flatten, inside, marked, on_surface, to_voxels, values_at
+
+if TYPE_CHECKING:
+    from mecca_env.loops import Columns
+
+
+def look_up(cell: Tensor, action: Tensor, tables: Columns, worth: Tensor, into: Columns) -> Tensor:
+    """See `Loops.look_up`."""
+    index = (cell + action.to(cell.dtype)).view(-1).to(torch.int32)
+    for table, target in zip(tables, into, strict=True):
+        torch.index_select(table, 0, index, out=target.view(-1))
+    return _counts(index.view(cell.shape), worth.shape[1]).to(torch.float64) @ worth.T
+
+
+def _counts(rows: Tensor, size: int) -> Tensor:
+    """How often each number below `size` occurs in each row, (B, N) int32 -> (B, size) int64."""
+    if rows.device.type == "cpu":
+        return torch.stack([torch.bincount(row, minlength=size) for row in rows])
+    counts = torch.zeros((len(rows), size), dtype=torch.int64, device=rows.device)
+    return counts.scatter_add_(1, rows.to(torch.int64), torch.ones_like(rows, dtype=torch.int64))
+
+
+def draw_edges(state: State, allowed: Tensor | None, budget: Tensor, most: int, key: Tensor) -> Tensor:
+    """See `Loops.draw_edges`."""
+    eligible = eligible_edges(state)
+    if allowed is not None:
+        eligible &= values_at(allowed, state.surface)
+    return to_voxels(draw(state.surface, eligible, budget, most, key), state.shape)
+
+
+def eligible_edges(state: State) -> Tensor:
+    """(B, S) bool: which of `state.surface` are wrongly predicted edges that nobody has clicked."""
+    predicted = on_surface(state.probability, state.surface, state.neighbours)
+    clicked = values_at(marked(state.clicks, state.shape), state.surface)
+    return exists(state.surface) & ~predicted & ~clicked
+
+
+def append(clicks: Tensor, n_clicks: Tensor, made: Tensor) -> tuple[Tensor, Tensor]:
+    """See `Loops.append`."""
+    room = clicks.shape[1]  # one more row takes the rows of -1
+    valid = exists(made[..., 0])
+    position = torch.where(valid, n_clicks[:, None] + valid.cumsum(1) - 1, room)
+    longer = torch.nn.functional.pad(clicks, (0, 0, 0, 1), value=-1)
+    longer = longer.scatter(1, position[..., None].expand(-1, -1, 3), made)
+    return longer[:, :room].contiguous(), n_clicks + valid.sum(1)
+
+
+def paste(hint: Tensor, clicks: Tensor, patch: Tensor, into: Tensor) -> None:
+    """See `Loops.paste`."""
+    into.copy_(hint)
+    (_paste_one_by_one if hint.device.type == "cpu" else _paste_together)(into, clicks, patch)
+
+
+def _paste_one_by_one(hint: Tensor, clicks: Tensor, patch: Tensor) -> None:
+    radius, cube = len(patch) // 2, patch.numpy()
+    for row, places in zip(hint.numpy(), clicks.tolist(), strict=True):
+        for place in places:
+            if place[0] < 0:
+                continue
+            low = [max(c - radius, 0) for c in place]
+            high = [min(c + radius + 1, n) for c, n in zip(place, row.shape, strict=True)]
+            window = row[low[0] : high[0], low[1] : high[1], low[2] : high[2]]
+            cut = [slice(lo - c + radius, hi - c + radius) for lo, hi, c in zip(low, high, place, strict=True)]
+            np.maximum(window, cube[cut[0], cut[1], cut[2]], out=window)
+
+
+def _paste_together(hint: Tensor, clicks: Tensor, patch: Tensor) -> None:
+    """The same patches in one scatter; a maximum does not depend on the order it is taken in."""
+    batch, shape, radius = len(hint), (hint.shape[1], hint.shape[2], hint.shape[3]), len(patch) // 2
+    steps = torch.arange(-radius, radius + 1, device=hint.device)
+    voxels = clicks[:, :, None, :] + torch.cartesian_prod(steps, steps, steps)  # (B, K, P * P * P, 3)
+    there = inside(voxels, shape) & exists(clicks[:, :, None, 0])
+    flat = torch.where(there, flatten(voxels, shape), 0).reshape(batch, -1)
+    values = torch.where(there, patch.reshape(1, 1, -1), 0.0).reshape(batch, -1)
+    hint.view(batch, -1).scatter_reduce_(1, flat, values, "amax")
