@@ -16,12 +16,14 @@ import torch
 from torch import Tensor
 
 from benchmarks.timing import (
+    BYTES_PER_VOXEL,
+    Copy,
     benchmark_parser,
-    copy_bandwidth,
     machine,
     measure_and_report,
     median,
     milliseconds,
+    wait_for,
 )
 from mecca_env.config import EnvConfig
 from mecca_env.data.base import PreparedCase, Scan
@@ -71,18 +73,22 @@ class Balls:
         return replace(self._case, name=self.case_name(index))
 
 
-def step_ms(envs: MeccaVectorEnv, device: torch.device) -> float:
-    """Median time of a step in the middle of an episode."""
-    action = torch.randint(6, (envs.num_envs, *envs.config.shape), dtype=torch.uint8).to(device)
+def step_ms(envs: MeccaVectorEnv, copy: Copy | None = None) -> tuple[float, float]:
+    """Median time of a step in the middle of an episode, and the bandwidth of a copy that takes turns with it, GB/s."""
+    action = torch.randint(6, (envs.num_envs, *envs.config.shape), dtype=torch.uint8).to(envs.device)
 
     def once() -> None:
         envs.step(action)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
+        wait_for(envs.device)
 
     envs.reset(seed=0)
     once()
-    return median([milliseconds(once) for _ in range(STEPS)])
+    steps, copies = [], []
+    for _ in range(STEPS):
+        steps.append(milliseconds(once))
+        if copy is not None:
+            copies.append(milliseconds(copy))
+    return median(steps), 0.0 if copy is None else copy.gb_per_s(copies)
 
 
 def make(count: int, shape: Sequence[int], device: torch.device, cases: int | None = None) -> MeccaVectorEnv:
@@ -107,29 +113,40 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """All three, as plain numbers."""
     torch.set_num_threads(options.threads)
     device = torch.device(options.device)
+    copy = Copy(device)
     batches, sides, cases = [], [], []
     for count in options.batches:
         envs = make(count, SHAPE, device)
-        batches.append({"batch": count, "ms": step_ms(envs, device), "bytes": state_bytes(envs.state) / count})
+        ms, bandwidth = step_ms(envs, copy)
+        share = BYTES_PER_VOXEL * count * np.prod(SHAPE) / ms / 1e6 / bandwidth
+        size = state_bytes(envs.state) / count
+        batches.append({"batch": count, "ms": ms, "bytes": size, "copy_gb_per_s": bandwidth, "copy_share": share})
         envs.close()
     for side in options.sides:
         envs = make(2, (side,) * 3, device)
-        sides.append({"side": side, "voxels": side**3, "ms": step_ms(envs, device) / 2})
+        sides.append({"side": side, "voxels": side**3, "ms": step_ms(envs)[0] / 2})
         envs.close()
     for count in options.cases:
         envs = make(8, SHAPE, device, cases=count)
-        cases.append({"cases": count, "ms": step_ms(envs, device) / 8})
+        cases.append({"cases": count, "ms": step_ms(envs)[0] / 8})
         envs.close()
-    about = {"machine": machine(), "device": str(device), "copy_gb_per_s": copy_bandwidth()}
-    return {**about, "shape": SHAPE, "batches": batches, "sides": sides, "cases": cases}
+    return {
+        "machine": machine(),
+        "device": str(device),
+        "shape": SHAPE,
+        "batches": batches,
+        "sides": sides,
+        "cases": cases,
+    }
 
 
 def report(results: dict[str, Any]) -> str:
     """Three tables."""
     about = f"env step, {results['device']}, {results['machine']['threads']} thread"
-    lines = [about, "", "episodes  ms  ms each  MB each"]
+    lines = [about, "", "episodes  ms  ms each  MB each  copy GB/s  share of copy"]
     for row in results["batches"]:
-        lines.append(f"{row['batch']:8}  {row['ms']:.2f}  {row['ms'] / row['batch']:.3f}  {row['bytes'] / 1e6:.2f}")
+        each = f"{row['ms']:.2f}  {row['ms'] / row['batch']:.3f}  {row['bytes'] / 1e6:.2f}"
+        lines.append(f"{row['batch']:8}  {each}  {row['copy_gb_per_s']:.1f}  {row['copy_share']:.1%}")
     lines += ["", "side  voxels  ms each  ns a voxel"]
     for row in results["sides"]:
         lines.append(f"{row['side']:4}  {row['voxels']}  {row['ms']:.3f}  {row['ms'] * 1e6 / row['voxels']:.2f}")

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from benchmarks.monai_clicks import DeepEditClicks, DeepgrowClicks, channel
 from benchmarks.reference import FormulaEpisode, ReferenceEpisode, ReferenceStep
-from benchmarks.timing import copy_bandwidth, machine, median, milliseconds
+from benchmarks.timing import BYTES_PER_VOXEL, Copy, machine, median, milliseconds
 from mecca_env.data.phantom import PhantomSource
 from mecca_env.hints import GaussianHint
 from mecca_env.loops import plain_torch
@@ -29,7 +29,6 @@ from mecca_env.vector_env import MeccaVectorEnv
 
 CLICKS = 5
 TIMED_STEPS = 4
-BYTES_PER_VOXEL = 22  # read action 1, probability 4, label 1, hint 4; write probability, hint and gain 12
 
 Times = dict[str, list[float]]
 
@@ -41,18 +40,21 @@ class Measured:
     Attributes:
         batch: B.
         voxels: Of one grid.
+        copy: The copy that takes its turn, too.
         times: Milliseconds of every timed call, by contender; for all B episodes, `deepgrow_click` and `deepedit` for
             one of them.
     """
 
     batch: int
     voxels: int
+    copy: Copy
     times: Times = field(default_factory=lambda: defaultdict(list))
 
-    def row(self, bandwidth: float) -> dict[str, float]:
-        """The line of the table; `bandwidth` in GB/s."""
+    def row(self) -> dict[str, float]:
+        """The line of the table."""
         names = ("ours", "torch", "formula", "tuned", "deepgrow")
         ours, eager, formula, tuned, monai = (median(self.times[name]) for name in names)
+        bandwidth = self.copy.gb_per_s(self.times["copy"])
         reached = BYTES_PER_VOXEL * self.batch * self.voxels / ours / 1e6
         return {
             "batch": self.batch,
@@ -67,6 +69,7 @@ class Measured:
             "monai_ms": monai,
             "monai_ratio": monai / ours,
             "gb_per_s": reached,
+            "copy_gb_per_s": bandwidth,
             "copy_share": reached / bandwidth,
         }
 
@@ -89,7 +92,7 @@ class Rounds:
         self.env, self.eager = (
             MeccaVectorEnv(batch, "Phantom", cases=batch, horizon=len(clicks), clicks=clicks) for _ in range(2)
         )
-        self.measured = Measured(batch, int(np.prod(self.env.config.shape)))
+        self.measured = Measured(batch, int(np.prod(self.env.config.shape)), Copy())
         self._seed = seed
         self._generator = torch.Generator().manual_seed(seed)
         self._deepgrow, self._deepedit = DeepgrowClicks(self.env.config.hint_sigma), DeepEditClicks()
@@ -159,6 +162,7 @@ class Rounds:
             "torch": by_torch,
             "formula": lambda: by_numpy("formula", formula),
             "tuned": lambda: by_numpy("tuned", tuned),
+            "copy": self.measured.copy,
             "deepgrow": by_deepgrow,
             "deepgrow_click": lambda: self._deepgrow(image[0], label[0], prediction[0], 1),
             "deepedit": lambda: self._deepedit(image[0], label[0], prediction[0]),
@@ -203,13 +207,11 @@ def run(batches: list[int], repeats: int) -> dict[str, Any]:
     torch.set_num_threads(1)
     random.seed(0)  # DeepEdit draws from it
     logging.disable(logging.INFO)  # DeepEdit logs every call
-    bandwidth = copy_bandwidth()
     measured = [Rounds(batch).run(repeats) for batch in batches]
     return {
         "machine": machine(),
         "repeats": repeats * TIMED_STEPS,
-        "copy_gb_per_s": bandwidth,
-        "table": [m.row(bandwidth) for m in measured],
+        "table": [m.row() for m in measured],
         "parts_ms_per_episode": {str(m.batch): m.parts() for m in measured} | {"phantom": phantom_ms()},
         "times_ms": {str(m.batch): dict(m.times) for m in measured},
     }

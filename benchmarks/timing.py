@@ -17,6 +17,9 @@ import torch
 COPY_BYTES = 256 * 2**20
 """Size of the buffer that is copied: several times the largest cache of a common machine."""
 
+BYTES_PER_VOXEL = 22
+"""Of an env step: read action 1, probability 4, label 1 and hint 4; write probability, hint and gain 12."""
+
 
 def milliseconds(work: Callable[[], Any]) -> float:
     """Wall time of one call."""
@@ -30,15 +33,36 @@ def median(times: Sequence[float]) -> float:
     return statistics.median(times)
 
 
-def copy_bandwidth(repeats: int = 8, size: int = COPY_BYTES) -> float:
-    """Bytes read and written per second by the quicker of torch's and NumPy's copy, best of `repeats`, in GB/s."""
-    source, target = torch.ones(size // 4), torch.zeros(size // 4)
-    source_array, target_array = source.numpy(), target.numpy()
-    best = min(
-        min(milliseconds(lambda: target.copy_(source)), milliseconds(lambda: np.copyto(target_array, source_array)))
-        for _ in range(repeats)
-    )
-    return 2 * size / best / 1e6
+class Copy:
+    """A copy of memory to compare with; on a CPU by the quicker of torch and NumPy.
+
+    Args:
+        device: Whose memory.
+        size: Bytes to copy.
+    """
+
+    def __init__(self, device: torch.device | str = "cpu", size: int = COPY_BYTES) -> None:
+        self._device, self._size = torch.device(device), size
+        source, target = torch.ones(size // 4, device=device), torch.zeros(size // 4, device=device)
+        ways: list[Callable[[], Any]] = [lambda: target.copy_(source)]
+        if self._device.type == "cpu":
+            ways.append(lambda: np.copyto(target.numpy(), source.numpy()))
+        self._quickest = min(ways, key=lambda way: min(milliseconds(way) for _ in range(4)))
+
+    def __call__(self) -> None:
+        """Copy once."""
+        self._quickest()
+        wait_for(self._device)
+
+    def gb_per_s(self, times: Sequence[float]) -> float:
+        """Gigabytes read and written per second at the median of these times, in milliseconds."""
+        return 2 * self._size / median(times) / 1e6
+
+
+def wait_for(device: torch.device) -> None:
+    """Return when the device has done all that it was asked for."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def machine() -> dict[str, Any]:

@@ -13,6 +13,7 @@ import triton.language as tl
 from torch import Tensor
 
 from mecca_env.state import State
+from mecca_env.torch_loops import measures
 from mecca_env.voxels import draw_first, to_voxels
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def look_up(cell: Tensor, action: Tensor, tables: Columns, worth: Tensor, into: 
     grid = (triton.cdiv(voxels, BLOCK), batch)
     together = bins <= COUNTED_TOGETHER
     _look_up[grid](cell, action.contiguous(), *into, counts, *tables, voxels, bins, together, BLOCK)
-    return counts[:, :size].to(torch.float64) @ worth.T
+    return measures(counts[:, :size], worth)
 
 
 def draw_edges(state: State, allowed: Tensor | None, budget: Tensor, most: int, key: Tensor) -> Tensor:

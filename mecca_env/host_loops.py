@@ -16,6 +16,7 @@ from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mecca_env.rewards import SCALE
 from mecca_env.state import State
 
 if TYPE_CHECKING:
@@ -32,10 +33,10 @@ _NEVER = np.iinfo(np.int64).max
 
 def look_up(cell: Tensor, action: Tensor, tables: Columns, worth: Tensor, into: Columns) -> Tensor:
     """See `Loops.look_up`."""
-    sums = torch.empty((len(cell), len(worth)), dtype=torch.float64)
+    measures = torch.empty((len(cell), 4), dtype=torch.float32)
     shared = tuple(table.numpy() for table in (*tables, worth))
-    over_rows(_look_up, cell, action.contiguous(), *into, sums, shared=shared)
-    return sums
+    over_rows(_look_up, cell, action.contiguous(), *into, measures, shared=shared)
+    return measures.T.contiguous()
 
 
 def draw_edges(state: State, allowed: Tensor | None, budget: Tensor, most: int, key: Tensor) -> Tensor:
@@ -101,7 +102,7 @@ def _look_up(
     probability: Array,
     gain: Array,
     next_cell: Array,
-    sums: Array,
+    measures: Array,
     probabilities: Array,
     gains: Array,
     cells: Array,
@@ -130,8 +131,21 @@ def _look_up(
             a = case[v]
             after[v], earned[v], case[v] = probabilities[a], gains[a], cells[a]
             tally[0, a] += 1
+        _measure(tally.sum(0), worth, measures[row])
+
+
+@_compiled
+def _measure(counts: Array, worth: Array, measures: Array) -> None:
+    """`torch_loops.measures` of one row."""
+    sums = np.zeros(len(worth))
+    for k in range(len(counts)):
         for number in range(len(worth)):
-            sums[row, number] = (worth[number] * tally.sum(0)).sum()
+            sums[number] += worth[number, k] * counts[k]
+    total, voxels = np.float32(sums[4]), np.float32(sums[5])
+    measures[0] = sums[0] / (SCALE * sums[5])
+    measures[1] = np.float32(sums[1]) / voxels
+    measures[2] = np.float32(sums[2]) / voxels
+    measures[3] = np.float32(sums[3]) / total if total > 0 else 1.0
 
 
 @_compiled
@@ -152,11 +166,13 @@ def _draw_edges(
         most = min(budget[row], drawn.shape[1])
         best = np.full(drawn.shape[1], _NEVER, np.int64)
         flat = np.full(drawn.shape[1], -1, np.int64)
-        for place in range(surface.shape[1]):
-            voxel = surface[row, place]
-            if voxel < 0 or most == 0:
+        ranks = np.empty(surface.shape[1] if most else 0, np.int64)
+        for place in range(len(ranks)):  # apart from the rest, so that several are worked out at once
+            ranks[place] = _shuffle_key(key[row], surface[row, place])
+        for place in range(len(ranks)):
+            voxel, rank = surface[row, place], ranks[place]
+            if voxel < 0:
                 break
-            rank = _shuffle_key(key[row], voxel)
             if rank >= best[most - 1] or _predicted_edge(probability[row], neighbours[row], place, voxel):
                 continue
             if allowed.shape[1] and not allowed[row, voxel]:

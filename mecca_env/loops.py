@@ -40,11 +40,13 @@ class Loops(Protocol):
             cell: (B, N), label and probability as one number.
             action: (B, N) integers; cell + action is a row of the tables.
             tables: What each row leads to, three times (K,).
-            worth: What each row of the tables adds to several sums, (R, K) float64, whole numbers.
+            worth: What a voxel adds to six sums, (6, K) float64; whole numbers, so that the order does not matter:
+                `SCALE` times its reward; 1 if it moved the wrong way far enough to count, and if it did at all; 2 if
+                it is rightly foreground; 1 for each of prediction and label in which it is foreground; 1.
             into: Written: what each voxel led to, three times (B, N), contiguous.
 
         Returns:
-            The sums over all voxels, (B, R) float64; below 2^53 they are exact in any order.
+            Mean reward, both misunderstandings and Dice, (4, B) float32.
         """
         ...
 

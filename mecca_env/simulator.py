@@ -135,7 +135,7 @@ class Simulator:
         step = state.step.clamp_max(self.config.horizon)  # one that is over may have been stepped further
         budget = self._budgets.index_select(0, step)
         if over is not None:
-            budget = budget.masked_fill(over, 0)
+            budget.masked_fill_(over, 0)
         made = self._user.click(state, budget, most, state.keys.gather(1, step[:, None]).squeeze(1))
         clicks, n_clicks = loops(self.device).append(state.clicks, state.n_clicks, made)
         return replace(state, hint=self._hint.add(state.hint, made, state.volume), clicks=clicks, n_clicks=n_clicks)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mecca_env.rewards import SCALE
 from mecca_env.state import State
 from mecca_env.voxels import draw, exists, flatten, inside, marked, on_surface, to_voxels, values_at
 
@@ -20,7 +21,16 @@ def look_up(cell: Tensor, action: Tensor, tables: Columns, worth: Tensor, into: 
     index = (cell + action.to(cell.dtype)).view(-1).to(torch.int32)
     for table, target in zip(tables, into, strict=True):
         torch.index_select(table, 0, index, out=target.view(-1))
-    return _counts(index.view(cell.shape), worth.shape[1]).to(torch.float64) @ worth.T
+    return measures(_counts(index.view(cell.shape), worth.shape[1]), worth)
+
+
+def measures(counts: Tensor, worth: Tensor) -> Tensor:
+    """What `look_up` returns, (4, B) float32, of how often each row of its tables was looked up, (B, K) integers."""
+    sums = worth @ counts.to(torch.float64).T
+    wrong, wrong_literally, overlap, total, voxels = sums[1:].to(torch.float32)
+    reward = (sums[0] / (SCALE * sums[5])).to(torch.float32)
+    dice = torch.where(total > 0, overlap / total.clamp_min(1.0), 1.0)
+    return torch.stack((reward, wrong / voxels, wrong_literally / voxels, dice))
 
 
 def _counts(rows: Tensor, size: int) -> Tensor:

@@ -118,8 +118,9 @@ class TableTransition:
             everything.misunderstanding_literal.cpu(),
             2 * (found & truth),
             found.long() + truth.long(),
+            torch.ones_like(truth),
         )
-        self._worth = torch.stack([row.to(torch.float64) for row in rows]).to(device)  # (5, size)
+        self._worth = torch.stack([row.to(torch.float64) for row in rows]).to(device)  # (6, size)
 
     def start(self, label: Tensor) -> Tensor:
         """Label and probability of a half, as an index without the action."""
@@ -130,19 +131,11 @@ class TableTransition:
         assert state.cell is not None
         shape = state.cell.shape
         flat = state.cell.flatten(1)
-        probability, voxel_reward, cell = into = self._grids(flat)
-        sums = loops(flat.device).look_up(flat, action.flatten(1), self._tables, self._worth, into).T
-        voxels = state.cell[0].numel()
-        wrong, wrong_literally, overlap, total = sums[1:].to(torch.float32)
-        return Transition(
-            probability=probability.view(shape),
-            reward=(sums[0] / (SCALE * voxels)).to(torch.float32),
-            voxel_reward=voxel_reward.view(shape),
-            dice=torch.where(total > 0, overlap / total.clamp_min(1.0), 1.0),
-            misunderstanding=wrong / voxels,
-            misunderstanding_literal=wrong_literally / voxels,
-            cell=cell.view(shape),
-        )
+        into = self._grids(flat)
+        measured = loops(flat.device).look_up(flat, action.flatten(1), self._tables, self._worth, into)
+        probability, voxel_reward, cell = (grid.view(shape) for grid in into)
+        reward, wrong, wrong_literally, dice = measured
+        return Transition(probability, reward, voxel_reward, dice, wrong, wrong_literally, cell)
 
     def _grids(self, like: Tensor) -> Columns:
         """Where the results go."""

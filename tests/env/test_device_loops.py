@@ -19,6 +19,7 @@ from mecca_env import loops, torch_loops
 from mecca_env.actions import ActionReader
 from mecca_env.buffers import Buffers
 from mecca_env.hints import GaussianHint
+from mecca_env.rewards import SCALE
 from mecca_env.transitions import TableTransition
 from mecca_env.users import EdgeUser
 
@@ -60,13 +61,15 @@ def test_look_up(kernels: ModuleType, there: torch.device, size: int) -> None:
     action = torch.from_numpy(rng.integers(0, 6, (3, 2500))).to(torch.uint8).to(there)
     probabilities, gains = (torch.from_numpy(rng.random(size, dtype=np.float32)).to(there) for _ in range(2))
     cells = torch.from_numpy(rng.integers(0, size, size)).to(torch.int32).to(there)
-    worth = torch.from_numpy(rng.integers(-9, 9, (4, size))).to(torch.float64).to(there)
+    worth = torch.from_numpy(rng.integers(1, 9, (6, size))).to(torch.float64).to(there)
     case = (cell + action).long()
     into = (torch.empty_like(probabilities[case]), torch.empty_like(gains[case]), torch.empty_like(cells[case]))
-    sums = kernels.look_up(cell, action, (probabilities, gains, cells), worth, into)
+    measured = kernels.look_up(cell, action, (probabilities, gains, cells), worth, into)
     for written, table in zip(into, (probabilities, gains, cells), strict=True):
         assert torch.equal(written, table[case])
-    assert torch.equal(sums, worth[:, case].sum(-1).T)
+    gain, wrong, wrong_literally, overlap, total, voxels = worth[:, case].sum(-1)
+    expected = torch.stack((gain / SCALE / voxels, wrong / voxels, wrong_literally / voxels, overlap / total))
+    assert torch.equal(measured, expected.to(torch.float32))
 
 
 def test_clicks_are_noted(kernels: ModuleType, there: torch.device) -> None:
