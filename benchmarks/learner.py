@@ -1,10 +1,14 @@
 """Time an update, and what a trained agent needs to answer, plainly and as it is done here.
 
     python -m benchmarks.learner                     # one CPU thread, the preset `fast` (16 channels)
+    python -m benchmarks.learner --shape 55 55 30 --dilations 1 2 3 4 5 --num-envs 1     # the paper's grid
     python -m benchmarks.learner --device cuda --preset paper --channels 32 --num-envs 8
 
-"Plain" is float32 in torch's default memory format; "ours" is channels last, on a GPU in bfloat16. Both take turns on
-the same weights and episodes; medians. The peak is that of the quickest single convolution found on the machine.
+"Plain" is the network as one writes it without a thought of speed: float32, torch's default memory format, ordinary
+layers. "Two passes" plays the episodes without gradients and computes everything again to learn from it, as
+Stable-Baselines3's A2C does; "one pass" keeps the graph of the first. "Ours" is on a GPU compiled and in bfloat16. All
+take turns on the same weights and episodes; medians. The peak is that of the quickest single convolution found on the
+machine.
 """
 
 from __future__ import annotations
@@ -12,29 +16,52 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import conv3d
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.timing import benchmark_parser, machine, measure_and_report, median, milliseconds
 from mecca_agents import PRESETS
 from mecca_agents.actor_critic import ActorCritic
-from mecca_agents.agent import make_agent
+from mecca_agents.agent import Observation, make_agent
 from mecca_agents.networks import PNet
 from mecca_agents.presets import Preset
+from mecca_agents.rollout import Decision
 from mecca_agents.runs import make_task
 from mecca_agents.training import make_envs
 
 
-class DefaultFormat(PNet):
-    """A P-Net in torch's default memory format."""
+class PlainPNet(PNet):
+    """The same network by ordinary layers, in torch's default memory format."""
 
     def forward(self, inputs: Tensor) -> dict[str, Tensor]:
         """See `PNet.forward`."""
-        features, seen = self.shared(inputs.contiguous())
-        return {name: branch(features, seen) for name, branch in self.branches.items()}
+        features, seen = _plain_blocks(self.shared, inputs)
+        outputs = {}
+        for name, branch in self.branches.items():
+            assert isinstance(branch.classify, nn.Sequential)
+            first, _, last = branch.classify
+            _, more = _plain_blocks(branch.own, features)
+            hidden = _plain(first, torch.cat((*seen, *more), dim=1).relu()).relu()
+            outputs[name] = _plain(last, hidden)
+        return outputs
+
+
+def _plain_blocks(blocks: nn.Module, features: Tensor) -> tuple[Tensor, list[Tensor]]:
+    seen = []
+    for block, squeeze in zip(blocks.blocks, blocks.squeeze, strict=True):  # type: ignore[arg-type]
+        for layer in block:
+            features = _plain(layer, features).relu()
+        seen.append(_plain(squeeze, features))
+    return features, seen
+
+
+def _plain(layer: nn.Conv3d, inputs: Tensor) -> Tensor:
+    return conv3d(inputs, layer.weight, layer.bias, padding=layer.padding, dilation=layer.dilation)
 
 
 class Contender:
@@ -44,10 +71,11 @@ class Contender:
         method: Its name.
         preset: Its settings.
         device: Where it computes.
-        plain: Whether in torch's default memory format.
+        plain: Whether the network is that of ordinary layers.
+        passes: Forward passes of S; with 2 it plays without gradients and computes what it learns from anew.
     """
 
-    def __init__(self, method: str, preset: Preset, device: torch.device, plain: bool) -> None:
+    def __init__(self, method: str, preset: Preset, device: torch.device, plain: bool = False, passes: int = 1) -> None:
         guide = method == "mecca" and preset.interaction_guide
         keywords = {"shape": preset.shape, "cases": preset.num_envs, "device": device, "guide": guide}
         self.envs = make_envs("MECCA-Phantom-v0", preset.num_envs, **keywords)
@@ -55,7 +83,9 @@ class Contender:
         assert isinstance(self.agent, ActorCritic)
         for network in self.agent.networks.values() if plain else ():
             network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-            network.__class__ = DefaultFormat
+            network.__class__ = PlainPNet
+        if passes == 2:
+            self.agent.decide = partial(_twice, self.agent)  # type: ignore[method-assign]
         self.observation, _ = self.envs.reset(seed=0)
         self._device = device
 
@@ -78,6 +108,16 @@ class Contender:
     def _wait(self) -> None:
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
+
+
+def _twice(agent: ActorCritic, observation: Observation) -> Decision:
+    """Decide without gradients, and compute for the same action what is learned from."""
+    with torch.no_grad():
+        decision = type(agent).decide(agent, observation)
+    if not torch.is_grad_enabled():
+        return decision
+    policy, value = agent.policy_and_value(observation)
+    return decision._replace(log_prob=policy.log_prob(decision.action), entropy=policy.entropy(), value=value)
 
 
 def convolution_peak(shape: Sequence[int], device: torch.device, precision: torch.dtype) -> float:
@@ -104,15 +144,17 @@ def convolution_peak(shape: Sequence[int], device: torch.device, precision: torc
 
 def measure(method: str, preset: Preset, device: torch.device, repeats: int) -> dict[str, float]:
     """Medians of `repeats` turns, after one that warms up."""
-    fast = replace(preset, precision="bf16") if device.type == "cuda" else preset
-    plain, ours = Contender(method, preset, device, plain=True), Contender(method, fast, device, plain=False)
-    flops = ours.flops()
-    plain.update()
+    fast = replace(preset, precision="bf16", compile=True) if device.type == "cuda" else preset
+    two, one = (Contender(method, preset, device, plain=True, passes=passes) for passes in (2, 1))
+    ours = Contender(method, fast, device)
+    flops = one.flops()
+    two.update(), ours.update(), ours.answer()
     times: dict[str, list[float]] = {}
     work: dict[str, Callable[[], None]] = {
-        "plain_ms": plain.update,
+        "two_passes_ms": two.update,
+        "one_pass_ms": one.update,
         "ours_ms": ours.update,
-        "plain_answer_ms": plain.answer,
+        "plain_answer_ms": one.answer,
         "ours_answer_ms": ours.answer,
     }
     for _ in range(repeats):
@@ -122,7 +164,8 @@ def measure(method: str, preset: Preset, device: torch.device, repeats: int) -> 
     peak = convolution_peak(preset.shape, device, torch.bfloat16 if device.type == "cuda" else torch.float32)
     return {
         **found,
-        "ratio": found["plain_ms"] / found["ours_ms"],
+        "two_passes_ratio": found["two_passes_ms"] / found["ours_ms"],
+        "one_pass_ratio": found["one_pass_ms"] / found["ours_ms"],
         "answer_ratio": found["plain_answer_ms"] / found["ours_answer_ms"],
         "gflops": flops / 1e9,
         "gflop_per_s": flops / found["ours_ms"] / 1e6,
@@ -135,11 +178,11 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """Every method asked for."""
     torch.set_num_threads(options.threads)
     device = torch.device(options.device)
-    preset = PRESETS[options.preset]
-    changes = {"channels": options.channels, "num_envs": options.num_envs}
-    preset = replace(preset, **{key: value for key, value in changes.items() if value is not None})
+    asked = {name: getattr(options, name) for name in ("shape", "dilations", "channels", "num_envs")}
+    given = {name: tuple(v) if isinstance(v, list) else v for name, v in asked.items() if v is not None}
+    preset = replace(PRESETS[options.preset], **given)
     found = {method: measure(method, preset, device, options.repeats) for method in options.methods}
-    about = {"preset": options.preset, "shape": preset.shape, "channels": preset.channels, "num_envs": preset.num_envs}
+    about = {"preset": options.preset, **{name: getattr(preset, name) for name in asked}}
     return {"machine": machine(), "device": str(device), **about, "repeats": options.repeats, "methods": found}
 
 
@@ -147,11 +190,13 @@ def report(results: dict[str, Any]) -> str:
     """A line for each method."""
     lines = [
         f"one update of {results['num_envs']} episodes of five steps, {' x '.join(map(str, results['shape']))} voxels, "
-        f"{results['channels']} channels, {results['device']}, {results['machine']['threads']} thread"
+        f"{results['channels']} channels, dilations {' '.join(map(str, results['dilations']))}, {results['device']}, "
+        f"{results['machine']['threads']} thread"
     ]
     for method, row in results["methods"].items():
         lines.append(
-            f"{method}: plain {row['plain_ms']:.0f} ms, ours {row['ours_ms']:.0f} ms, ratio {row['ratio']:.2f}; "
+            f"{method}: plain with two passes {row['two_passes_ms']:.0f} ms, with one {row['one_pass_ms']:.0f} ms, "
+            f"ours {row['ours_ms']:.0f} ms, ratios {row['two_passes_ratio']:.2f} and {row['one_pass_ratio']:.2f}; "
             f"{row['gflops']:.0f} GFLOP at {row['gflop_per_s']:.0f} GFLOP/s, {row['peak_share']:.0%} of the quickest "
             f"convolution's {row['peak_gflop_per_s']:.0f}; an answer for one volume: "
             f"plain {row['plain_answer_ms']:.1f} ms, ours {row['ours_answer_ms']:.1f} ms, "
@@ -165,6 +210,8 @@ def main() -> None:
     parser = benchmark_parser(__doc__)
     parser.add_argument("--methods", nargs="+", default=["iter-mrl", "mecca"])
     parser.add_argument("--preset", default="fast")
+    parser.add_argument("--shape", type=int, nargs=3)
+    parser.add_argument("--dilations", type=int, nargs="+")
     parser.add_argument("--channels", type=int)
     parser.add_argument("--num-envs", type=int)
     parser.add_argument("--repeats", type=int, default=5)

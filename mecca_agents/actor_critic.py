@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
+from torch.utils.checkpoint import checkpoint
 
 from mecca_agents.a2c import Losses, a2c_losses
 from mecca_agents.agent import Agent, Observation, TaskSpec
@@ -72,6 +73,10 @@ class ActorCritic(Agent):
             torch.default_generator.manual_seed(seed)  # initial values are drawn on the host, on every device the same
             network = PNet(in_channels, branches, channels, preset.dilations, preset.shared_blocks)
         self.networks[name] = network.to(self.device)
+        if preset.compile:
+            # Not "reduce-overhead": its CUDA graphs write every call's activations to the same memory, and here those
+            # of T calls wait for one backward pass. Convolutions of whole volumes keep a GPU busy without it.
+            network.compile(mode="default")
         slow = [p for key, p in network.named_parameters() if key.startswith("branches.policy.")]
         others = [p for key, p in network.named_parameters() if not key.startswith("branches.policy.")]
         groups = [{"params": others, "rate": 1.0}, {"params": slow, "rate": preset.policy_rate}]
@@ -81,7 +86,9 @@ class ActorCritic(Agent):
     @torch.no_grad()
     def act(self, observation: Observation) -> Any:
         """The action that `choose` takes for every voxel, (B, D, H, W) int64."""
-        return self.choose(self.policy_and_value(observation)[0])
+        with torch.inference_mode():
+            policy, _ = self.policy_and_value(observation)
+        return self.choose(policy)
 
     def choose(self, policy: VoxelCategorical) -> Tensor:
         """The adjustment of every voxel that is nearest to the expected one, (B, D, H, W) int64.
@@ -93,9 +100,27 @@ class ActorCritic(Agent):
 
     def policy_and_value(self, observation: Observation) -> tuple[VoxelCategorical, Tensor]:
         """S of Algorithm 1: the policy pi(. | s), and the value V(s), (B, D, H, W)."""
+        outputs = self.outputs("segmentation", stack_observation(observation))
+        return VoxelCategorical(outputs["policy"]), outputs["value"].squeeze(1)
+
+    def outputs(self, name: str, inputs: Tensor) -> dict[str, Tensor]:
+        """What a network makes of its inputs, float32, computed in the preset's precision and chunks.
+
+        With gradients nothing of a chunk but its inputs and outputs is kept; the rest is computed again for them.
+
+        Args:
+            name: Of the network.
+            inputs: (B, C, D, H, W).
+        """
+        network, chunk = self.networks[name], self.preset.chunk
         with autocast(self.device, self.preset.precision):
-            outputs = self.networks["segmentation"](stack_observation(observation))
-        return VoxelCategorical(outputs["policy"].float()), outputs["value"].float().squeeze(1)
+            if chunk is None:
+                return {key: values.float() for key, values in network(inputs).items()}
+            parts = [
+                checkpoint(network, part, use_reentrant=False, preserve_rng_state=False)
+                for part in torch.split(inputs, chunk)
+            ]
+        return {key: torch.cat([part[key] for part in parts]).float() for key in parts[0]}
 
     def decide(self, observation: Observation) -> Decision:
         """Sample an action for every voxel (Eq. 1)."""

@@ -36,7 +36,6 @@ from mecca_agents.confidence import (
     simulated_label,
     symmetric_loss,
 )
-from mecca_agents.devices import autocast
 from mecca_agents.distributed import total
 from mecca_agents.iter_mrl import only_labelled
 from mecca_agents.presets import Preset
@@ -140,32 +139,36 @@ class Mecca(ActorCritic):
         return replace(rollout, reward=reward, label=label, mask=mask)
 
     def judge(self, rollout: Rollout) -> dict[str, float]:
-        """Gradients of C from the labelled episodes (line 9), step by step to save memory.
+        """Gradients of C from the labelled episodes (line 9), of all steps in one pass, or by the preset's chunks.
 
         Raises:
             FloatingPointError: The loss is NaN or infinite; nothing is updated.
         """
-        loss, right, voxels = 0.0, 0, 0
         steps = torch.randperm(len(rollout.observations), generator=self.generator, device=self.device)
         steps = steps[: self.preset.confidence_steps]
-        for t in steps.tolist():
-            rows = rollout.labelled[t].nonzero().squeeze(1)
-            share = len(rows) / max(int(total(rollout.labelled[t].sum())), 1)  # of the labelled rows of all processes
-            if len(rows) == 0:
-                continue
-            seen = {key: value[rows] for key, value in rollout.observations[t].items()}
-            action = rollout.action[t, rows]
-            logits, opposite = self._confidence_logits(seen, action, both=True)
-            label = rollout.label[t, rows]
-            good = consistent(self.adjustments[action] > 0, label)  # Eq. 7
-            weight = class_weights(label, torch.ones_like(label), self.preset.confidence_balance)
-            step_loss = symmetric_loss(logits, opposite, good, weight) * share / len(steps)  # Eq. 6
-            check_finite("confidence_loss", float(step_loss.detach()))
-            step_loss.backward()  # type: ignore[no-untyped-call]
-            loss += float(step_loss.detach())
+        where = rollout.labelled[steps]
+        share = 1.0 / (total(where.sum(1)).clamp_min(1) * len(steps))  # of a volume, among those of all processes
+        share = share.unsqueeze(1).expand_as(where)[where]
+        action, label = rollout.action[steps][where], rollout.label[steps][where]
+        seen = {
+            key: torch.stack([observation[key] for observation in rollout.observations])[steps][where]
+            for key in rollout.observations[0]
+        }
+        loss, right = 0.0, 0
+        for part in torch.split(torch.arange(len(share), device=self.device), self.preset.chunk or max(len(share), 1)):
+            if len(part) == 0:
+                break
+            states = {key: values[part] for key, values in seen.items()}
+            logits, opposite = self._confidence_logits(states, action[part], both=True)
+            good = consistent(self.adjustments[action[part]] > 0, label[part])  # Eq. 7
+            weight = class_weights(label[part], torch.ones_like(label[part]), self.preset.confidence_balance)
+            weight = weight * (share[part] * len(part)).view(-1, 1, 1, 1)
+            part_loss = symmetric_loss(logits, opposite, good, weight)  # Eq. 6
+            check_finite("confidence_loss", float(part_loss.detach()))
+            part_loss.backward()  # type: ignore[no-untyped-call]
+            loss += float(part_loss.detach())
             right += int(((logits > 0) == good).sum())
-            voxels += good.numel()
-        sums = total(torch.tensor([loss, right, voxels], dtype=torch.float64, device=self.device)).tolist()
+        sums = total(torch.tensor([loss, right, label.numel()], dtype=torch.float64, device=self.device)).tolist()
         return {"confidence_loss": sums[0], "confidence_accuracy": sums[1] / sums[2]} if sums[2] else {}
 
     def _confidence(self, observation: Observation, action: Tensor) -> Tensor | None:
@@ -179,9 +182,7 @@ class Mecca(ActorCritic):
         change = (self.adjustments / self.adjustments.abs().max())[action].unsqueeze(1)
         signs = (1.0, -1.0) if both else (1.0,)
         inputs = torch.cat([torch.cat((state, sign * change), dim=1) for sign in signs])
-        with autocast(self.device, self.preset.precision):
-            outputs = self.networks["confidence"](inputs)["confidence"]
-        return tuple(outputs.float().squeeze(1).chunk(len(signs)))
+        return tuple(self.outputs("confidence", inputs)["confidence"].squeeze(1).chunk(len(signs)))
 
 
 def _simulated(rollout: Rollout, taught: Rollout) -> dict[str, float]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
+
+from mecca_agents.convolution import Mix, RectifiedConvolution, Squeeze
 
 
 class PNet(nn.Module):
@@ -54,26 +57,35 @@ class PNet(nn.Module):
         """(B, C, D, H, W) float32 to a (B, out, D, H, W) map for every branch. Sides below `min_side` are refused."""
         if min(inputs.shape[2:]) < self.min_side:
             raise ValueError(f"expected sides of at least {self.min_side} voxels, got {tuple(inputs.shape[2:])}")
-        features, seen = self.shared(inputs.to(memory_format=torch.channels_last_3d))
+        return self.branched(inputs.to(memory_format=torch.channels_last_3d))
+
+    def branched(self, inputs: Tensor) -> dict[str, Tensor]:
+        """The forward pass in the memory format of the inputs."""
+        features, seen = self.shared(inputs)
         return {name: branch(features, seen) for name, branch in self.branches.items()}
 
 
 class _Blocks(nn.Module):
-    """Blocks one after another; what comes out of the last, and of each of them, compressed."""
+    """Blocks one after another.
+
+    Returns:
+        What comes out of the last, (B, channels, D, H, W), and of each of them, compressed and rectified, side by side,
+        (B, squeezed * blocks, voxels).
+    """
 
     def __init__(self, in_channels: int, channels: int, dilations: Sequence[int]) -> None:
         super().__init__()
         widths = [in_channels, *[channels] * len(dilations)]
         self.blocks = nn.ModuleList(_block(width, channels, d) for width, d in zip(widths, dilations, strict=False))
         self.squeezed = max(channels // 4, 1)
-        self.squeeze = nn.ModuleList(nn.Conv3d(channels, self.squeezed, 1) for _ in dilations)
+        self.squeeze = nn.ModuleList(Squeeze(channels, self.squeezed) for _ in dilations)
 
-    def forward(self, features: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         seen = []
         for block, squeeze in zip(self.blocks, self.squeeze, strict=True):
             features = block(features)
-            seen.append(squeeze(features))
-        return features, seen
+            seen.append(squeeze(features).flatten(2))
+        return features, torch.cat(seen, dim=1).relu_()
 
 
 class _Branch(nn.Module):
@@ -83,19 +95,19 @@ class _Branch(nn.Module):
         super().__init__()
         self.own = _Blocks(channels, channels, dilations)
         width = squeezed + len(dilations) * self.own.squeezed
-        self.classify = nn.Sequential(nn.Conv3d(width, channels, 1), nn.ReLU(), nn.Conv3d(channels, out, 1))
+        self.classify = nn.Sequential(Mix(width, channels), nn.ReLU(inplace=True), Mix(channels, out))
 
-    def forward(self, features: Tensor, seen: list[Tensor]) -> Tensor:
-        _, more = self.own(features)
-        classified: Tensor = self.classify(torch.cat((*seen, *more), dim=1).relu())
-        return classified
+    def forward(self, features: Tensor, seen: Tensor) -> Tensor:
+        if self.own.blocks:
+            seen = torch.cat((seen, self.own(features)[1]), dim=1)
+        classified: Tensor = self.classify(seen)
+        return classified.view(len(features), -1, *features.shape[2:])
 
 
 def _block(in_channels: int, channels: int, dilation: int) -> nn.Sequential:
-    def convolution(width: int) -> nn.Conv3d:
-        return nn.Conv3d(width, channels, 3, padding=dilation, dilation=dilation)
-
-    return nn.Sequential(convolution(in_channels), nn.ReLU(), convolution(channels), nn.ReLU())
+    first = RectifiedConvolution(in_channels, channels, dilation)
+    second = RectifiedConvolution(channels, channels, dilation)
+    return nn.Sequential(OrderedDict({"0": first, "2": second}))  # the names that weights are kept under
 
 
 def _xavier(module: nn.Module) -> None:

@@ -37,6 +37,10 @@ class Preset:
             start and, after a linear fall, in the second half of the training.
         clip_norm: Gradients are scaled down to this norm at most.
         precision: "float32", or "bf16" for convolutions in bfloat16 (autocast).
+        compile: Compile the networks (`torch.compile`), which takes a minute at the start and needs a C++ compiler on a
+            CPU, Triton on a GPU.
+        chunk: How many volumes' activations are held at a time, to save memory: an update plays a volume for each step
+            of an episode, and with this computes the others' again when their gradients are due. None holds all.
         self_adaptive_reward: MECCA: weigh the reward by confidence (Eq. 8).
         interaction_guide: MECCA: show the user where confidence is low (Sec. 3.5).
         simulated_labels: MECCA: learn from unlabelled cases, too (Sec. 3.6), where there are any.
@@ -74,6 +78,8 @@ class Preset:
     balance: tuple[float, float] = (0.0, 0.0)
     clip_norm: float = 10.0
     precision: Precision = "float32"
+    compile: bool = False
+    chunk: int | None = None
     self_adaptive_reward: bool = True
     interaction_guide: bool = True
     simulated_labels: bool = True
@@ -110,19 +116,20 @@ _ABOVE = (lambda v: 0 < v < inf, "a number above 0")
 _NOT_BELOW = (lambda v: 0 <= v < inf, "a number of at least 0")
 _SHARE = (lambda v: 0 <= v <= 1, "a number from 0 to 1")
 _SWITCH = (lambda v: isinstance(v, bool), "True or False")
+_COUNT_OR_NONE = (lambda v: v is None or _count(v), "None or an integer of at least 1")
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {  # the environment looks at the shape
     **dict.fromkeys(("num_envs", "updates", "channels", "shared_blocks", "confidence_channels"), _COUNT),
     **dict.fromkeys(("learning_rate", "policy_rate", "clip_norm", "alpha"), _ABOVE),
     **dict.fromkeys(("entropy_weight", "value_weight", "beta"), _NOT_BELOW),
     **dict.fromkeys(("final_learning_rate", "gamma", "gae_lambda", "confidence_balance", "simulated_from"), _SHARE),
-    **dict.fromkeys(("self_adaptive_reward", "interaction_guide", "simulated_labels"), _SWITCH),
+    **dict.fromkeys(("compile", "self_adaptive_reward", "interaction_guide", "simulated_labels"), _SWITCH),
+    **dict.fromkeys(("chunk", "confidence_steps"), _COUNT_OR_NONE),
     "dilations": (lambda v: len(v) > 0 and all(_count(d) for d in v), "integers of at least 1"),
     "credit": (lambda v: v in get_args(Credit), f"one of {', '.join(get_args(Credit))}"),
     "precision": (lambda v: v in get_args(Precision), f"one of {', '.join(get_args(Precision))}"),
     "balance": _pair(0, 1),
     "delta": _pair(0.5, 1),
     "labelled_share": (lambda v: 0 < v < 1, "a number between 0 and 1"),
-    "confidence_steps": (lambda v: v is None or _count(v), "None or an integer of at least 1"),
 }
 
 

@@ -27,6 +27,8 @@ FORMAT = 4
 
 CONFIG = "config.json"
 
+_ADDED = {"compile": False, "chunk": None}  # settings that runs of this format have had only since they exist
+
 
 @dataclass(frozen=True)
 class RunConfig:
@@ -152,7 +154,8 @@ def read_config(folder: Path) -> RunConfig:
         data = json.loads(path.read_text(encoding="utf-8"))
         if data["format"] != FORMAT:
             raise ValueError(f"expected format {FORMAT}, found {data['format']!r}")
-        preset = {f.name: _frozen(data["preset"][f.name]) for f in fields(Preset)}
+        settings = {**_ADDED, **data["preset"]}
+        preset = {f.name: _frozen(settings[f.name]) for f in fields(Preset)}
         values = {f.name: _frozen(data[f.name]) for f in fields(RunConfig)} | {"preset": Preset(**preset)}
         return RunConfig(**values)
     except FileNotFoundError:

@@ -42,6 +42,8 @@ BAD: dict[str, list[Any]] = {
     "balance": [(0.0,), (0.0, 2.0), 1.0],
     "clip_norm": [0.0],
     "precision": ["float16"],
+    "compile": ["yes"],
+    "chunk": [0, 1.5],
     "self_adaptive_reward": ["yes"],
     "interaction_guide": [None],
     "simulated_labels": [2],

@@ -81,6 +81,14 @@ def test_settings_come_back_as_they_were(tmp_path: Path) -> None:
     assert read_config(tmp_path) == CONFIG
 
 
+def test_a_run_from_before_a_setting_has_what_was_done_then(tmp_path: Path) -> None:
+    write_config(tmp_path, CONFIG)
+    written = json.loads((tmp_path / "config.json").read_text())
+    del written["preset"]["compile"], written["preset"]["chunk"]
+    (tmp_path / "config.json").write_text(json.dumps(written))
+    assert read_config(tmp_path) == CONFIG
+
+
 def test_weights_come_back_bit_for_bit(tmp_path: Path) -> None:
     written = _run(tmp_path / "run")
     agent, config = load_agent(tmp_path / "run")
