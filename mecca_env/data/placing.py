@@ -59,10 +59,10 @@ def place_all(
         Volumes (B, M, D, H, W) float32, labels (B, D, H, W) bool, and the rows whose crops miss their label.
 
     Raises:
-        ValueError: A crop reaches outside its cut.
+        ValueError: A crop reaches outside its cut, or a case's arrays do not fit together.
     """
     for case, placement in zip(cases, placements, strict=True):
-        _check_cut(case, placement)
+        _check(case, placement, channels=len(cases[0].image))
     shape = placements[0].shape
     volume = torch.empty((len(cases), len(cases[0].image), *shape), device=device)
     label = torch.empty((len(cases), *shape), dtype=torch.bool, device=device)
@@ -143,7 +143,14 @@ def _nearest_to_foreground(case: PreparedCase, placement: Placement) -> Tensor:
     return label
 
 
-def _check_cut(case: PreparedCase, placement: Placement) -> None:
+def _check(case: PreparedCase, placement: Placement, channels: int) -> None:
+    """What the loops rely on."""
+    expected = (channels, *case.label.shape)
+    if tuple(case.image.shape) != expected or not len(case.mean) == len(case.std) == channels:
+        raise ValueError(
+            f"{case.name}: expected an image {expected} as its label and the other cases have, and as many means, "
+            f"got {tuple(case.image.shape)} and {len(case.mean)}"
+        )
     end = [o + n for o, n in zip(case.origin, case.label.shape, strict=True)]
     inside = all(a >= o for a, o in zip(placement.low, case.origin, strict=True))
     if not inside or not all(b <= e for b, e in zip(placement.high, end, strict=True)):
