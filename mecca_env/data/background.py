@@ -68,6 +68,7 @@ class Background:
 
 def _work(jobs: _Jobs, ready: queue.SimpleQueue[None]) -> None:
     torch.set_num_threads(1)
+    torch.get_num_threads()  # only now it holds for this thread whatever others set
     ready.put(None)
     while (job := jobs.get()) is not None:
         future, work = job
