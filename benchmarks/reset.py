@@ -40,6 +40,7 @@ GRIDS = (((96, 96, 64), (55, 55, 30)), ((192, 192, 128), (96, 96, 64)))
 """Voxels of the phantom's scan, and of the episode's grid."""
 
 ENVS, STREAMS = 8, 2
+BLOCK = 4  # episodes that a contender plays in a row, where one goes on while the next case is fetched
 FILES = 16
 LEARNER_SECONDS = 0.05
 
@@ -67,7 +68,6 @@ def resets(scan: tuple[int, int, int], shape: tuple[int, int, int], repeats: int
         placements = [
             draw_placement(case, shape, rng, extension=config.extension, rotation=config.rotation) for case in cases
         ]
-
         work: dict[str, Callable[[], Any]] = {
             **{name: partial(_within, around, envs[name].reset) for name, around in makers.items()},
             "compiled": partial(place_all, cases, placements, config.intensity_clip, device),
@@ -101,15 +101,15 @@ def streams(repeats: int, device: torch.device) -> list[dict[str, Any]]:
                 made["kept"].reset(seed=0, options={"cases": [int(index)] * STREAMS})
             for name_of_learner, learner in learners.items():
                 times: Times = defaultdict(list)
-                for turn in range(repeats + 1):
+                for _ in range(max(repeats // BLOCK, 2)):
                     for name, envs in made.items():
-                        reset = milliseconds(partial(_finished, envs.reset, device))
-                        whole = reset + milliseconds(learner)
-                        if turn:
+                        envs.reset()
+                        learner()
+                        for _ in range(BLOCK):
+                            reset = milliseconds(partial(_finished, envs.reset, device))
                             times[f"{name} reset"].append(reset / STREAMS)
-                            times[name].append(whole / STREAMS)
-                        if name == "ahead":
-                            time.sleep(1)  # what is still being fetched is not to slow the next contender
+                            times[name].append((reset + milliseconds(learner)) / STREAMS)
+                        time.sleep(1)  # what is still being fetched is not to slow the next contender
                 row = {name: median(each) for name, each in times.items()}
                 rows.append({"cases": kind, "learner": name_of_learner, **row})
             for envs in made.values():
@@ -142,7 +142,7 @@ def report(results: dict[str, Any]) -> str:
         f"medians of {results['repeats']}",
         "",
     ]
-    names = [name for name in results["grids"][0] if name not in ("scan", "grid")]
+    names = ["reset compiled", "reset torch", "compiled", "torch", *CONTENDERS]
     lines.append("grid         " + "  ".join(f"{name:>14}" for name in names))
     for row in results["grids"]:
         grid = "x".join(str(side) for side in row["grid"])

@@ -26,6 +26,7 @@ from mecca_env.data.streaming import CaseStream, threads_ahead
 from mecca_env.guide import supervoxels
 from mecca_env.rng import stream
 from mecca_env.simulator import Episode
+from mecca_env.transfer import to_device
 
 DEVICE_CACHE_BYTES = 1 << 30
 """What the prepared cases of an env may take on its device unless told otherwise."""
@@ -254,7 +255,7 @@ class EpisodeMaker:
         cut = (config.extension, config.rotation, config.evaluation_extension, config.intensity_clip)
         settings = (config.shape, counts, spacing, compactness, cut)
         stored = torch.from_numpy(self._cases.supervoxels(index, case, settings, build))
-        return torch.stack([move_regions(step, canonical, placement) for step in stored]).to(self._device)
+        return to_device(torch.stack([move_regions(step, canonical, placement) for step in stored]), self._device)
 
 
 @dataclass(frozen=True, eq=False)

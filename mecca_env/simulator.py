@@ -13,6 +13,7 @@ from mecca_env.guide import advise
 from mecca_env.hints import make_hint
 from mecca_env.rng import fold
 from mecca_env.state import State
+from mecca_env.transfer import to_device
 from mecca_env.transitions import Transition, make_transition
 from mecca_env.users import make_user
 from mecca_env.voxels import face_neighbours, label_surface
@@ -74,9 +75,9 @@ class Simulator:
             label=label,
             surface=surface,
             neighbours=face_neighbours(surface, self.config.shape),
-            case_index=torch.tensor([e.case_index for e in episodes], device=self.device),
-            labelled=torch.tensor([e.labelled for e in episodes], device=self.device),
-            key=torch.tensor([e.key for e in episodes], device=self.device),
+            case_index=to_device(torch.tensor([e.case_index for e in episodes]), self.device),
+            labelled=to_device(torch.tensor([e.labelled for e in episodes]), self.device),
+            key=to_device(torch.tensor([e.key for e in episodes]), self.device),
             step=zero,
             probability=torch.full(label.shape, 0.5, device=self.device),
             hint=torch.zeros(label.shape, device=self.device),

@@ -35,6 +35,7 @@ from mecca_env.rendering import Scene, render_frame, scene_of
 from mecca_env.simulator import Simulator
 from mecca_env.snapshot import Origin, Snapshot, identity, overlay, read_origins, take
 from mecca_env.state import State, replace_rows
+from mecca_env.transfer import to_device
 from mecca_env.transitions import Transition
 from mecca_env.window import Window
 
@@ -367,7 +368,7 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
             self._placements = [placement for _, placement in made]
             self._origins = origins
         else:
-            self._state = replace_rows(self._state, torch.from_numpy(rows).to(self.device), fresh)
+            self._state = replace_rows(self._state, to_device(torch.from_numpy(rows), self.device), fresh)
             self._placements, self._origins = list(self._placements), list(self._origins)
             for i, (_, placement), origin in zip(rows, made, origins, strict=True):
                 self._placements[i], self._origins[i] = placement, origin

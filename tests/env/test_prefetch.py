@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -158,12 +159,19 @@ def test_generators_are_where_they_would_be_without() -> None:
     ahead.close()
 
 
-def threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name.startswith("mecca_env ahead")]
+@pytest.fixture
+def threads() -> Callable[[], set[threading.Thread]]:
+    """The threads that fetch ahead, without those that were there before."""
+
+    def found() -> set[threading.Thread]:
+        return {thread for thread in threading.enumerate() if thread.name.startswith("mecca_env ahead")}
+
+    gc.collect()
+    before = found()
+    return lambda: found() - before
 
 
-def test_close_and_being_forgotten_end_the_threads() -> None:
-    assert not threads()
+def test_close_and_being_forgotten_end_the_threads(threads: Callable[[], set[threading.Thread]]) -> None:
     envs = make_envs(1, prefetch=True)
     envs.reset(seed=0)
     assert threads()
@@ -178,7 +186,7 @@ def test_close_and_being_forgotten_end_the_threads() -> None:
     assert watched() is None and not threads()
 
 
-def test_an_env_without_it_starts_no_thread() -> None:
+def test_an_env_without_it_starts_no_thread(threads: Callable[[], set[threading.Thread]]) -> None:
     for keywords in ({"prefetch": False}, {}):
         envs = make_envs(1, **keywords)
         envs.reset(seed=0)
