@@ -21,9 +21,9 @@ from torch import Tensor
 from benchmarks.monai_clicks import DeepEditClicks, DeepgrowClicks, channel
 from benchmarks.reference import FormulaEpisode, ReferenceEpisode, ReferenceStep
 from benchmarks.timing import BYTES_PER_VOXEL, Copy, machine, median, milliseconds
+from mecca_env.compiled import plain_torch
 from mecca_env.data.phantom import PhantomSource
 from mecca_env.hints import GaussianHint
-from mecca_env.loops import plain_torch
 from mecca_env.users import EdgeUser
 from mecca_env.vector_env import MeccaVectorEnv
 
@@ -100,7 +100,7 @@ class Rounds:
         self._order = random.Random(seed)
         for env in (self.env, self.eager):
             for index in env.cases.indices:
-                env.dataset.case(int(index))  # drawn now and kept, so that a reset only resamples
+                env._episodes.case(int(index))  # drawn now and kept, so that a reset only resamples
 
     def run(self, repeats: int) -> Measured:
         """`repeats` rounds after one that warms up and checks that ours and the plain step agree."""

@@ -30,6 +30,13 @@ def read_count(name: str, value: int) -> int:
     return int(value)
 
 
+def read_bytes(name: str, value: int) -> int:
+    """An integer of at least 0. Raises `ValueError`."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
+        raise ValueError(f"{name}: expected a number of bytes, at least 0, got {value!r}")
+    return int(value)
+
+
 def read_autoreset_mode(mode: AutoresetMode | str) -> AutoresetMode:
     """An autoreset mode, or the one of that value. Raises `ValueError`."""
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,14 +15,23 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mecca_env.config import EnvConfig
-from mecca_env.data.base import DataError, PreparedCase
+from mecca_env.data.base import PreparedCase
+from mecca_env.data.files import FileSource
+from mecca_env.data.phantom import PhantomSource
 from mecca_env.data.placement import Placement, canonical_placement, draw_placement, fixed_placement
-from mecca_env.data.preprocessing import move_regions, place
+from mecca_env.data.placing import place, place_all
+from mecca_env.data.preprocessing import move_regions
 from mecca_env.data.selection import Cases
+from mecca_env.data.streaming import CaseStream, threads_ahead
 from mecca_env.guide import supervoxels
 from mecca_env.rng import stream
 from mecca_env.simulator import Episode
+from mecca_env.transfer import to_device
 
+DEVICE_CACHE_BYTES = 1 << 30
+"""What the prepared cases of an env may take on its device unless told otherwise."""
+
+_ENDLESS_BYTES = 64 << 20
 _DRAWS_AT_MOST = 1 << 16  # no luck in so many, at a chance of one in a thousand each, is no accident
 
 
@@ -123,47 +132,108 @@ class EpisodeMaker:
         cases: Which cases of which data set.
         config: Settings of the decision process.
         device: Where the episodes' tensors live.
+        device_cache_bytes: What the prepared cases that are kept there may take. Of endless cases, which hardly ever
+            come again, a few are kept at most.
+        prefetch: Whether `look_ahead` fetches anything; None: if the data set is one of this package's, which can be
+            read by several threads at once.
 
     Raises:
         ValueError: `labelled_share` asks for labelled or unlabelled cases and there are none.
     """
 
-    def __init__(self, cases: Cases, config: EnvConfig, device: torch.device) -> None:
+    def __init__(
+        self,
+        cases: Cases,
+        config: EnvConfig,
+        device: torch.device,
+        device_cache_bytes: int = DEVICE_CACHE_BYTES,
+        prefetch: bool | None = None,
+    ) -> None:
         cases.check_share(config.labelled_share)
         self._cases = cases
         self._config = config
         self._device = device
         self._augment = cases.split == "train" if config.augment is None else config.augment
+        ours = isinstance(cases.source, (FileSource, PhantomSource))
+        threads = threads_ahead() if ours else 1
+        self._prepared = CaseStream(
+            cases.source,
+            device,
+            min(device_cache_bytes, _ENDLESS_BYTES) if cases.endless else device_cache_bytes,
+            threads if prefetch or (prefetch is None and ours) else 0,
+            shared=ours,
+        )
+        self._next: dict[int, int | None] = {}
 
     def make(self, source: EpisodeStream, index: int | None = None) -> tuple[Episode, Placement]:
         """The next episode of an env, of case `index` if given, and where its grid lies in the scan."""
-        config = self._config
+        return self.make_all([source], [index])[0]
+
+    def make_all(
+        self, sources: Sequence[EpisodeStream], indices: Sequence[int | None]
+    ) -> list[tuple[Episode, Placement]]:
+        """The next episode of each of several envs, see `make`."""
+        drawn = [self._draw(source, index) for source, index in zip(sources, indices, strict=True)]
+        cases, placements = [each.case for each in drawn], [each.placement for each in drawn]
+        clip = self._config.intensity_clip
+        volume, label, missed = place_all(cases, placements, clip, self._device)
+        for row in missed:
+            if self._augment:
+                placements[row] = self._upright(cases[row])
+            volume[row], label[row] = place(cases[row], placements[row], clip, self._device)
+        made = []
+        for row, each in enumerate(drawn):
+            episode = Episode(
+                volume=volume[row],
+                label=label[row],
+                case_index=each.index,
+                labelled=self._cases.is_labelled(each.index),
+                key=each.key,
+                regions=self._regions(each.index, each.case, placements[row]) if self._config.guide else None,
+            )
+            made.append((episode, placements[row]))
+        return made
+
+    def case(self, index: int) -> PreparedCase:
+        """The prepared case `index`; its tensors live on the device and are not to be changed."""
+        return self._prepared.get(index)
+
+    def look_ahead(self, streams: Mapping[int, EpisodeStream | None]) -> None:
+        """Fetch the next case of these envs in the background; nothing is drawn from their streams.
+
+        Args:
+            streams: By the number of the env; None: nobody can tell its next case.
+        """
+        if not self._prepared.looks_ahead or len(self._prepared) == len(self._cases):
+            return
+        self._next |= {env: None if at is None else self._foreseen(at) for env, at in streams.items()}
+        self._prepared.ahead({case for case in self._next.values() if case is not None})
+
+    def close(self) -> None:
+        """Keep no cases, and fetch none ahead."""
+        self._prepared.close()
+
+    def _draw(self, source: EpisodeStream, index: int | None) -> _Drawn:
         key = source.next_key()
         if index is None:
             index = self._next_case(source)
-        case = self._cases.source.case(index)
-        if self._augment:
-            placement = draw_placement(
-                case, config.shape, source.rng, extension=config.extension, rotation=config.rotation
-            )
-        else:
-            placement = fixed_placement(case, config.shape, evaluation_extension=config.evaluation_extension)
+        case, config = self.case(index), self._config
+        if not self._augment:
+            return _Drawn(key, index, case, self._upright(case))
+        placement = draw_placement(case, config.shape, source.rng, extension=config.extension, rotation=config.rotation)
+        return _Drawn(key, index, case, placement)
+
+    def _upright(self, case: PreparedCase) -> Placement:
+        return fixed_placement(case, self._config.shape, evaluation_extension=self._config.evaluation_extension)
+
+    def _foreseen(self, stream: EpisodeStream) -> int | None:
+        """The case that would come next."""
+        copy = EpisodeStream.at(stream.state())
+        copy.episode += 1
         try:
-            volume, label = place(case, placement, intensity_clip=config.intensity_clip, device=self._device)
-        except DataError:
-            if not self._augment:
-                raise
-            placement = fixed_placement(case, config.shape, evaluation_extension=config.evaluation_extension)
-            volume, label = place(case, placement, intensity_clip=config.intensity_clip, device=self._device)
-        episode = Episode(
-            volume=volume,
-            label=label,
-            case_index=index,
-            labelled=self._cases.is_labelled(index),
-            key=key,
-            regions=self._regions(index, case, placement) if config.guide else None,
-        )
-        return episode, placement
+            return self._next_case(copy)
+        except ValueError:  # there is none of the kind it needs: said when it is needed
+            return None
 
     def _next_case(self, source: EpisodeStream) -> int:
         """The case of the present episode; with a `labelled_share`, neighbouring seeds are out of step."""
@@ -180,9 +250,19 @@ class EpisodeMaker:
 
         def build() -> NDArray[np.int16]:
             volume, _ = place(case, canonical, intensity_clip=config.intensity_clip)
-            return supervoxels(volume.numpy(), counts, spacing, compactness)
+            return supervoxels(volume.cpu().numpy(), counts, spacing, compactness)
 
         cut = (config.extension, config.rotation, config.evaluation_extension, config.intensity_clip)
         settings = (config.shape, counts, spacing, compactness, cut)
-        stored = torch.from_numpy(self._cases.supervoxels(index, settings, build))
-        return torch.stack([move_regions(step, canonical, placement) for step in stored]).to(self._device)
+        stored = torch.from_numpy(self._cases.supervoxels(index, case, settings, build))
+        return to_device(torch.stack([move_regions(step, canonical, placement) for step in stored]), self._device)
+
+
+@dataclass(frozen=True, eq=False)
+class _Drawn:
+    """An episode of which only its grid is missing."""
+
+    key: int
+    index: int
+    case: PreparedCase
+    placement: Placement

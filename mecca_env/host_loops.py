@@ -5,25 +5,19 @@ Only `mecca_env.loops` imports this; `loops.Loops` says what each loop does.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from numba import njit
-from numpy.typing import NDArray
 from torch import Tensor
 
+from mecca_env.compiled import over_rows
+from mecca_env.jit import Array, jit
 from mecca_env.rewards import SCALE
 from mecca_env.state import State
 
 if TYPE_CHECKING:
     from mecca_env.loops import Columns
-
-Array: TypeAlias = NDArray[Any]
-_Loop = TypeVar("_Loop", bound=Callable[..., Any])
 
 _WORD = 0xFFFFFFFF
 _FACTOR = 0x45D9F3B
@@ -62,40 +56,7 @@ def paste(hint: Tensor, clicks: Tensor, patch: Tensor, into: Tensor) -> None:
     over_rows(_paste, hint.contiguous(), clicks.contiguous(), into, shared=(patch.numpy(),))
 
 
-def over_rows(loop: Callable[..., None], *tensors: Tensor, shared: tuple[Any, ...] = ()) -> None:
-    """Run a loop over the rows of the tensors, split over torch's threads; rows know nothing of each other.
-
-    Args:
-        loop: Takes an array for each tensor, then what is shared; releases the interpreter lock.
-        tensors: On the CPU, contiguous, with the same first side.
-        shared: Further arguments, the same for every row.
-    """
-    arrays: list[Array] = [tensor.numpy() for tensor in tensors]
-    rows = len(arrays[0])
-    parts = min(torch.get_num_threads(), rows)
-    if parts <= 1:
-        loop(*arrays, *shared)
-        return
-    bounds = [rows * part // parts for part in range(parts + 1)]
-    spans = [slice(*span) for span in zip(bounds, bounds[1:], strict=False)]
-    others = [_pool(parts).submit(loop, *(a[span] for a in arrays), *shared) for span in spans[1:]]
-    loop(*(a[spans[0]] for a in arrays), *shared)
-    for other in others:
-        other.result()
-
-
-@cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads - 1, thread_name_prefix="mecca_env")
-
-
-def _compiled(loop: _Loop) -> _Loop:
-    """Compiled when first called, for the types it is called with, and kept on disk for the next process."""
-    compiled: _Loop = njit(nogil=True, cache=True)(loop)
-    return compiled
-
-
-@_compiled
+@jit
 def _look_up(
     cell: Array,
     action: Array,
@@ -134,7 +95,7 @@ def _look_up(
         _measure(tally.sum(0), worth, measures[row])
 
 
-@_compiled
+@jit
 def _measure(counts: Array, worth: Array, measures: Array) -> None:
     """`torch_loops.measures` of one row."""
     sums = np.zeros(len(worth))
@@ -148,7 +109,7 @@ def _measure(counts: Array, worth: Array, measures: Array) -> None:
     measures[3] = np.float32(sums[3]) / total if total > 0 else 1.0
 
 
-@_compiled
+@jit
 def _draw_edges(
     surface: Array,
     neighbours: Array,
@@ -192,7 +153,7 @@ def _draw_edges(
             drawn[row, slot, 2] = voxel % width if there else -1
 
 
-@_compiled
+@jit
 def _append(clicks: Array, n_clicks: Array, made: Array, longer: Array, count: Array) -> None:
     for row in range(len(clicks)):
         longer[row] = clicks[row]
@@ -203,7 +164,7 @@ def _append(clicks: Array, n_clicks: Array, made: Array, longer: Array, count: A
                 count[row] += 1
 
 
-@_compiled
+@jit
 def _paste(hint: Array, clicks: Array, merged: Array, patch: Array) -> None:
     radius = patch.shape[0] // 2
     for row in range(hint.shape[0]):
@@ -223,7 +184,7 @@ def _paste(hint: Array, clicks: Array, merged: Array, patch: Array) -> None:
                         line[k] = added[k] if added[k] > line[k] else line[k]
 
 
-@_compiled
+@jit
 def _predicted_edge(probability: Array, neighbours: Array, place: int, voxel: int) -> bool:
     """Whether the voxel is on the surface of what is predicted (`voxels.on_surface`)."""
     if not probability[voxel] > 0.5:
@@ -235,7 +196,7 @@ def _predicted_edge(probability: Array, neighbours: Array, place: int, voxel: in
     return False
 
 
-@_compiled
+@jit
 def _contains(clicks: Array, voxel: int, height: int, width: int) -> bool:
     """Whether a flat index is among coordinates; rows of -1 have a negative one."""
     for click in clicks:
@@ -244,14 +205,14 @@ def _contains(clicks: Array, voxel: int, height: int, width: int) -> bool:
     return False
 
 
-@_compiled
+@jit
 def _shuffle_key(key: int, index: int) -> int:
     """`rng.shuffle_keys` of one voxel."""
     draw = _mix(_mix(index + _GOLDEN) ^ key)
     return ((draw >> 1) << 32) | index
 
 
-@_compiled
+@jit
 def _mix(word: int) -> int:
     """`rng.mix` of one word."""
     word = word & _WORD

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import logging
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from typing import Protocol, TypeAlias, cast
 
@@ -14,20 +10,11 @@ import torch
 from torch import Tensor
 
 from mecca_env import torch_loops
+from mecca_env.compiled import is_compiled
 from mecca_env.state import State
-
-VARIABLE = "MECCA_COMPILED"
-"""Environment variable; 0 keeps to torch, anything else or nothing takes what is installed."""
 
 Columns: TypeAlias = tuple[Tensor, Tensor, Tensor]
 """Probability, gain and cell: a float32, a float32 and an integer tensor of one shape."""
-
-_COMPILED = {
-    "cpu": ("host_loops", "Numba", 'pip install "mecca[numba]"'),
-    "cuda": ("device_loops", "Triton", "it comes with torch for CUDA"),
-}
-_log = logging.getLogger("mecca_env")
-_wanted = True
 
 
 class Loops(Protocol):
@@ -91,38 +78,11 @@ class Loops(Protocol):
 
 
 def loops(device: torch.device) -> Loops:
-    """The quickest loops for tensors on that device.
-
-    Asked at every step rather than imported with the package: loading Numba takes longer than making an env.
-    """
-    return _compiled(device.type) if _wanted else cast(Loops, torch_loops)
-
-
-@contextmanager
-def plain_torch() -> Iterator[None]:
-    """Do without compiled loops inside of it, to compare or to time them."""
-    global _wanted
-    before, _wanted = _wanted, False
-    try:
-        yield
-    finally:
-        _wanted = before
+    """The quickest loops for tensors on that device."""
+    return _compiled(device.type) if is_compiled(device) else cast(Loops, torch_loops)
 
 
 @cache
 def _compiled(kind: str) -> Loops:
-    """The loops of that kind of device; one line in the log says what runs."""
-    if os.environ.get(VARIABLE) == "0" or kind not in _COMPILED:
-        why = f"{VARIABLE} is 0" if kind in _COMPILED else f"there is nothing else for {kind}"
-        _log.info("env step: torch, since %s", why)
-        return cast(Loops, torch_loops)
-    name, package, advice = _COMPILED[kind]
-    try:
-        found = importlib.import_module(f"mecca_env.{name}")
-    except ImportError as error:
-        if error.name is None or error.name.partition(".")[0] != package.lower():
-            raise
-        _log.info("env step: torch; %s makes it faster (%s)", package, advice)
-        return cast(Loops, torch_loops)
-    _log.info("env step: loops compiled by %s", package)
-    return cast(Loops, found)
+    name = {"cpu": "host_loops", "cuda": "device_loops"}[kind]
+    return cast(Loops, importlib.import_module(f"mecca_env.{name}"))

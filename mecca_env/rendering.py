@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
-from scipy.ndimage import binary_dilation, binary_erosion
 from torch import Tensor
 
 from mecca_env.state import State
@@ -246,11 +245,15 @@ def greyscale(volume: Floats) -> Floats:
 
 
 def _inner_edge(mask: Bits, thickness: int) -> Bits:
+    from scipy.ndimage import binary_erosion  # late, since it takes longer to import than an env to make
+
     inside: Bits = binary_erosion(mask, _SQUARE, iterations=thickness)
     return mask & ~inside
 
 
 def _outer_edge(mask: Bits, thickness: int) -> Bits:
+    from scipy.ndimage import binary_dilation  # late, as above
+
     around: Bits = binary_dilation(mask, _SQUARE, iterations=thickness)
     return around & ~mask
 

@@ -6,15 +6,20 @@ step from it, and `shuffle_keys` gives every voxel its place in a random order. 
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import torch
 from torch import Tensor
+
+Word = TypeVar("Word", int, Tensor)
+"""A word, or a tensor of them."""
 
 _MASK = 0xFFFFFFFF
 _FACTOR = 0x45D9F3B  # odd and below 2^31: products of 32-bit words stay inside int64
 _GOLDEN = 0x9E3779B9  # 2^32 over the golden ratio: sends neighbouring counters far apart
 
 
-def mix(word: Tensor) -> Tensor:
+def mix(word: Word) -> Word:
     """Scatter 32-bit words: two multiply-xorshift rounds, a bijection on [0, 2^32) held in int64."""
     word = word & _MASK
     word = ((word >> 16) ^ word) * _FACTOR & _MASK
@@ -24,17 +29,16 @@ def mix(word: Tensor) -> Tensor:
 
 def fold(key: Tensor, value: Tensor | int) -> Tensor:
     """The key of the sub-stream `value` of stream `key`; both int64, of shapes that broadcast."""
-    counter = torch.as_tensor(value, dtype=torch.int64, device=key.device)
-    return mix(key ^ mix((counter & _MASK) + _GOLDEN) ^ mix((counter >> 32) + 2 * _GOLDEN))
+    return _folded(key, torch.as_tensor(value, dtype=torch.int64, device=key.device))
 
 
 def stream(seed: int, episode: int) -> int:
     """The key of one episode, an integer in [0, 2^32), of a seed of any size."""
-    key = torch.tensor(_GOLDEN)
+    key = _GOLDEN
     while seed:
-        key = fold(key, seed & _MASK)
+        key = _folded(key, seed & _MASK)
         seed >>= 32
-    return int(fold(fold(key, 1 << 32), episode))  # 1 << 32: no word of a seed, so it ends the seed
+    return _folded(_folded(key, 1 << 32), episode)  # 1 << 32: no word of a seed, so it ends the seed
 
 
 def shuffle_keys(key: Tensor, index: Tensor) -> Tensor:
@@ -49,3 +53,7 @@ def shuffle_keys(key: Tensor, index: Tensor) -> Tensor:
     """
     draw = mix(mix(index + _GOLDEN) ^ key[:, None])
     return ((draw >> 1) << 32) | index
+
+
+def _folded(key: Word, counter: Word) -> Word:
+    return mix(key ^ mix((counter & _MASK) + _GOLDEN) ^ mix((counter >> 32) + 2 * _GOLDEN))

@@ -14,6 +14,7 @@ from mecca_env.hints import make_hint
 from mecca_env.loops import loops
 from mecca_env.rng import fold
 from mecca_env.state import State
+from mecca_env.transfer import to_device
 from mecca_env.transitions import Transition, make_transition
 from mecca_env.users import make_user
 from mecca_env.voxels import face_neighbours, label_surface
@@ -75,9 +76,9 @@ class Simulator:
             label=label,
             surface=surface,
             neighbours=face_neighbours(surface, self.config.shape),
-            case_index=torch.tensor([e.case_index for e in episodes], device=self.device),
-            labelled=torch.tensor([e.labelled for e in episodes], device=self.device),
-            keys=fold(torch.tensor([[e.key] for e in episodes]), torch.arange(self.config.horizon + 1)).to(self.device),
+            case_index=to_device(torch.tensor([e.case_index for e in episodes]), self.device),
+            labelled=to_device(torch.tensor([e.labelled for e in episodes]), self.device),
+            keys=to_device(self._keys(episodes), self.device),
             step=zero,
             probability=torch.full(label.shape, 0.5, device=self.device),
             hint=torch.zeros(label.shape, device=self.device),
@@ -121,6 +122,10 @@ class Simulator:
             after = replace(after, advice=advise(current, confidence, config.advised, self._regions))
         assert config.clicks is not None
         return self._with_clicks(after, max(config.clicks[1:], default=0), over), earned, over
+
+    def _keys(self, episodes: Sequence[Episode]) -> Tensor:
+        """`State.keys`."""
+        return fold(torch.tensor([[e.key] for e in episodes]), torch.arange(self.config.horizon + 1))
 
     def _with_clicks(self, state: State, most: int, over: Tensor | None = None) -> State:
         """The state after the user has clicked and the clicks have become hints.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from os import PathLike
@@ -17,16 +17,25 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mecca_env.actions import ActionReader, action_space, observation_space
-from mecca_env.arguments import read_autoreset_mode, read_config, read_count, read_device, read_mask, read_seeds
+from mecca_env.arguments import (
+    read_autoreset_mode,
+    read_bytes,
+    read_config,
+    read_count,
+    read_device,
+    read_mask,
+    read_seeds,
+)
 from mecca_env.data.base import VolumeSource
 from mecca_env.data.placement import Placement
 from mecca_env.data.preprocessing import paste_back
 from mecca_env.data.selection import open_cases
-from mecca_env.episodes import EpisodeMaker, EpisodeStream
+from mecca_env.episodes import DEVICE_CACHE_BYTES, EpisodeMaker, EpisodeStream
 from mecca_env.rendering import Scene, render_frame, scene_of
 from mecca_env.simulator import Simulator
 from mecca_env.snapshot import Origin, Snapshot, identity, overlay, read_origins, take
 from mecca_env.state import State, replace_rows
+from mecca_env.transfer import to_device
 from mecca_env.transitions import Transition
 from mecca_env.window import Window
 
@@ -69,6 +78,14 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
         autoreset_mode: A `gymnasium.vector.AutoresetMode` or its value.
         fallback: Without a root, use the phantom with one warning where the data set is missing; False: an error.
         skip_bad: Leave unusable cases out, with a warning, where otherwise construction fails.
+        device_cache_bytes: Prepared cases stay on `device`, in the smallest type that holds their intensities, until
+            together they take more than this; then the ones not used for longest go, and are read again from the disk
+            cache (or drawn) when they come up. 0 keeps none. Besides, one fetched case an env may wait on the host.
+            None: 1 GiB; but none of a source of your own on the CPU, which holds there what it wants to.
+        prefetch: While an episode is played, fetch the next case of its env in a background thread; what is played
+            is the same. It pays where a case is not on the device yet, or no longer: for phantoms, which take far
+            longer to draw than to reset, and for large scans. Once all cases are there, nothing is fetched. None: for
+            the data sets of this package; True also asks a source of your own from that other thread.
         render_mode: None, "rgb_array" or "human".
         **settings: The attributes of `mecca_env.config.EnvConfig`.
 
@@ -105,6 +122,8 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
         autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
         fallback: bool = True,
         skip_bad: bool = False,
+        device_cache_bytes: int | None = None,
+        prefetch: bool | None = None,
         render_mode: str | None = None,
         **settings: Any,
     ) -> None:
@@ -114,6 +133,9 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise ValueError(f"render_mode: expected None, 'human' or 'rgb_array', got {render_mode!r}")
         self.render_mode = render_mode
+        cache_bytes = None if device_cache_bytes is None else read_bytes("device_cache_bytes", device_cache_bytes)
+        if prefetch not in (None, True, False):
+            raise ValueError(f"prefetch: expected None, True or False, got {prefetch!r}")
         self.config = read_config(settings)
         self.device = read_device(device)
         self._simulator = Simulator(self.config, self.device)
@@ -128,8 +150,11 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
             skip_bad=skip_bad,
             config=self.config,
             device=self.device,
+            memory_bytes=0,  # prepared cases are kept once, on the device
         )
-        self._episodes = EpisodeMaker(self.cases, self.config, self.device)
+        if cache_bytes is None:
+            cache_bytes = DEVICE_CACHE_BYTES if isinstance(dataset, str) or self.device.type != "cpu" else 0
+        self._episodes = EpisodeMaker(self.cases, self.config, self.device, cache_bytes, prefetch)
         self._actions = ActionReader(self.config, self.num_envs, self.device)
         self.single_observation_space = observation_space(self.config, self.dataset.modalities)
         self.single_action_space = action_space(self.config)
@@ -276,7 +301,7 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
         self._check_open()
         origins, generators = read_origins(snapshot, self._identity())
         streams = [EpisodeStream.at(origin.stream) for origin in origins]
-        made = [self._episodes.make(stream, origin.case) for stream, origin in zip(streams, origins, strict=True)]
+        made = self._episodes.make_all(streams, [origin.case for origin in origins])
         state = overlay(self._simulator.begin([episode for episode, _ in made]), snapshot)
         for stream, generator in zip(streams, generators, strict=True):
             stream.rng.bit_generator.state = generator  # `np_random` is public: somebody may have drawn from it
@@ -285,6 +310,7 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
         self._over = np.array(snapshot.tensors["over"].cpu().numpy())
         self._steps = np.array(state.step.cpu().numpy())
         self.steps_taken = int(snapshot.host["steps_taken"])
+        self._look_ahead(range(self.num_envs))
         self._show()
         return self._observe(self.state), self._info(self.state, None)
 
@@ -320,33 +346,40 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
             The mask, (X, Y, Z) bool, and the scan's affine, (4, 4), voxel index to millimetres.
         """
         state = self.state
-        case = self.dataset.case(int(state.case_index[index]))
+        case = self._episodes.case(int(state.case_index[index]))
         values = (state.probability[index] if grid is None else grid).cpu()
         return paste_back(values, self._placements[index], case.scan_shape), case.affine
 
     def close_extras(self, **kwargs: Any) -> None:
-        """Close the window, if any; `close` calls it once."""
+        """Close the window, if any, and let go of the cases; `close` calls it once."""
         if self._window is not None:
             self._window.close()
+        self._episodes.close()
         self._state = None
 
     def _begin(self, rows: NDArray[np.int64], chosen: Sequence[int | None]) -> None:
         """New episodes in those rows."""
         self._actions.refuse(wait=True)
         origins = [Origin(self._streams[i].state(), chosen[i]) for i in rows]
-        made = [self._episodes.make(self._streams[i], chosen[i]) for i in rows]
+        made = self._episodes.make_all([self._streams[i] for i in rows], [chosen[i] for i in rows])
         fresh = self._simulator.begin([episode for episode, _ in made])
         if self._state is None or len(rows) == self.num_envs:
             self._state = fresh
             self._placements = [placement for _, placement in made]
             self._origins = origins
         else:
-            self._state = replace_rows(self._state, torch.from_numpy(rows).to(self.device), fresh)
+            self._state = replace_rows(self._state, to_device(torch.from_numpy(rows), self.device), fresh)
             self._placements, self._origins = list(self._placements), list(self._origins)
             for i, (_, placement), origin in zip(rows, made, origins, strict=True):
                 self._placements[i], self._origins[i] = placement, origin
         self._steps[rows] = 0
         self._over[rows] = False
+        self._look_ahead(rows)
+
+    def _look_ahead(self, rows: Iterable[int]) -> None:
+        """Have their next cases fetched; a case that was asked for does not say which will be next."""
+        drawn = {int(i): self._origins[i].case is None for i in rows}
+        self._episodes.look_ahead({i: self._streams[i] if known else None for i, known in drawn.items()})
 
     def _identity(self) -> dict[str, Any]:
         return identity(self.cases, self.config, self.num_envs, self.autoreset_mode)

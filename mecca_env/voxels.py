@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from mecca_env.compiled import is_compiled, over_rows
 from mecca_env.rng import shuffle_keys
 
 _NEVER = torch.iinfo(torch.int64).max
@@ -16,16 +17,27 @@ def label_surface(label: Tensor) -> Tensor:
 
     A surface voxel has a face neighbour outside the mask; outside the grid counts as outside.
     """
+    if label.device.type == "cpu" and is_compiled(label.device):
+        return _surface_on_host(label)
     padded = pad(label, (1, 1, 1, 1, 1, 1))
     core = slice(1, -1)
     inner = padded[:, :-2, core, core] & padded[:, 2:, core, core] & padded[:, core, :-2, core]
     inner &= padded[:, core, 2:, core] & padded[:, core, core, :-2] & padded[:, core, core, 2:]
-    rows = [mask.reshape(-1).nonzero()[:, 0] for mask in label & ~inner]
-    return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=-1)
+    row, flat = (label & ~inner).flatten(1).nonzero().T.contiguous()  # one wait for a GPU, whatever the batch
+    first = torch.searchsorted(row, torch.arange(len(label) + 1, device=row.device))
+    surface = torch.full((len(label), int(first.diff().max())), -1, device=row.device)
+    surface[row, torch.arange(len(row), device=row.device) - first[row]] = flat
+    return surface
 
 
 def face_neighbours(index: Tensor, shape: tuple[int, int, int]) -> Tensor:
     """Flat indices of the six face neighbours of each voxel, (B, S) int64 -> (B, 6, S), -1 outside the grid."""
+    if index.device.type == "cpu" and is_compiled(index.device):
+        from mecca_env.host_surface import list_neighbours
+
+        found = index.new_empty((len(index), 6, index.shape[1]))
+        over_rows(list_neighbours, index.contiguous(), found, shared=shape)
+        return found
     place = to_voxels(index, shape)  # (B, S, 3)
     steps = torch.tensor([[-1, 0, 0], [1, 0, 0], [0, -1, 0], [0, 1, 0], [0, 0, -1], [0, 0, 1]], device=index.device)
     beside = place[:, None] + steps[:, None]  # (B, 6, S, 3)
@@ -114,3 +126,15 @@ def marked(voxels: Tensor, shape: tuple[int, int, int]) -> Tensor:
 def values_at(mask: Tensor, index: Tensor) -> Tensor:
     """Values of a mask, (B, ...) bool, at flat indices (B, S); False at -1."""
     return mask.reshape(len(mask), -1).gather(1, index.clamp_min(0)) & exists(index)
+
+
+def _surface_on_host(label: Tensor) -> Tensor:
+    """The same as `label_surface`, in two compiled passes."""
+    from mecca_env.host_surface import list_surface, mark_surface
+
+    label = label.contiguous().view(torch.uint8)
+    edge, counts = torch.empty_like(label), torch.empty(len(label), dtype=torch.int64)
+    over_rows(mark_surface, label, edge, counts)
+    surface = torch.empty((len(label), int(counts.max())), dtype=torch.int64)
+    over_rows(list_surface, edge, surface)
+    return surface

@@ -1,4 +1,4 @@
-"""From a scan to an episode's grid and back: the cut, the deterministic application of a placement, the inverse."""
+"""From a scan to the cut that episodes are placed in (`placing`), and from an episode's grid back to the scan."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mecca_env.data.base import DataError, PreparedCase, Scan
 from mecca_env.data.placement import Placement, Triple, canonical_placement, draw_placement, fixed_placement
+from mecca_env.data.placing import place
 from mecca_env.data.resampling import Coordinates, interpolate, nearest
 from mecca_env.data.saving import save_mask
 
@@ -25,9 +26,6 @@ __all__ = [
     "prepare",
     "save_mask",
 ]
-
-LABEL_TIE = 1e-6
-"""An interpolated label must exceed one half by this: exact ties are background whatever the order of a sum."""
 
 _PASTE_TIE = 1e-9
 _POINTS_AT_ONCE = 1 << 21
@@ -65,52 +63,6 @@ def prepare(scan: Scan, *, extension: tuple[int, int], rotation: float, evaluati
         mean=mean,
         std=std,
     )
-
-
-def place(
-    case: PreparedCase, placement: Placement, intensity_clip: float, device: torch.device | str | None = None
-) -> tuple[Tensor, Tensor]:
-    """Resample a case onto an episode's grid, in one step from the scan's own voxels.
-
-    Args:
-        case: The case.
-        placement: Where the grid lies; its crop must lie inside the case's cut.
-        intensity_clip: z-scored intensities are clipped to plus and minus this.
-        device: Where to compute and to leave the result; None: where the case is. The result is the same everywhere.
-
-    Returns:
-        Volume (M, D, H, W) float32 and label (D, H, W) bool, never empty: of a label that is too small for the grid the
-        nearest voxels are kept.
-
-    Raises:
-        DataError: No voxel of the label lies inside the crop; only a turned crop can miss it.
-        ValueError: The crop reaches outside the cut.
-    """
-    device = case.image.device if device is None else device
-    points = placement.in_scan(device).moved([-o for o in _checked_origin(case, placement)])
-    intensity = interpolate(case.image.to(device), points, border=True)
-    mean, std = (torch.from_numpy(v).to(device)[:, None, None, None] for v in (case.mean, case.std))
-    volume = ((intensity - mean) / std).clamp(-intensity_clip, intensity_clip).float()
-    label = interpolate(case.label.to(device)[None], points, border=False)[0] > 0.5 + LABEL_TIE
-    if not label.any():
-        label = _nearest_to_foreground(case, placement).to(device)
-    if not label.any():
-        raise DataError(
-            f"{case.name}: expected part of the label inside the crop {placement.low} to {placement.high}, "
-            f"found none of its {int(case.label.sum())} voxels there"
-        )
-    return volume, label
-
-
-def _nearest_to_foreground(case: PreparedCase, placement: Placement) -> Tensor:
-    """The grid voxels nearest to the label's, (D, H, W) bool: what is left of a label too small to resample."""
-    where = case.label.nonzero().double() + torch.tensor(case.origin, dtype=torch.float64)
-    at = placement.in_grid(Coordinates(where[:, 0, None], where[:, 1, None], where[:, 2]))
-    voxels = torch.stack((at.first[:, 0], at.second[:, 0], at.third), dim=1).add_(0.5).floor_().long()
-    inside = ((voxels >= 0) & (voxels < torch.tensor(placement.shape))).all(dim=1)
-    label = torch.zeros(placement.shape, dtype=torch.bool)
-    label[tuple(voxels[inside].T)] = True
-    return label
 
 
 def move_regions(regions: Tensor, source: Placement, target: Placement) -> Tensor:
@@ -208,17 +160,6 @@ def _intensity_statistics(scan: Scan, crop: tuple[slice, ...]) -> tuple[NDArray[
                 f"found channel {channel} constant at {values[0]:g} there"
             )
     return image.mean(axis=1, dtype=np.float64), image.std(axis=1, dtype=np.float64)
-
-
-def _checked_origin(case: PreparedCase, placement: Placement) -> Triple:
-    end = [o + n for o, n in zip(case.origin, case.label.shape, strict=True)]
-    inside = all(a >= o for a, o in zip(placement.low, case.origin, strict=True))
-    if not inside or not all(b <= e for b, e in zip(placement.high, end, strict=True)):
-        raise ValueError(
-            f"{case.name}: expected a crop inside the prepared cut {case.origin} to {tuple(end)}, "
-            f"got {placement.low} to {placement.high}; prepare the case with a wider extension"
-        )
-    return case.origin
 
 
 def _check_shape(name: str, values: Tensor, placement: Placement) -> None:

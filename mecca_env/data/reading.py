@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
@@ -82,6 +81,8 @@ def _try_read(path: Path, faults: list[str]) -> _Volume | None:
 
 
 def _read_nifti(path: Path) -> _Volume:
+    import nibabel  # late, since it takes longer to import than an env to make
+
     if path.name.lower().endswith(".gz"):
         # Read to the end: nibabel stops before the checksum, so a damaged file would pass.
         content = gzip.decompress(path.read_bytes())

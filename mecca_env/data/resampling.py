@@ -61,9 +61,10 @@ def interpolate(volume: Tensor, at: Coordinates, border: bool) -> Tensor:
     plane = torch.zeros(m, at.first.numel(), z, dtype=torch.float64, device=volume.device)
     for i, weight_i in _neighbours(at.first.flatten(), x, border):
         for j, weight_j in _neighbours(at.second.flatten(), y, border):
-            plane += columns[:, i * y + j].double() * (weight_i * weight_j)[:, None]
+            plane += columns.index_select(1, i * y + j).double().mul_((weight_i * weight_j)[:, None])
     (low, weight_low), (high, weight_high) = _neighbours(at.third, z, border)
-    result = plane[:, :, low] * weight_low + plane[:, :, high] * weight_high
+    result = plane.index_select(2, low).mul_(weight_low)
+    result += plane.index_select(2, high).mul_(weight_high)
     return result.reshape(m, *at.first.shape, len(at.third))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,6 +22,8 @@ def save_mask(mask: NDArray[np.bool_], affine: NDArray[np.float64], path: Path |
     Raises:
         DataError: The name or the folder cannot be used, or the disk is full.
     """
+    import nibabel  # late, as in `reading`
+
     path = Path(path)
     if not path.name.endswith((".nii", ".nii.gz")):
         raise DataError(f"{path}: expected a name that ends in .nii or .nii.gz, found {path.name!r}")

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from mecca_env.config import EnvConfig
-from mecca_env.data.base import VolumeSource
+from mecca_env.data.base import PreparedCase, VolumeSource
 from mecca_env.data.cache import fetch, file_identity
 from mecca_env.data.catalog import CATALOG, open_dataset
 from mecca_env.data.files import FileSource
@@ -108,20 +108,22 @@ class Cases:
         return int(index)
 
     def supervoxels(
-        self, index: int, settings: tuple[object, ...], build: Callable[[], NDArray[np.int16]]
+        self, index: int, case: PreparedCase, settings: tuple[object, ...], build: Callable[[], NDArray[np.int16]]
     ) -> NDArray[np.int16]:
         """The supervoxels of case `index`: from memory, from the disk cache of its files, or built."""
         key = (index, settings)
         regions = self._kept.pop(key, None)
         if regions is None:
-            regions = build() if not isinstance(self.source, FileSource) else self._from_disk(index, settings, build)
+            regions = (
+                build() if not isinstance(self.source, FileSource) else self._from_disk(index, case, settings, build)
+            )
         self._kept[key] = regions
         if len(self._kept) > _KEPT_SUPERVOXELS:
             self._kept.popitem(last=False)
         return regions
 
     def _from_disk(
-        self, index: int, settings: tuple[object, ...], build: Callable[[], NDArray[np.int16]]
+        self, index: int, case: PreparedCase, settings: tuple[object, ...], build: Callable[[], NDArray[np.int16]]
     ) -> NDArray[np.int16]:
         assert isinstance(self.source, FileSource)
         files = self.source.files(index)
@@ -129,7 +131,7 @@ class Cases:
             "kind": "supervoxels",
             "files": [file_identity(path) for path in (*files.images, files.label)],
             "labels": self.source.labels,
-            "cut": (self.source.case(index).origin, tuple(self.source.case(index).label.shape)),
+            "cut": (case.origin, tuple(case.label.shape)),
             "settings": settings,
             "format": 2,
         }
@@ -157,6 +159,7 @@ def open_cases(
     fallback: bool = True,
     skip_bad: bool = False,
     device: torch.device | str = "cpu",
+    memory_bytes: int = 0,
 ) -> Cases:
     """Open a data set by key, or take a source, and select cases.
 
@@ -172,6 +175,7 @@ def open_cases(
         fallback: Take the phantom, with one warning, where no root is given and none is found.
         skip_bad: Leave unusable cases out with a warning.
         device: Where a phantom is generated.
+        memory_bytes: What prepared cases that the data set itself keeps may take; a source that is given decides that.
 
     Raises:
         ValueError: An argument is out of range.
@@ -198,6 +202,7 @@ def open_cases(
             rotation=config.rotation,
             evaluation_extension=config.evaluation_extension,
             skip_bad=skip_bad,
+            memory_bytes=memory_bytes,
         )
         cases = None if names is not None and source is not None else cases
     elif any(given is not None for given in (root, label, modalities)):
@@ -212,6 +217,7 @@ def open_cases(
             rotation=config.rotation,
             evaluation_extension=config.evaluation_extension,
             device=device,
+            memory_bytes=memory_bytes,
         )
     everything = Cases(source, split, indices)
     return Cases(source, split, _select(everything, cases), config.labelled_fraction)

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from small import make_envs, make_state, random_actions
 from torch import Tensor
 
-from mecca_env import loops, torch_loops
+from mecca_env import compiled, loops, torch_loops
 from mecca_env.hints import GaussianHint
 from mecca_env.rng import shuffle_keys
 from mecca_env.users import EdgeUser
@@ -29,10 +29,10 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture(autouse=True)
-def compiled() -> Any:
+def host_loops() -> Any:
     """The compiled loops, or these tests would compare torch with itself."""
     found = loops.loops(CPU)
-    assert found is not torch_loops, f"{loops.VARIABLE}={os.environ.get(loops.VARIABLE)}"
+    assert found is not torch_loops, f"{compiled.VARIABLE}={os.environ.get(compiled.VARIABLE)}"
     return found
 
 
@@ -70,7 +70,7 @@ def played(surroundings: AbstractContextManager[None], **settings: Any) -> list[
     ids=str,
 )
 def test_an_env_gives_the_same_bits_with_and_without(settings: dict[str, Any]) -> None:
-    fast, slow = played(nullcontext(), **settings), played(loops.plain_torch(), **settings)
+    fast, slow = played(nullcontext(), **settings), played(compiled.plain_torch(), **settings)
     for one, two in zip(fast, slow, strict=True):
         assert one.keys() == two.keys() and len(one) > 10
         for name in one:
@@ -90,7 +90,7 @@ def test_rows_split_over_threads_are_the_same() -> None:
         assert all(torch.equal(one[name], two[name]) for name in one)
 
 
-def test_an_error_in_another_thread_is_raised(compiled: Any) -> None:
+def test_an_error_in_another_thread_is_raised() -> None:
     def fails_on_the_last(rows: np.ndarray) -> None:
         if rows[-1] == 2:
             raise RuntimeError("the last row")
@@ -121,7 +121,7 @@ def test_users_click_the_same_voxels(seed: int, budget: list[int], share: float)
         looked = make_state(state.label.numpy(), probability=probability, clicks=clicks, advice=advice)
         user = EdgeUser(within_advice=within)
         fast = user.click(looked, torch.tensor(budget), 9, key)
-        with loops.plain_torch():
+        with compiled.plain_torch():
             slow = user.click(looked, torch.tensor(budget), 9, key)
         assert torch.equal(fast, slow)
 
@@ -134,7 +134,7 @@ def test_hints_are_pasted_the_same(seed: int, radius: int) -> None:
     clicks[:, 1] = -1
     before = hint.clone()
     fast = GaussianHint(1.5, radius).add(hint, clicks, hint[:, None])
-    with loops.plain_torch():
+    with compiled.plain_torch():
         slow = GaussianHint(1.5, radius).add(hint, clicks, hint[:, None])
     assert torch.equal(fast, slow) and torch.equal(hint, before)
 
@@ -158,7 +158,7 @@ def test_clicks_are_noted_the_same(seed: int, before: list[int]) -> None:
 
 
 def said(caplog: pytest.LogCaptureFixture) -> str:
-    loops._compiled.cache_clear()
+    compiled._found.cache_clear()
     with caplog.at_level(logging.INFO, logger="mecca_env"):
         loops.loops(CPU)
     loops.loops(CPU)
@@ -170,18 +170,18 @@ def said(caplog: pytest.LogCaptureFixture) -> str:
 def forgotten() -> Iterator[None]:
     """What was loaded is looked for again, then and afterwards."""
     yield
-    loops._compiled.cache_clear()
+    compiled._found.cache_clear()
 
 
 def test_the_log_says_that_the_loops_run(caplog: pytest.LogCaptureFixture, forgotten: None) -> None:
-    assert said(caplog) == "env step: loops compiled by Numba"
+    assert said(caplog) == "env: loops compiled by Numba"
 
 
 def test_the_variable_switches_them_off(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, forgotten: None
 ) -> None:
-    monkeypatch.setenv(loops.VARIABLE, "0")
-    assert said(caplog) == "env step: torch, since MECCA_COMPILED is 0"
+    monkeypatch.setenv(compiled.VARIABLE, "0")
+    assert said(caplog) == "env: torch, since MECCA_COMPILED is 0"
     assert loops.loops(CPU) is torch_loops
 
 
@@ -189,8 +189,6 @@ def test_without_numba_torch_does_it(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, forgotten: None
 ) -> None:
     monkeypatch.setitem(sys.modules, "numba", None)
-    monkeypatch.delitem(sys.modules, "mecca_env.host_loops", raising=False)
-    monkeypatch.delattr(importlib.import_module("mecca_env"), "host_loops", raising=False)
     assert "mecca[numba]" in said(caplog)
     assert loops.loops(CPU) is torch_loops
 

@@ -15,7 +15,7 @@ from small import make_envs, make_state, random_actions
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mecca_env import loops, torch_loops
+from mecca_env import compiled, loops, torch_loops
 from mecca_env.actions import ActionReader
 from mecca_env.buffers import Buffers
 from mecca_env.hints import GaussianHint
@@ -99,7 +99,7 @@ def test_clicks(on_device: None, there: torch.device, within: bool) -> None:
         state = type(state)(**moved)
         given = (state, torch.tensor([3, 5], device=there), 5, torch.from_numpy(rng.integers(0, 2**32, 2)).to(there))
         fast = EdgeUser(within).click(*given)
-        with loops.plain_torch():
+        with compiled.plain_torch():
             slow = EdgeUser(within).click(*given)
         assert torch.equal(fast, slow)
 
@@ -112,7 +112,7 @@ def test_hints(on_device: None, there: torch.device, radius: int) -> None:
     clicks[:, 1] = -1
     before = hint.clone()
     fast = GaussianHint(1.5, radius).add(hint, clicks, hint[:, None])
-    with loops.plain_torch():
+    with compiled.plain_torch():
         slow = GaussianHint(1.5, radius).add(hint, clicks, hint[:, None])
     assert torch.equal(fast, slow) and torch.equal(hint, before)
 
@@ -122,14 +122,14 @@ def test_an_env_gives_the_same_bits(on_device: None, there: torch.device, settin
     fast, slow = (make_envs(2, shape=GRID, device=str(there), **settings) for _ in range(2))
     assert isinstance(fast._simulator._transition, TableTransition)
     one: Any = fast.reset(seed=1)
-    with loops.plain_torch():
+    with compiled.plain_torch():
         two: Any = slow.reset(seed=1)
     for action in random_actions(fast, 4):
         assert all(torch.equal(one[0][key], two[0][key]) for key in two[0])
         assert all(torch.equal(one[-1][key], two[-1][key]) for key in two[-1] if isinstance(two[-1][key], Tensor))
         sent: Any = {"adjustment": action, "confidence": torch.rand(action.shape)} if fast.config.guide else action
         one = fast.step(sent)
-        with loops.plain_torch():
+        with compiled.plain_torch():
             two = slow.step(sent)
 
 
@@ -157,7 +157,7 @@ def test_a_step_does_not_wait_for_the_device(
     on_device: None, there: torch.device, settings: dict[str, Any], plainly: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch_loops, "_paste_one_by_one", torch_loops._paste_together)
-    monkeypatch.setattr(loops, "_wanted", not plainly)
+    monkeypatch.setattr(compiled, "_wanted", not plainly)
     envs = make_envs(2, shape=GRID, device=str(there), **settings)
     envs._actions = ActionReader(envs.config, 2, there, late=True)
     envs.reset(seed=1)
