@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -73,7 +73,7 @@ class CaseStream:
             if not self._recent.touch(index) and index not in self._coming:
                 if self._background is None:
                     self._background = Background(self._threads)
-                self._coming[index] = self._background.submit(partial(self._load, index))
+                self._coming[index] = self._background.submit(self._loading(index))
 
     def close(self) -> None:
         """Keep nothing, and no longer fetch ahead; a fetch that has begun is waited for."""
@@ -95,18 +95,13 @@ class CaseStream:
         self._notice_fork()
         coming = self._coming.pop(index, None)
         if coming is None or coming.cancel() or coming.exception() is not None:
-            return self._load(index)  # what failed ahead of time fails again, now that somebody needs it
+            return self._loading(index)()  # what failed ahead of time fails again, now that somebody needs it
         return coming.result()
 
-    def _load(self, index: int) -> PreparedCase:
-        with self._turn:
-            case = self.source.case(index)
-        if self._keeps_none and self._device.type == "cpu":
-            return case  # to be read once: not worth a copy
-        image, label = smallest_type(case.image), case.label
-        if self._device.type == "cuda" and image.device.type == "cpu":
-            image, label = image.pin_memory(), label.pin_memory()
-        return replace(case, image=image, label=label)
+    def _loading(self, index: int) -> Callable[[], PreparedCase]:
+        """Work for any thread; it knows nothing of this object, which may be forgotten meanwhile."""
+        as_it_is = self._keeps_none and self._device.type == "cpu"  # to be read once: not worth a copy
+        return partial(_load, self.source, index, self._turn, None if as_it_is else self._device)
 
     def _moved(self, case: PreparedCase) -> PreparedCase:
         """On the device; done by the thread whose stream on a GPU uses the case."""
@@ -126,3 +121,17 @@ def threads_ahead() -> int:
     """How many threads fetch ahead: some of the processor's cores, never the only one that others use."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(max(cores - 1, 1), _THREADS_AT_MOST)
+
+
+def _load(
+    source: VolumeSource, index: int, turn: AbstractContextManager[Any], device: torch.device | None
+) -> PreparedCase:
+    """The case in its smallest type, ready to be copied to the device; None: as it is."""
+    with turn:
+        case = source.case(index)
+    if device is None:
+        return case
+    image, label = smallest_type(case.image), case.label
+    if device.type == "cuda" and image.device.type == "cpu":
+        image, label = image.pin_memory(), label.pin_memory()
+    return replace(case, image=image, label=label)

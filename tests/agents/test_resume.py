@@ -87,7 +87,7 @@ def _process(code: str, *arguments: object) -> subprocess.Popen[bytes]:
 
 
 def test_killed_at_random_moments(tmp_path: Path, scans: Path) -> None:
-    updates, draw = 60, random.Random(0)
+    updates, draw = 120, random.Random(0)
     preset = replace(PRESET, updates=updates)
     _train(tmp_path / "whole", scans, preset=preset)
     run, reached = tmp_path / "run", 0
