@@ -77,6 +77,7 @@ def processes(module: str, path: Path) -> None:
 
 PARTS: dict[str, Callable[[str, Path], None]] = {
     "step": by_module,
+    "reset": by_module,
     "scaling": by_module,
     "learner": by_module,
     "learner_paper": papers_grid,
@@ -117,6 +118,22 @@ def _step(found: dict[str, Any]) -> str:
     return (
         f"### Env step\n\nMilliseconds for each episode at 55 x 55 x 30 with five clicks; {about['cpu']}, "
         f"{about['threads']} thread.\n\n{_table(head, rows)}"
+    )
+
+
+def _reset(found: dict[str, Any]) -> str:
+    makers = ("reset compiled", "reset torch", "compiled", "torch", "SciPy", "grid_sample", "MONAI")
+    grids = [[" x ".join(map(str, row["grid"])), *(f"{row[name]:.2f}" for name in makers)] for row in found["grids"]]
+    head = ["grid", "reset, compiled", "torch", "resampling alone, compiled", "torch", "SciPy", "grid_sample", "MONAI"]
+    streams = [
+        [row["cases"], row["learner"], *(f"{row[f'{way} reset']:.1f}" for way in ("kept", "read", "ahead"))]
+        for row in found["streams"]
+    ]
+    return (
+        f"### Reset\n\nMilliseconds for each episode, {found['machine']['threads']} thread.\n\n{_table(head, grids)}\n\n"
+        "The same, of a reset among episodes of a learner that takes 50 ms for each, by where the case comes from: "
+        "files of the disk cache, or phantoms, which are drawn.\n\n"
+        + _table(["cases", "the learner is", "kept on the device", "read when needed", "fetched ahead"], streams)
     )
 
 
@@ -191,6 +208,7 @@ def _processes(found: dict[str, Any]) -> str:
 
 _TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "step": _step,
+    "reset": _reset,
     "scaling": _scaling,
     "learner": _learner,
     "learner_paper": _learner,

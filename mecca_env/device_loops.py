@@ -12,7 +12,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from mecca_env.state import State
+from mecca_env.state import State, Turn
 from mecca_env.torch_loops import measures
 from mecca_env.voxels import draw_first, to_voxels
 
@@ -42,6 +42,16 @@ def look_up(cell: Tensor, action: Tensor, tables: Columns, worth: Tensor, into: 
     together = bins <= COUNTED_TOGETHER
     _look_up[grid](cell, action.contiguous(), *into, counts, *tables, voxels, bins, together, BLOCK)
     return measures(counts[:, :size], worth)
+
+
+def turn(step: Tensor, dice: Tensor, keys: Tensor, budgets: Tensor, target: float) -> Turn:
+    """See `Loops.turn`."""
+    batch = len(step)
+    after, budget, key = torch.empty_like(step), torch.empty_like(step), torch.empty_like(step)
+    over = torch.empty(batch, dtype=torch.uint8, device=step.device)
+    grid = (triton.cdiv(batch, BLOCK),)
+    _turn[grid](step, dice, keys, budgets, after, over, budget, key, target, batch, len(budgets) - 1, BLOCK)
+    return Turn(after, over.view(torch.bool), budget, key)
 
 
 def draw_edges(state: State, allowed: Tensor | None, budget: Tensor, most: int, key: Tensor) -> Tensor:
@@ -109,6 +119,32 @@ def _look_up(
         tl.atomic_add(counts + row * bins + tl.arange(0, bins), count, mask=count > 0)
     else:
         tl.atomic_add(counts + row * bins + case, 1, mask=there)
+
+
+@triton.jit
+def _turn(
+    step: Any,
+    dice: Any,
+    keys: Any,
+    budgets: Any,
+    after: Any,
+    over: Any,
+    budget: Any,
+    key: Any,
+    target: Any,
+    batch: Any,
+    horizon: Any,
+    block: tl.constexpr,
+) -> None:
+    row = tl.program_id(0) * block + tl.arange(0, block)
+    there = row < batch
+    taken = tl.load(step + row, mask=there, other=0) + 1
+    ended = (taken >= horizon) | (tl.load(dice + row, mask=there, other=0.0) >= target)
+    at = tl.where(taken < horizon, taken, horizon)
+    tl.store(after + row, taken, mask=there)
+    tl.store(over + row, ended.to(tl.uint8), mask=there)
+    tl.store(budget + row, tl.where(ended, 0, tl.load(budgets + at, mask=there, other=0)), mask=there)
+    tl.store(key + row, tl.load(keys + row * (horizon + 1) + at, mask=there, other=0), mask=there)
 
 
 @triton.jit

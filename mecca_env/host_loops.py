@@ -14,7 +14,7 @@ from torch import Tensor
 from mecca_env.compiled import over_rows
 from mecca_env.jit import Array, jit
 from mecca_env.rewards import SCALE
-from mecca_env.state import State
+from mecca_env.state import State, Turn
 
 if TYPE_CHECKING:
     from mecca_env.loops import Columns
@@ -31,6 +31,16 @@ def look_up(cell: Tensor, action: Tensor, tables: Columns, worth: Tensor, into: 
     shared = tuple(table.numpy() for table in (*tables, worth))
     over_rows(_look_up, cell, action.contiguous(), *into, measures, shared=shared)
     return measures.T.contiguous()
+
+
+def turn(step: Tensor, dice: Tensor, keys: Tensor, budgets: Tensor, target: float) -> Turn:
+    """See `Loops.turn`."""
+    after, over = torch.empty_like(step), torch.empty(len(step), dtype=torch.bool)
+    budget, key = torch.empty_like(step), torch.empty_like(step)
+    given = (step.numpy(), dice.numpy(), keys.numpy(), budgets.numpy())
+    written = (after.numpy(), over.numpy(), budget.numpy(), key.numpy())
+    _turn(*given, *written, np.float32(target))  # as torch compares
+    return Turn(after, over, budget, key)
 
 
 def draw_edges(state: State, allowed: Tensor | None, budget: Tensor, most: int, key: Tensor) -> Tensor:
@@ -110,6 +120,27 @@ def _measure(counts: Array, worth: Array, measures: Array) -> None:
 
 
 @jit
+def _turn(
+    step: Array,
+    dice: Array,
+    keys: Array,
+    budgets: Array,
+    after: Array,
+    over: Array,
+    budget: Array,
+    key: Array,
+    target: float,
+) -> None:
+    horizon = len(budgets) - 1
+    for row in range(len(step)):
+        after[row] = step[row] + 1
+        over[row] = after[row] >= horizon or dice[row] >= target
+        at = min(after[row], horizon)
+        budget[row] = 0 if over[row] else budgets[at]
+        key[row] = keys[row, at]
+
+
+@jit
 def _draw_edges(
     surface: Array,
     neighbours: Array,
@@ -180,7 +211,11 @@ def _paste(hint: Array, clicks: Array, merged: Array, patch: Array) -> None:
                 for j in range(max(h - radius, 0), min(h + radius + 1, hint.shape[2])):
                     line = merged[row, i, j, low:high]
                     added = patch[i - d + radius, j - h + radius, low - w + radius :]
-                    for k in range(len(line)):
+                    whole = len(line) - len(line) % 8
+                    for first in range(0, whole, 8):
+                        for k in range(first, first + 8):
+                            line[k] = added[k] if added[k] > line[k] else line[k]
+                    for k in range(whole, len(line)):
                         line[k] = added[k] if added[k] > line[k] else line[k]
 
 

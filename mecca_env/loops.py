@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mecca_env import torch_loops
 from mecca_env.compiled import is_compiled
-from mecca_env.state import State
+from mecca_env.state import State, Turn
 
 Columns: TypeAlias = tuple[Tensor, Tensor, Tensor]
 """Probability, gain and cell: a float32, a float32 and an integer tensor of one shape."""
@@ -34,6 +34,18 @@ class Loops(Protocol):
 
         Returns:
             Mean reward, both misunderstandings and Dice, (4, B) float32.
+        """
+        ...
+
+    def turn(self, step: Tensor, dice: Tensor, keys: Tensor, budgets: Tensor, target: float) -> Turn:
+        """Whose turn it is after a step.
+
+        Args:
+            step: Steps taken before it, (B,) int64.
+            dice: After it, (B,) float32.
+            keys: `State.keys`, (B, T + 1) int64.
+            budgets: Clicks before each step and after the last, (T + 1,) int64.
+            target: An episode is over at this Dice.
         """
         ...
 

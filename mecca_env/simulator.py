@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import inf
 
 import torch
 from torch import Tensor
@@ -89,7 +90,8 @@ class Simulator:
             cell=self._transition.start(label),
         )
         assert self.config.clicks is not None
-        state = self._with_clicks(state, self.config.clicks[0])
+        budget = torch.full((count,), self.config.clicks[0], device=self.device)
+        state = self._with_clicks(state, budget, self.config.clicks[0], state.keys[:, 0].contiguous())
         # Only now: the first clicks come before any confidence and are unguided.
         return replace(state, advice=torch.zeros_like(label)) if self.config.guide else state
 
@@ -112,35 +114,25 @@ class Simulator:
             earned = replace(
                 made, reward=made.reward * labelled, voxel_reward=made.voxel_reward * labelled[:, None, None, None]
             )
-        step = state.step + 1
-        over = step >= config.horizon
-        if config.target_dice is not None:
-            over |= made.dice >= config.target_dice
-        after = replace(state, probability=made.probability, dice=made.dice, cell=made.cell, step=step)
+        target = inf if config.target_dice is None else config.target_dice
+        turn = loops(self.device).turn(state.step, made.dice, state.keys, self._budgets, target)
+        after = replace(state, probability=made.probability, dice=made.dice, cell=made.cell, step=turn.step)
         if state.regions is not None and confidence is not None:
-            current = state.regions[torch.arange(len(step), device=self.device), step.clamp_max(config.horizon - 1)]
+            rows = torch.arange(len(turn.step), device=self.device)
+            current = state.regions[rows, turn.step.clamp_max(config.horizon - 1)]
             after = replace(after, advice=advise(current, confidence, config.advised, self._regions))
         assert config.clicks is not None
-        return self._with_clicks(after, max(config.clicks[1:], default=0), over), earned, over
+        most = max(config.clicks[1:], default=0)
+        return self._with_clicks(after, turn.budget, most, turn.key), earned, turn.over
 
     def _keys(self, episodes: Sequence[Episode]) -> Tensor:
         """`State.keys`."""
         return fold(torch.tensor([[e.key] for e in episodes]), torch.arange(self.config.horizon + 1))
 
-    def _with_clicks(self, state: State, most: int, over: Tensor | None = None) -> State:
-        """The state after the user has clicked and the clicks have become hints.
-
-        Args:
-            state: Before that.
-            most: Upper bound of the clicks in any episode.
-            over: Which episodes are over and get none, (B,) bool; None: no episode is.
-        """
+    def _with_clicks(self, state: State, budget: Tensor, most: int, key: Tensor) -> State:
+        """The state after the user has clicked (`SimulatedUser.click`) and the clicks have become hints."""
         if most == 0:
             return state
-        step = state.step.clamp_max(self.config.horizon)  # one that is over may have been stepped further
-        budget = self._budgets.index_select(0, step)
-        if over is not None:
-            budget.masked_fill_(over, 0)
-        made = self._user.click(state, budget, most, state.keys.gather(1, step[:, None]).squeeze(1))
+        made = self._user.click(state, budget, most, key)
         clicks, n_clicks = loops(self.device).append(state.clicks, state.n_clicks, made)
         return replace(state, hint=self._hint.add(state.hint, made, state.volume), clicks=clicks, n_clicks=n_clicks)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from functools import cached_property
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -43,6 +44,15 @@ class State:
     def shape(self) -> tuple[int, int, int]:
         """The grid, (D, H, W)."""
         return (self.label.shape[1], self.label.shape[2], self.label.shape[3])
+
+
+class Turn(NamedTuple):
+    """What comes after a step."""
+
+    step: Tensor  # (B,) int64, steps taken
+    over: Tensor  # (B,) bool, whether the episode is over
+    budget: Tensor  # (B,) int64, how often the user may click now; 0 where the episode is over
+    key: Tensor  # (B,) int64, the random stream of those clicks
 
 
 def replace_rows(state: State, rows: Tensor, fresh: State) -> State:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mecca_env.rewards import SCALE
-from mecca_env.state import State
+from mecca_env.state import State, Turn
 from mecca_env.voxels import draw, exists, flatten, inside, marked, on_surface, to_voxels, values_at
 
 if TYPE_CHECKING:
@@ -39,6 +39,15 @@ def _counts(rows: Tensor, size: int) -> Tensor:
         return torch.stack([torch.bincount(row, minlength=size) for row in rows])
     counts = torch.zeros((len(rows), size), dtype=torch.int64, device=rows.device)
     return counts.scatter_add_(1, rows.to(torch.int64), torch.ones_like(rows, dtype=torch.int64))
+
+
+def turn(step: Tensor, dice: Tensor, keys: Tensor, budgets: Tensor, target: float) -> Turn:
+    """See `Loops.turn`."""
+    after, horizon = step + 1, len(budgets) - 1
+    over = (after >= horizon) | (dice >= target)
+    at = after.clamp_max(horizon)  # an episode that is over may be stepped further
+    budget = budgets.index_select(0, at).masked_fill_(over, 0)
+    return Turn(after, over, budget, keys.gather(1, at[:, None]).squeeze(1))
 
 
 def draw_edges(state: State, allowed: Tensor | None, budget: Tensor, most: int, key: Tensor) -> Tensor:

@@ -72,6 +72,17 @@ def test_look_up(kernels: ModuleType, there: torch.device, size: int) -> None:
     assert torch.equal(measured, expected.to(torch.float32))
 
 
+def test_turns(kernels: ModuleType, there: torch.device) -> None:
+    step, keys = torch.tensor([0, 1, 2, 3, 7], device=there), torch.arange(20, device=there).view(5, 4)
+    dice, budgets = torch.tensor([0.5, 0.2, 0.1, 0.0, 0.0], device=there), torch.tensor([9, 5, 4, 0], device=there)
+    for target in (0.4, float("inf")):
+        turn = kernels.turn(step, dice, keys, budgets, target)
+        for fast, slow in zip(turn, torch_loops.turn(step, dice, keys, budgets, target), strict=True):
+            assert fast.dtype == slow.dtype and torch.equal(fast, slow)
+        assert turn.over.tolist() == [target < 0.5, False, True, True, True]
+        assert turn.budget.tolist() == [0 if target < 0.5 else 5, 4, 0, 0, 0]
+
+
 def test_clicks_are_noted(kernels: ModuleType, there: torch.device) -> None:
     for seed in range(8):
         rng = np.random.default_rng(seed)
