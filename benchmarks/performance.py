@@ -130,8 +130,8 @@ def _reset(found: dict[str, Any]) -> str:
         for row in found["streams"]
     ]
     return (
-        f"### Reset\n\nMilliseconds for each episode, {found['machine']['threads']} thread.\n\n{_table(head, grids)}\n\n"
-        "The same, of a reset among episodes of a learner that takes 50 ms for each, by where the case comes from: "
+        f"### Reset\n\nMilliseconds for each episode, {found['machine']['threads']} thread.\n\n{_table(head, grids)}"
+        "\n\nThe same, of a reset among episodes of a learner that takes 50 ms for each, by where the case comes from: "
         "files of the disk cache, or phantoms, which are drawn.\n\n"
         + _table(["cases", "the learner is", "kept on the device", "read when needed", "fetched ahead"], streams)
     )

@@ -39,7 +39,7 @@ def turn(step: Tensor, dice: Tensor, keys: Tensor, budgets: Tensor, target: floa
     budget, key = torch.empty_like(step), torch.empty_like(step)
     given = (step.numpy(), dice.numpy(), keys.numpy(), budgets.numpy())
     written = (after.numpy(), over.numpy(), budget.numpy(), key.numpy())
-    _turn(*given, *written, np.float32(target))  # as torch compares
+    _turn(*given, *written, float(np.float32(target)))  # rounded, as torch compares
     return Turn(after, over, budget, key)
 
 
