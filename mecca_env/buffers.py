@@ -34,9 +34,12 @@ class Buffers:
             return torch.empty(tuple(shape), dtype=dtype, device=device)
         blocks = self._blocks[tuple(shape), dtype]
         free = [block for block in blocks if block.holder() is None]
-        block = free[0] if free else _Block(shape, dtype)
-        blocks[:] = [b for b in blocks if b is not block and b not in free[SPARE + 1 :]] + [block]
-        return block.taken()
+        for block in free[SPARE + 1 :]:
+            blocks.remove(block)
+        if not free:
+            free.append(_Block(shape, dtype))
+            blocks.append(free[0])
+        return free[0].taken()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), ()
