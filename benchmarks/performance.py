@@ -105,6 +105,8 @@ def _step(found: dict[str, Any]) -> str:
             f"{row['tuned_ratio']:.1f}",
             f"{row['monai_ms'] / row['batch']:.1f}",
             f"{row['monai_ratio']:.0f}",
+            f"{row['error_clicks_ms'] / row['batch']:.2f}",
+            f"{row['error_clicks_ratio']:.1f}",
             f"{row['copy_gb_per_s']:.1f}",
             f"{row['copy_share']:.0%}",
         ]
@@ -112,7 +114,8 @@ def _step(found: dict[str, Any]) -> str:
     ]
     head = [
         *("episodes", "compiled", "torch", "NumPy by the formulas", "x compiled", "x torch"),
-        *("NumPy tuned", "x compiled", "MONAI's clicks alone", "x compiled", "copy, GB/s", "share of it"),
+        *("NumPy tuned", "x compiled", "MONAI's clicks alone", "x compiled"),
+        *("SAM-Med3D's clicks alone", "x compiled", "copy, GB/s", "share of it"),
     ]
     about = found["machine"]
     return (

@@ -158,7 +158,7 @@ def report(results: dict[str, Any]) -> str:
 def main() -> None:
     """Read the options, measure, print."""
     parser = benchmark_parser(__doc__)
-    parser.add_argument("--batches", type=int, nargs="+", default=[1, 2, 8, 32, 128])
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 2, 8, 32, 128, 512])
     parser.add_argument("--sides", type=int, nargs="+", default=list(SIDES))
     parser.add_argument("--cases", type=int, nargs="+", default=list(CASES))
     measure_and_report(parser, run, report)

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.error_clicks import error_clicks
 from benchmarks.monai_clicks import DeepEditClicks, DeepgrowClicks, channel
 from benchmarks.reference import FormulaEpisode, ReferenceEpisode, ReferenceStep
 from benchmarks.timing import BYTES_PER_VOXEL, Copy, machine, median, milliseconds
@@ -52,8 +53,8 @@ class Measured:
 
     def row(self) -> dict[str, float]:
         """The line of the table."""
-        names = ("ours", "torch", "formula", "tuned", "deepgrow")
-        ours, eager, formula, tuned, monai = (median(self.times[name]) for name in names)
+        names = ("ours", "torch", "formula", "tuned", "deepgrow", "error_clicks")
+        ours, eager, formula, tuned, monai, random_clicks = (median(self.times[name]) for name in names)
         bandwidth = self.copy.gb_per_s(self.times["copy"])
         reached = BYTES_PER_VOXEL * self.batch * self.voxels / ours / 1e6
         return {
@@ -68,6 +69,8 @@ class Measured:
             "tuned_ratio": tuned / ours,
             "monai_ms": monai,
             "monai_ratio": monai / ours,
+            "error_clicks_ms": random_clicks,
+            "error_clicks_ratio": random_clicks / ours,
             "gb_per_s": reached,
             "copy_gb_per_s": bandwidth,
             "copy_share": reached / bandwidth,
@@ -163,6 +166,7 @@ class Rounds:
             "formula": lambda: by_numpy("formula", formula),
             "tuned": lambda: by_numpy("tuned", tuned),
             "copy": self.measured.copy,
+            "error_clicks": lambda: error_clicks(state.label, state.prediction, CLICKS),
             "deepgrow": by_deepgrow,
             "deepgrow_click": lambda: self._deepgrow(image[0], label[0], prediction[0], 1),
             "deepedit": lambda: self._deepedit(image[0], label[0], prediction[0]),
