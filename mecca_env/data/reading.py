@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ AFFINE_TOLERANCE = 1e-3
 """Largest difference, millimetres, between affines that are the same: the formats store them in single precision."""
 
 _INTEGER_TOLERANCE = 1e-4
+_ADDRESS = re.compile(r"\(0x[0-9a-f]+\)")  # of ITK's reader in memory, in its messages
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -107,7 +109,11 @@ def _read_mha(path: Path) -> _Volume:
         import SimpleITK
     except ImportError as error:
         raise DataError(f'{path}: .mha files need SimpleITK; install it with pip install "mecca[mha]"') from error
-    image = SimpleITK.ReadImage(str(path))
+    try:
+        image = SimpleITK.ReadImage(str(path))
+    except RuntimeError as error:
+        reason = " ".join(_ADDRESS.sub("", str(error)).partition("ITK ERROR: ")[2].split()) or error
+        raise DataError(f"{path}: expected a readable image file, found {reason}") from error
     if image.GetDimension() != 3:
         raise DataError(f"{path}: expected a 3-D image, found {image.GetDimension()}-D of size {image.GetSize()}")
     affine = np.eye(4)
