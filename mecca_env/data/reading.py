@@ -112,7 +112,7 @@ def _read_mha(path: Path) -> _Volume:
     try:
         image = SimpleITK.ReadImage(str(path))
     except RuntimeError as error:
-        reason = " ".join(_ADDRESS.sub("", str(error)).partition("ITK ERROR: ")[2].split()) or error
+        reason = " ".join(_ADDRESS.sub("", str(error)).partition("ERROR: ")[2].split()) or error
         raise DataError(f"{path}: expected a readable image file, found {reason}") from error
     if image.GetDimension() != 3:
         raise DataError(f"{path}: expected a 3-D image, found {image.GetDimension()}-D of size {image.GetSize()}")
