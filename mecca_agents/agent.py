@@ -53,9 +53,11 @@ class Agent(ABC):
     Attributes:
         learns_together: Whether `learn` adds up the gradients of several processes (`mecca_agents.distributed`);
             without that, training it with more than one is refused.
+        learns: Whether `learn` changes anything.
     """
 
     learns_together: ClassVar[bool] = False
+    learns: ClassVar[bool] = True
 
     @abstractmethod
     def act(self, observation: Observation) -> Any:
@@ -85,6 +87,10 @@ class Agent(ABC):
         """Take over what `training_state` returned. Raises `ValueError` where it does not fit."""
         if state:
             raise ValueError(f"{type(self).__name__}: expected no training state, got {sorted(state)}")
+
+    def enter(self, envs: MeccaVectorEnv) -> None:
+        """Is called with the environment before an evaluation plays in it; only an oracle has a use for that."""
+        return None
 
     def confidence(self, observation: Observation, action: Any) -> Tensor | None:
         """How sure the method is that each voxel's action goes the right way, (B, D, H, W) in [0, 1], or None.
@@ -127,9 +133,28 @@ class Agent(ABC):
         return agent
 
 
+def only_labelled(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of an environment that plays labelled cases only, where some are not: for methods they teach nothing.
+
+    Args:
+        settings: What the user of the method asked for.
+    """
+    return {"labelled_share": 1.0} if settings.get("labelled_fraction", 1.0) < 1.0 else {}
+
+
 METHODS: dict[str, str] = {
-    "mecca": "mecca_agents.mecca:Mecca",
+    "random": "mecca_agents.random_agent:RandomAgent",
+    "oracle": "mecca_agents.oracle:Oracle",
+    "pnet": "mecca_agents.pnet:PNetAgent",
+    "unet": "mecca_agents.unet:UNetAgent",
+    "ua-mt": "mecca_agents.mean_teacher:MeanTeacher",
+    "deepigeos": "mecca_agents.deepigeos:DeepIGeoS",
+    "intercnn": "mecca_agents.intercnn:InterCNN",
     "iter-mrl": "mecca_agents.iter_mrl:IterMRL",
+    "focal-iter-mrl": "mecca_agents.focal_iter_mrl:FocalIterMRL",
+    "err-iter-mrl": "mecca_agents.err_iter_mrl:ErrIterMRL",
+    "bs-iris": "mecca_agents.bs_iris:BSIRIS",
+    "mecca": "mecca_agents.mecca:Mecca",
 }
 """Every method by name, as "module:class"."""
 

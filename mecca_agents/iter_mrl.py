@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mecca_agents.actor_critic import ActorCritic
-from mecca_agents.agent import Learned, Observation
+from mecca_agents.agent import Learned, Observation, only_labelled
 from mecca_agents.presets import Preset
 from mecca_agents.rollout import collect
 from mecca_env.vector_env import MeccaVectorEnv
@@ -38,10 +38,5 @@ class IterMRL(ActorCritic):
         rollout = collect(envs, observation, self.decide, envs.config.horizon)
         losses = self.losses(rollout, progress)
         self.backward(losses.total)
-        norm = self.descend(progress)
+        norm = self.descend(progress)["segmentation"]
         return Learned(rollout.observation, {**self.numbers(rollout, losses), "gradient_norm": norm})
-
-
-def only_labelled(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of an environment that plays labelled cases only, where some are not."""
-    return {"labelled_share": 1.0} if settings.get("labelled_fraction", 1.0) < 1.0 else {}

@@ -26,8 +26,8 @@ import torch
 from torch import Tensor
 
 from mecca_agents.a2c import class_weights
-from mecca_agents.actor_critic import ActorCritic, between, check_finite
-from mecca_agents.agent import Learned, Observation, TaskSpec
+from mecca_agents.actor_critic import ActorCritic
+from mecca_agents.agent import Learned, Observation, TaskSpec, only_labelled
 from mecca_agents.confidence import (
     certain,
     consistent,
@@ -37,7 +37,7 @@ from mecca_agents.confidence import (
     symmetric_loss,
 )
 from mecca_agents.distributed import total
-from mecca_agents.iter_mrl import only_labelled
+from mecca_agents.network_agent import between, check_finite
 from mecca_agents.presets import Preset
 from mecca_agents.rollout import Decision, Rollout, collect, for_env, stack_observation
 from mecca_env.rewards import make_reward
@@ -62,7 +62,7 @@ class Mecca(ActorCritic):
     def __init__(self, preset: Preset, task: TaskSpec, *, device: torch.device, seed: int) -> None:
         super().__init__(preset, task, device=device, seed=seed)  # line 1
         if preset.self_adaptive_reward or preset.simulated_labels or task.guide:
-            self.add_network("confidence", task.modalities + 3, {"confidence": 1}, preset.confidence_channels, seed)
+            self.add_pnet("confidence", task.modalities + 3, {"confidence": 1}, preset.confidence_channels)
 
     @classmethod
     def env_settings(cls, preset: Preset, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,7 +108,7 @@ class Mecca(ActorCritic):
         numbers = {**self.numbers(rollout, losses), **_simulated(rollout, taught)}
         if self.has_confidence:
             numbers |= self.judge(rollout)  # line 9, Eq. 6 and 7
-        numbers["gradient_norm"] = self.descend(progress)
+        numbers["gradient_norm"] = self.descend(progress)["segmentation"]
         return Learned(rollout.observation, numbers)
 
     def decide(self, observation: Observation) -> Decision:

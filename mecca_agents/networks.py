@@ -24,6 +24,7 @@ class PNet(nn.Module):
         channels: Channels of the blocks.
         dilations: Dilation of each block.
         shared_blocks: How many of the blocks all branches share; all of them where there are fewer.
+        dropout: Probability that a compressed feature is dropped before it is classified, in training mode.
 
     Raises:
         ValueError: No block, or a number below 1.
@@ -36,6 +37,7 @@ class PNet(nn.Module):
         channels: int = 16,
         dilations: Sequence[int] = (1, 2, 3, 4, 5),
         shared_blocks: int = 3,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         if not dilations or min(*dilations, channels, in_channels, shared_blocks, 1) < 1:
@@ -46,7 +48,7 @@ class PNet(nn.Module):
         self.shared = _Blocks(in_channels, channels, first)
         self.branches = nn.ModuleDict(
             {
-                name: _Branch(channels, rest, squeezed=len(first) * self.shared.squeezed, out=out)
+                name: _Branch(channels, rest, len(first) * self.shared.squeezed, out, dropout)
                 for name, out in branches.items()
             }
         )
@@ -91,8 +93,9 @@ class _Blocks(nn.Module):
 class _Branch(nn.Module):
     """A branch's own blocks and its classifier on everything seen."""
 
-    def __init__(self, channels: int, dilations: Sequence[int], squeezed: int, out: int) -> None:
+    def __init__(self, channels: int, dilations: Sequence[int], squeezed: int, out: int, dropout: float) -> None:
         super().__init__()
+        self.dropout = dropout
         self.own = _Blocks(channels, channels, dilations)
         width = squeezed + len(dilations) * self.own.squeezed
         self.classify = nn.Sequential(Mix(width, channels), nn.ReLU(inplace=True), Mix(channels, out))
@@ -100,6 +103,8 @@ class _Branch(nn.Module):
     def forward(self, features: Tensor, seen: Tensor) -> Tensor:
         if self.own.blocks:
             seen = torch.cat((seen, self.own(features)[1]), dim=1)
+        if self.dropout:
+            seen = torch.nn.functional.dropout(seen, self.dropout, self.training)
         classified: Tensor = self.classify(seen)
         return classified.view(len(features), -1, *features.shape[2:])
 

@@ -97,6 +97,7 @@ def play(agent: Agent, envs: MeccaVectorEnv, case: int, seed: int) -> Iterator[T
         Every step, once it was taken.
     """
     observation, _ = envs.reset(seed=seed, options={"cases": [case]})
+    agent.enter(envs)
     over = False
     while not over:
         before, start = envs.state, time.perf_counter()

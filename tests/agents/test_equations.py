@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from mecca_agents.a2c import returns
-from mecca_agents.actor_critic import between
 from mecca_agents.confidence import (
     certain,
     consistent,
@@ -19,6 +18,7 @@ from mecca_agents.confidence import (
     simulated_label,
     symmetric_loss,
 )
+from mecca_agents.network_agent import between
 from mecca_agents.presets import PAPER
 from mecca_env.config import EnvConfig
 from mecca_env.dynamics import DiscreteDynamics

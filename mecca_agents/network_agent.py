@@ -1,0 +1,197 @@
+"""What all methods with networks share: the networks by name, an optimiser for each, their update and their weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+from torch.utils.checkpoint import checkpoint
+
+from mecca_agents.agent import Agent, TaskSpec
+from mecca_agents.devices import autocast
+from mecca_agents.distributed import sum_gradients
+from mecca_agents.networks import PNet
+from mecca_agents.presets import Preset
+from mecca_agents.training_state import pack, unpack
+
+
+class NetworkAgent(Agent):
+    """Networks and optimisers; subclasses say what they compute and how they learn.
+
+    Args:
+        preset: Its settings.
+        task: What it plays.
+        device: Where its networks live.
+        seed: Fixes its initial weights and its sampling.
+
+    Attributes:
+        networks: Every network by name.
+        optimizers: The optimiser of every network that learns by gradients, by the same name.
+        generator: All that the method draws while it learns.
+
+    Raises:
+        ValueError: The method cannot play this task.
+    """
+
+    name: ClassVar[str]
+    learns_together = True
+
+    def __init__(self, preset: Preset, task: TaskSpec, *, device: torch.device, seed: int) -> None:
+        self.check_task(task)
+        self.preset, self.task, self.device, self.seed = preset, task, device, seed
+        self.networks, self.optimizers = nn.ModuleDict(), dict[str, Optimizer]()
+        self.generator = torch.Generator(device).manual_seed(seed)
+
+    def check_task(self, task: TaskSpec) -> None:
+        """Raise `ValueError` where the method cannot play this."""
+
+    def add_network(
+        self, name: str, make: Callable[[], nn.Module], slow: str | None = None, optimized: bool = True
+    ) -> nn.Module:
+        """Keep a network.
+
+        Args:
+            name: What it is called in `networks`, `outputs` and the weights.
+            make: Makes it; whatever its initial values are, they follow from the method's seed.
+            slow: Parameters whose names begin so learn at `preset.policy_rate` of the rate.
+            optimized: Whether it gets an optimiser.
+        """
+        preset = self.preset
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(self.seed)  # drawn on the host, on every device the same
+            network = make()
+        self.networks[name] = network.to(self.device)
+        if preset.compile:
+            # Not "reduce-overhead": its CUDA graphs write every call's activations to the same memory, and here those
+            # of T calls wait for one backward pass. Convolutions of whole volumes keep a GPU busy without it.
+            network.compile(mode="default")
+        if optimized:
+            named = list(network.named_parameters())
+            behind = [p for key, p in named if slow and key.startswith(slow)]
+            others = [p for key, p in named if not (slow and key.startswith(slow))]
+            groups = [{"params": others, "rate": 1.0}, {"params": behind, "rate": preset.policy_rate}]
+            self.optimizers[name] = Adam([group for group in groups if group["params"]], lr=preset.learning_rate)
+        return network
+
+    def add_pnet(
+        self,
+        name: str,
+        in_channels: int,
+        branches: Mapping[str, int],
+        channels: int | None = None,
+        *,
+        slow: str | None = None,
+        dropout: float = 0.0,
+        optimized: bool = True,
+    ) -> None:
+        """Keep a P-Net of the preset's dilations and, where `channels` does not say otherwise, channels.
+
+        Raises:
+            ValueError: The grid is smaller than the dilations need.
+        """
+        preset = self.preset
+        width = preset.channels if channels is None else channels
+
+        def make() -> PNet:
+            return PNet(in_channels, branches, width, preset.dilations, preset.shared_blocks, dropout)
+
+        if min(self.task.shape) <= max(preset.dilations):
+            least = max(preset.dilations) + 1
+            raise ValueError(f"shape: expected sides of at least {least}, got {self.task.shape}")
+        self.add_network(name, make, slow, optimized)
+
+    def outputs(self, name: str, inputs: Tensor) -> dict[str, Tensor]:
+        """What a network makes of its inputs, float32, computed in the preset's precision and chunks.
+
+        With gradients nothing of a chunk but its inputs and outputs is kept; the rest is computed again for them.
+
+        Args:
+            name: Of the network.
+            inputs: (B, C, D, H, W).
+        """
+        network, chunk = self.networks[name], self.preset.chunk
+        with autocast(self.device, self.preset.precision):
+            if chunk is None:
+                return {key: values.float() for key, values in network(inputs).items()}
+            parts = [
+                checkpoint(network, part, use_reentrant=False, preserve_rng_state=False)
+                for part in torch.split(inputs, chunk)
+            ]
+        return {key: torch.cat([part[key] for part in parts]).float() for key in parts[0]}
+
+    def backward(self, loss: Tensor) -> None:
+        """Gradients of a scalar loss, in place of all others. Raises `FloatingPointError` where it is not finite."""
+        self.networks.zero_grad(set_to_none=True)
+        check_finite("loss", float(loss.detach()))
+        loss.backward()  # type: ignore[no-untyped-call]
+
+    def descend(self, progress: float, names: Iterable[str] | None = None) -> dict[str, float]:
+        """One optimiser step along the gradients of all processes, clipped; the networks keep none.
+
+        Args:
+            progress: How much of the training is done, in [0, 1].
+            names: Which networks; None: all that have an optimiser.
+
+        Returns:
+            The norm of each network's gradient before clipping, by name.
+
+        Raises:
+            FloatingPointError: A gradient is NaN or infinite; nothing is updated.
+        """
+        chosen = list(self.optimizers if names is None else names)
+        sum_gradients(nn.ModuleList(self.networks[name] for name in chosen))
+        norms = {name: self._clip(name) for name in chosen}
+        for name, norm in norms.items():
+            check_finite(f"gradient of the {name} network", norm)
+        rate = self.preset.learning_rate * between(1.0, self.preset.final_learning_rate, progress)
+        for name in chosen:
+            for group in self.optimizers[name].param_groups:
+                group["lr"] = rate * group["rate"]
+            self.optimizers[name].step()
+        self.networks.zero_grad(set_to_none=True)
+        return norms
+
+    def weights(self) -> dict[str, Tensor]:
+        """The parameters of all networks."""
+        return {key: value.detach().contiguous() for key, value in self.networks.state_dict().items()}
+
+    def load_weights(self, weights: Mapping[str, Tensor]) -> None:
+        """Take over the parameters of all networks. Raises `ValueError` where names or shapes differ."""
+        own = self.networks.state_dict()
+        wrong = [f"{key} is missing" for key in own if key not in weights]
+        wrong += [f"{key} is foreign" for key in weights if key not in own]
+        wrong += [
+            f"{key} has shape {tuple(weights[key].shape)} and not {tuple(own[key].shape)}"
+            for key in own
+            if key in weights and weights[key].shape != own[key].shape
+        ]
+        if wrong:
+            more = f", and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+            raise ValueError(f"weights do not fit this network: {', '.join(wrong[:3])}{more}")
+        self.networks.load_state_dict(dict(weights))
+
+    def training_state(self) -> dict[str, Tensor]:
+        """The optimisers' moments and the state of the random generator."""
+        return pack(self.optimizers, {"actions": self.generator})
+
+    def load_training_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take over what `training_state` returned. Raises `ValueError` where it does not fit."""
+        unpack(state, self.optimizers, {"actions": self.generator})
+
+    def _clip(self, name: str) -> float:
+        return float(nn.utils.clip_grad_norm_(self.networks[name].parameters(), self.preset.clip_norm))
+
+
+def between(start: float, end: float, share: float) -> float:
+    """The value that lies `share` of the way from start to end."""
+    return start + (end - start) * share
+
+
+def check_finite(name: str, value: float) -> None:
+    """Raise `FloatingPointError` where a number is NaN or infinite."""
+    if not math.isfinite(value):
+        raise FloatingPointError(f"{name} became {value}")

@@ -1,0 +1,31 @@
+"""P-Net (Wang et al., 2019), supervised and without hints: what the trunk of all CNN methods can do alone."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from mecca_agents.agent import Observation, TaskSpec
+from mecca_agents.mask_predictor import VolumePredictor, stack_volume
+from mecca_agents.presets import Preset
+
+
+class PNetAgent(VolumePredictor):
+    """The method; an `Agent`.
+
+    Args:
+        preset: Its settings.
+        task: What it plays; continuous actions.
+        device: Where its network lives.
+        seed: Fixes its initial weights.
+    """
+
+    name = "pnet"
+
+    def __init__(self, preset: Preset, task: TaskSpec, *, device: torch.device, seed: int) -> None:
+        super().__init__(preset, task, device=device, seed=seed)
+        self.add_pnet("proposal", task.modalities, {"mask": 1})
+
+    def logits(self, observation: Observation) -> Tensor:
+        """Of foreground, from the scan alone, (B, D, H, W)."""
+        return self.outputs("proposal", stack_volume(observation))["mask"].squeeze(1)
