@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from mecca_agents.runs import RunConfig, RunError, check_writable, load_agent, w
 from mecca_agents.statistics import bootstrap_interval
 from mecca_agents.training import LISTED_CASES, make_envs
 from mecca_env.metrics import surface_metrics
+from mecca_env.vector_env import MeccaVectorEnv
 
 COLUMNS = (
     "method",
@@ -127,8 +128,46 @@ def evaluate_agent(
     seed: int = 0,
     device: torch.device | str = "cpu",
     observers: Iterable[Observer] = (),
+    settings: Mapping[str, Any] | None = None,
 ) -> list[Result]:
-    """The same for an agent at hand; see `evaluate`. `cases` restricts the split, as in the environment."""
+    """The same for an agent at hand; see `evaluate`.
+
+    Args:
+        agent: Who plays.
+        config: How it was trained.
+        root: Folder of the data set; None takes the one of the configuration.
+        split: "train", "test" or "all".
+        cases: Restricts the split, as in the environment.
+        skip_bad: Leave unusable cases out, with a warning, rather than refuse to start.
+        seed: Seed of the simulated user.
+        device: Where the environment plays.
+        observers: Are shown every step.
+        settings: Settings of the environment in place of those of the training, another user for one.
+    """
+    envs = evaluation_envs(
+        config, root=root, split=split, cases=cases, skip_bad=skip_bad, device=device, settings=settings
+    )
+    watching, results = list(observers), []
+    for case in envs.cases.indices:
+        for turn in play(agent, envs, int(case), seed):
+            results.append(_measure(turn, config.method, seed))
+            for observer in watching:
+                observer(turn)
+    envs.close()
+    return results
+
+
+def evaluation_envs(
+    config: RunConfig,
+    *,
+    root: Path | str | None = None,
+    split: str = "test",
+    cases: int | Sequence[str | int] | None = None,
+    skip_bad: bool = False,
+    device: torch.device | str = "cpu",
+    settings: Mapping[str, Any] | None = None,
+) -> MeccaVectorEnv:
+    """The environment of one episode that a run is tested in; see `evaluate_agent` for arguments and errors."""
     keywords = {
         "root": root if root is not None else config.root,
         "label": config.label,
@@ -140,6 +179,7 @@ def evaluate_agent(
         "autoreset_mode": "Disabled",
         **config.settings,
         **TESTING,
+        **(settings or {}),
     }
     envs = make_envs(config.env, 1, cases=cases, **keywords)
     if cases is None and len(envs.cases) > LISTED_CASES:
@@ -149,14 +189,7 @@ def evaluate_agent(
             f"{envs.dataset.name}: expected volumes of {config.modalities} modalities, as in training, "
             f"found {envs.dataset.modalities}"
         )
-    watching, results = list(observers), []
-    for case in envs.cases.indices:
-        for turn in play(agent, envs, int(case), seed):
-            results.append(_measure(turn, config.method, seed))
-            for observer in watching:
-                observer(turn)
-    envs.close()
-    return results
+    return envs
 
 
 def _measure(turn: Turn, method: str, seed: int) -> Result:

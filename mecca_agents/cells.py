@@ -1,0 +1,97 @@
+"""The cells of a benchmark: one training and its test each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mecca_agents.agent import find_method
+from mecca_agents.presets import Preset
+
+_SWITCHES = ("self_adaptive_reward", "interaction_guide", "simulated_labels")
+
+ABLATION: dict[str, tuple[bool, bool, bool]] = {
+    "none": (False, False, False),
+    "reward": (True, False, False),
+    "guide": (False, True, False),
+    "labels": (False, False, True),
+    "reward-guide": (True, True, False),
+    "all": (True, True, True),
+}
+"""The rows of Table 5: which of self-adaptive reward, interaction guide and simulated labels of MECCA are on."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training and its test.
+
+    Attributes:
+        method: Name of the method, or "module:class".
+        fraction: Share of the training cases that are labelled.
+        seed: Seed of everything.
+        variant: "" for the method as its preset has it, or a key of `ABLATION`.
+    """
+
+    method: str
+    fraction: float = 1.0
+    seed: int = 0
+    variant: str = ""
+
+    @property
+    def name(self) -> str:
+        """Name of its files: `mecca-100-seed0`, `mecca-guide-25-seed0`, `my_module.MyAgent-100-seed0`."""
+        parts = [self.method.replace(":", "."), *([self.variant] if self.variant else [])]
+        return "-".join([*parts, f"{100 * self.fraction:g}", f"seed{self.seed}"])
+
+    def preset(self, preset: Preset) -> Preset:
+        """The settings it is trained with: those of the benchmark, but for what its variant switches."""
+        changes: dict[str, Any] = {}
+        if self.variant:
+            changes |= dict(zip(_SWITCHES, ABLATION[self.variant], strict=True))
+        if not find_method(self.method).learns:
+            changes["updates"] = 1
+        return replace(preset, **changes)
+
+
+def make_cells(
+    methods: Iterable[str], fractions: Iterable[float] = (1.0,), seeds: Iterable[int] = (0,), ablation: bool = False
+) -> list[Cell]:
+    """Every cell, seed by seed, so that a benchmark that is stopped early has compared all methods.
+
+    Args:
+        methods: Names, or "module:class".
+        fractions: Labelled shares of the training cases, each above 0.
+        seeds: A training for each.
+        ablation: Whether to add the rows of Table 5, at every fraction.
+
+    Raises:
+        ValueError: A method is unknown, or a number out of range.
+    """
+    methods, fractions, seeds = list(dict.fromkeys(methods)), list(fractions), list(seeds)
+    for method in methods:
+        find_method(method)
+    for fraction in fractions:
+        if not 0 < fraction <= 1:
+            raise ValueError(f"fractions: expected numbers above 0 and up to 1, got {fraction!r}")
+    if not methods or not seeds or not fractions:
+        raise ValueError("expected at least one method, one fraction and one seed")
+    kinds = [(method, "") for method in methods] + [("mecca", row) for row in ABLATION if ablation]
+    return [Cell(method, fraction, seed, row) for seed in seeds for fraction in fractions for method, row in kinds]
+
+
+def shard_of(cells: Sequence[Cell], shard: str) -> list[Cell]:
+    """The cells that one of several machines has to do.
+
+    Args:
+        cells: All of them.
+        shard: "2/5": every fifth cell, from the second.
+
+    Raises:
+        ValueError: It is not of this form, or there is no such shard.
+    """
+    match = re.fullmatch(r"(\d+)/(\d+)", shard)
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+        raise ValueError(f"shard: expected i/n with i from 1 to n, such as 2/5, got {shard!r}")
+    return list(cells[int(match[1]) - 1 :: int(match[2])])

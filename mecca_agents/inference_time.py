@@ -1,0 +1,113 @@
+"""How long each method takes for one iteration, all of them in one run and taking turns (Table 6)."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mecca_agents.agent import Agent
+from mecca_agents.benchmark import Plan
+from mecca_agents.cells import Cell
+from mecca_agents.devices import find_device
+from mecca_agents.errors import RunError
+from mecca_agents.evaluation import evaluation_envs
+from mecca_agents.playing import play
+from mecca_agents.runs import load_agent
+from mecca_env.atomic import atomically
+
+CASES = 10
+"""Cases that every method plays."""
+
+
+def time_methods(plan: Plan, cells: Sequence[Cell], cases: int = CASES) -> Path:
+    """Measure the cells that are done: the agent's time, the environment's (the user's clicks among it), and both.
+
+    Case after case, every method plays it once, so that whatever else the machine does disturbs all alike; each plays
+    one case before the clock starts. Time nothing while something else runs.
+
+    Args:
+        plan: The benchmark they belong to.
+        cells: One for each method.
+        cases: How many cases each plays.
+
+    Returns:
+        `timing.json` in the plan's folder: milliseconds an iteration, medians and quartiles.
+
+    Raises:
+        mecca_agents.runs.RunError: None of the cells is done, a run is gone, or the file cannot be written.
+    """
+    device = find_device(plan.device)
+    players = {}
+    for cell in cells:
+        if plan.status(cell) == "done":
+            agent, config = load_agent(plan.run(cell), device)
+            same = plan.test_env in (None, plan.env)
+            config = replace(config, env=plan.test_env or plan.env, root=config.root if same else None)
+            envs = evaluation_envs(
+                config, root=plan.test_root, split=plan.test_split, skip_bad=plan.skip_bad, device=device
+            )
+            players[cell.method] = (_Timed(agent), envs)
+    if not players:
+        raise RunError(f"{plan.folder}: expected finished cells to time, found none of the {len(cells)} asked for")
+    measured: dict[str, list[tuple[float, float]]] = {method: [] for method in players}
+    for number in range(-1, cases):
+        for method, (timed, envs) in players.items():
+            case = int(envs.cases.indices[max(number, 0) % len(envs.cases)])
+            for turn in play(timed.agent, envs, case, seed=0):
+                if number >= 0:
+                    measured[method].append((1e3 * timed.seconds, 1e3 * turn.seconds))
+    rows = {method: _row(np.array(values)) for method, values in measured.items()}
+    about = {
+        "rows": rows,
+        "device": device.type,
+        "threads": torch.get_num_threads(),
+        "grid": list(plan.preset.shape),
+        "cases": cases,
+    }
+    for _, envs in players.values():
+        envs.close()
+    path, text = plan.folder / "timing.json", json.dumps(about, indent=2) + "\n"
+    try:
+        atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    except OSError as error:
+        raise RunError(f"{path}: cannot be written: {error.strerror}") from error
+    return path
+
+
+def _row(milliseconds: Any) -> dict[str, Any]:
+    agent, whole = milliseconds.T
+
+    def rounded(value: Any) -> float:
+        return float(f"{float(value):.3g}")
+
+    return {
+        "agent_ms": rounded(np.median(agent)),
+        "step_ms": rounded(np.median(whole - agent)),
+        "total_ms": rounded(np.median(whole)),
+        "interquartile_ms": [rounded(q) for q in np.quantile(whole, (0.25, 0.75))],
+    }
+
+
+class _Timed:
+    """Notes how long an agent's last `act` took, until the device was done."""
+
+    def __init__(self, agent: Agent) -> None:
+        self.agent, self.seconds = agent, 0.0
+        act = agent.act
+
+        def timed(observation: Any) -> Any:
+            start = time.perf_counter()
+            action = act(observation)
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            self.seconds = time.perf_counter() - start
+            return action
+
+        agent.act = timed  # type: ignore[method-assign]
