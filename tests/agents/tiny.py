@@ -109,6 +109,20 @@ class Overflowing(Tiny):
         return learned
 
 
+class WrongShape(Tiny):
+    """Acts for one voxel too few."""
+
+    def act(self, observation: Observation) -> Any:
+        return super().act(observation)[..., 1:]
+
+
+class NotANumber(Tiny):
+    """Acts by numbers that are none."""
+
+    def act(self, observation: Observation) -> Any:
+        return torch.full(observation["probability"].shape, float("nan"))
+
+
 class Unforeseen(Tiny):
     """Logs a number that its first update did not have."""
 
