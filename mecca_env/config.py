@@ -36,7 +36,7 @@ class EnvConfig:
         action: "discrete" picks one of `adjustments` for each voxel; "continuous" adds a value in [-1, 1].
         reward: "gain" (Eq. 9), "focal" (Eq. 12-13), "error" (Eq. 14) or a function (`mecca_env.rewards.Reward`).
         user: "edge", "guided", "imprecise", "region-centre", "none" or a `mecca_env.users.SimulatedUser`.
-        hint: "gaussian", "euclidean", "geodesic" or a `mecca_env.hints.Hint`.
+        hint: "gaussian", "euclidean", "geodesic", "supervoxel" or a `mecca_env.hints.Hint`.
         hint_sigma: Standard deviation of a click's Gaussian, voxels. The paper gives only the kernel (Sec. 4.2).
         hint_radius: The Gaussian's window reaches this many voxels to either side at most (Sec. 4.2).
         epsilon: Probabilities are clamped to [epsilon, 1 - epsilon] inside the cross-entropy of Eq. 9, which is
@@ -45,6 +45,7 @@ class EnvConfig:
         wrong_way: A voxel counts as misunderstood when it moved the wrong way by more than this (Definition 1).
         guide: The action carries a confidence map and the user is shown where it is low (Sec. 3.5).
         supervoxels: Number of SLIC supervoxels before each step, one per step; None declines from 100 (Sec. 3.5).
+            Made where something needs them: a guide or supervoxel hints.
         advised: Number of least confident supervoxels shown to the user (Sec. 3.5).
         slic_spacing: Voxel spacing SLIC is told (Sec. 3.5).
         slic_compactness: SLIC's compactness (Sec. 3.5).
@@ -122,6 +123,11 @@ class EnvConfig:
         """The most clicks one episode can hold."""
         assert self.clicks is not None
         return sum(self.clicks)
+
+    @property
+    def needs_regions(self) -> bool:
+        """Whether episodes come with supervoxels."""
+        return self.guide or self.hint == "supervoxel"
 
     def _per_step(
         self, name: str, given: Sequence[int] | None, default: tuple[int, ...], least: int

@@ -25,6 +25,7 @@ MODES = [mode.value for mode in AutoresetMode]
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
     "guide": {"guide": True, "supervoxels": (12, 10, 8)},
+    "supervoxel": {"hint": "supervoxel", "supervoxels": (12, 10, 8)},
     "shares": {"dataset": Blobs(8), "labelled_fraction": 0.25, "labelled_share": 0.5},
     "continuous": {"action": "continuous", "dataset": Blobs(modalities=2)},
     "target": {"target_dice": 0.3, "user": "imprecise", "hint": "euclidean"},
