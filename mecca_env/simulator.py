@@ -9,6 +9,7 @@ from math import inf
 import torch
 from torch import Tensor
 
+from mecca_env.boundary import boundary_weights
 from mecca_env.config import EnvConfig
 from mecca_env.guide import advise
 from mecca_env.hints import SupervoxelHint, make_hint
@@ -88,6 +89,7 @@ class Simulator:
             dice=torch.zeros(count, device=self.device),  # nothing is above a half yet
             regions=regions,
             cell=self._transition.start(label),
+            weights=self._weights(surface),
         )
         assert self.config.clicks is not None
         budget = torch.full((count,), self.config.clicks[0], device=self.device)
@@ -126,6 +128,13 @@ class Simulator:
     def _keys(self, episodes: Sequence[Episode]) -> Tensor:
         """`State.keys`."""
         return fold(torch.tensor([[e.key] for e in episodes]), torch.arange(self.config.horizon + 1))
+
+    def _weights(self, surface: Tensor) -> Tensor | None:
+        """`State.weights`."""
+        config = self.config
+        if config.reward != "boundary":
+            return None
+        return boundary_weights(surface, config.shape, config.boundary_weight, config.boundary_sigma)
 
     def _current(self, state: State) -> Tensor:
         """The supervoxels of the step that is next, (B, D, H, W) int16; of the last one where the episode is over."""

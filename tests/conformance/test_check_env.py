@@ -19,6 +19,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "region-centre": {"user": "region-centre", "hint": "geodesic"},
     "imprecise": {"user": "imprecise", "hint": "euclidean"},
     "supervoxel": {"hint": "supervoxel", "supervoxels": (12, 10, 8)},
+    "boundary": {"reward": "boundary"},
     "unlabelled": {"labelled_fraction": 0.0, "target_dice": 0.5},
     "augmented": {"augment": True},
 }

@@ -67,6 +67,7 @@ def played(surroundings: AbstractContextManager[None], **settings: Any) -> list[
         {"target_dice": 0.3},
         {"hint_radius": 3, "hint_sigma": 1.0},
         {"hint": "supervoxel", "supervoxels": (30, 25, 20)},
+        {"reward": "boundary"},
     ],
     ids=str,
 )

@@ -163,7 +163,9 @@ class Watching(TorchDispatchMode):
 
 
 @pytest.mark.parametrize("plainly", [False, True], ids=["kernels", "torch"])
-@pytest.mark.parametrize("settings", [{}, {"guide": True}, {"labelled_fraction": 0.5}, {"hint": "supervoxel"}], ids=str)
+@pytest.mark.parametrize(
+    "settings", [{}, {"guide": True}, {"labelled_fraction": 0.5}, {"hint": "supervoxel", "reward": "boundary"}], ids=str
+)
 def test_a_step_does_not_wait_for_the_device(
     on_device: None, there: torch.device, settings: dict[str, Any], plainly: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

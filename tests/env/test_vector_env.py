@@ -23,7 +23,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "continuous": {"action": "continuous"},
     "imprecise": {"user": "imprecise", "hint": "euclidean", "reward": "focal"},
     "region-centre": {"user": "region-centre", "hint": "geodesic", "reward": "error"},
-    "supervoxel": {"hint": "supervoxel", "supervoxels": (12, 10, 8)},
+    "supervoxel": {"hint": "supervoxel", "supervoxels": (12, 10, 8), "reward": "boundary"},
     "guided supervoxel": {"hint": "supervoxel", "supervoxels": (12, 10, 8), "guide": True},
     "target": {"target_dice": 0.3},
     "two modalities": {"dataset": Blobs(modalities=2)},
