@@ -34,17 +34,21 @@ class EnvConfig:
         clicks: Clicks the user may make before each step, one number per step (Sec. 4.3); None takes the paper's.
         adjustments: What each discrete action adds to the probability (Sec. 3.2); multiples of 0.001.
         action: "discrete" picks one of `adjustments` for each voxel; "continuous" adds a value in [-1, 1].
-        reward: "gain" (Eq. 9), "focal" (Eq. 12-13), "error" (Eq. 14) or a function (`mecca_env.rewards.Reward`).
+        reward: "gain" (Eq. 9), "focal" (Eq. 12-13), "error" (Eq. 14), "boundary" (`mecca_env.boundary`) or a function
+            (`mecca_env.rewards.Reward`).
         user: "edge", "guided", "imprecise", "region-centre", "none" or a `mecca_env.users.SimulatedUser`.
-        hint: "gaussian", "euclidean", "geodesic" or a `mecca_env.hints.Hint`.
+        hint: "gaussian", "euclidean", "geodesic", "supervoxel" or a `mecca_env.hints.Hint`.
         hint_sigma: Standard deviation of a click's Gaussian, voxels. The paper gives only the kernel (Sec. 4.2).
         hint_radius: The Gaussian's window reaches this many voxels to either side at most (Sec. 4.2).
         epsilon: Probabilities are clamped to [epsilon, 1 - epsilon] inside the cross-entropy of Eq. 9, which is
             infinite at 0 and 1 as printed.
         error_weight: lambda of Eq. 14, the extra weight of voxels that were misclassified before the action.
+        boundary_weight: Extra weight of the gain at the label's surface; ours, this paper has no such reward.
+        boundary_sigma: How fast that falls with the distance from the surface, as a Gaussian, voxels; ours too.
         wrong_way: A voxel counts as misunderstood when it moved the wrong way by more than this (Definition 1).
         guide: The action carries a confidence map and the user is shown where it is low (Sec. 3.5).
         supervoxels: Number of SLIC supervoxels before each step, one per step; None declines from 100 (Sec. 3.5).
+            Made where something needs them: a guide or supervoxel hints.
         advised: Number of least confident supervoxels shown to the user (Sec. 3.5).
         slic_spacing: Voxel spacing SLIC is told (Sec. 3.5).
         slic_compactness: SLIC's compactness (Sec. 3.5).
@@ -74,6 +78,8 @@ class EnvConfig:
     hint_radius: int = 8
     epsilon: float = 0.01
     error_weight: float = 1.0
+    boundary_weight: float = 1.0
+    boundary_sigma: float = 2.0
     wrong_way: float = 0.05
     guide: bool = False
     supervoxels: tuple[int, ...] | None = None
@@ -123,6 +129,11 @@ class EnvConfig:
         assert self.clicks is not None
         return sum(self.clicks)
 
+    @property
+    def needs_regions(self) -> bool:
+        """Whether episodes come with supervoxels."""
+        return self.guide or self.hint == "supervoxel"
+
     def _per_step(
         self, name: str, given: Sequence[int] | None, default: tuple[int, ...], least: int
     ) -> tuple[int, ...]:
@@ -151,6 +162,8 @@ class EnvConfig:
             ("hint_radius", lambda v: index(v) >= 1, "an integer of at least 1"),
             ("epsilon", lambda v: 0 < v < 0.5, "a number between 0 and 0.5"),
             ("error_weight", lambda v: 0 <= v < inf, "a number of at least 0"),
+            ("boundary_weight", lambda v: 0 <= v < inf, "a number of at least 0"),
+            ("boundary_sigma", lambda v: 0 < v < inf, "a number above 0"),
             ("wrong_way", lambda v: 0 <= v < 1, "a number in [0, 1)"),
             ("guide", lambda v: isinstance(v, bool), "True or False"),
             ("advised", lambda v: index(v) >= 1, "an integer of at least 1"),

@@ -189,7 +189,7 @@ class EpisodeMaker:
                 case_index=each.index,
                 labelled=self._cases.is_labelled(each.index),
                 key=each.key,
-                regions=self._regions(each.index, each.case, placements[row]) if self._config.guide else None,
+                regions=self._regions(each.index, each.case, placements[row]) if self._config.needs_regions else None,
             )
             made.append((episode, placements[row]))
         return made

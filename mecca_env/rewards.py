@@ -1,4 +1,4 @@
-"""What each voxel earns for a step: Eq. 9, 12-13 and 14, by name, or any function of the same form."""
+"""What each voxel earns for a step: Eq. 9, 12-13 and 14, more at the boundary, or any function of the same form."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from mecca_env.boundary import boundary_weights
 from mecca_env.config import EnvConfig
+from mecca_env.voxels import label_surface
 
 SCALE = 2.0**24
 """Rewards are added up in whole multiples of 1 / SCALE."""
@@ -58,12 +60,18 @@ def error(before: Tensor, after: Tensor, label: Tensor, epsilon: float, weight: 
     return gain(before, after, label, epsilon).mul_(_as_float(misclassified).mul_(weight).add_(1.0))
 
 
+def boundary(before: Tensor, after: Tensor, label: Tensor, epsilon: float, weight: float, sigma: float) -> Tensor:
+    """The gain, weighted more near the label's surface (`boundary.boundary_weights`, which the env keeps instead)."""
+    shape = (label.shape[1], label.shape[2], label.shape[3])
+    return gain(before, after, label, epsilon).mul_(boundary_weights(label_surface(label), shape, weight, sigma))
+
+
 def _as_float(mask: Tensor) -> Tensor:
     return mask.view(torch.uint8).to(torch.float32)  # ten times as fast as from bool
 
 
 def make_reward(reward: str | Reward, config: EnvConfig) -> Reward:
-    """The reward named "gain", "focal" or "error", or the function given.
+    """The reward named "gain", "focal", "error" or "boundary", or the function given.
 
     Raises:
         ValueError: The name is unknown.
@@ -73,6 +81,9 @@ def make_reward(reward: str | Reward, config: EnvConfig) -> Reward:
         "gain": partial(gain, epsilon=config.epsilon),
         "focal": partial(focal, epsilon=config.epsilon),
         "error": partial(error, epsilon=config.epsilon, weight=config.error_weight),
+        "boundary": partial(
+            boundary, epsilon=config.epsilon, weight=config.boundary_weight, sigma=config.boundary_sigma
+        ),
     }
     if isinstance(reward, str):
         if reward not in known:

@@ -9,9 +9,10 @@ from math import inf
 import torch
 from torch import Tensor
 
+from mecca_env.boundary import boundary_weights
 from mecca_env.config import EnvConfig
 from mecca_env.guide import advise
-from mecca_env.hints import make_hint
+from mecca_env.hints import SupervoxelHint, make_hint
 from mecca_env.loops import loops
 from mecca_env.rng import fold
 from mecca_env.state import State
@@ -31,7 +32,7 @@ class Episode:
         case_index: Which case of the data set it is.
         labelled: False: the episode earns no reward (Sec. 3.6).
         key: Its random stream (`mecca_env.rng.stream`).
-        regions: Supervoxels of each step, (T, D, H, W) int16; needed with a guide.
+        regions: Supervoxels of each step, (T, D, H, W) int16; needed where `EnvConfig.needs_regions`.
     """
 
     volume: Tensor
@@ -69,7 +70,7 @@ class Simulator:
         count = len(episodes)
         zero = torch.zeros(count, dtype=torch.int64, device=self.device)
         regions = None
-        if self.config.guide:
+        if self.config.needs_regions:
             regions = torch.stack([e.regions for e in episodes if e.regions is not None])
             self._regions = max(self._regions, int(regions.max()) + 1)
         state = State(
@@ -88,6 +89,7 @@ class Simulator:
             dice=torch.zeros(count, device=self.device),  # nothing is above a half yet
             regions=regions,
             cell=self._transition.start(label),
+            weights=self._weights(surface),
         )
         assert self.config.clicks is not None
         budget = torch.full((count,), self.config.clicks[0], device=self.device)
@@ -117,10 +119,8 @@ class Simulator:
         target = inf if config.target_dice is None else config.target_dice
         turn = loops(self.device).turn(state.step, made.dice, state.keys, self._budgets, target)
         after = replace(state, probability=made.probability, dice=made.dice, cell=made.cell, step=turn.step)
-        if state.regions is not None and confidence is not None:
-            rows = torch.arange(len(turn.step), device=self.device)
-            current = state.regions[rows, turn.step.clamp_max(config.horizon - 1)]
-            after = replace(after, advice=advise(current, confidence, config.advised, self._regions))
+        if config.guide and confidence is not None:
+            after = replace(after, advice=advise(self._current(after), confidence, config.advised, self._regions))
         assert config.clicks is not None
         most = max(config.clicks[1:], default=0)
         return self._with_clicks(after, turn.budget, most, turn.key), earned, turn.over
@@ -129,10 +129,29 @@ class Simulator:
         """`State.keys`."""
         return fold(torch.tensor([[e.key] for e in episodes]), torch.arange(self.config.horizon + 1))
 
+    def _weights(self, surface: Tensor) -> Tensor | None:
+        """`State.weights`."""
+        config = self.config
+        if config.reward != "boundary":
+            return None
+        return boundary_weights(surface, config.shape, config.boundary_weight, config.boundary_sigma)
+
+    def _current(self, state: State) -> Tensor:
+        """The supervoxels of the step that is next, (B, D, H, W) int16; of the last one where the episode is over."""
+        assert state.regions is not None
+        rows = torch.arange(len(state.step), device=self.device)
+        return state.regions[rows, state.step.clamp_max(self.config.horizon - 1)]
+
+    def _hinted(self, state: State, made: Tensor) -> Tensor:
+        """`State.hint` with the clicks just made, (B, K, 3)."""
+        if isinstance(self._hint, SupervoxelHint):
+            return self._hint.mark(state.hint, made, self._current(state), self._regions)
+        return self._hint.add(state.hint, made, state.volume)
+
     def _with_clicks(self, state: State, budget: Tensor, most: int, key: Tensor) -> State:
         """The state after the user has clicked (`SimulatedUser.click`) and the clicks have become hints."""
         if most == 0:
             return state
         made = self._user.click(state, budget, most, key)
         clicks, n_clicks = loops(self.device).append(state.clicks, state.n_clicks, made)
-        return replace(state, hint=self._hint.add(state.hint, made, state.volume), clicks=clicks, n_clicks=n_clicks)
+        return replace(state, hint=self._hinted(state, made), clicks=clicks, n_clicks=n_clicks)

@@ -28,6 +28,9 @@ from mecca_env.state import State
 FORMAT = 1
 """Of `Snapshot`; raised when an older reader would misread it."""
 
+_LATER = ("boundary_weight", "boundary_sigma")
+"""Settings that earlier snapshots of this format do not name: those were taken with the defaults."""
+
 _CHANGING = ("step", "probability", "hint", "clicks", "n_clicks", "dice", "advice", "cell")  # within an episode
 _WALK = "walk."
 _WALKS: dict[str, bool | None] = {"all": None, "labelled": True, "unlabelled": False}
@@ -179,6 +182,7 @@ def read_origins(snapshot: Snapshot, where: Mapping[str, Any]) -> tuple[list[Ori
     if host.get("format") != FORMAT:
         raise ValueError(f"snapshot: expected format {FORMAT}, got {host.get('format')!r}")
     found, expected = (json.loads(json.dumps(part)) for part in (host.get("env", {}), dict(where)))
+    found = {name: _plain(getattr(EnvConfig, name)) for name in _LATER} | found
     if found != expected:
         names = [name for name in {**expected, **found} if expected.get(name) != found.get(name)]
         differ = "; ".join(f"{name} is {expected.get(name)!r} here, {found.get(name)!r} there" for name in names)

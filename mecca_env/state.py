@@ -31,9 +31,10 @@ class State:
     clicks: Tensor  # (B, K, 3) int64, every click so far in order, padded with -1
     n_clicks: Tensor  # (B,) int64
     dice: Tensor  # (B,) float32
-    regions: Tensor | None = None  # (B, T, D, H, W) int16, the supervoxels of each step; None without a guide
+    regions: Tensor | None = None  # (B, T, D, H, W) int16, the supervoxels of each step; None: nobody needs them
     advice: Tensor | None = None  # (B, D, H, W) bool, where the guide asks for clicks; None without a guide
     cell: Tensor | None = None  # (B, D, H, W), label and probability as one number (`transitions.TableTransition`)
+    weights: Tensor | None = None  # (B, D, H, W) float32, of each voxel's gain (`boundary`); None: all weigh the same
 
     @cached_property
     def prediction(self) -> Tensor:

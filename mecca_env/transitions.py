@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -143,8 +143,32 @@ class TableTransition:
         return probability, gain, cell
 
 
+class WeightedTransition:
+    """Another rule, whose voxel rewards are multiplied by `State.weights`: those depend on where a voxel lies.
+
+    Args:
+        rule: What a voxel earns without them.
+    """
+
+    def __init__(self, rule: TransitionRule) -> None:
+        self._rule = rule
+
+    def start(self, label: Tensor) -> Tensor | None:
+        """See `TransitionRule`."""
+        return self._rule.start(label)
+
+    def __call__(self, state: State, action: Tensor) -> Transition:
+        """See `TransitionRule`."""
+        assert state.weights is not None
+        made = self._rule(state, action)
+        earned = made.voxel_reward.mul_(state.weights)  # nobody else has it yet
+        return replace(made, reward=exact_mean(earned), voxel_reward=earned)
+
+
 def make_transition(config: EnvConfig, device: torch.device) -> TransitionRule:
     """The fastest rule for these settings: a table for discrete actions and the rewards of this package."""
+    if config.reward == "boundary":
+        return WeightedTransition(make_transition(replace(config, reward="gain"), device))
     dynamics: Dynamics = ContinuousDynamics()
     if config.action == "discrete":
         dynamics = DiscreteDynamics(config.adjustments, config.lattice, device)

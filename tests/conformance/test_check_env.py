@@ -18,6 +18,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "continuous guide": {"action": "continuous", "guide": True, "supervoxels": (12, 10, 8)},
     "region-centre": {"user": "region-centre", "hint": "geodesic"},
     "imprecise": {"user": "imprecise", "hint": "euclidean"},
+    "supervoxel": {"hint": "supervoxel", "supervoxels": (12, 10, 8)},
+    "boundary": {"reward": "boundary"},
     "unlabelled": {"labelled_fraction": 0.0, "target_dice": 0.5},
     "augmented": {"augment": True},
 }

@@ -35,6 +35,7 @@ def test_every_id_passes_in_every_mode(env_id: str, mode: AutoresetMode, keyword
         {"target_dice": 0.3},
         {"user": "imprecise", "augment": True},
         {"labelled_fraction": 0.5},
+        {"hint": "supervoxel", "supervoxels": (12, 10, 8), "reward": "boundary"},
     ],
     ids=str,
 )

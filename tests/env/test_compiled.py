@@ -66,6 +66,8 @@ def played(surroundings: AbstractContextManager[None], **settings: Any) -> list[
         {"reward": "focal", "adjustments": (0.01, -0.02, 0.5)},
         {"target_dice": 0.3},
         {"hint_radius": 3, "hint_sigma": 1.0},
+        {"hint": "supervoxel", "supervoxels": (30, 25, 20)},
+        {"reward": "boundary"},
     ],
     ids=str,
 )

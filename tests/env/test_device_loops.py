@@ -128,7 +128,7 @@ def test_hints(on_device: None, there: torch.device, radius: int) -> None:
     assert torch.equal(fast, slow) and torch.equal(hint, before)
 
 
-@pytest.mark.parametrize("settings", [{}, {"guide": True}], ids=str)
+@pytest.mark.parametrize("settings", [{}, {"guide": True}, {"hint": "supervoxel"}], ids=str)
 def test_an_env_gives_the_same_bits(on_device: None, there: torch.device, settings: dict[str, Any]) -> None:
     fast, slow = (make_envs(2, shape=GRID, device=str(there), **settings) for _ in range(2))
     assert isinstance(fast._simulator._transition, TableTransition)
@@ -163,7 +163,9 @@ class Watching(TorchDispatchMode):
 
 
 @pytest.mark.parametrize("plainly", [False, True], ids=["kernels", "torch"])
-@pytest.mark.parametrize("settings", [{}, {"guide": True}, {"labelled_fraction": 0.5}], ids=str)
+@pytest.mark.parametrize(
+    "settings", [{}, {"guide": True}, {"labelled_fraction": 0.5}, {"hint": "supervoxel", "reward": "boundary"}], ids=str
+)
 def test_a_step_does_not_wait_for_the_device(
     on_device: None, there: torch.device, settings: dict[str, Any], plainly: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -150,7 +150,9 @@ def test_hints_by_name_or_object() -> None:
     spot = Spot()
     own = make_hint(spot, config)
     assert isinstance(own, CheckedHint) and own._hint is spot
-    with pytest.raises(ValueError, match=r"hint: expected 'gaussian', 'euclidean', 'geodesic' .*got 'fuzzy'"):
+    with pytest.raises(
+        ValueError, match=r"hint: expected 'gaussian', 'euclidean', 'geodesic', 'supervoxel' .*got 'fuzzy'"
+    ):
         make_hint("fuzzy", config)
     with pytest.raises(TypeError, match="hint: expected a name or an object with an add"):
         make_hint(3, config)  # type: ignore[arg-type]

@@ -162,6 +162,7 @@ def test_unlabelled_episodes_earn_nothing_and_are_clicked_all_the_same() -> None
         {"hint": "geodesic", "user": "region-centre"},
         {"reward": "focal"},
         {"reward": "error"},
+        {"reward": "boundary"},
     ],
     ids=str,
 )

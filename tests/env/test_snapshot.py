@@ -25,6 +25,7 @@ MODES = [mode.value for mode in AutoresetMode]
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
     "guide": {"guide": True, "supervoxels": (12, 10, 8)},
+    "supervoxel": {"hint": "supervoxel", "supervoxels": (12, 10, 8), "reward": "boundary"},
     "shares": {"dataset": Blobs(8), "labelled_fraction": 0.25, "labelled_share": 0.5},
     "continuous": {"action": "continuous", "dataset": Blobs(modalities=2)},
     "target": {"target_dice": 0.3, "user": "imprecise", "hint": "euclidean"},
@@ -164,6 +165,18 @@ def test_neither_changes_the_other_afterwards() -> None:
     for tensor in snapshot.tensors.values():
         tensor.zero_()
     same(play(envs, actions[1:]), first)
+
+
+def test_one_from_before_a_setting_was_there_had_its_default() -> None:
+    envs, fresh = make_envs(2), make_envs(2)
+    envs.reset(seed=0)
+    snapshot = envs.snapshot()
+    for name in ("boundary_weight", "boundary_sigma"):
+        del snapshot.host["env"][name]
+    fresh.restore(snapshot)
+    same(play(fresh, random_actions(envs, 4)), play(envs, random_actions(envs, 4)))
+    with pytest.raises(ValueError, match=r"another: boundary_sigma is 3.0 here, 2.0 there$"):
+        make_envs(2, boundary_sigma=3.0).restore(snapshot)
 
 
 def test_it_is_small() -> None:

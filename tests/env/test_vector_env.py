@@ -23,6 +23,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "continuous": {"action": "continuous"},
     "imprecise": {"user": "imprecise", "hint": "euclidean", "reward": "focal"},
     "region-centre": {"user": "region-centre", "hint": "geodesic", "reward": "error"},
+    "supervoxel": {"hint": "supervoxel", "supervoxels": (12, 10, 8), "reward": "boundary"},
+    "guided supervoxel": {"hint": "supervoxel", "supervoxels": (12, 10, 8), "guide": True},
     "target": {"target_dice": 0.3},
     "two modalities": {"dataset": Blobs(modalities=2)},
     "half labelled": {"labelled_fraction": 0.5},
