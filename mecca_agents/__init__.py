@@ -6,7 +6,7 @@ train("mecca", "MECCA-Phantom-v0", "runs/first", preset=PRESETS["brief"])
 results = evaluate("runs/first")
 """
 
-from mecca_agents.agent import METHODS, Agent, Learned, TaskSpec, make_agent, methods
+from mecca_agents.agent import METHODS, Agent, Learned, Observation, TaskSpec, make_agent, methods
 from mecca_agents.evaluation import Result, evaluate, evaluate_agent
 from mecca_agents.presets import PRESETS, Preset
 from mecca_agents.reliability import Reliability
@@ -18,6 +18,7 @@ __all__ = [
     "PRESETS",
     "Agent",
     "Learned",
+    "Observation",
     "Preset",
     "Reliability",
     "Result",
