@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,7 +14,8 @@ from mecca_agents.distributed import total, world_size
 from mecca_agents.distributions import VoxelCategorical
 from mecca_agents.network_agent import NetworkAgent, between
 from mecca_agents.presets import Preset
-from mecca_agents.rollout import Decision, Rollout, stack_observation
+from mecca_agents.rollout import Decision, Rollout, collect, stack_observation
+from mecca_env.vector_env import MeccaVectorEnv
 
 BALANCE_SETTLES = 0.5
 """Share of the training after which the weights of foreground and background stay as they are.
@@ -78,6 +80,21 @@ class ActorCritic(NetworkAgent):
         action = policy.sample(self.generator)
         return Decision(action, policy.log_prob(action), policy.entropy(), value)
 
+    def rollouts(self, envs: MeccaVectorEnv, observation: Observation) -> Iterator[Rollout]:
+        """One episode in every env, in parts of `n_steps`; the next part is played when the last was learned from.
+
+        Raises:
+            ValueError: `n_steps` is no divisor of the horizon.
+        """
+        horizon = envs.config.horizon
+        steps = self.preset.n_steps or horizon
+        if horizon % steps:
+            raise ValueError(f"n_steps: expected a divisor of the {horizon} steps of an episode, got {steps}")
+        for _ in range(horizon // steps):
+            rollout = collect(envs, observation, self.decide, steps)
+            yield rollout
+            observation = rollout.observation
+
     def losses(self, rollout: Rollout, progress: float) -> Losses:
         """Eq. 3-5 and 11 with this method's settings; `progress` in [0, 1) is how much of the training is done."""
         preset = self.preset
@@ -113,3 +130,20 @@ class ActorCritic(NetworkAgent):
                 "misunderstanding": mean(rollout.misunderstanding, labelled),
             }
         return {key: float(value.detach()) for key, value in values.items()}
+
+
+def merged(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The numbers of an episode from those of its parts: what they sum to, begin or end with, or are in the mean."""
+    numbers: dict[str, float] = {}
+    for key in dict.fromkeys(key for part in parts for key in part):
+        values = [part[key] for part in parts if key in part]
+        match key:
+            case "return":
+                numbers[key] = sum(values)
+            case "dice":
+                numbers[key] = values[-1]
+            case "dice_first":
+                numbers[key] = values[0]
+            case _:
+                numbers[key] = sum(values) / len(values)
+    return numbers

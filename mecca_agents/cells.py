@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from mecca_agents.agent import find_method
 from mecca_agents.presets import Preset
+
+Work = TypeVar("Work")
 
 _SWITCHES = ("self_adaptive_reward", "interaction_guide", "simulated_labels")
 
@@ -75,17 +77,17 @@ def make_cells(
     for fraction in fractions:
         if not 0 < fraction <= 1:
             raise ValueError(f"fractions: expected numbers above 0 and up to 1, got {fraction!r}")
-    if not methods or not seeds or not fractions:
-        raise ValueError("expected at least one method, one fraction and one seed")
     kinds = [(method, "") for method in methods] + [("mecca", row) for row in ABLATION if ablation]
+    if not kinds or not seeds or not fractions:
+        raise ValueError("expected at least one method, one fraction and one seed")
     return [Cell(method, fraction, seed, row) for seed in seeds for fraction in fractions for method, row in kinds]
 
 
-def shard_of(cells: Sequence[Cell], shard: str) -> list[Cell]:
+def shard_of(cells: Sequence[Work], shard: str) -> list[Work]:
     """The cells that one of several machines has to do.
 
     Args:
-        cells: All of them.
+        cells: All of them, or whatever else there is to do.
         shard: "2/5": every fifth cell, from the second.
 
     Raises:

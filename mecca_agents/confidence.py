@@ -46,7 +46,9 @@ def simulated_label(raised: Tensor, confidence: Tensor) -> Tensor:
     return raised == (confidence > 0.5)
 
 
-def simulated_gain(earned: Reward, before: Tensor, after: Tensor, label: Tensor, epsilon: float) -> Tensor:
+def simulated_gain(
+    earned: Reward, before: Tensor, after: Tensor, label: Tensor, epsilon: float, earlier: Tensor | None = None
+) -> Tensor:
     """Eq. 9 with simulated labels: chi^(t-1) - chi^(t), each towards the label of its own step, (T, B, D, H, W).
 
     A change of label between two steps is paid for with what the voxel had earned towards the earlier one. So the gains
@@ -59,11 +61,13 @@ def simulated_gain(earned: Reward, before: Tensor, after: Tensor, label: Tensor,
         after: The same after it.
         label: Simulated label of each step (Eq. 10), (T, B, D, H, W) bool; before the first, it is that of the first.
         epsilon: The environment's (`mecca_env.rewards.cross_entropy`).
+        earlier: Simulated label of the step before the first, (B, D, H, W) bool; None: an episode begins here.
     """
     gain = torch.stack([earned(*step) for step in zip(before, after, label, strict=True)])
-    for t in range(1, len(label)):
-        earlier, later = (cross_entropy(before[t], label[s], epsilon) for s in (t - 1, t))
-        gain[t] += earlier - later  # 0 where the label stays, and at 0.5, where an episode begins
+    previous = [label[0] if earlier is None else earlier, *label[:-1]]
+    for t, old in enumerate(previous):
+        was, is_now = (cross_entropy(before[t], towards, epsilon) for towards in (old, label[t]))
+        gain[t] += was - is_now  # 0 where the label stays, and at 0.5, where an episode begins
     return gain
 
 

@@ -1,6 +1,6 @@
 """IteR-MRL (Liao et al., 2020): voxel-wise advantage actor-critic on the relative gain of cross-entropy (Eq. 3-5, 9).
 
-One update plays one episode in every env and takes one optimiser step:
+One update plays one episode in every env and takes one optimiser step, or one after every `n_steps` of its steps:
 
     for t in 1..T:                        (rollout.collect)
         a ~ pi(. | s)                     one action for each voxel
@@ -16,10 +16,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mecca_agents.actor_critic import ActorCritic
+from mecca_agents.actor_critic import ActorCritic, merged
 from mecca_agents.agent import Learned, Observation, only_labelled
 from mecca_agents.presets import Preset
-from mecca_agents.rollout import collect
 from mecca_env.vector_env import MeccaVectorEnv
 
 
@@ -34,9 +33,11 @@ class IterMRL(ActorCritic):
         return only_labelled(settings)
 
     def learn(self, envs: MeccaVectorEnv, observation: Observation, progress: float) -> Learned:
-        """Play one episode in every env and take one optimiser step."""
-        rollout = collect(envs, observation, self.decide, envs.config.horizon)
-        losses = self.losses(rollout, progress)
-        self.backward(losses.total)
-        norm = self.descend(progress)["segmentation"]
-        return Learned(rollout.observation, {**self.numbers(rollout, losses), "gradient_norm": norm})
+        """Play one episode in every env, with an optimiser step after every `n_steps` of its steps, or after all."""
+        parts = []
+        for rollout in self.rollouts(envs, observation):
+            losses = self.losses(rollout, progress)
+            self.backward(losses.total)
+            norm = self.descend(progress)["segmentation"]
+            parts.append({**self.numbers(rollout, losses), "gradient_norm": norm})
+        return Learned(rollout.observation, merged(parts))

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from mecca_agents.a2c import class_weights
-from mecca_agents.actor_critic import ActorCritic
+from mecca_agents.actor_critic import ActorCritic, merged
 from mecca_agents.agent import Learned, Observation, TaskSpec, only_labelled
 from mecca_agents.confidence import (
     certain,
@@ -39,7 +39,7 @@ from mecca_agents.confidence import (
 from mecca_agents.distributed import total
 from mecca_agents.network_agent import between, check_finite
 from mecca_agents.presets import Preset
-from mecca_agents.rollout import Decision, Rollout, collect, for_env, stack_observation
+from mecca_agents.rollout import Decision, Rollout, for_env, stack_observation
 from mecca_env.rewards import make_reward
 from mecca_env.vector_env import MeccaVectorEnv
 
@@ -100,16 +100,27 @@ class Mecca(ActorCritic):
         return self._confidence(observation, action)
 
     def learn(self, envs: MeccaVectorEnv, observation: Observation, progress: float) -> Learned:
-        """Algorithm 1 for one episode in every env: one optimiser step of S and one of C."""
-        rollout = collect(envs, observation, self.decide, envs.config.horizon)  # lines 4-7, 12-14, 16
-        taught = self.teach(rollout, envs, progress)  # lines 7, 15, 16
-        losses = self.losses(taught, progress)
-        self.backward(losses.total)  # lines 8, 17, Eq. 4, 5 and 11
-        numbers = {**self.numbers(rollout, losses), **_simulated(rollout, taught)}
+        """Algorithm 1 for one episode in every env: one optimiser step of S and of C after every `n_steps`, or all."""
+        parts, earlier, begin = [], None, 0
+        judged = torch.arange(0, device=self.device)
         if self.has_confidence:
-            numbers |= self.judge(rollout)  # line 9, Eq. 6 and 7
-        numbers["gradient_norm"] = self.descend(progress)["segmentation"]
-        return Learned(rollout.observation, numbers)
+            judged = torch.randperm(envs.config.horizon, generator=self.generator, device=self.device)
+            judged = judged[: self.preset.confidence_steps]
+        for rollout in self.rollouts(envs, observation):  # lines 4-7, 12-14, 16
+            taught = self.teach(rollout, envs, progress, earlier)  # lines 7, 15, 16
+            losses = self.losses(taught, progress)
+            self.backward(losses.total)  # lines 8, 17, Eq. 4, 5 and 11
+            numbers = {**self.numbers(rollout, losses), **_simulated(rollout, taught)}
+            end = begin + len(rollout.observations)
+            steps = judged[(judged >= begin) & (judged < end)] - begin
+            names = ["segmentation"]
+            if len(steps):
+                numbers |= self.judge(rollout, steps)  # line 9, Eq. 6 and 7
+                names.append("confidence")
+            numbers["gradient_norm"] = self.descend(progress, names)["segmentation"]
+            parts.append(numbers)
+            earlier, begin = taught.label[-1], end
+        return Learned(rollout.observation, merged(parts))
 
     def decide(self, observation: Observation) -> Decision:
         """Sample an action for every voxel (Eq. 1) and say how sure it is."""
@@ -120,8 +131,15 @@ class Mecca(ActorCritic):
             check_finite("confidence", float(confidence.sum()))
         return decision._replace(confidence=confidence)
 
-    def teach(self, rollout: Rollout, envs: MeccaVectorEnv, progress: float) -> Rollout:
-        """The rollout with simulated labels and their gain for unlabelled episodes, and self-adaptive rewards."""
+    def teach(self, rollout: Rollout, envs: MeccaVectorEnv, progress: float, earlier: Tensor | None = None) -> Rollout:
+        """The rollout with simulated labels and their gain for unlabelled episodes, and self-adaptive rewards.
+
+        Args:
+            rollout: As it was played.
+            envs: Where.
+            progress: How much of the training is done, in [0, 1).
+            earlier: Labels learned from in the step before, (B, D, H, W) bool; None at the start of an episode.
+        """
         preset, confidence = self.preset, rollout.confidence
         if confidence is None:
             return rollout
@@ -130,7 +148,7 @@ class Mecca(ActorCritic):
             simulated = simulated_label(self.adjustments[rollout.action] > 0, confidence)  # line 15, Eq. 10
             label = torch.where(mask, label, simulated)
             earned = make_reward(envs.config.reward, envs.config)
-            gain = simulated_gain(earned, rollout.before, rollout.after, simulated, envs.config.epsilon)
+            gain = simulated_gain(earned, rollout.before, rollout.after, simulated, envs.config.epsilon, earlier)
             reward = torch.where(mask, reward, gain)  # line 16, Eq. 9
             if progress >= preset.simulated_from:
                 mask = mask | certain(confidence, between(*preset.delta, progress))  # Eq. 11
@@ -138,14 +156,18 @@ class Mecca(ActorCritic):
             reward = self_adaptive(reward, confidence, preset.alpha, preset.beta)  # Eq. 8
         return replace(rollout, reward=reward, label=label, mask=mask)
 
-    def judge(self, rollout: Rollout) -> dict[str, float]:
+    def judge(self, rollout: Rollout, steps: Tensor | None = None) -> dict[str, float]:
         """Gradients of C from the labelled episodes (line 9), of all steps in one pass, or by the preset's chunks.
+
+        Args:
+            rollout: As it was played.
+            steps: Indices of the steps to learn from; None: all.
 
         Raises:
             FloatingPointError: The loss is NaN or infinite; nothing is updated.
         """
-        steps = torch.randperm(len(rollout.observations), generator=self.generator, device=self.device)
-        steps = steps[: self.preset.confidence_steps]
+        if steps is None:
+            steps = torch.arange(len(rollout.observations), device=self.device)
         where = rollout.labelled[steps]
         share = 1.0 / (total(where.sum(1)).clamp_min(1) * len(steps))  # of a volume, among those of all processes
         share = share.unsqueeze(1).expand_as(where)[where]

@@ -28,6 +28,9 @@ class Preset:
         policy_rate: Learning rate of the policy's own layers as a share of the others', since "the policy head is
             updated more slowly" (Sec. 3.2).
         gamma: Discount (Sec. 4.1).
+        n_steps: Steps of the environment that an optimiser step is taken after, with the critic's word for what comes
+            later (n-step A2C; Algorithm 1 computes gradients at every step); None: after whole episodes. A divisor of
+            the horizon.
         gae_lambda: Lambda of generalised advantage estimation: 1 takes the rewards to the end of the episode (Eq. 3),
             0 the next one and the value of the state after it.
         entropy_weight: Weight of the entropy bonus.
@@ -71,6 +74,7 @@ class Preset:
     final_learning_rate: float = 1.0
     policy_rate: float = 1.0
     gamma: float = 0.95
+    n_steps: int | None = None
     gae_lambda: float = 1.0
     entropy_weight: float = 0.01
     value_weight: float = 0.5
@@ -123,7 +127,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {  # the environment look
     **dict.fromkeys(("entropy_weight", "value_weight", "beta"), _NOT_BELOW),
     **dict.fromkeys(("final_learning_rate", "gamma", "gae_lambda", "confidence_balance", "simulated_from"), _SHARE),
     **dict.fromkeys(("compile", "self_adaptive_reward", "interaction_guide", "simulated_labels"), _SWITCH),
-    **dict.fromkeys(("chunk", "confidence_steps"), _COUNT_OR_NONE),
+    **dict.fromkeys(("chunk", "confidence_steps", "n_steps"), _COUNT_OR_NONE),
     "dilations": (lambda v: len(v) > 0 and all(_count(d) for d in v), "integers of at least 1"),
     "credit": (lambda v: v in get_args(Credit), f"one of {', '.join(get_args(Credit))}"),
     "precision": (lambda v: v in get_args(Precision), f"one of {', '.join(get_args(Precision))}"),

@@ -27,7 +27,8 @@ FORMAT = 4
 
 CONFIG = "config.json"
 
-_ADDED = {"compile": False, "chunk": None}  # settings that runs of this format have had only since they exist
+_ADDED = {"compile": False, "chunk": None, "n_steps": None}
+"""Settings that runs of this format have had only since they exist, and what they were before."""
 
 
 @dataclass(frozen=True)
