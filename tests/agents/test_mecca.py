@@ -120,7 +120,7 @@ def test_true_labels_of_unlabelled_cases_teach_nothing(monkeypatch: pytest.Monke
                 misunderstanding=torch.where(rows, rollout.misunderstanding, 1.0),
             )
 
-        monkeypatch.setattr("mecca_agents.mecca.collect", play)
+        monkeypatch.setattr("mecca_agents.actor_critic.collect", play)
         agent, envs = _play("mecca", preset, num_envs=4, labelled_fraction=0.5)
         logs.append(_update(agent, envs, updates=1))
         agents.append(agent)
