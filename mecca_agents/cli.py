@@ -1,4 +1,4 @@
-"""The command line: mecca train | evaluate | demo | data check."""
+"""The command line: mecca train | evaluate | report | demo | data check."""
 
 from __future__ import annotations
 
@@ -153,6 +153,29 @@ class Evaluate:
 
 
 @dataclass(frozen=True)
+class Report:
+    """Turn a benchmark's results into tables, statistics and pictures; print Table 1.
+
+    Attributes:
+        folder: The benchmark's folder, with a sub-folder for each data set.
+        out: Folder for the report, made if missing; by default DIR/report.
+    """
+
+    folder: Annotated[Positional[Path], arg(metavar="DIR")]
+    out: Annotated[Path | None, arg(metavar="OUT", help_behavior_hint="")] = None
+
+    def run(self) -> int:
+        """Do it; the exit code."""
+        from mecca_agents.report import summary, write_report
+        from mecca_agents.report_cells import read_studies
+
+        studies = read_studies(self.folder)
+        path = write_report(studies, self.folder / "report" if self.out is None else self.out)
+        print(f"{summary(studies)}\n\n{path}")
+        return 0
+
+
+@dataclass(frozen=True)
 class Demo:
     """Train on the built-in phantom, compare with the untrained network, draw a picture: two to three minutes.
 
@@ -213,6 +236,7 @@ Presets, where they differ:
 Command = (
     Annotated[Train, subcommand("train", description=_TRAIN)]
     | Annotated[Evaluate, subcommand("evaluate")]
+    | Annotated[Report, subcommand("report")]
     | Annotated[Demo, subcommand("demo")]
     | Annotated[Data, subcommand("data")]
 )
