@@ -82,13 +82,12 @@ def _draw(curves: Mapping[str, Curve], title: str, x_label: str) -> Figure:
     figure = Figure(figsize=_SIZE)
     axes = figure.subplots()
     low, high = _limits(curves)
+    alpha = 0.15 if len(curves) < 6 else 0.08  # bands lie over one another
     own = iter(_OWN * len(curves))
     for method in curves:
         curve = curves[method]
         colour, marker = STYLES.get(method) or next(own)
-        axes.fill_between(
-            curve.x, curve.low, curve.high, color=colour, alpha=0.15 if len(curves) < 6 else 0.08, linewidth=0
-        )
+        axes.fill_between(curve.x, curve.low, curve.high, color=colour, alpha=alpha, linewidth=0)
         style = ":" if method in BOUNDS else "--" if method in HINTLESS else "-" if method in STYLES else "-."
         axes.plot(
             curve.x,
