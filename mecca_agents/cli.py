@@ -1,4 +1,4 @@
-"""The command line: mecca train | evaluate | demo | data check."""
+"""The command line: mecca train | evaluate | benchmark | report | demo | data check."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 import tyro
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg, subcommand
 
+from mecca_agents.benchmark_commands import DESCRIPTION, Benchmark, Report
 from mecca_agents.preset_flags import PresetFlags, given_settings, preset_table
 from mecca_agents.presets import find_preset
 from mecca_agents.stopping import Stopped
@@ -153,87 +154,6 @@ class Evaluate:
 
 
 @dataclass(frozen=True)
-class Benchmark:
-    """Train and test every method on one data set; what is done already stays, so the same command goes on.
-
-    Attributes:
-        methods: Names of methods, or module:class of your own; by default all.
-        env: Environment id.
-        out: The benchmark's folder; other data sets may have their results there, too.
-        root: Folder of the data set; by default looked for under $MECCA_DATA.
-        label: Label values that are foreground; by default the data set's own, or all above 0.
-        name: What the data set is called in tables; by default as in the environment id.
-        seeds: Trainings of each method, with seeds from 0.
-        fractions: Shares of the training cases whose labels give rewards.
-        ablation: Add the rows of Table 5: mecca with its mechanisms one by one.
-        preset: paper, fast, brief or demo. Every setting of it has a flag of its own below.
-        cases: Only so many of the training cases; by default all.
-        test_env: Environment id to test on; by default the one that is trained on.
-        test_root: Folder of its data set.
-        test_split: train, test or all.
-        test_cases: Only so many test cases; by default all.
-        shard: i/n: only every n-th cell, from the i-th, for one of n machines or processes.
-        list: Print the cells and how far they are, and do nothing.
-        timing: Only measure how long an iteration takes with each method that is trained (Table 6).
-        threads: Threads of torch; by default as many as there are cores.
-        skip_bad: Leave unusable cases out, with a warning, rather than refuse to start.
-        device: auto, cpu or cuda.
-        override: Settings in place of the preset's.
-    """
-
-    env: Annotated[str, arg(metavar="ID")]
-    out: Annotated[Path, arg(metavar="DIR")]
-    methods: Annotated[tuple[str, ...], arg(metavar="METHOD...", help_behavior_hint="")] = ()
-    root: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")] = None
-    label: Annotated[tuple[int, ...] | None, arg(metavar="N...", help_behavior_hint="")] = None
-    name: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")] = None
-    seeds: int = 3
-    fractions: Annotated[tuple[float, ...], arg(metavar="F...")] = (1.0,)
-    ablation: Annotated[bool, FlagCreatePairsOff, arg(help_behavior_hint="")] = False
-    preset: str = "fast"
-    cases: Annotated[int | None, arg(metavar="N", help_behavior_hint="")] = None
-    test_env: Annotated[str | None, arg(metavar="ID", help_behavior_hint="")] = None
-    test_root: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")] = None
-    test_split: str = "test"
-    test_cases: Annotated[int | None, arg(metavar="N", help_behavior_hint="")] = None
-    shard: str = "1/1"
-    list: Annotated[bool, FlagCreatePairsOff, arg(help_behavior_hint="")] = False
-    timing: Annotated[bool, FlagCreatePairsOff, arg(help_behavior_hint="")] = False
-    threads: Annotated[int | None, arg(metavar="N", help_behavior_hint="")] = None
-    skip_bad: Annotated[bool, FlagCreatePairsOff, arg(help_behavior_hint="")] = False
-    device: str = "auto"
-    override: Annotated[PresetFlags, OmitArgPrefixes] = field(default_factory=PresetFlags)  # type: ignore[valid-type]
-
-    def run(self) -> int:
-        """Do it; the exit code is 1 where a cell failed."""
-        import torch
-
-        from mecca_agents.agent import methods
-        from mecca_agents.benchmark import Plan, benchmark
-        from mecca_agents.cells import make_cells, shard_of
-        from mecca_env.arguments import read_count
-
-        seeds = range(read_count("seeds", self.seeds))
-        cells = shard_of(make_cells(self.methods or methods(), self.fractions, seeds, self.ablation), self.shard)
-        preset = replace(find_preset(self.preset), **given_settings(self.override))
-        shared = {f.name for f in fields(Plan)} & {f.name for f in fields(self)} - {"preset"}
-        plan = Plan(preset=preset, preset_name=self.preset, **{name: getattr(self, name) for name in shared})
-        if self.threads is not None:
-            torch.set_num_threads(read_count("threads", self.threads))
-        if self.list:
-            print("\n".join(f"{plan.status(cell):8} {cell.name}" for cell in cells))
-            return 0
-        if self.timing:
-            from mecca_agents.inference_time import time_methods
-
-            print(time_methods(plan, [c for c in cells if (c.fraction, c.seed, c.variant) == (1.0, 0, "")]))
-            return 0
-        outcome = benchmark(plan, cells)
-        print(outcome.text())
-        return 1 if outcome.failed else 0
-
-
-@dataclass(frozen=True)
 class Demo:
     """Train on the built-in phantom, compare with the untrained network, draw a picture: two to three minutes.
 
@@ -291,16 +211,11 @@ Presets, where they differ:
 
 {preset_table()}"""
 
-_BENCHMARK = f"""{(Benchmark.__doc__ or "").partition("Attributes:")[0].strip()}
-
-Presets, where they differ:
-
-{preset_table()}"""
-
 Command = (
     Annotated[Train, subcommand("train", description=_TRAIN)]
     | Annotated[Evaluate, subcommand("evaluate")]
-    | Annotated[Benchmark, subcommand("benchmark", description=_BENCHMARK)]
+    | Annotated[Benchmark, subcommand("benchmark", description=DESCRIPTION)]
+    | Annotated[Report, subcommand("report")]
     | Annotated[Demo, subcommand("demo")]
     | Annotated[Data, subcommand("data")]
 )

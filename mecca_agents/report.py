@@ -1,0 +1,135 @@
+"""`mecca report`: the tables, pictures and statistics of a benchmark, from the files that its cells left.
+
+    <out>/report.md             every table with its caption, the pictures, the cells that failed
+    <out>/table1.csv ...        a table each, as numbers
+    <out>/fig8-<data set>.png   Dice against clicks
+    <out>/fig9-<data set>.png   the weightings of the reward
+
+The same cells always give the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mecca_agents.comparison import collapsed
+from mecca_agents.errors import RunError
+from mecca_agents.report_cells import Study, read_studies
+from mecca_agents.report_clicks import table_clicks, table_misunderstanding
+from mecca_agents.report_labels import table3, table4, table5
+from mecca_agents.report_layout import markdown, plural
+from mecca_agents.report_plots import figure8, figure9
+from mecca_agents.report_seeds import table_seeds
+from mecca_agents.report_tables import table1, table2, table6, table_s2
+from mecca_agents.runs import write_rows
+from mecca_env.atomic import atomically
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+DOCUMENT = "report.md"
+TABLES = (
+    *(table1, table2, table3, table4, table5, table6),
+    *(table_s2, table_clicks, table_misunderstanding, table_seeds),
+)
+"""In the report's order; each is there only where there are cells for it."""
+
+FIGURES = {"fig8": figure8, "fig9": figure9}
+_PICTURE: dict[str, Any] = {
+    "format": "png",
+    "dpi": 150,
+    "bbox_inches": "tight",
+    "metadata": {"Software": None},  # so that the bytes do not tell the program's version
+}
+
+
+def report(folder: Path | str, out: Path | str | None = None) -> Path:
+    """Write the report of a benchmark.
+
+    Args:
+        folder: The benchmark's folder, with a sub-folder for each data set (`mecca_agents.report_cells`).
+        out: Folder for the report, made if missing; None takes `folder/report`.
+
+    Returns:
+        The file `report.md`.
+
+    Raises:
+        RunError: There is nothing to report, a file is damaged, cells cannot be compared, or nothing can be written
+            there.
+    """
+    return write_report(read_studies(folder), Path(folder) / "report" if out is None else out)
+
+
+def write_report(studies: Sequence[Study], out: Path | str) -> Path:
+    """The same for data sets that have been read.
+
+    Args:
+        studies: As `mecca_agents.report_cells.read_studies` returns them.
+        out: Folder for the report, made if missing.
+
+    Returns:
+        The file `report.md`.
+
+    Raises:
+        RunError: Nothing can be written there.
+    """
+    out = Path(out)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{out}: expected a folder for the report, cannot make it: {error.strerror}") from error
+    tables = [table for make in TABLES if (table := make(studies)) is not None]
+    for table in tables:
+        write_rows(out / f"{table.name}.csv", list(table.records[0]), table.records)
+    pictures = []
+    for name, draw in FIGURES.items():
+        for study in studies:
+            figure = draw(study)
+            if figure is not None:
+                pictures.append(_save(figure, out / f"{name}-{study.name}.png"))
+    parts = ["# Report", _summary(studies), *map(markdown, tables), *_shown(pictures), *_failures(studies)]
+    path, text = out / DOCUMENT, "\n\n".join(part for part in parts if part) + "\n"
+    try:
+        atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    except OSError as error:
+        raise RunError(f"{path}: cannot be written: {error.strerror}") from error
+    return path
+
+
+def summary(studies: Sequence[Study]) -> str:
+    """Table 1 as text, or a line that says why there is none."""
+    table = table1(studies)
+    return "no Table 1: no method has been trained with all labels" if table is None else markdown(table)
+
+
+def _summary(studies: Sequence[Study]) -> str:
+    """What there is, and what went wrong."""
+    lines = ["Means, intervals and p values are over test cases, each averaged over its seeds first.", ""]
+    for study in studies:
+        failed = f", {len(study.failed)} failed (see the end)" if study.failed else ""
+        lines.append(f"- {study.name}: {plural(len(study.cells), 'training')}{failed}")
+        lines += [
+            f"- **{study.name}, {cell.name}: this training collapsed**; it is part of all means, see the last table"
+            for cell in collapsed(study.cells)
+        ]
+    return "\n".join(lines)
+
+
+def _save(figure: Figure, path: Path) -> Path:
+    try:
+        atomically(path, lambda temporary: figure.savefig(temporary, **_PICTURE))
+    except OSError as error:
+        raise RunError(f"{path}: the figure cannot be written: {error.strerror or error}") from error
+    return path
+
+
+def _shown(pictures: Sequence[Path]) -> list[str]:
+    shown = [f"![{path.stem}](<{path.name}>)" for path in pictures]
+    return ["## Figures", *shown] if shown else []
+
+
+def _failures(studies: Sequence[Study]) -> list[str]:
+    lines = [f"- {study.name}, {cell}: `{reason:.300}`" for study in studies for cell, reason in study.failed.items()]
+    return ["## Failed", "\n".join(lines)] if lines else []

@@ -1,0 +1,115 @@
+"""Writes folders as a benchmark leaves them, with results made up."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from mecca_agents.presets import BRIEF
+from mecca_agents.report_cells import COLUMNS, EDGE
+
+CLICKS = (25, 30, 35, 40, 45)
+
+Dice = Mapping[str, Sequence[float]]
+
+
+def write_study(folder: Path, name: str = "Spleen", **settings: Any) -> Path:
+    """The folder of a data set without any cell."""
+    study = folder / name
+    (study / "results").mkdir(parents=True, exist_ok=True)
+    data = {
+        "format": 1,
+        "env": f"MECCA-{name}-v0",
+        "dataset": f"Task_{name}",
+        "preset_name": "brief",
+        "preset": asdict(BRIEF),
+        "test_cases": ["a", "b"],
+        "train_cases": ["c", "d", "e"],
+        **settings,
+    }
+    (study / "settings.json").write_text(json.dumps(data))
+    return study
+
+
+def write_cell(
+    study: Path,
+    method: str,
+    dice: Dice,
+    *,
+    seed: int = 0,
+    fraction: float = 1.0,
+    variant: str = "",
+    imprecise: Dice | None = None,
+    clicks: Sequence[int] = CLICKS,
+    **about: Any,
+) -> Path:
+    """A finished cell.
+
+    Args:
+        study: Folder of the data set.
+        method: The method.
+        dice: For each case its Dice after every step, or the same at all five; ASSD is 10 (1 - Dice).
+        seed: Of the training.
+        fraction: Labelled.
+        variant: Row of Table 5.
+        imprecise: The same of the imprecise user.
+        clicks: Up to every step.
+        about: Further columns, the same in every row, and entries of the JSON file.
+
+    Returns:
+        The CSV file.
+    """
+    parts = [method.replace(":", "."), variant, f"{100 * fraction:g}", f"seed{seed}"]
+    path = study / "results" / f"{'-'.join(part for part in parts if part)}.csv"
+    columns = {key: about.pop(key) for key in list(about) if key in COLUMNS}
+    rows = []
+    for user, by_case in ((EDGE, dice), ("imprecise", imprecise or {})):
+        for case, values in by_case.items():
+            for step, (value, given) in enumerate(zip(values, clicks, strict=False), start=1):
+                row = {"user": user, "method": method, "dataset": f"Task_{study.name}", "case": case, "seed": 0}
+                row |= {"step": step, "clicks": given, "dice": value, "assd": f"{10 * (1 - value):.6g}", "hd95": 1.0}
+                rows.append(row | {"nsd": 0.9, "misunderstanding": 0.02, "seconds": 0.1} | columns)
+    write_csv(path, rows)
+    data = {
+        "cell": {"method": method, "fraction": fraction, "seed": seed, "variant": variant},
+        "minutes": 4.2,
+        "threads": 1,
+        "device": "cpu",
+        "commit": "0123456789" * 4,
+        "updates": 150,
+        "horizon": min(5, *(len(values) for values in dice.values()), len(clicks)),
+        "seconds_per_step": 0.1,
+    }
+    path.with_suffix(".json").write_text(json.dumps(data | about))
+    return path
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Rows of a cell's file."""
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def constant(**dice: float) -> dict[str, list[float]]:
+    """The same Dice at every step of a case."""
+    return {case: [value] * len(CLICKS) for case, value in dice.items()}
+
+
+def timing(**total: float) -> dict[str, Any]:
+    """Table 6: a fifth of a method's milliseconds is the environment's."""
+    rows = {
+        method.replace("_", "-"): {
+            "agent_ms": 0.8 * ms,
+            "step_ms": 0.2 * ms,
+            "total_ms": ms,
+            "interquartile_ms": [0.9 * ms, 1.1 * ms],
+        }
+        for method, ms in total.items()
+    }
+    return {"rows": rows, "device": "cpu", "threads": 1, "grid": [28, 24, 24], "cases": 10}
