@@ -58,7 +58,7 @@ def test_evaluation_is_reproducible(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("train mecc --env MECCA-Phantom-v0 --out {}/run", "method: expected one of mecca, iter-mrl"),
+        ("train mecc --env MECCA-Phantom-v0 --out {}/run", "method: expected one of random, oracle"),
         ("train no_such_module:Agent --env MECCA-Phantom-v0 --out {}/run", "cannot load 'no_such_module:Agent'"),
         ("train iter-mrl --env MECCA-Foo-v0 --out {}/run", "env: expected one of MECCA-BraTS-v0"),
         ("train iter-mrl --env MECCA-Phantom-v0 --preset quick --out {}/run", "preset: expected one of paper, fast"),
