@@ -22,12 +22,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cells import DATASETS, HIPPOCAMPUS
-from benchmarks.tables import write_document
+from benchmarks.document import DOCS, write_document
 from benchmarks.timing import median, milliseconds
+from mecca_agents.cells import make_cells
 from mecca_env.atomic import atomically
 
-DOCS = Path(__file__).parents[1] / "docs"
 DOCUMENT, FOLDER, PLOT = DOCS / "performance.md", DOCS / "performance", DOCS / "images" / "scaling.png"
 MARKS = ("<!-- tables, written by benchmarks.performance -->", "<!-- end of tables -->")
 DICE = 0.7
@@ -223,8 +222,8 @@ _TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
 def _time_to_dice() -> str:
     """From the curves of the results."""
     lines = []
-    for cell in HIPPOCAMPUS.values():
-        about = DOCS / "results" / f"{cell.name}.json"
+    for cell in make_cells(("mecca", "iter-mrl"), seeds=range(3)):
+        about = DOCS / "results" / "Hippocampus" / "results" / f"{cell.name}.json"
         if about.exists():
             found = json.loads(about.read_text())
             curve = found["curve"]["dice"]
@@ -233,7 +232,7 @@ def _time_to_dice() -> str:
             lines.append([cell.method, str(cell.seed), reached, f"{found['minutes']:.0f}"])
     head = ["method", "seed", f"minutes to a Dice of {100 * DICE:.0f} %", "minutes in all"]
     return (
-        f"### Time to a Dice\n\n{DATASETS['hippocampus'][1]}, preset `fast`, one thread, beside other trainings; Dice "
+        "### Time to a Dice\n\nTask04_Hippocampus, preset `brief`, one thread, beside other trainings; Dice "
         f"after step 5 on training cases, averaged over a tenth of the training.\n\n{_table(head, lines)}"
     )
 

@@ -1,115 +1,148 @@
-"""Train and test everything that docs/results.md reports, and write its tables.
+"""Every table of docs/results.md, from an empty folder.
 
     python -m benchmarks.results --data /data
 
-As two single-threaded processes side by side:
+As two single-threaded processes side by side, stopped and started again at will:
 
     python -m benchmarks.results --data /data --shard 1/2 & python -m benchmarks.results --data /data --shard 2/2 & wait
+    python -m benchmarks.results --data /data --timing       # Table 6, when nothing else runs
 
-A cell is one training and its test. It is trained in a run folder of its own, which a stopped command resumes; when it
-is tested, `docs/results/CELL.csv` holds every case and step and `docs/results/CELL.json` what belongs to the whole of
-it. What is there already is not done again.
+It does what these commands do, with the most telling cells first:
+
+    mecca benchmark --preset brief --env MECCA-Hippocampus-v0 --root /data/Task04_Hippocampus --out docs/results
+    mecca benchmark --preset brief --env MECCA-LeftAtrium-v0 --root /data/LeftAtrium2018 --seeds 1 --out docs/results
+    ...
+    mecca report docs/results
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-import json
 import sys
-from dataclasses import asdict, replace
-from itertools import pairwise
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
-from benchmarks.cells import CELLS, DATASETS, PRESET, Cell
-from benchmarks.tables import DOCUMENT, Done, tables, write_document
-from mecca_agents import PRESETS, evaluate, resume, train
-from mecca_agents.evaluation import COLUMNS, result_row
-from mecca_agents.reliability import Reliability
-from mecca_agents.runs import read_config, write_rows
-from mecca_env.atomic import atomically
+from benchmarks.document import DOCS, write_document
+from mecca_agents import PRESETS, methods
+from mecca_agents.benchmark import Plan, benchmark
+from mecca_agents.cells import Cell, make_cells, shard_of
+from mecca_agents.inference_time import time_methods
+from mecca_agents.report import report
 
-CURVES = (
-    *("dice", "return", "entropy", "misunderstanding", "confidence_accuracy"),
-    *("mask_share", "simulated_accuracy", "mask_share_foreground", "simulated_accuracy_foreground"),
+PAGE = DOCS / "results.md"
+MARKS = ("<!-- tables, written by benchmarks.results -->", "<!-- end of tables -->")
+
+PRESET = "brief"
+LABELS = ("pnet", "ua-mt", "deepigeos", "iter-mrl", "mecca")
+"""Methods that are trained with fewer labels, too (Tables 3 and 4)."""
+FEW = ("unet", "intercnn", "iter-mrl", "mecca")
+"""Methods that are trained on the small data sets."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Cells of one data set.
+
+    Attributes:
+        env: Environment id that is trained on.
+        folder: Of the data set, below `--data`; "" for the phantom.
+        methods: Which.
+        seeds: Which.
+        fractions: Labelled shares.
+        ablation: Whether with the rows of Table 5.
+        label: Foreground values.
+        test_env: Environment id that is tested on, where another.
+        test_folder: Of its data set.
+        cases: Training cases at most.
+    """
+
+    env: str
+    folder: str
+    methods: Sequence[str]
+    seeds: Sequence[int] = (0,)
+    fractions: Sequence[float] = (1.0,)
+    ablation: bool = False
+    label: tuple[int, ...] | None = None
+    test_env: str | None = None
+    test_folder: str = ""
+    cases: int | None = None
+
+    def plan(self, data: Path, out: Path) -> Plan:
+        """As the benchmark takes it."""
+        return Plan(
+            out,
+            self.env,
+            PRESETS[PRESET],
+            PRESET,
+            root=data / self.folder if self.folder else None,
+            label=self.label,
+            cases=self.cases,
+            test_env=self.test_env,
+            test_root=data / self.test_folder if self.test_folder else None,
+            test_split="all" if self.test_env else "test",
+            device="cpu",
+        )
+
+    def cells(self) -> list[Cell]:
+        """All of them."""
+        return make_cells(self.methods, self.fractions, self.seeds, self.ablation)
+
+
+def hippocampus(seed: int) -> list[Part]:
+    """Everything that is trained with several seeds."""
+    env, folder = "MECCA-Hippocampus-v0", "Task04_Hippocampus"
+    return [
+        Part(env, folder, methods(), (seed,)),
+        Part(env, folder, LABELS, (seed,), (0.125, 0.25, 0.5)),
+    ]
+
+
+PARTS = (
+    *hippocampus(0)[:1],
+    Part("MECCA-LeftAtrium-v0", "LeftAtrium2018", methods()),
+    *hippocampus(0)[1:],
+    Part("MECCA-Liver-v0", "CHAOS_T2", FEW, label=(1,)),
+    Part("MECCA-Spleen-v0", "CHAOS_T2", FEW, label=(4,)),
+    *hippocampus(1),
+    *hippocampus(2),
+    Part("MECCA-Phantom-v0", "", methods(), test_env="MECCA-BraTS-v0", test_folder="BraTS", cases=64),
+    Part("MECCA-Hippocampus-v0", "Task04_Hippocampus", (), range(3), (0.25,), ablation=True),
 )
 
 
-def run_cell(cell: Cell, data: Path, runs: Path, results: Path) -> None:
-    """Train, or go on training, and test; the results appear when they are complete."""
-    env, folder = DATASETS[cell.dataset]
-    run = runs / cell.name
-    if (run / "config.json").exists():
-        resume(run)
-    else:
-        preset = replace(PRESETS[PRESET], **cell.changes)
-        settings = {} if cell.fraction == 1.0 else {"labelled_fraction": cell.fraction}
-        train(cell.method, env, run, preset=preset, root=data / folder, settings=settings, seed=cell.seed)
-    reliability = Reliability()
-    rows = [result_row(result) for result in evaluate(run, observers=[reliability])]
-    config = read_config(run)
-    about = {
-        "preset": asdict(config.preset),
-        "settings": config.settings,
-        "train_cases": len(config.train_cases),
-        "test_cases": len({row["case"] for row in rows}),
-        "minutes": round(float(_metrics(run)[-1]["seconds"]) / 60, 1),
-        "threads": torch.get_num_threads(),
-        "commit": config.commit,
-        "auroc": _rounded(reliability.auroc()) if reliability.voxels else None,
-        "calibration_error": _rounded(reliability.calibration_error()) if reliability.voxels else None,
-        "right": _rounded(reliability.right) if reliability.voxels else None,
-    }
-    about["curve"] = curve(run)
-    about["seconds_per_step"] = _rounded(float(np.median([float(row["seconds"]) for row in rows])))
-    text = json.dumps(about, indent=2) + "\n"
-    atomically(results / f"{cell.name}.json", lambda path: path.write_text(text, encoding="utf-8"))
-    write_rows(results / f"{cell.name}.csv", COLUMNS, rows)  # last: it says that the cell is done
+def write_page(out: Path) -> None:
+    """Put the report of a benchmark into the page."""
+    text = report(out, out / "report").read_text(encoding="utf-8").partition("\n")[2]  # without its title
+    text = text.replace("\n### ", "\n#### ").replace("\n## ", "\n### ").replace("](<", "](<results/report/")
+    write_document(text.strip(), PAGE, MARKS)
 
 
-def _rounded(value: float) -> float:
-    return float(f"{value:.4g}")
-
-
-def curve(run: Path) -> dict[str, list[float]]:
-    """The log's numbers, averaged over each tenth of the training."""
-    rows = _metrics(run)
-    bounds = np.linspace(0, len(rows), 11).astype(int)
-    return {
-        key: [_rounded(float(np.mean([float(row[key]) for row in rows[a:b]]))) for a, b in pairwise(bounds)]
-        for key in CURVES
-        if key in rows[0]
-    }
-
-
-def _metrics(run: Path) -> list[dict[str, str]]:
-    with (run / "metrics.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def main() -> None:
+def main() -> int:
     """Run the cells of this shard, then write the tables of all that is done."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--data", type=Path, required=True, help="folder with " + ", ".join(d for _, d in DATASETS.values())
-    )
-    parser.add_argument("--runs", type=Path, default=Path("runs/results"))
-    parser.add_argument("--results", type=Path, default=DOCUMENT.parent / "results")
+    folders = sorted({folder for part in PARTS for folder in (part.folder, part.test_folder) if folder})
+    parser.add_argument("--data", type=Path, required=True, help="folder with " + ", ".join(folders))
+    parser.add_argument("--out", type=Path, default=DOCS / "results")
     parser.add_argument("--shard", default="1/1", help="i/n: every n-th of the cells, from the i-th")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--timing", action="store_true", help="only measure Table 6, and write the tables")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    part, parts = (int(number) for number in options.shard.split("/"))
-    options.results.mkdir(parents=True, exist_ok=True)
-    for cell in CELLS[part - 1 :: parts]:
-        if not (options.results / f"{cell.name}.csv").exists():
-            print(f"--- {cell.name}", file=sys.stderr, flush=True)
-            run_cell(cell, options.data, options.runs, options.results)
-    write_document(tables(Done(options.results)))
+    failed = False
+    if options.timing:
+        print(time_methods(PARTS[0].plan(options.data, options.out), PARTS[0].cells()))
+    else:
+        work = [(part.plan(options.data, options.out), cell) for part in PARTS for cell in part.cells()]
+        for plan, cell in shard_of(work, options.shard):
+            outcome = benchmark(plan, [cell])
+            failed |= bool(outcome.failed)
+            print(plan.folder.name, cell.name, outcome.text(), file=sys.stderr, flush=True)
+    write_page(options.out)
+    return int(failed)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

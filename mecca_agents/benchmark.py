@@ -40,6 +40,9 @@ FORMAT = 1
 USERS = ("edge", "imprecise")
 """Who clicks in the tests: the standard user, and one whose hand shakes (Table S2)."""
 
+CURVES = ("dice", "return", "entropy", "misunderstanding", "confidence_accuracy", "mask_share", "simulated_accuracy")
+"""What is kept of a training's log, in tenths, of those that its method logs."""
+
 FURTHER_STEPS = 2
 """Steps that the standard user goes on after the horizon of the training: Table 4 has seven."""
 
@@ -313,15 +316,17 @@ def _do(plan: Plan, cell: Cell, stream: TextIO | None) -> None:
             settings={"user": user, "horizon": further} if user == "edge" else {"user": user},
         )
         rows += [{"user": user, **result_row(result)} for result in results]
+    log = _log(run)
     about = {
         "cell": asdict(cell),
         "updates": config.preset.updates,
         "horizon": config.environment["horizon"],
-        "minutes": round(_seconds(run) / 60, 1),
+        "minutes": round(float(log[-1]["seconds"]) / 60, 1),
         "seconds_per_step": float(f"{np.median([float(row['seconds']) for row in rows]):.3g}"),
         "threads": torch.get_num_threads(),
         "device": find_device(plan.device).type,
         "commit": config.commit,
+        "curve": {key: _tenths([float(row[key]) for row in log]) for key in CURVES if all(row.get(key) for row in log)},
     }
     text = json.dumps(about, indent=2) + "\n"
     plan.result(cell, "csv").parent.mkdir(parents=True, exist_ok=True)
@@ -329,7 +334,11 @@ def _do(plan: Plan, cell: Cell, stream: TextIO | None) -> None:
     atomically(plan.result(cell, "json"), lambda path: path.write_text(text, encoding="utf-8"))  # last: it is done
 
 
-def _seconds(run: Path) -> float:
+def _log(run: Path) -> list[dict[str, str]]:
     with (run / "metrics.csv").open(newline="", encoding="utf-8") as file:
-        *_, last = csv.DictReader(file)
-    return float(last["seconds"])
+        return list(csv.DictReader(file))
+
+
+def _tenths(values: Sequence[float]) -> list[float]:
+    """Means over each tenth of a training, or over each update where there are fewer than ten."""
+    return [float(f"{part.mean():.4g}") for part in np.array_split(np.array(values), min(10, len(values)))]

@@ -153,9 +153,7 @@ def test_cells_that_cannot_be_compared_are_named(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="mecca-100-seed0.csv: expected the 2 cases of iter-mrl-100-seed0.* has b, c"):
         read_cells(tmp_path)
     write_cell(study, "mecca", {case: dice[:3] for case, dice in DICE.items()})
-    with pytest.raises(
-        RunError, match="mecca-100-seed0.csv: expected a horizon of 5 in 5 .* found one of 3 in 3"
-    ):
+    with pytest.raises(RunError, match="mecca-100-seed0.csv: expected a horizon of 5 in 5 .* found one of 3 in 3"):
         read_cells(tmp_path)
     write_cell(study, "mecca", DICE, dataset="phantom")
     with pytest.raises(RunError, match="expected the data set of iter-mrl-100-seed0, Task_Spleen, found phantom"):

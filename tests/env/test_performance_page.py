@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from benchmarks import performance, scaling
+from benchmarks.document import write_document
 
 
 @pytest.fixture(scope="module")
@@ -35,5 +36,5 @@ def test_measured_anew_the_page_keeps_its_words(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     begin, end = performance.MARKS
     page.write_text(f"before\n\n{begin}\nold\n{end}\n\nafter\n")
-    performance.write_document("new", page, performance.MARKS)
+    write_document("new", page, performance.MARKS)
     assert page.read_text() == f"before\n\n{begin}\n\nnew\n\n{end}\n\nafter\n"
