@@ -81,7 +81,9 @@ def a2c_losses(
     credit: Credit = "voxel",
     balance: float = 0.0,
 ) -> Losses:
-    """Eq. 4 and 5 with log pi in place of pi, averaged over the voxels of the rollout's mask (Eq. 11).
+    """Eq. 4 and 5, averaged over the voxels of the rollout's mask (Eq. 11).
+
+    With log pi in place of pi, but where the rollout holds what every action would have earned.
 
     The average is over the rollouts of all processes that train together.
 
@@ -105,7 +107,10 @@ def a2c_losses(
     def mean(values: Tensor) -> Tensor:
         return (values * weight).sum() / count
 
-    policy = -mean(rollout.log_prob * advantage)  # Eq. 5
+    if rollout.rewards is None or rollout.log_probs is None:
+        policy = -mean(rollout.log_prob * advantage)  # Eq. 5 with log pi
+    else:  # Eq. 5; whatever all actions have in common, the value of the next state too, has no gradient
+        policy = -mean((rollout.log_probs.exp() * rollout.rewards).sum(dim=2))
     value = 0.5 * mean((target - rollout.value).square())  # Eq. 4
     entropy = mean(rollout.entropy)
     return Losses(policy + value_weight * value - entropy_weight * entropy, policy, value, entropy)

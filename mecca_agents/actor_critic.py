@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,6 +16,8 @@ from mecca_agents.distributions import VoxelCategorical
 from mecca_agents.network_agent import NetworkAgent, between
 from mecca_agents.presets import Preset
 from mecca_agents.rollout import Decision, Rollout, collect, stack_observation
+from mecca_env.dynamics import DiscreteDynamics
+from mecca_env.rewards import make_reward
 from mecca_env.vector_env import MeccaVectorEnv
 
 BALANCE_SETTLES = 0.5
@@ -78,7 +81,21 @@ class ActorCritic(NetworkAgent):
         """Sample an action for every voxel (Eq. 1)."""
         policy, value = self.policy_and_value(observation)
         action = policy.sample(self.generator)
-        return Decision(action, policy.log_prob(action), policy.entropy(), value)
+        every = policy.log_probs if self.preset.gradient == "expected" else None
+        return Decision(action, policy.log_prob(action), policy.entropy(), value, log_probs=every)
+
+    def with_rewards(self, rollout: Rollout, envs: MeccaVectorEnv) -> Rollout:
+        """The rollout with what every action would have earned towards its labels, where the preset asks for that."""
+        if self.preset.gradient == "sampled":
+            return rollout
+        config = envs.config
+        earned = make_reward(config.reward, config)
+        move = DiscreteDynamics(config.adjustments, config.lattice, self.device)
+        rewards = []
+        for before, label in zip(rollout.before, rollout.label, strict=True):
+            actions = (torch.full_like(before, a, dtype=torch.int64) for a in range(len(config.adjustments)))
+            rewards.append(torch.stack([earned(before, move(before, action), label) for action in actions], dim=1))
+        return replace(rollout, rewards=torch.stack(rewards))
 
     def rollouts(self, envs: MeccaVectorEnv, observation: Observation) -> Iterator[Rollout]:
         """One episode in every env, in parts of `n_steps`; the next part is played when the last was learned from.

@@ -125,11 +125,13 @@ class Mecca(ActorCritic):
     def decide(self, observation: Observation) -> Decision:
         """Sample an action for every voxel (Eq. 1) and say how sure it is."""
         decision = super().decide(observation)
+        if not self.has_confidence:
+            return decision
         with torch.no_grad():
-            confidence = self._confidence(observation, decision.action)
-        if confidence is not None:
-            check_finite("confidence", float(confidence.sum()))
-        return decision._replace(confidence=confidence)
+            both = self.preset.gradient == "expected"
+            found = [c.sigmoid() for c in self._confidence_logits(observation, decision.action, both)]
+        check_finite("confidence", float(found[0].sum()))
+        return decision._replace(confidence=found[0], opposite=found[1] if both else None)
 
     def teach(self, rollout: Rollout, envs: MeccaVectorEnv, progress: float, earlier: Tensor | None = None) -> Rollout:
         """The rollout with simulated labels and their gain for unlabelled episodes, and self-adaptive rewards.
@@ -142,7 +144,7 @@ class Mecca(ActorCritic):
         """
         preset, confidence = self.preset, rollout.confidence
         if confidence is None:
-            return rollout
+            return self.with_rewards(rollout, envs)
         reward, label, mask = rollout.reward, rollout.label, rollout.mask
         if preset.simulated_labels and not bool(mask.all()):
             simulated = simulated_label(self.adjustments[rollout.action] > 0, confidence)  # line 15, Eq. 10
@@ -152,9 +154,21 @@ class Mecca(ActorCritic):
             reward = torch.where(mask, reward, gain)  # line 16, Eq. 9
             if progress >= preset.simulated_from:
                 mask = mask | certain(confidence, between(*preset.delta, progress))  # Eq. 11
+        taught = self.with_rewards(replace(rollout, label=label, mask=mask), envs)
+        rewards = taught.rewards
         if preset.self_adaptive_reward:
             reward = self_adaptive(reward, confidence, preset.alpha, preset.beta)  # Eq. 8
-        return replace(rollout, reward=reward, label=label, mask=mask)
+            if rewards is not None:
+                every = self._every_confidence(taught)
+                rewards = self_adaptive(rewards, every, preset.alpha, preset.beta)
+        return replace(taught, reward=reward, rewards=rewards)
+
+    def _every_confidence(self, rollout: Rollout) -> Tensor:
+        """In every action, (T, B, A, D, H, W): the target of C is about an action's direction alone (Eq. 7)."""
+        assert rollout.confidence is not None and rollout.opposite is not None
+        raised = self.adjustments > 0
+        same = raised[rollout.action].unsqueeze(2) == raised.view(-1, 1, 1, 1)
+        return torch.where(same, rollout.confidence.unsqueeze(2), rollout.opposite.unsqueeze(2))
 
     def judge(self, rollout: Rollout, steps: Tensor | None = None) -> dict[str, float]:
         """Gradients of C from the labelled episodes (line 9), of all steps in one pass, or by the preset's chunks.

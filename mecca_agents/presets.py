@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 
 Credit = Literal["voxel", "mean"]
 Precision = Literal["float32", "bf16"]
+Gradient = Literal["sampled", "expected"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class Preset:
             0 the next one and the value of the state after it.
         entropy_weight: Weight of the entropy bonus.
         value_weight: Weight of the critic's loss.
+        gradient: Of the policy: "sampled" is A2C's, log pi of the action taken times its advantage; "expected" is Eq. 5
+            as printed, the gradient of pi, summed over all actions: what each of them would have earned is known.
         credit: "voxel" pays every voxel its own reward, "mean" pays all the mean (Eq. 4).
         balance: How far the rarer of foreground and background is weighted up (`a2c.class_weights`), 0 to 1, at the
             start and, after a linear fall, in the second half of the training.
@@ -78,6 +81,7 @@ class Preset:
     gae_lambda: float = 1.0
     entropy_weight: float = 0.01
     value_weight: float = 0.5
+    gradient: Gradient = "sampled"
     credit: Credit = "voxel"
     balance: tuple[float, float] = (0.0, 0.0)
     clip_norm: float = 10.0
@@ -105,6 +109,8 @@ class Preset:
                 fits = False
             if not fits:
                 raise ValueError(f"{name}: expected {expected}, got {value!r}")
+        if self.gradient == "expected" and self.credit == "mean":
+            raise ValueError("credit: expected 'voxel' with gradient='expected', got 'mean'")
 
 
 def _count(value: Any) -> bool:
@@ -129,6 +135,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {  # the environment look
     **dict.fromkeys(("compile", "self_adaptive_reward", "interaction_guide", "simulated_labels"), _SWITCH),
     **dict.fromkeys(("chunk", "confidence_steps", "n_steps"), _COUNT_OR_NONE),
     "dilations": (lambda v: len(v) > 0 and all(_count(d) for d in v), "integers of at least 1"),
+    "gradient": (lambda v: v in get_args(Gradient), f"one of {', '.join(get_args(Gradient))}"),
     "credit": (lambda v: v in get_args(Credit), f"one of {', '.join(get_args(Credit))}"),
     "precision": (lambda v: v in get_args(Precision), f"one of {', '.join(get_args(Precision))}"),
     "balance": _pair(0, 1),

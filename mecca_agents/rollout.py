@@ -20,6 +20,8 @@ class Decision(NamedTuple):
     entropy: Tensor  # with gradients
     value: Tensor  # with gradients
     confidence: Tensor | None = None  # in that action, in [0, 1], without gradients
+    opposite: Tensor | None = None  # in an action that goes the other way, in [0, 1], without gradients
+    log_probs: Tensor | None = None  # of all actions, (B, A, D, H, W), with gradients
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +46,9 @@ class Rollout:
         dice: Dice after each step, (T, B).
         misunderstanding: Share of voxels that moved the wrong way in each step, (T, B).
         observation: The observation to go on from.
+        opposite: Confidence in actions that go the other way, (T, B, D, H, W), or None.
+        log_probs: Of all actions, (T, B, A, D, H, W), with gradients, or None.
+        rewards: What every action would have earned, (T, B, A, D, H, W), or None.
     """
 
     observations: tuple[Observation, ...]
@@ -63,6 +68,9 @@ class Rollout:
     dice: Tensor
     misunderstanding: Tensor
     observation: Observation
+    opposite: Tensor | None = None
+    log_probs: Tensor | None = None
+    rewards: Tensor | None = None
 
 
 def stack_observation(observation: Observation) -> Tensor:
@@ -111,14 +119,20 @@ def collect(
     if not bool(dones[-1].all()):
         with torch.no_grad():
             bootstrap = policy(observation).value * ~dones[-1][:, None, None, None]
-    confidences = [d.confidence for d in decisions if d.confidence is not None]
+
+    def stacked(name: str) -> Tensor | None:
+        values = [getattr(decision, name) for decision in decisions]
+        return None if values[0] is None else torch.stack(values)
+
     return Rollout(
         observations=tuple(observations),
         action=torch.stack([d.action for d in decisions]),
         log_prob=torch.stack([d.log_prob for d in decisions]),
         entropy=torch.stack([d.entropy for d in decisions]),
         value=torch.stack([d.value for d in decisions]),
-        confidence=torch.stack(confidences) if confidences else None,
+        confidence=stacked("confidence"),
+        opposite=stacked("opposite"),
+        log_probs=stacked("log_probs"),
         before=torch.stack([seen["probability"] for seen in observations]),
         after=torch.stack(after),
         reward=torch.stack(rewards),

@@ -27,7 +27,7 @@ FORMAT = 4
 
 CONFIG = "config.json"
 
-_ADDED = {"compile": False, "chunk": None, "n_steps": None}
+_ADDED = {"compile": False, "chunk": None, "n_steps": None, "gradient": "sampled"}
 """Settings that runs of this format have had only since they exist, and what they were before."""
 
 
