@@ -39,6 +39,8 @@ BAD: dict[str, list[Any]] = {
     "entropy_weight": [-1.0],
     "value_weight": [float("inf")],
     "credit": ["everyone"],
+    "gradient": ["exact"],
+    "n_steps": [0, 1.5],
     "balance": [(0.0,), (0.0, 2.0), 1.0],
     "clip_norm": [0.0],
     "precision": ["float16"],
