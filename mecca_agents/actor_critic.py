@@ -81,12 +81,12 @@ class ActorCritic(NetworkAgent):
         """Sample an action for every voxel (Eq. 1)."""
         policy, value = self.policy_and_value(observation)
         action = policy.sample(self.generator)
-        every = policy.log_probs if self.preset.gradient == "expected" else None
+        every = policy.log_probs if self.preset.gradient == "expected" or self.preset.warm_start else None
         return Decision(action, policy.log_prob(action), policy.entropy(), value, log_probs=every)
 
-    def with_rewards(self, rollout: Rollout, envs: MeccaVectorEnv) -> Rollout:
+    def with_rewards(self, rollout: Rollout, envs: MeccaVectorEnv, progress: float) -> Rollout:
         """The rollout with what every action would have earned towards its labels, where the preset asks for that."""
-        if self.preset.gradient == "sampled":
+        if self.preset.gradient == "sampled" and not self.imitates(progress):
             return rollout
         config = envs.config
         earned = make_reward(config.reward, config)
@@ -112,6 +112,10 @@ class ActorCritic(NetworkAgent):
             yield rollout
             observation = rollout.observation
 
+    def imitates(self, progress: float) -> bool:
+        """Whether the policy still learns which action earns most."""
+        return progress < self.preset.warm_start
+
     def losses(self, rollout: Rollout, progress: float) -> Losses:
         """Eq. 3-5 and 11 with this method's settings; `progress` in [0, 1) is how much of the training is done."""
         preset = self.preset
@@ -122,6 +126,7 @@ class ActorCritic(NetworkAgent):
             entropy_weight=preset.entropy_weight,
             value_weight=preset.value_weight,
             credit=preset.credit,
+            imitate=self.imitates(progress),
             balance=between(*preset.balance, min(progress / BALANCE_SETTLES, 1.0)),
         )
 

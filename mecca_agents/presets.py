@@ -38,6 +38,8 @@ class Preset:
         value_weight: Weight of the critic's loss.
         gradient: Of the policy: "sampled" is A2C's, log pi of the action taken times its advantage; "expected" is Eq. 5
             as printed, the gradient of pi, summed over all actions: what each of them would have earned is known.
+        warm_start: Share of the training, from its beginning, in which the policy learns by cross-entropy which action
+            would have earned most, and only then from what its own actions earn. 0 is the paper's.
         credit: "voxel" pays every voxel its own reward, "mean" pays all the mean (Eq. 4).
         balance: How far the rarer of foreground and background is weighted up (`a2c.class_weights`), 0 to 1, at the
             start and, after a linear fall, in the second half of the training.
@@ -82,6 +84,7 @@ class Preset:
     entropy_weight: float = 0.01
     value_weight: float = 0.5
     gradient: Gradient = "sampled"
+    warm_start: float = 0.0
     credit: Credit = "voxel"
     balance: tuple[float, float] = (0.0, 0.0)
     clip_norm: float = 10.0
@@ -131,7 +134,9 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {  # the environment look
     **dict.fromkeys(("num_envs", "updates", "channels", "shared_blocks", "confidence_channels"), _COUNT),
     **dict.fromkeys(("learning_rate", "policy_rate", "clip_norm", "alpha"), _ABOVE),
     **dict.fromkeys(("entropy_weight", "value_weight", "beta"), _NOT_BELOW),
-    **dict.fromkeys(("final_learning_rate", "gamma", "gae_lambda", "confidence_balance", "simulated_from"), _SHARE),
+    **dict.fromkeys(
+        ("final_learning_rate", "gamma", "gae_lambda", "warm_start", "confidence_balance", "simulated_from"), _SHARE
+    ),
     **dict.fromkeys(("compile", "self_adaptive_reward", "interaction_guide", "simulated_labels"), _SWITCH),
     **dict.fromkeys(("chunk", "confidence_steps", "n_steps"), _COUNT_OR_NONE),
     "dilations": (lambda v: len(v) > 0 and all(_count(d) for d in v), "integers of at least 1"),
