@@ -78,9 +78,10 @@ class ActorCritic(NetworkAgent):
         return VoxelCategorical(outputs["policy"]), outputs["value"].squeeze(1)
 
     def decide(self, observation: Observation) -> Decision:
-        """Sample an action for every voxel (Eq. 1)."""
+        """Sample an action for every voxel (Eq. 1); where the gradient needs no samples, act as in a test."""
         policy, value = self.policy_and_value(observation)
-        action = policy.sample(self.generator)
+        sampled = self.preset.gradient == "sampled"
+        action = policy.sample(self.generator) if sampled else self.choose(policy)
         every = policy.log_probs if self.preset.gradient == "expected" or self.preset.warm_start else None
         return Decision(action, policy.log_prob(action), policy.entropy(), value, log_probs=every)
 
