@@ -80,7 +80,6 @@ def a2c_losses(
     value_weight: float = 0.5,
     credit: Credit = "voxel",
     balance: float = 0.0,
-    imitate: bool = False,
 ) -> Losses:
     """Eq. 4 and 5, averaged over the voxels of the rollout's mask (Eq. 11).
 
@@ -95,8 +94,6 @@ def a2c_losses(
         gae_lambda: Lambda of the returns; 1 is Eq. 3.
         value_weight: Weight of the critic's loss (V - R)^2 / 2.
         balance: How far the rarer of foreground and background is weighted up (`class_weights`).
-        imitate: Whether the policy learns by cross-entropy which action earned most, in place of Eq. 5; the rollout has
-            to hold what every action would have earned.
         credit: "voxel": each voxel is paid its own reward; "mean": all are paid the mean (Eq. 4 to the letter).
     """
     reward = rollout.reward
@@ -110,10 +107,7 @@ def a2c_losses(
     def mean(values: Tensor) -> Tensor:
         return (values * weight).sum() / count
 
-    if rollout.rewards is not None and rollout.log_probs is not None and imitate:
-        best = rollout.rewards.argmax(dim=2, keepdim=True)
-        policy = -mean(rollout.log_probs.gather(2, best).squeeze(2))
-    elif rollout.rewards is None or rollout.log_probs is None:
+    if rollout.rewards is None or rollout.log_probs is None:
         policy = -mean(rollout.log_prob * advantage)  # Eq. 5 with log pi
     else:  # Eq. 5; whatever all actions have in common, the value of the next state too, has no gradient
         policy = -mean((rollout.log_probs.exp() * rollout.rewards).sum(dim=2))

@@ -12,7 +12,7 @@ from torch import Tensor
 from mecca_agents.a2c import Losses, a2c_losses
 from mecca_agents.agent import Observation, TaskSpec
 from mecca_agents.distributed import total, world_size
-from mecca_agents.distributions import VoxelCategorical
+from mecca_agents.distributions import VoxelCategorical, towards
 from mecca_agents.network_agent import NetworkAgent, between
 from mecca_agents.presets import Preset
 from mecca_agents.rollout import Decision, Rollout, collect, stack_observation
@@ -47,7 +47,7 @@ class ActorCritic(NetworkAgent):
     def __init__(self, preset: Preset, task: TaskSpec, *, device: torch.device, seed: int) -> None:
         super().__init__(preset, task, device=device, seed=seed)
         self.adjustments = torch.tensor(task.adjustments, device=device)
-        branches = {"policy": len(task.adjustments), "value": 1}
+        branches = {"policy": 2 if preset.policy_head == "target" else len(task.adjustments), "value": 1}
         # The policy's own layers may learn more slowly (Sec. 3.2).
         self.add_pnet("segmentation", task.modalities + 2, branches, slow="branches.policy.")
 
@@ -75,19 +75,22 @@ class ActorCritic(NetworkAgent):
     def policy_and_value(self, observation: Observation) -> tuple[VoxelCategorical, Tensor]:
         """S of Algorithm 1: the policy pi(. | s), and the value V(s), (B, D, H, W)."""
         outputs = self.outputs("segmentation", stack_observation(observation))
-        return VoxelCategorical(outputs["policy"]), outputs["value"].squeeze(1)
+        policy, value = outputs["policy"], outputs["value"].squeeze(1)
+        if self.preset.policy_head == "actions":
+            return VoxelCategorical(policy), value
+        return towards(policy, observation["probability"], self.adjustments), value
 
     def decide(self, observation: Observation) -> Decision:
         """Sample an action for every voxel (Eq. 1); where the gradient needs no samples, act as in a test."""
         policy, value = self.policy_and_value(observation)
         sampled = self.preset.gradient == "sampled"
         action = policy.sample(self.generator) if sampled else self.choose(policy)
-        every = policy.log_probs if self.preset.gradient == "expected" or self.preset.warm_start else None
+        every = policy.log_probs if self.preset.gradient == "expected" else None
         return Decision(action, policy.log_prob(action), policy.entropy(), value, log_probs=every)
 
-    def with_rewards(self, rollout: Rollout, envs: MeccaVectorEnv, progress: float) -> Rollout:
+    def with_rewards(self, rollout: Rollout, envs: MeccaVectorEnv) -> Rollout:
         """The rollout with what every action would have earned towards its labels, where the preset asks for that."""
-        if self.preset.gradient == "sampled" and not self.imitates(progress):
+        if self.preset.gradient == "sampled":
             return rollout
         config = envs.config
         earned = make_reward(config.reward, config)
@@ -113,10 +116,6 @@ class ActorCritic(NetworkAgent):
             yield rollout
             observation = rollout.observation
 
-    def imitates(self, progress: float) -> bool:
-        """Whether the policy still learns which action earns most."""
-        return progress < self.preset.warm_start
-
     def losses(self, rollout: Rollout, progress: float) -> Losses:
         """Eq. 3-5 and 11 with this method's settings; `progress` in [0, 1) is how much of the training is done."""
         preset = self.preset
@@ -127,7 +126,6 @@ class ActorCritic(NetworkAgent):
             entropy_weight=preset.entropy_weight,
             value_weight=preset.value_weight,
             credit=preset.credit,
-            imitate=self.imitates(progress),
             balance=between(*preset.balance, min(progress / BALANCE_SETTLES, 1.0)),
         )
 

@@ -57,3 +57,24 @@ class VoxelCategorical:
     def entropy(self) -> Tensor:
         """Entropy of each voxel's distribution in nats, (B, D, H, W)."""
         return -(self.log_probs.exp() * self.log_probs).sum(dim=1)
+
+
+LEAST_WIDTH, FIRST_WIDTH, MOST_WIDTH = 0.015, 0.3, 1.5
+"""Of `towards`: the bounds of the width, and what it is for an output of 0."""
+
+
+def towards(outputs: Tensor, probability: Tensor, adjustments: Tensor) -> VoxelCategorical:
+    """The policy that goes to a probability: an action is the likelier the nearer to that it leads.
+
+    The weight of an action is a Gaussian of the distance between the target and where the action leads, clipping
+    included (Eq. 2), so that actions that lead to the same probability are equally likely.
+
+    Args:
+        outputs: Of a policy branch, (B, 2, D, H, W): the logit of the target, and the logarithm of the Gaussian's width
+            relative to `FIRST_WIDTH`.
+        probability: Of foreground at present, (B, D, H, W).
+        adjustments: What each action adds to it, (A,).
+    """
+    target, width = outputs[:, :1].sigmoid(), FIRST_WIDTH * outputs[:, 1:].exp()
+    reached = (probability.unsqueeze(1) + adjustments.view(1, -1, 1, 1, 1)).clamp(0.0, 1.0)
+    return VoxelCategorical(-0.5 * ((reached - target) / width.clamp(LEAST_WIDTH, MOST_WIDTH)).square())

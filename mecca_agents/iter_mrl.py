@@ -36,7 +36,7 @@ class IterMRL(ActorCritic):
         """Play one episode in every env, with an optimiser step after every `n_steps` of its steps, or after all."""
         parts = []
         for rollout in self.rollouts(envs, observation):
-            losses = self.losses(self.with_rewards(rollout, envs, progress), progress)
+            losses = self.losses(self.with_rewards(rollout, envs), progress)
             self.backward(losses.total)
             norm = self.descend(progress)["segmentation"]
             parts.append({**self.numbers(rollout, losses), "gradient_norm": norm})

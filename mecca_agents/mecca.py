@@ -144,7 +144,7 @@ class Mecca(ActorCritic):
         """
         preset, confidence = self.preset, rollout.confidence
         if confidence is None:
-            return self.with_rewards(rollout, envs, progress)
+            return self.with_rewards(rollout, envs)
         reward, label, mask = rollout.reward, rollout.label, rollout.mask
         if preset.simulated_labels and not bool(mask.all()):
             simulated = simulated_label(self.adjustments[rollout.action] > 0, confidence)  # line 15, Eq. 10
@@ -154,7 +154,7 @@ class Mecca(ActorCritic):
             reward = torch.where(mask, reward, gain)  # line 16, Eq. 9
             if progress >= preset.simulated_from:
                 mask = mask | certain(confidence, between(*preset.delta, progress))  # Eq. 11
-        taught = self.with_rewards(replace(rollout, label=label, mask=mask), envs, progress)
+        taught = self.with_rewards(replace(rollout, label=label, mask=mask), envs)
         rewards = taught.rewards
         if preset.self_adaptive_reward:
             reward = self_adaptive(reward, confidence, preset.alpha, preset.beta)  # Eq. 8

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 Credit = Literal["voxel", "mean"]
 Precision = Literal["float32", "bf16"]
 Gradient = Literal["sampled", "expected"]
+PolicyHead = Literal["actions", "target"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,9 @@ class Preset:
         channels: Channels of P-Net's trunk.
         dilations: Dilations of its blocks.
         shared_blocks: Blocks that policy and value share; each has the others to itself (Sec. 3.2).
+        policy_head: What the policy's branch gives for each voxel: "actions", a logit for every action, or "target",
+            the probability to go to and how exactly, from which the actions follow (`distributions.towards`): so the
+            network need not learn how actions and the present probability add up.
         learning_rate: Adam's, at the start.
         final_learning_rate: Share of it that is left at the end of a linear decay; 1 keeps it.
         policy_rate: Learning rate of the policy's own layers as a share of the others', since "the policy head is
@@ -38,8 +42,6 @@ class Preset:
         value_weight: Weight of the critic's loss.
         gradient: Of the policy: "sampled" is A2C's, log pi of the action taken times its advantage; "expected" is Eq. 5
             as printed, the gradient of pi, summed over all actions: what each of them would have earned is known.
-        warm_start: Share of the training, from its beginning, in which the policy learns by cross-entropy which action
-            would have earned most, and only then from what its own actions earn. 0 is the paper's.
         credit: "voxel" pays every voxel its own reward, "mean" pays all the mean (Eq. 4).
         balance: How far the rarer of foreground and background is weighted up (`a2c.class_weights`), 0 to 1, at the
             start and, after a linear fall, in the second half of the training.
@@ -75,6 +77,7 @@ class Preset:
     channels: int = 64
     dilations: tuple[int, ...] = (1, 2, 3, 4, 5)
     shared_blocks: int = 3
+    policy_head: PolicyHead = "actions"
     learning_rate: float = 1e-4
     final_learning_rate: float = 1.0
     policy_rate: float = 1.0
@@ -84,7 +87,6 @@ class Preset:
     entropy_weight: float = 0.01
     value_weight: float = 0.5
     gradient: Gradient = "sampled"
-    warm_start: float = 0.0
     credit: Credit = "voxel"
     balance: tuple[float, float] = (0.0, 0.0)
     clip_norm: float = 10.0
@@ -134,12 +136,11 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {  # the environment look
     **dict.fromkeys(("num_envs", "updates", "channels", "shared_blocks", "confidence_channels"), _COUNT),
     **dict.fromkeys(("learning_rate", "policy_rate", "clip_norm", "alpha"), _ABOVE),
     **dict.fromkeys(("entropy_weight", "value_weight", "beta"), _NOT_BELOW),
-    **dict.fromkeys(
-        ("final_learning_rate", "gamma", "gae_lambda", "warm_start", "confidence_balance", "simulated_from"), _SHARE
-    ),
+    **dict.fromkeys(("final_learning_rate", "gamma", "gae_lambda", "confidence_balance", "simulated_from"), _SHARE),
     **dict.fromkeys(("compile", "self_adaptive_reward", "interaction_guide", "simulated_labels"), _SWITCH),
     **dict.fromkeys(("chunk", "confidence_steps", "n_steps"), _COUNT_OR_NONE),
     "dilations": (lambda v: len(v) > 0 and all(_count(d) for d in v), "integers of at least 1"),
+    "policy_head": (lambda v: v in get_args(PolicyHead), f"one of {', '.join(get_args(PolicyHead))}"),
     "gradient": (lambda v: v in get_args(Gradient), f"one of {', '.join(get_args(Gradient))}"),
     "credit": (lambda v: v in get_args(Credit), f"one of {', '.join(get_args(Credit))}"),
     "precision": (lambda v: v in get_args(Precision), f"one of {', '.join(get_args(Precision))}"),
@@ -166,10 +167,11 @@ FAST = replace(
     simulated_from=0.25,
     learning_rate=2e-3,
     final_learning_rate=0.1,
+    policy_head="target",
+    gradient="expected",
     n_steps=1,
     gae_lambda=0.5,
     entropy_weight=1e-3,
-    balance=(1.0, 0.0),
 )
 """Trains well on two cores within 20 minutes; departs from the paper in everything that it sets."""
 

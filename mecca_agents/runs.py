@@ -27,7 +27,13 @@ FORMAT = 4
 
 CONFIG = "config.json"
 
-_ADDED = {"compile": False, "chunk": None, "n_steps": None, "gradient": "sampled", "warm_start": 0.0}
+_ADDED = {
+    "compile": False,
+    "chunk": None,
+    "n_steps": None,
+    "policy_head": "actions",
+    "gradient": "sampled",
+}
 """Settings that runs of this format have had only since they exist, and what they were before."""
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
+import pytest
 import torch
 from torch.distributions import Categorical
 
-from mecca_agents.distributions import VoxelCategorical
+from mecca_agents.distributions import FIRST_WIDTH, VoxelCategorical, towards
 
 
 def _pair() -> tuple[VoxelCategorical, Categorical]:
@@ -55,3 +58,39 @@ def test_sample_is_reproducible_and_in_range() -> None:
     one, two = (ours.sample(torch.Generator().manual_seed(3)) for _ in range(2))
     assert torch.equal(one, two)
     assert one.min() >= 0 and one.max() <= 5
+
+
+ADJUSTMENTS = torch.tensor([-0.4, -0.2, -0.1, 0.1, 0.2, 0.4])
+
+
+def _towards(target: float, width: float, probability: float) -> VoxelCategorical:
+    outputs = torch.tensor([target, width]).logit(eps=1e-6).view(1, 2, 1, 1, 1)
+    outputs[:, 1] = math.log(width / FIRST_WIDTH)
+    return towards(outputs, torch.full((1, 1, 1, 1), probability), ADJUSTMENTS)
+
+
+@pytest.mark.parametrize(
+    ("target", "probability", "best"), [(0.9, 0.5, 5), (0.1, 0.5, 0), (0.5, 0.3, 4), (0.45, 0.5, 2), (0.62, 0.5, 3)]
+)
+def test_the_action_that_leads_nearest_to_the_target_is_the_likeliest(
+    target: float, probability: float, best: int
+) -> None:
+    assert int(_towards(target, 0.05, probability).mode()) == best
+
+
+def test_a_wide_target_is_all_actions_and_a_narrow_one_is_one() -> None:
+    assert float(_towards(0.9, 1.5, 0.5).entropy()) > 1.7
+    assert float(_towards(0.9, 0.02, 0.5).entropy()) < 1e-3
+
+
+def test_actions_that_lead_to_the_same_probability_are_equally_likely() -> None:
+    shares = _towards(1.0, 0.1, 0.95).log_probs.exp().flatten()
+    torch.testing.assert_close(shares[3:], shares[3].expand(3))
+    assert float(shares[3:].sum()) > 0.7
+
+
+def test_the_width_is_bounded_where_outputs_are_not() -> None:
+    outputs = torch.tensor([50.0, -50.0]).view(1, 2, 1, 1, 1).requires_grad_()
+    policy = towards(outputs, torch.full((1, 1, 1, 1), 0.5), ADJUSTMENTS)
+    policy.log_prob(torch.zeros(1, 1, 1, 1)).sum().backward()  # type: ignore[no-untyped-call]
+    assert bool(torch.isfinite(policy.log_probs).all()) and bool(torch.isfinite(outputs.grad).all())  # type: ignore[arg-type]

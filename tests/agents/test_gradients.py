@@ -34,6 +34,7 @@ PRESET = replace(
     simulated_from=0.0,
     n_steps=1,
     gradient="sampled",
+    policy_head="actions",
 )
 
 
@@ -53,7 +54,7 @@ def _policy_gradient(agent: ActorCritic) -> Tensor:
 def test_what_every_action_would_have_earned_is_what_the_environment_pays() -> None:
     agent, envs = _pair("iter-mrl", replace(PRESET, gradient="expected"))
     observation, _ = envs.reset(seed=0)
-    rollout = agent.with_rewards(collect(envs, observation, agent.decide, 3), envs, 0.0)
+    rollout = agent.with_rewards(collect(envs, observation, agent.decide, 3), envs)
     assert rollout.rewards is not None and rollout.rewards.shape == (3, 2, 6, *GRID)
     taken = rollout.rewards.gather(2, rollout.action.unsqueeze(2)).squeeze(2)
     torch.testing.assert_close(taken, rollout.reward, atol=1e-6, rtol=0)
@@ -69,7 +70,7 @@ def test_sampled_gradients_are_the_expected_one_in_the_mean() -> None:
         for _ in range(1 if gradient == "expected" else 400):
             start = envs.snapshot()
             rollout = collect(envs, observation, agent.decide, 1)
-            agent.backward(agent.losses(agent.with_rewards(rollout, envs, 0.0), 0.0).total)
+            agent.backward(agent.losses(agent.with_rewards(rollout, envs), 0.0).total)
             draws.append(_policy_gradient(agent))
             observation, _ = envs.restore(start)
         gradients[gradient] = torch.stack(draws)
@@ -88,7 +89,7 @@ def test_with_confidence_every_action_is_weighted_by_its_own() -> None:
     rollout = collect(envs, observation, agent.decide, 1)
     taught = agent.teach(rollout, envs, 0.0)
     assert taught.rewards is not None and rollout.confidence is not None and rollout.opposite is not None
-    plain = agent.with_rewards(rollout, envs, 0.0).rewards
+    plain = agent.with_rewards(rollout, envs).rewards
     assert plain is not None
     raised = agent.adjustments[rollout.action] > 0
     for a, adjustment in enumerate(agent.adjustments):

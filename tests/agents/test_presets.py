@@ -41,7 +41,7 @@ BAD: dict[str, list[Any]] = {
     "credit": ["everyone"],
     "gradient": ["exact"],
     "n_steps": [0, 1.5],
-    "warm_start": [-0.1, 1.5],
+    "policy_head": ["both"],
     "balance": [(0.0,), (0.0, 2.0), 1.0],
     "clip_norm": [0.0],
     "precision": ["float16"],
