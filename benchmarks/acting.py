@@ -1,14 +1,16 @@
-"""Test a trained run with three ways to choose a voxel's action from its policy.
+"""Test a trained run with several ways to choose a voxel's action.
 
     python -m benchmarks.acting runs/results/hippocampus-mecca-seed0 runs/results/hippocampus-iter-mrl-seed0
 
-The adjustment nearest to the expected one is what `act` takes; the others are the most probable action and a sample.
+Of a policy, the adjustment nearest to the expected one is what `act` takes; the others are the most probable action and
+a sample. A mask predictor goes to its probability; the other way is to round each move to the nearest adjustment.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,28 @@ from torch import Tensor
 
 from mecca_agents import evaluate_agent, load_agent
 from mecca_agents.actor_critic import ActorCritic
+from mecca_agents.agent import Agent, Observation
 from mecca_agents.distributions import VoxelCategorical
+from mecca_agents.mask_predictor import MaskPredictor
+
+
+def ways(agent: Agent, seed: int) -> dict[str, Callable[[], None]]:
+    """How else an agent may act, by name: functions that make it do so."""
+    if isinstance(agent, ActorCritic):
+        generator = torch.Generator().manual_seed(seed)
+        choices: dict[str, Callable[[VoxelCategorical], Tensor]] = {
+            "nearest to mean": agent.choose,
+            "most probable": VoxelCategorical.mode,
+            "sample": lambda policy: policy.sample(generator),
+        }
+        return {name: partial(setattr, agent, "choose", choice) for name, choice in choices.items()}
+    assert isinstance(agent, MaskPredictor)
+    adjustments, predict = torch.tensor(agent.task.adjustments), agent.act
+
+    def rounded(observation: Observation) -> Tensor:
+        return adjustments[(predict(observation).unsqueeze(-1) - adjustments).abs().argmin(-1)]
+
+    return {name: partial(setattr, agent, "act", way) for name, way in (("predicted", predict), ("rounded", rounded))}
 
 
 def main() -> None:
@@ -30,15 +53,8 @@ def main() -> None:
     print(f"{'run':<32} {'action':<16} Dice % after steps 1 to 5")
     for run in options.runs:
         agent, config = load_agent(run)
-        assert isinstance(agent, ActorCritic)
-        generator = torch.Generator().manual_seed(config.seed)
-        ways: dict[str, Callable[[VoxelCategorical], Tensor]] = {
-            "nearest to mean": agent.choose,
-            "most probable": VoxelCategorical.mode,
-            "sample": lambda policy, generator=generator: policy.sample(generator),
-        }
-        for name, way in ways.items():
-            agent.choose = way  # type: ignore[method-assign]
+        for name, set_way in ways(agent, config.seed).items():
+            set_way()
             results = evaluate_agent(agent, config)
             steps = sorted({result.step for result in results})
             dice = (100 * float(np.mean([r.dice for r in results if r.step == step])) for step in steps)

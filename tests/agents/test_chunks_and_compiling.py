@@ -22,7 +22,17 @@ from mecca_agents.presets import FAST, Preset
 from mecca_agents.rollout import Rollout, collect, stack_observation
 from mecca_env.vector_env import MeccaVectorEnv
 
-PRESET = replace(FAST, shape=SETTINGS["shape"], channels=8, dilations=(1, 2), shared_blocks=1, confidence_steps=None)
+PRESET = replace(
+    FAST,
+    shape=SETTINGS["shape"],
+    channels=8,
+    dilations=(1, 2),
+    shared_blocks=1,
+    confidence_steps=None,
+    policy_head="actions",
+    gradient="sampled",
+    n_steps=None,
+)
 WITHOUT_COMPILER = not any(shutil.which(os.environ.get("CXX", name)) for name in ("g++", "clang++"))
 
 

@@ -9,17 +9,19 @@ import numpy as np
 import pytest
 import torch
 
-from mecca_agents import a2c
+from mecca_agents import a2c, actor_critic
 from mecca_agents.agent import Agent, make_agent
 from mecca_agents.evaluation import evaluate_agent
-from mecca_agents.presets import FAST
+from mecca_agents.presets import FAST, Preset
 from mecca_agents.runs import RunConfig, read_config, task_of
 from mecca_agents.training import train
 from mecca_env.users import EdgeUser
 
 TINY = replace(
-    FAST, shape=(12, 12, 10), updates=100, channels=8, dilations=(1, 2), learning_rate=5e-3, balance=(1.0, 0.2)
+    FAST, shape=(12, 12, 10), num_envs=4, updates=100, channels=8, dilations=(1, 2), learning_rate=5e-3, n_steps=None
 )
+PLAIN = replace(TINY, policy_head="actions", gradient="sampled", balance=(1.0, 0.2))
+PRESETS = {"fast": TINY, "plain": PLAIN}
 
 
 def _dice(agent: Agent, config: RunConfig) -> float:
@@ -28,31 +30,34 @@ def _dice(agent: Agent, config: RunConfig) -> float:
     return float(np.mean([r.dice for r in results if r.step == 5]))
 
 
-def _before_and_after(method: str, folder: Path) -> tuple[float, float]:
-    trained = train(method, "MECCA-Phantom-v0", folder, preset=TINY, cases=12, seed=0, device="cpu")
+def _before_and_after(method: str, folder: Path, preset: Preset) -> tuple[float, float]:
+    trained = train(method, "MECCA-Phantom-v0", folder, preset=preset, cases=12, seed=0, device="cpu")
     config = read_config(folder)
-    untrained = make_agent(method, TINY, task_of(config), device=torch.device("cpu"), seed=0)
+    untrained = make_agent(method, preset, task_of(config), device=torch.device("cpu"), seed=0)
     return _dice(untrained, config), _dice(trained, config)
 
 
+@pytest.mark.parametrize("kind", PRESETS)
 @pytest.mark.parametrize("method", ["mecca", "iter-mrl"])
-def test_training_improves_on_the_untrained_network(method: str, tmp_path: Path) -> None:
-    before, after = _before_and_after(method, tmp_path / "run")
+def test_training_improves_on_the_untrained_network(method: str, kind: str, tmp_path: Path) -> None:
+    before, after = _before_and_after(method, tmp_path / "run", PRESETS[kind])
     assert after > before + 0.2
 
 
+@pytest.mark.parametrize("kind", PRESETS)
 @pytest.mark.parametrize("method", ["mecca", "iter-mrl"])
 def test_a_learner_that_climbs_the_wrong_way_is_noticed(
-    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    method: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right = a2c.returns
+    right, earned = a2c.returns, actor_critic.make_reward
     monkeypatch.setattr(a2c, "returns", lambda *args: -right(*args))
-    before, after = _before_and_after(method, tmp_path / "run")
+    monkeypatch.setattr(actor_critic, "make_reward", lambda *args: lambda *step: -earned(*args)(*step))
+    before, after = _before_and_after(method, tmp_path / "run", PRESETS[kind])
     assert after < before + 0.2
 
 
 def test_two_runs_with_one_seed_give_the_same_weights(tmp_path: Path) -> None:
-    preset = replace(TINY, updates=3)
+    preset = replace(PLAIN, updates=3)
     one, two = (
         train("iter-mrl", "MECCA-Phantom-v0", tmp_path / name, preset=preset, cases=4, seed=3, device="cpu").weights()
         for name in ("one", "two")
@@ -64,7 +69,7 @@ def test_two_runs_with_one_seed_give_the_same_weights(tmp_path: Path) -> None:
 def test_a_loss_that_is_not_finite_stops_the_run(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(a2c, "returns", lambda reward, *args: reward * float("nan"))
     with pytest.raises(FloatingPointError, match="update 0: loss became nan; the last good checkpoint is .*last"):
-        train(method, "MECCA-Phantom-v0", tmp_path / "run", preset=TINY, cases=4, seed=0, device="cpu")
+        train(method, "MECCA-Phantom-v0", tmp_path / "run", preset=PLAIN, cases=4, seed=0, device="cpu")
 
 
 @pytest.mark.parametrize(

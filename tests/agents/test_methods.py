@@ -17,7 +17,7 @@ from mecca_agents.runs import RunConfig, load_agent, read_config, task_of
 from mecca_agents.training import train
 
 TINY = replace(
-    FAST, shape=(12, 12, 10), updates=80, channels=8, dilations=(1, 2), learning_rate=5e-3, balance=(1.0, 0.2)
+    FAST, shape=(12, 12, 10), num_envs=4, updates=80, channels=8, dilations=(1, 2), learning_rate=5e-3, n_steps=None
 )
 BOUNDS = ("random", "oracle")
 LEARNERS = tuple(name for name in methods() if name not in BOUNDS)
