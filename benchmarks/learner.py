@@ -117,7 +117,9 @@ def _twice(agent: ActorCritic, observation: Observation) -> Decision:
     if not torch.is_grad_enabled():
         return decision
     policy, value = agent.policy_and_value(observation)
-    return decision._replace(log_prob=policy.log_prob(decision.action), entropy=policy.entropy(), value=value)
+    every = None if decision.log_probs is None else policy.log_probs
+    log_prob, entropy = policy.log_prob(decision.action), policy.entropy()
+    return decision._replace(log_prob=log_prob, entropy=entropy, value=value, log_probs=every)
 
 
 def convolution_peak(shape: Sequence[int], device: torch.device, precision: torch.dtype) -> float:

@@ -136,6 +136,7 @@ def test_every_setting_has_a_flag_and_is_stored_with_the_run(tmp_path: Path) -> 
         "dilations": (1, 2),
         "learning_rate": 0.5,
         "gamma": 0.25,
+        "gradient": "sampled",
         "credit": "mean",
         "delta": (0.5, 0.75),
         "confidence_steps": None,

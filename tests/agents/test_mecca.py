@@ -12,7 +12,7 @@ from small import SETTINGS, make_envs
 
 from mecca_agents.agent import Agent, TaskSpec, find_method, make_agent
 from mecca_agents.mecca import Mecca, _simulated
-from mecca_agents.presets import FAST, Precision, Preset
+from mecca_agents.presets import FAST, Gradient, Precision, Preset
 from mecca_agents.rollout import Rollout, collect
 from mecca_env.config import EnvConfig
 from mecca_env.vector_env import MeccaVectorEnv
@@ -181,19 +181,22 @@ def test_labelled_episodes_are_never_masked() -> None:
     assert torch.equal(taught.mask, rollout.mask)
 
 
-def test_masked_voxels_give_the_network_exactly_no_gradient() -> None:
-    agent, envs = _play("mecca", ON, num_envs=4, labelled_fraction=0.5)
+@pytest.mark.parametrize("gradient", ["sampled", "expected"])
+def test_masked_voxels_give_the_network_exactly_no_gradient(gradient: Gradient) -> None:
+    agent, envs = _play("mecca", replace(ON, gradient=gradient), num_envs=4, labelled_fraction=0.5)
     assert isinstance(agent, Mecca)
     observation, _ = envs.reset(seed=0)
     rollout = collect(envs, observation, agent.decide, envs.config.horizon)
     assert rollout.confidence is not None
     median = float((rollout.confidence - 0.5).abs().median()) + 0.5  # so that the mask is 1 for half of the voxels
-    agent.preset = replace(ON, delta=(median, median))
+    agent.preset = replace(agent.preset, delta=(median, median))
     taught = agent.teach(rollout, envs, 0.0)
     masked = ~taught.mask
     assert masked.any() and (taught.mask & ~taught.labelled[:, :, None, None, None]).any()
-    outputs = (taught.log_prob, taught.entropy, taught.value)
-    per_voxel = torch.autograd.grad(agent.losses(taught, 0.0).total, outputs, retain_graph=True)
+    policy = taught.log_prob if taught.log_probs is None else taught.log_probs
+    outputs = (policy, taught.entropy, taught.value)
+    gradients = torch.autograd.grad(agent.losses(taught, 0.0).total, outputs, retain_graph=True)
+    per_voxel = [g.abs().sum(2) if g.ndim > taught.value.ndim else g for g in gradients]
     assert all((gradient[masked] == 0).all() and (gradient[~masked] != 0).any() for gradient in per_voxel)
 
 
@@ -202,7 +205,7 @@ def test_the_confidence_network_learns_to_tell_right_from_wrong() -> None:
     agent, envs = _play("mecca", preset, num_envs=4)
     first = _update(agent, envs, updates=1)
     last = _update(agent, envs, updates=40)
-    assert first["confidence_accuracy"] < 0.6 < 0.75 < last["confidence_accuracy"]
+    assert first["confidence_accuracy"] < 0.65 < 0.75 < last["confidence_accuracy"]
     assert last["confidence_loss"] < first["confidence_loss"] - 0.2
 
 
