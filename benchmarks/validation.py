@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from mecca_agents import PRESETS, evaluate_agent, load_agent, resume, train
+from mecca_agents import PRESETS, Preset, evaluate_agent, load_agent, resume, train
 from mecca_agents.training import make_envs
 from mecca_env.atomic import atomically
 
@@ -36,8 +36,8 @@ def divided(env: str, root: Path) -> tuple[list[str], list[str]]:
     return [name for name in names if name not in kept_out], kept_out
 
 
-def dice_per_step(options: argparse.Namespace, setting: dict[str, Any], seed: int) -> list[float]:
-    """Mean Dice on the cases kept out after each step, in per cent; trained first, where it is not yet."""
+def measured(options: argparse.Namespace, setting: dict[str, Any], seed: int) -> list[float]:
+    """Mean Dice on the cases kept out after each step and misunderstanding, in per cent; trained first, if need be."""
     run = options.runs / "-".join([options.method, *(f"{k}={v}" for k, v in setting.items()), f"seed{seed}"])
     done = run / "validation.json"
     if done.exists():
@@ -46,14 +46,27 @@ def dice_per_step(options: argparse.Namespace, setting: dict[str, Any], seed: in
     if (run / "config.json").exists():
         resume(run)
     else:
-        preset = replace(PRESETS[options.preset], **{"updates": options.updates} | setting)
-        train(options.method, options.env, run, preset=preset, root=options.data, cases=cases, seed=seed)
+        names = {field.name for field in fields(Preset)}
+        changes = {key: value for key, value in setting.items() if key in names}
+        if options.updates is not None:
+            changes.setdefault("updates", options.updates)
+        train(
+            options.method,
+            options.env,
+            run,
+            preset=replace(PRESETS[options.preset], **changes),
+            root=options.data,
+            cases=cases,
+            settings={key: value for key, value in setting.items() if key not in names},
+            seed=seed,
+        )
     agent, config = load_agent(run)
     if set(kept_out) & set(config.train_cases):
         raise SystemExit(f"{run}: trained on cases that are kept out")
     results = evaluate_agent(agent, config, split="train", cases=kept_out)
     steps = sorted({result.step for result in results})
     dice = [100 * float(np.mean([r.dice for r in results if r.step == step])) for step in steps]
+    dice.append(100 * float(np.mean([r.misunderstanding for r in results])))
     atomically(done, lambda path: path.write_text(json.dumps([round(value, 2) for value in dice])))
     return dice
 
@@ -65,8 +78,10 @@ def main() -> None:
     parser.add_argument("--env", default="MECCA-Hippocampus-v0")
     parser.add_argument("--method", default="iter-mrl")
     parser.add_argument("--preset", default="fast")
-    parser.add_argument("--updates", type=int, default=200)
-    parser.add_argument("--set", type=json.loads, action="append", help="what differs from the preset, as JSON")
+    parser.add_argument("--updates", type=int, help="in place of the preset's")
+    parser.add_argument(
+        "--set", type=json.loads, action="append", help="what differs from preset and environment, as JSON"
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--runs", type=Path, default=Path("runs/validation"))
     parser.add_argument("--shard", default="1/1", help="i/n: every n-th of the runs, from the i-th")
@@ -74,10 +89,10 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     part, parts = (int(number) for number in options.shard.split("/"))
-    print(f"{'setting':<32} seed  Dice % on the cases kept out, after each step")
+    print(f"{'setting':<32} seed  Dice % on the cases kept out, after each step; voxels that moved the wrong way, %")
     for seed, setting in list(product(options.seeds, options.set or [{}]))[part - 1 :: parts]:
         print(f"--- {json.dumps(setting)} seed {seed}", file=sys.stderr, flush=True)
-        dice = dice_per_step(options, setting, seed)
+        dice = measured(options, setting, seed)
         print(f"{json.dumps(setting):<32} {seed:4}  {'  '.join(f'{value:5.1f}' for value in dice)}", flush=True)
 
 

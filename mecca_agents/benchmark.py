@@ -31,6 +31,7 @@ from mecca_agents.evaluation import COLUMNS, evaluate_agent, result_row
 from mecca_agents.locking import Locked, locked
 from mecca_agents.presets import Preset
 from mecca_agents.runs import is_run, read_config, write_rows
+from mecca_agents.stopping import Stopped
 from mecca_agents.training import LISTED_CASES, make_envs, resume, train
 from mecca_env.atomic import atomically
 
@@ -166,6 +167,9 @@ def benchmark(plan: Plan, cells: Sequence[Cell], stream: TextIO | None = None) -
                 done.append(cell.name)
             else:
                 elsewhere.append(cell.name)
+        except Stopped as stopped:
+            signal = stopped.signal
+            raise Stopped(f"stopped by {signal.name} in {cell.name}; the same command goes on", signal) from None
         except Exception as error:
             failed[cell.name] = f"{type(error).__name__}: {error}".splitlines()[0]
             print(f"{cell.name} failed: {failed[cell.name]}", file=stream, flush=True)

@@ -27,6 +27,7 @@ from mecca_agents.inference_time import time_methods
 from mecca_agents.locking import locked
 from mecca_agents.presets import FAST
 from mecca_agents.runs import read_config
+from mecca_agents.stopping import Stopped
 from mecca_env.data.base import DataError
 
 PRESET = replace(FAST, shape=(12, 12, 10), num_envs=2, updates=3, channels=4, dilations=(1, 2))
@@ -234,6 +235,19 @@ def test_killed_at_random_moments_it_ends_with_the_same_results(plan: Plan, tmp_
     last = subprocess.run(command(broken.out), env=env, capture_output=True, text=True)
     assert last.returncode == 0, last.stderr
     assert len(_files(unbroken)) == 3 and _files(broken) == _files(unbroken)
+
+
+def test_stopped_in_a_training_it_says_how_to_go_on(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TINY_ONCE", str(tmp_path / "once"))
+    monkeypatch.setenv("TINY_SIGNAL", str(int(signal.SIGTERM)))
+    plan = replace(plan, preset=replace(PRESET, updates=7))
+    cells = [Cell("tiny:Signalled"), Cell("tiny:Tiny")]
+    with pytest.raises(Stopped, match="stopped by SIGTERM in tiny.Signalled-100-seed0; the same command goes on"):
+        benchmark(plan, cells)
+    assert [plan.status(cell) for cell in cells] == ["begun", "missing"]
+    assert len(benchmark(plan, cells).done) == 2
 
 
 def test_the_command_lists_its_cells(plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
