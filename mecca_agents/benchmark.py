@@ -30,7 +30,7 @@ from mecca_agents.errors import RunError
 from mecca_agents.evaluation import COLUMNS, evaluate_agent, result_row
 from mecca_agents.locking import Locked, locked
 from mecca_agents.presets import Preset
-from mecca_agents.runs import is_run, read_config, write_rows
+from mecca_agents.runs import RunConfig, is_run, read_config, write_rows
 from mecca_agents.stopping import Stopped
 from mecca_agents.training import LISTED_CASES, make_envs, resume, train
 from mecca_env.atomic import atomically
@@ -91,6 +91,15 @@ class Plan:
         """Where its files lie."""
         env = self.test_env or self.env
         return self.out / (self.name or env.removeprefix("MECCA-").rpartition("-v")[0])
+
+    @property
+    def tested_elsewhere(self) -> bool:
+        """Whether the environment tested on is another than the one trained on."""
+        return self.test_env not in (None, self.env)
+
+    def testing(self, config: RunConfig) -> RunConfig:
+        """How a training is tested: in the other environment, where there is one."""
+        return replace(config, env=self.test_env, root=None) if self.tested_elsewhere else config
 
     def run(self, cell: Cell) -> Path:
         """The folder of a cell's training."""
@@ -245,8 +254,7 @@ def _settings(plan: Plan) -> dict[str, Any]:
         **plan.settings,
     }
     train_envs = make_envs(plan.env, 1, root=plan.root, split="train", cases=plan.cases, **keywords)
-    same = plan.test_env in (None, plan.env)
-    root = plan.test_root or (plan.root if same else None)
+    root = plan.test_root or (None if plan.tested_elsewhere else plan.root)
     test_envs = make_envs(
         plan.test_env or plan.env, 1, root=root, split=plan.test_split, cases=plan.test_cases, **keywords
     )
@@ -305,13 +313,12 @@ def _do(plan: Plan, cell: Cell, stream: TextIO | None) -> None:
             stream=stream,
         )
     config = read_config(run)
-    same = plan.test_env in (None, plan.env)
     further = int(config.environment["horizon"]) + FURTHER_STEPS
     rows = []
     for user in USERS:
         results = evaluate_agent(
             agent,
-            replace(config, env=plan.test_env or plan.env, root=config.root if same else None),
+            plan.testing(config),
             root=plan.test_root,
             split=plan.test_split,
             cases=plan.test_cases,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +47,8 @@ def time_methods(plan: Plan, cells: Sequence[Cell], cases: int = CASES) -> Path:
     for cell in cells:
         if plan.status(cell) == "done":
             agent, config = load_agent(plan.run(cell), device)
-            same = plan.test_env in (None, plan.env)
-            config = replace(config, env=plan.test_env or plan.env, root=config.root if same else None)
             envs = evaluation_envs(
-                config, root=plan.test_root, split=plan.test_split, skip_bad=plan.skip_bad, device=device
+                plan.testing(config), root=plan.test_root, split=plan.test_split, skip_bad=plan.skip_bad, device=device
             )
             players[cell.method] = (_Timed(agent), envs)
     if not players:
