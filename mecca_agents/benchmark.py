@@ -99,7 +99,9 @@ class Plan:
 
     def testing(self, config: RunConfig) -> RunConfig:
         """How a training is tested: in the other environment, where there is one."""
-        return replace(config, env=self.test_env, root=None) if self.tested_elsewhere else config
+        if self.test_env is None or not self.tested_elsewhere:
+            return config
+        return replace(config, env=self.test_env, root=None)
 
     def run(self, cell: Cell) -> Path:
         """The folder of a cell's training."""
