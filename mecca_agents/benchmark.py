@@ -235,9 +235,11 @@ def settle(plan: Plan) -> dict[str, Any]:
             text = json.dumps(wanted, indent=2) + "\n"
             atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
         found = json.loads(path.read_text(encoding="utf-8"))
+        # A setting that presets have had only since then was at its default.
+        found["preset"] = json.loads(json.dumps(asdict(Preset()))) | found["preset"]
     except OSError as error:
         raise RunError(f"{path}: cannot be written or read: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path}: expected the settings of a benchmark, found something else: {error}") from error
     differing = sorted(key for key in {*wanted, *found} if wanted.get(key) != found.get(key))
     if differing:

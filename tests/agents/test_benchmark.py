@@ -163,6 +163,19 @@ def test_a_folder_of_other_settings_is_refused(plan: Plan, change: dict[str, Any
     assert (plan.folder / "settings.json").read_bytes() == before and not (plan.folder / "runs").exists()
 
 
+def test_cells_from_before_a_setting_was_there_are_gone_on_with(plan: Plan) -> None:
+    settle(plan)
+    path = plan.folder / "settings.json"
+    found = json.loads(path.read_text())
+    del found["preset"]["chunk"]  # None by default, and here
+    path.write_text(json.dumps(found))
+    settle(plan)
+    del found["preset"]["updates"]  # not what it is here
+    path.write_text(json.dumps(found))
+    with pytest.raises(RunError, match="updates was 20000, now 3"):
+        settle(plan)
+
+
 def test_a_data_set_that_is_missing_is_not_replaced_by_the_phantom(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MECCA_DATA", raising=False)
     with pytest.raises(DataError, match="MECCA_DATA is not set"):
@@ -171,9 +184,10 @@ def test_a_data_set_that_is_missing_is_not_replaced_by_the_phantom(plan: Plan, m
 
 def test_damaged_settings_are_named(plan: Plan) -> None:
     settle(plan)
-    (plan.folder / "settings.json").write_text("{")
-    with pytest.raises(RunError, match=r"settings\.json: expected the settings of a benchmark"):
-        settle(plan)
+    for damaged in ("{", "[]", "{}"):
+        (plan.folder / "settings.json").write_text(damaged)
+        with pytest.raises(RunError, match=r"settings\.json: expected the settings of a benchmark"):
+            settle(plan)
 
 
 def test_a_cell_that_another_process_does_is_left_to_it(plan: Plan) -> None:
