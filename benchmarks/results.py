@@ -21,6 +21,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -91,26 +92,19 @@ class Part:
         return make_cells(self.methods, self.fractions, self.seeds, self.ablation)
 
 
-def hippocampus(seed: int) -> list[Part]:
-    """Everything that is trained with several seeds."""
-    env, folder = "MECCA-Hippocampus-v0", "Task04_Hippocampus"
-    return [
-        Part(env, folder, methods(), (seed,)),
-        Part(env, folder, LABELS, (seed,), (0.125, 0.25, 0.5)),
-    ]
-
-
+HIPPOCAMPUS = partial(Part, "MECCA-Hippocampus-v0", "Task04_Hippocampus")
 PARTS = (
-    *hippocampus(0)[:1],
+    HIPPOCAMPUS(methods()),
     Part("MECCA-LeftAtrium-v0", "LeftAtrium2018", methods()),
-    *hippocampus(0)[1:],
+    HIPPOCAMPUS(methods(), seeds=(1, 2)),
+    HIPPOCAMPUS(LABELS, fractions=(0.125, 0.25, 0.5)),
     Part("MECCA-Liver-v0", "CHAOS_T2", FEW, label=(1,)),
     Part("MECCA-Spleen-v0", "CHAOS_T2", FEW, label=(4,)),
-    *hippocampus(1),
-    *hippocampus(2),
     Part("MECCA-Phantom-v0", "", methods(), test_env="MECCA-BraTS-v0", test_folder="BraTS", cases=64),
-    Part("MECCA-Hippocampus-v0", "Task04_Hippocampus", (), range(3), (0.25,), ablation=True),
+    HIPPOCAMPUS(LABELS, seeds=(1, 2), fractions=(0.125, 0.25, 0.5)),
+    HIPPOCAMPUS((), seeds=range(3), fractions=(0.25,), ablation=True),
 )
+"""In this order, so that what is compared first is there first."""
 
 
 def write_page(out: Path) -> None:
