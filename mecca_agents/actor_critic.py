@@ -20,13 +20,6 @@ from mecca_env.dynamics import DiscreteDynamics
 from mecca_env.rewards import make_reward
 from mecca_env.vector_env import MeccaVectorEnv
 
-BALANCE_SETTLES = 0.5
-"""Share of the training after which the weights of foreground and background stay as they are.
-
-Where the target is small, lowering every probability pays at once, and a policy that has learned to do so no longer
-explores. Weighting the classes alike at the start avoids that; keeping it up would make the target come out too large.
-"""
-
 
 class ActorCritic(NetworkAgent):
     """The A2C update of a policy and a value for every voxel; subclasses say how they learn.
@@ -126,7 +119,7 @@ class ActorCritic(NetworkAgent):
             entropy_weight=preset.entropy_weight,
             value_weight=preset.value_weight,
             credit=preset.credit,
-            balance=between(*preset.balance, min(progress / BALANCE_SETTLES, 1.0)),
+            balance=between(*preset.balance, min(progress / preset.balance_settles, 1.0)),
         )
 
     def numbers(self, rollout: Rollout, losses: Losses) -> dict[str, float]:

@@ -44,7 +44,10 @@ class Preset:
             as printed, the gradient of pi, summed over all actions: what each of them would have earned is known.
         credit: "voxel" pays every voxel its own reward, "mean" pays all the mean (Eq. 4).
         balance: How far the rarer of foreground and background is weighted up (`a2c.class_weights`), 0 to 1, at the
-            start and, after a linear fall, in the second half of the training.
+            start and, after a linear fall, from `balance_settles` on.
+        balance_settles: Share of the training after which these weights stay as they are. Where the target is small,
+            lowering every probability pays at once, and a policy that has learned to do so explores no longer. Weights
+            at the start avoid that; keeping them up would make the target come out too large.
         clip_norm: Gradients are scaled down to this norm at most.
         precision: "float32", or "bf16" for convolutions in bfloat16 (autocast).
         compile: Compile the networks (`torch.compile`), which takes a minute at the start and needs a C++ compiler on a
@@ -89,6 +92,7 @@ class Preset:
     gradient: Gradient = "sampled"
     credit: Credit = "voxel"
     balance: tuple[float, float] = (0.0, 0.0)
+    balance_settles: float = 0.5
     clip_norm: float = 10.0
     precision: Precision = "float32"
     compile: bool = False
@@ -145,6 +149,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {  # the environment look
     "credit": (lambda v: v in get_args(Credit), f"one of {', '.join(get_args(Credit))}"),
     "precision": (lambda v: v in get_args(Precision), f"one of {', '.join(get_args(Precision))}"),
     "balance": _pair(0, 1),
+    "balance_settles": (lambda v: 0 < v <= 1, "a number above 0 and up to 1"),
     "delta": _pair(0.5, 1),
     "labelled_share": (lambda v: 0 < v < 1, "a number between 0 and 1"),
 }

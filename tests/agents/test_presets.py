@@ -42,6 +42,7 @@ BAD: dict[str, list[Any]] = {
     "gradient": ["exact"],
     "n_steps": [0, 1.5],
     "policy_head": ["both"],
+    "balance_settles": [0.0, 1.5],
     "balance": [(0.0,), (0.0, 2.0), 1.0],
     "clip_norm": [0.0],
     "precision": ["float16"],
