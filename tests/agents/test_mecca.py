@@ -212,14 +212,15 @@ def test_the_confidence_network_learns_to_tell_right_from_wrong() -> None:
 def test_the_confidence_network_can_weigh_the_rarer_class_up() -> None:
     learned = []
     for balance in (0.0, 1.0):
-        preset = replace(OFF, self_adaptive_reward=True, confidence_steps=None, confidence_balance=balance)
+        preset = replace(OFF, self_adaptive_reward=True, confidence_steps=None, learning_rate=1e-2)
+        preset = replace(preset, confidence_balance=balance, gradient="sampled", policy_head="actions")
         agent, envs = _play("mecca", preset, num_envs=4)
-        _update(agent, envs, updates=1)
+        _update(agent, envs, updates=30)
         observation, _ = envs.reset(seed=0)
         raised = agent.confidence(observation, torch.full((4, *SETTINGS["shape"]), 5))
         assert raised is not None
         learned.append(float(raised[envs.state.label].mean()))
-    assert learned[1] > learned[0]  # it trusts more in raising the few voxels of the target
+    assert learned[1] > learned[0] + 0.02  # it trusts more in raising the few voxels of the target
 
 
 def test_the_guide_is_told_the_confidence_in_the_very_action() -> None:
