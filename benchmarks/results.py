@@ -109,9 +109,14 @@ PARTS = (
 
 def write_page(out: Path) -> None:
     """Put the report of a benchmark into the page."""
-    text = report(out, out / "report").read_text(encoding="utf-8").partition("\n")[2]  # without its title
+    write_document(page_text(report(out, out / "report")), PAGE, MARKS)
+
+
+def page_text(path: Path) -> str:
+    """A report as a part of the page: without its title, a level further down."""
+    text = path.read_text(encoding="utf-8").partition("\n")[2]
     text = text.replace("\n### ", "\n#### ").replace("\n## ", "\n### ").replace("](<", "](<results/report/")
-    write_document(text.strip(), PAGE, MARKS)
+    return text.strip()
 
 
 def main() -> int:

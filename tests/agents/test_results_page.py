@@ -1,0 +1,49 @@
+"""docs/results.md is what the cells beside it give, and what it says of all methods holds for them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.results import MARKS, PAGE, PARTS, page_text
+from mecca_agents.comparison import BOUNDS, at_last, by_method, by_step
+from mecca_agents.report import report
+from mecca_agents.report_cells import read_studies
+from mecca_agents.report_plots import HINTLESS
+
+RESULTS = PAGE.parent / "results"
+pytestmark = pytest.mark.skipif(not list(RESULTS.glob("*/results/*.json")), reason="no results are kept here")
+
+
+def test_the_tables_are_those_of_the_cells(tmp_path: Path) -> None:
+    report(RESULTS, tmp_path)
+    kept = RESULTS / "report"
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == sorted(path.name for path in kept.iterdir())
+    for name in names:
+        if not name.endswith(".png"):  # drawn by whichever version of the library
+            assert (tmp_path / name).read_bytes() == (kept / name).read_bytes(), name
+    begin, end = MARKS
+    between = PAGE.read_text(encoding="utf-8").partition(begin)[2].partition(end)[0]
+    assert between.strip() == page_text(kept / "report.md").strip()
+
+
+def test_every_learner_beats_random_actions_and_hints_help_those_that_see_them() -> None:
+    for study in read_studies(RESULTS):
+        rows = by_method(study.cells)
+        for method, cells in rows.items():
+            if method in BOUNDS:
+                continue
+            assert at_last(cells).mean() > at_last(rows["random"]).mean() + 0.3, (study.name, method)
+            steps = by_step(cells).mean(axis=0)
+            if method in HINTLESS:
+                assert abs(steps[-1] - steps[0]) < 1e-6, (study.name, method)
+            elif study.name == "Hippocampus":
+                assert steps[-1] > steps[0], (study.name, method)
+
+
+def test_no_training_is_reported_that_is_not_planned() -> None:
+    planned = {(part.plan(Path(), RESULTS).folder.name, cell.name) for part in PARTS for cell in part.cells()}
+    kept = {(path.parents[1].name, path.stem) for path in RESULTS.glob("*/results/*.json")}
+    assert kept <= planned
