@@ -12,13 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from mecca_agents.report import report
 from torch import Tensor, nn
 
 from mecca_agents import PRESETS, Observation, Preset, TaskSpec
 from mecca_agents.benchmark import Plan, benchmark
 from mecca_agents.cells import make_cells
 from mecca_agents.mask_predictor import MaskPredictor
+from mecca_agents.report import report
 from mecca_agents.rollout import stack_observation
 
 
