@@ -177,6 +177,7 @@ FAST = replace(
     n_steps=1,
     gae_lambda=0.5,
     entropy_weight=1e-3,
+    value_weight=0.05,
     balance=(0.5, 0.0),
     balance_settles=0.1,
 )
