@@ -32,16 +32,15 @@ class Clicks:
     """Where the clicks of the steps after the first fall; an observer of an evaluation."""
 
     rows: list[tuple[float, float, float, float]] = field(default_factory=list)
-    advised: list[bool] = field(default_factory=list)
+    _seen: np.ndarray = field(default_factory=lambda: np.zeros((0, 3), np.int64))
 
     def __call__(self, turn: Turn) -> None:
         """Note a step."""
-        if turn.step == 1:
-            self._seen = _clicks(turn)
-            return
-        clicks, earlier = _clicks(turn), {tuple(c) for c in self._seen}
-        new = np.array([c for c in clicks if tuple(c) not in earlier], dtype=np.int64).reshape(-1, 3)
+        clicks, earlier = _clicks(turn), {tuple(click) for click in self._seen}
         self._seen = clicks
+        if turn.step == 1:
+            return  # before any advice
+        new = np.array([click for click in clicks if tuple(click) not in earlier], dtype=np.int64).reshape(-1, 3)
         before = turn.before
         wrong = (before.prediction[0] != before.label[0]).cpu().numpy()
         advice = np.ones_like(wrong) if before.advice is None else before.advice[0].cpu().numpy()
@@ -86,7 +85,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    print(f"{'run':<24} {'regions':>7}  {'Dice %':>6}  {'apart':>5}  wrong in advice %  wrong near clicks %  clicks made %")
+    head = "wrong in advice %  wrong near clicks %  clicks made %"
+    print(f"{'run':<24} {'regions':>7}  {'Dice %':>6}  {'apart':>5}  {head}")
     for run in options.runs:
         agent, config = load_agent(run)
         for regions in options.regions:
