@@ -22,6 +22,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import torch
@@ -32,6 +34,7 @@ from mecca_agents.benchmark import Plan, benchmark
 from mecca_agents.cells import Cell, make_cells, shard_of
 from mecca_agents.inference_time import time_methods
 from mecca_agents.report import report
+from mecca_agents.stopping import Stopped
 
 PAGE = DOCS / "results.md"
 MARKS = ("<!-- tables, written by benchmarks.results -->", "<!-- end of tables -->")
@@ -39,8 +42,8 @@ MARKS = ("<!-- tables, written by benchmarks.results -->", "<!-- end of tables -
 PRESET = "brief"
 LABELS = ("pnet", "ua-mt", "deepigeos", "iter-mrl", "mecca")
 """Methods that are trained with fewer labels, too (Tables 3 and 4)."""
-FEW = ("unet", "intercnn", "iter-mrl", "mecca")
-"""Methods that are trained on the small data sets."""
+FEW = ("random", "oracle", "unet", "intercnn", "iter-mrl", "mecca")
+"""Methods on the small data sets, with what bounds them."""
 
 
 @dataclass(frozen=True)
@@ -134,11 +137,16 @@ def main() -> int:
     if options.timing:
         print(time_methods(PARTS[0].plan(options.data, options.out), PARTS[0].cells()))
     else:
-        work = [(part.plan(options.data, options.out), cell) for part in PARTS for cell in part.cells()]
-        for plan, cell in shard_of(work, options.shard):
-            outcome = benchmark(plan, [cell])
+        work = [(number, cell) for number, part in enumerate(PARTS) for cell in part.cells()]
+        for number, cells in groupby(shard_of(work, options.shard), key=itemgetter(0)):
+            plan = PARTS[number].plan(options.data, options.out)
+            try:
+                outcome = benchmark(plan, [cell for _, cell in cells])
+            except Stopped as stopped:
+                print(stopped, file=sys.stderr)
+                return 128 + stopped.signal
             failed |= bool(outcome.failed)
-            print(plan.folder.name, cell.name, outcome.text(), file=sys.stderr, flush=True)
+            print(plan.folder.name, outcome.text(), file=sys.stderr, flush=True)
     write_page(options.out)
     return int(failed)
 
