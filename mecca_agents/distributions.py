@@ -62,6 +62,10 @@ class VoxelCategorical:
 LEAST_WIDTH, FIRST_WIDTH, MOST_WIDTH = 0.015, 0.3, 1.5
 """Of `towards`: the bounds of the width, and what it is for an output of 0."""
 
+MOST_EXPONENT = 20.0
+"""Far above what gives the largest width. Without a bound the exponential overflows, and its gradient of infinity times
+the zero of the width's clamp is NaN."""
+
 
 def towards(outputs: Tensor, probability: Tensor, adjustments: Tensor) -> VoxelCategorical:
     """The policy that goes to a probability: an action is the likelier the nearer to that it leads.
@@ -75,6 +79,6 @@ def towards(outputs: Tensor, probability: Tensor, adjustments: Tensor) -> VoxelC
         probability: Of foreground at present, (B, D, H, W).
         adjustments: What each action adds to it, (A,).
     """
-    target, width = outputs[:, :1].sigmoid(), FIRST_WIDTH * outputs[:, 1:].exp()
+    target, width = outputs[:, :1].sigmoid(), FIRST_WIDTH * outputs[:, 1:].clamp(max=MOST_EXPONENT).exp()
     reached = (probability.unsqueeze(1) + adjustments.view(1, -1, 1, 1, 1)).clamp(0.0, 1.0)
     return VoxelCategorical(-0.5 * ((reached - target) / width.clamp(LEAST_WIDTH, MOST_WIDTH)).square())

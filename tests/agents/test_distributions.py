@@ -89,8 +89,9 @@ def test_actions_that_lead_to_the_same_probability_are_equally_likely() -> None:
     assert float(shares[3:].sum()) > 0.7
 
 
-def test_the_width_is_bounded_where_outputs_are_not() -> None:
-    outputs = torch.tensor([50.0, -50.0]).view(1, 2, 1, 1, 1).requires_grad_()
+@pytest.mark.parametrize("width", [-200.0, -50.0, 50.0, 200.0])  # exp(200) is infinite in float32
+def test_the_width_is_bounded_where_outputs_are_not(width: float) -> None:
+    outputs = torch.tensor([50.0, width]).view(1, 2, 1, 1, 1).requires_grad_()
     policy = towards(outputs, torch.full((1, 1, 1, 1), 0.5), ADJUSTMENTS)
     policy.log_prob(torch.zeros(1, 1, 1, 1)).sum().backward()  # type: ignore[no-untyped-call]
     assert bool(torch.isfinite(policy.log_probs).all()) and bool(torch.isfinite(outputs.grad).all())  # type: ignore[arg-type]
