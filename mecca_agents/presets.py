@@ -186,7 +186,7 @@ FAST = replace(
 BRIEF = replace(FAST, updates=300)
 """The same in less than 5 minutes, for tables on a CPU."""
 
-DEMO = replace(FAST, shape=(24, 24, 16), num_envs=4, updates=160, channels=12, n_steps=None)
+DEMO = replace(FAST, shape=(24, 24, 16), num_envs=4, updates=160, channels=12, n_steps=None, value_weight=0.5)
 """What `mecca demo` trains on the phantom in two to three minutes."""
 
 PRESETS: dict[str, Preset] = {"paper": PAPER, "fast": FAST, "brief": BRIEF, "demo": DEMO}
