@@ -27,22 +27,23 @@ KEPT_OUT = 5
 """Every so many training cases, by name, one is kept out."""
 
 
-def divided(env: str, root: Path) -> tuple[list[str], list[str]]:
-    """Names of the cases to train on, and of those kept out."""
+def divided(env: str, root: Path, fold: int = KEPT_OUT) -> tuple[list[str], list[str]]:
+    """Names of the cases to train on, and of those kept out: the `fold`-th of every five, counted from 1."""
     envs = make_envs(env, 1, root=root, split="train", fallback=False)
     names = sorted(envs.dataset.case_name(int(index)) for index in envs.cases.indices)
     envs.close()
-    kept_out = names[KEPT_OUT - 1 :: KEPT_OUT]
+    kept_out = names[fold - 1 :: KEPT_OUT]
     return [name for name in names if name not in kept_out], kept_out
 
 
 def measured(options: argparse.Namespace, setting: dict[str, Any], seed: int) -> list[float]:
     """Mean Dice on the cases kept out after each step and misunderstanding, in per cent; trained first, if need be."""
-    run = options.runs / "-".join([options.method, *(f"{k}={v}" for k, v in setting.items()), f"seed{seed}"])
+    parts = [options.method, *(f"{k}={v}" for k, v in setting.items()), f"seed{seed}"]
+    run = options.runs / "-".join(parts + [f"fold{options.fold}"] * (options.fold != KEPT_OUT))
     done = run / "validation.json"
     if done.exists():
         return [float(value) for value in json.loads(done.read_text())]
-    cases, kept_out = divided(options.env, options.data)
+    cases, kept_out = divided(options.env, options.data, options.fold)
     if (run / "config.json").exists():
         resume(run)
     else:
@@ -83,6 +84,9 @@ def main() -> None:
         "--set", type=json.loads, action="append", help="what differs from preset and environment, as JSON"
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument(
+        "--fold", type=int, choices=range(1, KEPT_OUT + 1), default=KEPT_OUT, help="which fifth is kept out"
+    )
     parser.add_argument("--runs", type=Path, default=Path("runs/validation"))
     parser.add_argument("--shard", default="1/1", help="i/n: every n-th of the runs, from the i-th")
     parser.add_argument("--threads", type=int, default=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -27,6 +28,8 @@ FEWEST_CASES = 6
 
 Cells = Sequence[FinishedCell]
 Array = NDArray[np.float64]
+BySeed = Mapping[int, Array]
+"""What each seed's training reached, a number for each case or for each case and step."""
 
 
 class Summary(NamedTuple):
@@ -40,13 +43,14 @@ class Summary(NamedTuple):
 
 @dataclass(frozen=True)
 class Comparison:
-    """The best method against each competitor, on the same cases.
+    """The best method against each competitor, on the same cases and with the seeds that both have.
 
     Attributes:
         best: The one with the best mean.
         rival: The one with the best mean of the others.
-        p: Of the best against each of the others, Wilcoxon's signed-rank test corrected by Holm.
-        gap: Best minus rival, with its interval over cases.
+        p: Of the best against each of the others, Wilcoxon's signed-rank test corrected by Holm; NaN without a seed
+            that both have.
+        gap: Best minus rival, with its interval over cases; NaN likewise.
         significant: Whether p against the rival is below `SIGNIFICANT` and its ranks, too, are for the best: a mean
             can be the better for a few cases although most of them are worse.
     """
@@ -89,6 +93,29 @@ def at_last(cells: Cells, column: str = "dice", user: str = EDGE) -> Array:
     return by_step(cells, column, user)[:, -1]
 
 
+def by_seed(cells: Cells, column: str = "dice") -> dict[int, Array]:
+    """A column of each seed's results, (C, T); Dice in per cent."""
+    return {cell.seed: (100 if column == "dice" else 1) * cell.grid(column) for cell in cells}
+
+
+def at_step(grids: BySeed, step: int = -1) -> dict[int, Array]:
+    """One column of each, (C,)."""
+    return {seed: grid[:, step] for seed, grid in grids.items()}
+
+
+def paired(one: BySeed, other: BySeed) -> tuple[Array, Array] | None:
+    """Both averaged over the seeds that both have, since a seed more moves a mean by more than many a method.
+
+    Returns:
+        Two arrays of one shape; None where there is no such seed.
+    """
+    seeds = sorted(set(one) & set(other))
+    if not seeds:
+        return None
+    first, second = (np.mean([values[seed] for seed in seeds], axis=0) for values in (one, other))
+    return first, second
+
+
 def last_dice(cell: FinishedCell) -> float:
     """Mean Dice over cases at the last step of one training, in per cent."""
     return 100 * float(at_last([cell]).mean())
@@ -113,31 +140,38 @@ def summarise(values: Array) -> Summary:
     return Summary(float(np.mean(values)), *bootstrap_interval(values), float(np.std(values, ddof=1)))
 
 
-def compare(values: Mapping[str, Array], *, higher: bool = True) -> Comparison | None:
+def p_of_pairs(pairs: Mapping[str, tuple[Array, Array] | None]) -> dict[str, float]:
+    """Wilcoxon's p of each pair, corrected by Holm for the number of pairs that there are; NaN where there is none."""
+    there = {name: pair for name, pair in pairs.items() if pair is not None}
+    corrected = dict(zip(there, holm([paired_wilcoxon(*pair) for pair in there.values()]), strict=True))
+    return {name: corrected.get(name, math.nan) for name in pairs}
+
+
+def compare(values: Mapping[str, BySeed], *, higher: bool = True) -> Comparison | None:
     """Compare the best method with each of its competitors.
 
     Args:
-        values: For each method (C,), one number for each case, of the same cases in the same order. `BOUNDS` and
-            methods with a number that is not finite take no part.
+        values: For each method and seed (C,), one number for each case, of the same cases in the same order. `BOUNDS`
+            and methods with a number that is not finite take no part.
         higher: Whether higher is better.
 
     Returns:
         The comparison; None where there are not two methods to compare.
     """
-    taking_part = [m for m in values if m not in BOUNDS and np.isfinite(values[m]).all()]
+    taking_part = [m for m in values if m not in BOUNDS and all(np.isfinite(v).all() for v in values[m].values())]
     sign = 1.0 if higher else -1.0
-    ranked = sorted(taking_part, key=lambda m: -sign * float(np.mean(values[m])))
+    ranked = sorted(taking_part, key=lambda m: -sign * float(np.mean(list(values[m].values()))))
     if len(ranked) < 2:
         return None
     best, *others = ranked
-    p = dict(zip(others, holm([paired_wilcoxon(values[best], values[m]) for m in others]), strict=True))
-    in_favour = sign * rank_balance(values[best], values[others[0]]) > 0
+    pairs = {m: paired(values[best], values[m]) for m in others}
+    p, nearest = p_of_pairs(pairs), pairs[others[0]]
     return Comparison(
         best=best,
         rival=others[0],
         p=p,
-        gap=summarise(values[best] - values[others[0]]),
-        significant=p[others[0]] < SIGNIFICANT and in_favour,
+        gap=Summary(*[math.nan] * 4) if nearest is None else summarise(nearest[0] - nearest[1]),
+        significant=nearest is not None and p[others[0]] < SIGNIFICANT and sign * rank_balance(*nearest) > 0,
     )
 
 

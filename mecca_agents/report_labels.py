@@ -9,9 +9,13 @@ from mecca_agents.comparison import (
     FEWEST_CASES,
     Array,
     at_last,
+    at_step,
     by_method,
+    by_seed,
     by_step,
     compare,
+    p_of_pairs,
+    paired,
     summarise,
     wins,
 )
@@ -31,7 +35,6 @@ from mecca_agents.report_layout import (
     seeds_of,
     seeds_text,
 )
-from mecca_agents.statistics import holm, paired_wilcoxon
 
 Rows = dict[str, dict[float, list[FinishedCell]]]
 
@@ -58,7 +61,7 @@ def table3(studies: Sequence[Study]) -> Table | None:
             continue
         fractions = sorted({fraction for cells in rows.values() for fraction in cells})
         values = {m: {f: 100 * at_last(cells) for f, cells in of.items()} for m, of in rows.items()}
-        found = {f: compare({m: of[f] for m, of in values.items() if f in of}) for f in fractions}
+        found = {f: compare({m: at_step(by_seed(of[f])) for m, of in rows.items() if f in of}) for f in fractions}
         lines = []
         for method, of in rows.items():
             texts = [
@@ -121,13 +124,15 @@ def table5(studies: Sequence[Study]) -> Table | None:
         for fraction in sorted({cell.fraction for cell in study.cells if cell.variant}):
             rows = _variants(study, fraction)
             values = {variant: 100 * at_last(cells) for variant, cells in rows.items()}
-            p = _against_none(values)
+            pairs = _against_none(rows)
+            p = p_of_pairs(pairs)
             lines = []
             for variant, cells in rows.items():
                 dice = summarise(values[variant])
                 ticks = ["✓" if mechanism in VARIANTS[variant] else "" for mechanism in MECHANISMS]
                 texts = [f"{dice.mean:.2f}", interval(dice)]
-                gain = summarise(values[variant] - values["none"]) if variant in p else None
+                pair = pairs.get(variant)
+                gain = None if pair is None else summarise(pair[0] - pair[1])
                 if gain is None:
                     texts += ["-"] * 3
                 else:
@@ -158,7 +163,8 @@ def table5(studies: Sequence[Study]) -> Table | None:
             sections.append(Section(f"{study.name}, {percent(fraction)} labelled", head, lines, notes))
     about = (
         "Dice % at the last step of MECCA with some of its mechanisms; the gain over the row without any is paired by "
-        "case, p is Wilcoxon's, corrected by Holm for the number of rows that are compared with it."
+        "case and taken from the seeds that both have, p is Wilcoxon's, corrected by Holm for the number of rows that "
+        "are compared with it."
     )
     return Table("table5", "Table 5: ablation", about, sections, records) if sections else None
 
@@ -187,12 +193,12 @@ def _variants(study: Study, fraction: float) -> dict[str, list[FinishedCell]]:
     return rows
 
 
-def _against_none(values: Mapping[str, Array]) -> dict[str, float]:
-    """Corrected p of every other row against the one without any mechanism; nothing where that is missing."""
-    if "none" not in values:
+def _against_none(rows: Mapping[str, Sequence[FinishedCell]]) -> dict[str, tuple[Array, Array] | None]:
+    """Every other row beside the one without any mechanism, with the seeds of both; nothing where that is missing."""
+    if "none" not in rows:
         return {}
-    others = [variant for variant in values if variant != "none"]
-    return dict(zip(others, holm([paired_wilcoxon(values[other], values["none"]) for other in others]), strict=True))
+    last = {variant: at_step(by_seed(cells)) for variant, cells in rows.items()}
+    return {variant: paired(last[variant], last["none"]) for variant in rows if variant != "none"}
 
 
 def _seeds(of: Mapping[float, Sequence[FinishedCell]], rows: Rows) -> str:

@@ -132,8 +132,8 @@ def record(**values: Any) -> dict[str, Any]:
 
 SIGNIFICANCE = (
     "Bold is the best mean of a column, and only where it differs from the best of the others with p < "
-    f"{SIGNIFICANT}: Wilcoxon's signed-rank test, two-sided and paired by case, corrected by Holm for the number of "
-    "competitors in the column."
+    f"{SIGNIFICANT}: Wilcoxon's signed-rank test, two-sided and paired by case, with the seeds that both have, "
+    "corrected by Holm for the number of competitors in the column."
 )
 
 

@@ -15,7 +15,9 @@ from mecca_agents.comparison import (
     Cells,
     Comparison,
     at_last,
+    at_step,
     by_method,
+    by_seed,
     by_step,
     compare,
     in_order,
@@ -50,7 +52,12 @@ def table1(studies: Sequence[Study]) -> Table | None:
             "dice": {method: 100 * at_last(cells) for method, cells in rows.items()},
             "assd": {method: at_last(cells, "assd") for method, cells in rows.items()},
         }
-        found = {name: compare(values[name], higher=name == "dice") for name in values}
+        found = {
+            name: compare(
+                {method: at_step(by_seed(cells, name)) for method, cells in rows.items()}, higher=name == "dice"
+            )
+            for name in values
+        }
         lines = []
         for method, cells in rows.items():
             texts, numbers = zip(
@@ -91,7 +98,8 @@ def table2(studies: Sequence[Study]) -> Table | None:
             continue
         values = {method: 100 * by_step(cells) for method, cells in rows.items()}
         steps = range(next(iter(rows.values()))[0].horizon)
-        found = [compare({method: dice[:, step] for method, dice in values.items()}) for step in steps]
+        grids = {method: by_seed(cells) for method, cells in rows.items()}
+        found = [compare({method: at_step(grid, step) for method, grid in grids.items()}) for step in steps]
         lines = []
         for method, cells in rows.items():
             means = values[method].mean(axis=0)
@@ -226,7 +234,9 @@ def _verdicts(found: Mapping[str, Comparison | None]) -> list[str]:
     verdicts = []
     for name, title, form in (("dice", "Dice %", ".2f"), ("assd", "ASSD", ".3f")):
         of = found[name]
-        if of is not None:
+        if of is not None and math.isnan(of.p[of.rival]):
+            verdicts.append(f"{title}: {of.best} and {of.rival} have no seed in common and are not compared.")
+        elif of is not None:
             verdicts.append(
                 f"{title}: {of.best} minus {of.rival} is {of.gap.mean:+{form}} {interval(of.gap, '+' + form)}, "
                 f"p {'' if (p := p_text(of.p[of.rival])).startswith('<') else '= '}{p}"

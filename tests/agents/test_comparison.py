@@ -8,12 +8,16 @@ import numpy as np
 import pytest
 from benchmark_folder import constant, write_cell, write_study
 
-from mecca_agents.comparison import at_last, by_method, by_step, collapsed, compare, in_order, summarise, wins
+from mecca_agents.comparison import Array, at_last, by_method, by_step, collapsed, compare, in_order, summarise, wins
 from mecca_agents.report_cells import read_cells
 from mecca_agents.statistics import bootstrap_interval, paired_wilcoxon
 
 RNG = np.random.default_rng(0)
 EASE = RNG.normal(80, 5, 12)  # of the cases, far more than what methods differ by
+
+
+def _one_seed(values: dict[str, Array]) -> dict[str, dict[int, Array]]:
+    return {method: {0: of} for method, of in values.items()}
 
 
 def test_methods_come_in_the_registrys_order_and_own_ones_after_them(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,7 +46,7 @@ def test_a_summary_is_over_cases() -> None:
 def test_a_small_gain_in_every_case_is_significant_and_corrected_for_the_number_of_competitors() -> None:
     noise = RNG.normal(0, 0.1, (3, 12))
     values = {"a": EASE + noise[0], "b": EASE + 1 + noise[1], "c": EASE - 1 + noise[2]}
-    found = compare(values)
+    found = compare(_one_seed(values))
     assert found is not None and (found.best, found.rival) == ("b", "a") and found.significant and wins(found, "b")
     assert not wins(found, "a")
     assert found.p["a"] == pytest.approx(2 * paired_wilcoxon(values["b"], values["a"]))
@@ -50,30 +54,42 @@ def test_a_small_gain_in_every_case_is_significant_and_corrected_for_the_number_
 
 
 def test_lower_can_be_better() -> None:
-    found = compare({"a": EASE, "b": EASE - RNG.uniform(1, 2, 12)}, higher=False)
+    found = compare(_one_seed({"a": EASE, "b": EASE - RNG.uniform(1, 2, 12)}), higher=False)
     assert found is not None and found.best == "b" and found.significant and found.gap.high < 0
 
 
 def test_noise_and_few_cases_are_not_significant() -> None:
     for values in ({"a": EASE, "b": EASE + RNG.normal(0, 3, 12)}, {"a": EASE[:5], "b": EASE[:5] + 9}):
-        found = compare(values)
+        found = compare(_one_seed(values))
         assert found is not None and not found.significant and not wins(found, "b")
-    same = compare({"a": EASE, "b": EASE})
+    same = compare(_one_seed({"a": EASE, "b": EASE}))
     assert same is not None and same.p == {"b": 1.0} and not same.significant
 
 
 def test_a_mean_that_one_case_makes_is_not_significant_against_its_ranks() -> None:
     gap = np.full(12, -0.1) - np.arange(12) * 0.01
     gap[0] = 30.0
-    found = compare({"a": EASE, "b": EASE + gap})
+    found = compare(_one_seed({"a": EASE, "b": EASE + gap}))
     assert found is not None and found.best == "b" and found.p["a"] < 0.05 and not found.significant
 
 
 def test_bounds_and_infinite_distances_do_not_compete() -> None:
     values = {"random": EASE - 50, "oracle": EASE + 20, "a": EASE, "b": EASE + 1, "c": np.full(12, np.inf)}
-    found = compare(values)
+    found = compare(_one_seed(values))
     assert found is not None and found.best == "b" and list(found.p) == ["a"]
-    assert compare({"random": EASE, "oracle": EASE, "a": EASE}) is None
+    assert compare(_one_seed({"random": EASE, "oracle": EASE, "a": EASE})) is None
+
+
+def test_only_seeds_that_both_have_are_compared() -> None:
+    """The same method twice; the one row has the better seed alone."""
+    lucky, unlucky = EASE + RNG.normal(0, 0.1, 12), EASE - 2
+    values = {"a": {0: unlucky, 1: lucky}, "b": {1: lucky}, "c": {2: EASE - 9}}
+    found = compare(values)
+    assert found is not None and (found.best, found.rival) == ("b", "a")
+    assert found.p["a"] == 1 and found.gap.mean == 0 and not found.significant
+    assert np.isnan(found.p["c"])  # no seed of b's
+    alone = compare({"b": values["b"], "c": values["c"]})
+    assert alone is not None and np.isnan(alone.gap).all() and not wins(alone, "b")
 
 
 def test_a_collapsed_training_is_found_among_those_of_its_method(tmp_path: Path) -> None:

@@ -124,6 +124,15 @@ def test_tables_3_and_4_are_about_methods_with_more_than_one_fraction(tmp_path: 
     assert _lines(table)["12.5 %"][1:] == ["56.00", "57.00", "58.00", "59.00", "60.00"]
 
 
+def test_table_1_does_not_compare_trainings_of_different_seeds(tmp_path: Path) -> None:
+    study = write_study(tmp_path)
+    write_cell(study, "mecca", _dice(0.9), seed=0)
+    write_cell(study, "iter-mrl", _dice(0.5), seed=1)
+    table = table1(read_studies(tmp_path))
+    assert "Dice %: mecca and iter-mrl have no seed in common and are not compared." in _notes(table)
+    assert "**" not in _lines(table)["mecca"][1]
+
+
 def test_table_5_compares_every_row_with_the_one_without_mechanisms(tmp_path: Path) -> None:
     study = write_study(tmp_path)
     for variant, dice in (("labels", 0.8), ("none", 0.7), ("reward", 0.7001), ("", 0.81)):
@@ -144,6 +153,19 @@ def test_table_5_without_the_row_to_compare_with(tmp_path: Path) -> None:
     write_cell(study, "mecca", _dice(0.8), variant="labels")
     table = table5(read_studies(tmp_path))
     assert table is not None and list(table.sections[0].lines[0][6:]) == ["-", "-", "-"]
+
+
+def test_table_5_pairs_rows_by_their_common_seeds(tmp_path: Path) -> None:
+    study = write_study(tmp_path)
+    for seed, dice in enumerate((0.6, 0.7, 0.8)):
+        write_cell(study, "mecca", _dice(dice, seed=seed), seed=seed, variant="none")
+    write_cell(study, "mecca", _dice(0.8, seed=2), seed=2, variant="reward")
+    write_cell(study, "mecca", _dice(0.9), seed=7, variant="guide")
+    table = table5(read_studies(tmp_path))
+    assert table is not None
+    none, reward, guide = table.sections[0].lines
+    assert [line[4] for line in (none, reward, guide)] == ["70.00", "80.00", "90.00"]
+    assert list(reward[6:]) == ["+0.00", "[+0.00, +0.00]", "1.000"] and list(guide[6:]) == ["-", "-", "-"]
 
 
 def test_table_6_is_what_was_measured(tmp_path: Path) -> None:
