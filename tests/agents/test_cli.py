@@ -196,13 +196,3 @@ def test_data_check_lists_every_fault(tmp_path: Path, capsys: pytest.CaptureFixt
         (tmp_path / f"{name}.nii.gz").unlink()
     assert main(["data", "check", str(tmp_path)]) == 0
     assert "no faults" in capsys.readouterr().out
-
-
-def test_demo_leaves_a_table_and_a_picture(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("mecca_agents.demo.TEST_CASES", 2)
-    assert main(["demo", "--updates", "1", "--out", str(tmp_path / "demo")]) == 0
-    assert "Dice % untrained  Dice % trained" in capsys.readouterr().out
-    assert (tmp_path / "demo" / "episode.png").read_bytes().startswith(b"\x89PNG")
-    assert len(_rows(tmp_path / "demo" / "test.csv")) == 10

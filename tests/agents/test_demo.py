@@ -1,0 +1,32 @@
+"""`mecca demo`: what it leaves, and that its preset learns."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mecca_agents.cli import main
+from mecca_agents.demo import demo
+from mecca_agents.presets import PRESETS
+
+
+def test_it_leaves_a_table_and_a_picture(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mecca_agents.demo.TEST_CASES", 2)
+    assert main(["demo", "--updates", "1", "--out", str(tmp_path / "demo")]) == 0
+    assert "Dice % untrained  Dice % trained" in capsys.readouterr().out
+    assert (tmp_path / "demo" / "episode.png").read_bytes().startswith(b"\x89PNG")
+    with (tmp_path / "demo" / "test.csv").open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == 10
+
+
+def test_its_preset_learns_in_half_of_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a tenth of its weight for the critic's loss, this training falls to background and stays there."""
+    monkeypatch.setattr("mecca_agents.demo.TEST_CASES", 4)
+    results = demo(tmp_path / "demo", updates=PRESETS["demo"].updates // 2)
+    for step in range(1, 6):
+        assert np.mean([result.dice for result in results if result.step == step]) > 0.75
