@@ -228,8 +228,8 @@ def _time_to_dice() -> str:
             found = json.loads(about.read_text())
             curve = found["curve"]["dice"]
             tenth = next((i for i, dice in enumerate(curve, 1) if dice >= DICE), None)
-            reached = "not reached" if tenth is None else f"{found['minutes'] * tenth / len(curve):.0f}"
-            lines.append([cell.method, str(cell.seed), reached, f"{found['minutes']:.0f}"])
+            reached = "not reached" if tenth is None else f"{found['minutes'] * tenth / len(curve):.1f}"
+            lines.append([cell.method, str(cell.seed), reached, f"{found['minutes']:.1f}"])
     head = ["method", "seed", f"minutes to a Dice of {100 * DICE:.0f} %", "minutes in all"]
     return (
         "### Time to a Dice\n\nTask04_Hippocampus, preset `brief`, one thread, beside other trainings; Dice "
