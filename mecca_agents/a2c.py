@@ -48,6 +48,21 @@ def returns(
     return torch.stack(summed).flip(0)
 
 
+def targets(rollout: Rollout, *, gamma: float, gae_lambda: float = 1.0, credit: Credit = "voxel") -> Tensor:
+    """What each voxel should expect from each step on, (T, B, D, H, W) without gradients: its lambda-return.
+
+    Args:
+        rollout: Whole episodes, or parts with a bootstrap.
+        gamma: Discount (Sec. 4.1).
+        gae_lambda: Lambda of the returns; 1 is Eq. 3.
+        credit: "voxel": each voxel is paid its own reward; "mean": all are paid the mean (Eq. 4 to the letter).
+    """
+    reward = rollout.reward
+    if credit == "mean":
+        reward = reward.mean(dim=(2, 3, 4), keepdim=True).expand_as(reward)
+    return returns(reward, rollout.done, rollout.value.detach(), rollout.bootstrap, gamma, gae_lambda)
+
+
 RAREST = 0.01
 """A class that fills less of an episode than this is weighted as if it filled this much."""
 
@@ -93,13 +108,10 @@ def a2c_losses(
         entropy_weight: Weight of the entropy bonus.
         gae_lambda: Lambda of the returns; 1 is Eq. 3.
         value_weight: Weight of the critic's loss (V - R)^2 / 2.
+        credit: Who is paid what (`targets`).
         balance: How far the rarer of foreground and background is weighted up (`class_weights`).
-        credit: "voxel": each voxel is paid its own reward; "mean": all are paid the mean (Eq. 4 to the letter).
     """
-    reward = rollout.reward
-    if credit == "mean":
-        reward = reward.mean(dim=(2, 3, 4), keepdim=True).expand_as(reward)
-    target = returns(reward, rollout.done, rollout.value.detach(), rollout.bootstrap, gamma, gae_lambda)
+    target = targets(rollout, gamma=gamma, gae_lambda=gae_lambda, credit=credit)
     advantage = (target - rollout.value).detach()
     weight = class_weights(rollout.label, rollout.mask, balance)  # Eq. 11: no gradient where M is 0
     count = total(weight.sum()).clamp_min(1.0)

@@ -101,13 +101,22 @@ class ActorCritic(NetworkAgent):
             ValueError: `n_steps` is no divisor of the horizon.
         """
         horizon = envs.config.horizon
-        steps = self.preset.n_steps or horizon
-        if horizon % steps:
-            raise ValueError(f"n_steps: expected a divisor of the {horizon} steps of an episode, got {steps}")
+        steps = self.steps_at_once(horizon)
         for _ in range(horizon // steps):
             rollout = collect(envs, observation, self.decide, steps)
             yield rollout
             observation = rollout.observation
+
+    def steps_at_once(self, horizon: int) -> int:
+        """How many steps of an episode an optimiser step learns from. Raises `ValueError` for no divisor of them."""
+        steps = self.preset.n_steps or horizon
+        if horizon % steps:
+            raise ValueError(f"n_steps: expected a divisor of the {horizon} steps of an episode, got {steps}")
+        return steps
+
+    def balance(self, progress: float) -> float:
+        """How far the rarer class is weighted up when this much of the training is done."""
+        return between(*self.preset.balance, min(progress / self.preset.balance_settles, 1.0))
 
     def losses(self, rollout: Rollout, progress: float) -> Losses:
         """Eq. 3-5 and 11 with this method's settings; `progress` in [0, 1) is how much of the training is done."""
@@ -119,7 +128,7 @@ class ActorCritic(NetworkAgent):
             entropy_weight=preset.entropy_weight,
             value_weight=preset.value_weight,
             credit=preset.credit,
-            balance=between(*preset.balance, min(progress / preset.balance_settles, 1.0)),
+            balance=self.balance(progress),
         )
 
     def numbers(self, rollout: Rollout, losses: Losses) -> dict[str, float]:

@@ -102,6 +102,17 @@ class Agent(ABC):
         return None
 
     @classmethod
+    def passes(cls, preset: Preset) -> int:
+        """How often an update passes each volume that it plays through its networks with gradients.
+
+        A benchmark makes so many times fewer updates, so that all methods pass as many volumes.
+
+        Args:
+            preset: Its settings.
+        """
+        return 1
+
+    @classmethod
     def env_settings(cls, preset: Preset, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Settings of the environment that this method trains and is tested in (`mecca_env.config.EnvConfig`).
 
@@ -154,6 +165,7 @@ METHODS: dict[str, str] = {
     "focal-iter-mrl": "mecca_agents.focal_iter_mrl:FocalIterMRL",
     "err-iter-mrl": "mecca_agents.err_iter_mrl:ErrIterMRL",
     "bs-iris": "mecca_agents.bs_iris:BSIRIS",
+    "ppo": "mecca_agents.ppo:PPO",
     "mecca": "mecca_agents.mecca:Mecca",
 }
 """Every method by name, as "module:class"."""

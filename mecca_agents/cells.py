@@ -49,11 +49,10 @@ class Cell:
 
     def preset(self, preset: Preset) -> Preset:
         """The settings it is trained with: those of the benchmark, but for what its variant switches."""
-        changes: dict[str, Any] = {}
+        method = find_method(self.method)
+        changes: dict[str, Any] = {"updates": max(preset.updates // method.passes(preset), 1) if method.learns else 1}
         if self.variant:
             changes |= dict(zip(_SWITCHES, ABLATION[self.variant], strict=True))
-        if not find_method(self.method).learns:
-            changes["updates"] = 1
         return replace(preset, **changes)
 
 

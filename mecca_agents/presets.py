@@ -35,13 +35,17 @@ class Preset:
         gamma: Discount (Sec. 4.1).
         n_steps: Steps of the environment that an optimiser step is taken after, with the critic's word for what comes
             later (n-step A2C; Algorithm 1 computes gradients at every step); None: after whole episodes. A divisor of
-            the horizon.
+            the horizon. PPO plays whole episodes and then learns from so many of their steps at a time.
         gae_lambda: Lambda of generalised advantage estimation: 1 takes the rewards to the end of the episode (Eq. 3),
             0 the next one and the value of the state after it.
         entropy_weight: Weight of the entropy bonus.
         value_weight: Weight of the critic's loss.
         gradient: Of the policy: "sampled" is A2C's, log pi of the action taken times its advantage; "expected" is Eq. 5
-            as printed, the gradient of pi, summed over all actions: what each of them would have earned is known.
+            as printed, the gradient of pi, summed over all actions: what each of them would have earned is known. PPO
+            compares sampled actions with themselves and samples, whatever is said here.
+        clip_ratio: PPO: how far the probability of a voxel's action may move in one update, as a share of it, before
+            there is nothing more to gain.
+        epochs: PPO: how often an update goes over its episodes.
         credit: "voxel" pays every voxel its own reward, "mean" pays all the mean (Eq. 4).
         balance: How far the rarer of foreground and background is weighted up (`a2c.class_weights`), 0 to 1, at the
             start and, after a linear fall, from `balance_settles` on.
@@ -90,6 +94,8 @@ class Preset:
     entropy_weight: float = 0.01
     value_weight: float = 0.5
     gradient: Gradient = "sampled"
+    clip_ratio: float = 0.2
+    epochs: int = 4
     credit: Credit = "voxel"
     balance: tuple[float, float] = (0.0, 0.0)
     balance_settles: float = 0.5
@@ -137,7 +143,7 @@ _SHARE = (lambda v: 0 <= v <= 1, "a number from 0 to 1")
 _SWITCH = (lambda v: isinstance(v, bool), "True or False")
 _COUNT_OR_NONE = (lambda v: v is None or _count(v), "None or an integer of at least 1")
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {  # the environment looks at the shape
-    **dict.fromkeys(("num_envs", "updates", "channels", "shared_blocks", "confidence_channels"), _COUNT),
+    **dict.fromkeys(("num_envs", "updates", "channels", "shared_blocks", "epochs", "confidence_channels"), _COUNT),
     **dict.fromkeys(("learning_rate", "policy_rate", "clip_norm", "alpha"), _ABOVE),
     **dict.fromkeys(("entropy_weight", "value_weight", "beta"), _NOT_BELOW),
     **dict.fromkeys(("final_learning_rate", "gamma", "gae_lambda", "confidence_balance", "simulated_from"), _SHARE),
@@ -147,6 +153,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {  # the environment look
     "policy_head": (lambda v: v in get_args(PolicyHead), f"one of {', '.join(get_args(PolicyHead))}"),
     "gradient": (lambda v: v in get_args(Gradient), f"one of {', '.join(get_args(Gradient))}"),
     "credit": (lambda v: v in get_args(Credit), f"one of {', '.join(get_args(Credit))}"),
+    "clip_ratio": (lambda v: 0 < v < 1, "a number between 0 and 1"),
     "precision": (lambda v: v in get_args(Precision), f"one of {', '.join(get_args(Precision))}"),
     "balance": _pair(0, 1),
     "balance_settles": (lambda v: 0 < v <= 1, "a number above 0 and up to 1"),

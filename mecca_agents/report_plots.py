@@ -35,6 +35,7 @@ STYLES: dict[str, tuple[str, str]] = {
     "focal-iter-mrl": (PURPLE, "^"),
     "err-iter-mrl": (BLACK, "v"),
     "bs-iris": (GREEN, "D"),
+    "ppo": (SKY, "<"),
     "ua-mt": (GREEN, "p"),
     "mecca": (RED, "o"),
 }

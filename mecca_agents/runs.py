@@ -33,6 +33,8 @@ _ADDED = {
     "n_steps": None,
     "policy_head": "actions",
     "gradient": "sampled",
+    "clip_ratio": 0.2,
+    "epochs": 4,
     "balance_settles": 0.5,
 }
 """Settings that runs of this format have had only since they exist, and what they were before."""

@@ -96,6 +96,15 @@ def test_two_processes_make_the_weights_of_one_even_when_one_is_killed(
     same(out, alone)
 
 
+def test_two_processes_go_over_the_same_steps_in_the_same_order(scans: Path, tmp_path: Path) -> None:
+    given: dict[str, Any] = {"root": scans, "checkpoint_every": 2, "device": "cpu", "stream": io.StringIO()}
+    train("ppo", ENV, tmp_path / "alone", preset=replace(PRESET, n_steps=1, epochs=2), **given)
+    more = ["--n-steps", "1", "--epochs", "2", "--out", str(tmp_path / "run")]
+    done = torchrun("train", "ppo", "--env", ENV, "--root", str(scans), *FLAGS, *more)
+    assert done.returncode == 0, done.stderr
+    same(tmp_path / "run", tmp_path / "alone")
+
+
 def test_a_run_of_two_processes_goes_on_in_one(alone: Path, scans: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     arguments = ["train", "together:Dying", "--env", ENV, "--root", str(scans), "--labelled-fraction", "0.5"]

@@ -46,10 +46,10 @@ def _dice(agent: Agent, config: RunConfig) -> list[float]:
     return [float(np.mean([r.dice for r in results if r.step == step])) for step in range(1, 6)]
 
 
-def test_the_names_are_those_of_the_paper_and_two_bounds() -> None:
+def test_the_names_are_those_of_the_paper_two_bounds_and_ppo() -> None:
     assert set(methods()) == {
         *("random", "oracle", "pnet", "unet", "deepigeos", "intercnn", "iter-mrl", "focal-iter-mrl", "err-iter-mrl"),
-        *("bs-iris", "ua-mt", "mecca"),
+        *("bs-iris", "ua-mt", "mecca", "ppo"),
     }
     assert all(getattr(find_method(name), "name", None) == name for name in methods())
 

@@ -40,6 +40,8 @@ BAD: dict[str, list[Any]] = {
     "value_weight": [float("inf")],
     "credit": ["everyone"],
     "gradient": ["exact"],
+    "clip_ratio": [0.0, 1.0, float("nan")],
+    "epochs": [0, 1.5],
     "n_steps": [0, 1.5],
     "policy_head": ["both"],
     "balance_settles": [0.0, 1.5],

@@ -221,7 +221,7 @@ def test_the_commit_of_a_run_is_that_of_the_code_that_was_loaded(
     assert read_config(tmp_path / "run").commit == training.COMMIT != "a commit made after the code was loaded"
 
 
-@pytest.mark.parametrize("method", ["iter-mrl", "mecca"])
+@pytest.mark.parametrize("method", ["iter-mrl", "ppo", "mecca"])
 def test_the_methods_go_on_bit_for_bit(
     tmp_path: Path, scans: Path, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
