@@ -1,4 +1,4 @@
-"""The command line: mecca train | evaluate | benchmark | report | demo | data check."""
+"""The command line: mecca train | evaluate | benchmark | report | record | demo | data check."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg, subc
 from mecca_agents.benchmark_commands import DESCRIPTION, Benchmark, Report
 from mecca_agents.preset_flags import PresetFlags, given_settings, preset_table
 from mecca_agents.presets import find_preset
+from mecca_agents.record_command import Record
 from mecca_agents.stopping import Stopped
 from mecca_env.data.cache import CacheError
 
@@ -216,6 +217,7 @@ Command = (
     | Annotated[Evaluate, subcommand("evaluate")]
     | Annotated[Benchmark, subcommand("benchmark", description=DESCRIPTION)]
     | Annotated[Report, subcommand("report")]
+    | Annotated[Record, subcommand("record")]
     | Annotated[Demo, subcommand("demo")]
     | Annotated[Data, subcommand("data")]
 )
@@ -227,7 +229,7 @@ def main(arguments: list[str] | None = None) -> int:
     command = tyro.cli(Command, args=arguments, prog="mecca", description=__doc__)
     try:
         return int(command.run())
-    except (ValueError, TypeError, FloatingPointError, CacheError, OSError) as error:
+    except (ValueError, TypeError, FloatingPointError, CacheError, OSError, ImportError) as error:
         print(f"mecca: {error}", file=sys.stderr)
         return 2
     except (RuntimeError, MemoryError) as error:

@@ -1,0 +1,209 @@
+"""mecca record: an agent and a simulated user play, and their episodes become a Minari data set."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from tyro.conf import FlagCreatePairsOff, Positional, arg
+
+from mecca_agents.stopping import Stopped, StopRequest
+
+if TYPE_CHECKING:
+    from gymnasium.envs.registration import EnvSpec
+
+    from mecca_agents.agent import Agent
+    from mecca_env.vector_env import MeccaVectorEnv
+
+_HOW = ("num_envs", "vectorization_mode", "autoreset_mode", "device", "device_cache_bytes", "prefetch", "render_mode")
+"""Keywords of an env that say how and not what it plays."""
+
+_DESCRIPTION = (
+    "Interactive segmentation of {dataset} by {algorithm}, user {user}; every voxel is an agent. Observations hold the "
+    "scan, the probability of foreground and the hint of clicks; infos/voxel_reward is what every voxel has earned. "
+    "Labels are not part of it."
+)
+
+
+def record(
+    agent: Agent,
+    envs: MeccaVectorEnv,
+    dataset: str,
+    *,
+    episodes: int,
+    algorithm: str = "",
+    seed: int = 0,
+    overwrite: bool = False,
+) -> Path:
+    """Let an agent play, and write its episodes as a Minari data set; stopped before the end, none is left.
+
+    Who clicks is a setting of `envs`: a simulated user by name, or any object with a `click`, a person behind it.
+
+    Args:
+        agent: Who acts.
+        envs: An environment of one episode that never resets by itself (`autoreset_mode="Disabled"`).
+        dataset: Minari id of the data set.
+        episodes: How many. The k-th is of the k-th case, from the first again after the last, with seed `seed + k`:
+            the single env begins it again with `reset(seed=..., options={"case": ...})`, both kept with the episode.
+        algorithm: Name of the agent.
+        seed: Of the first episode.
+        overwrite: Replace a data set of this id.
+
+    Returns:
+        The data set's folder.
+
+    Raises:
+        ImportError: Minari is not installed.
+        mecca_agents.minari_writer.DatasetError: The id is none, or there is such a data set already.
+        mecca_agents.stopping.Stopped: Ctrl-C or SIGTERM came; a `KeyboardInterrupt`.
+        OSError: There is no more space on the disk, for instance.
+    """
+    from tqdm import tqdm
+
+    from mecca_agents.minari_writer import DatasetWriter
+    from mecca_agents.recording import play_episodes
+    from mecca_env.arguments import read_count
+
+    count = read_count("episodes", episodes)
+    spec, test_spec = specs_of(envs)
+    user = envs.config.user if isinstance(envs.config.user, str) else type(envs.config.user).__name__
+    writer = DatasetWriter(
+        dataset,
+        envs.single_observation_space,
+        envs.single_action_space,
+        spec=spec,
+        test_spec=test_spec,
+        algorithm=algorithm or type(agent).__name__,
+        description=_DESCRIPTION.format(dataset=envs.dataset.name, algorithm=algorithm, user=user),
+        overwrite=overwrite,
+    )
+    with writer, StopRequest() as request:
+        for episode in tqdm(play_episodes(agent, envs, count, seed), total=count, unit="episode", disable=None):
+            writer.add(episode)
+            if request.signal and writer.episodes < count:
+                done = f"stopped by {request.signal.name} after {writer.episodes} of {count} episodes"
+                raise Stopped(f"{done}; nothing of them was kept", request.signal)
+    return writer.path
+
+
+def specs_of(envs: MeccaVectorEnv) -> tuple[EnvSpec | None, EnvSpec | None]:
+    """What makes the single env of the same settings, and that of its test split; None where no text can say that."""
+    if envs.spec is None:
+        return None, None
+    specs = []
+    for changes in ({}, {"split": "test", "cases": None}):
+        spec = copy.deepcopy(envs.spec)
+        kept = {key: value for key, value in spec.kwargs.items() if key not in _HOW} | changes
+        spec.kwargs = {key: os.fspath(v) if isinstance(v, os.PathLike) else v for key, v in kept.items()}
+        specs.append(spec)
+    try:
+        json.dumps([spec.kwargs for spec in specs])
+    except TypeError:  # a user of one's own, for instance
+        return None, None
+    return specs[0], specs[1]
+
+
+@dataclass(frozen=True)
+class Record:
+    """Play with a trained run, or with random or oracle, and write the episodes as a Minari data set.
+
+    It lies under $MINARI_DATASETS_PATH, or ~/.minari/datasets, and is opened with minari.load_dataset(ID). Needs
+    pip install "mecca[offline]".
+
+    Attributes:
+        player: A run's folder, or a method that needs no training: random, oracle, module:class of your own.
+        dataset: Minari id of the data set: namespace/name-v0.
+        env: Environment id; a run knows its own.
+        root: Folder of the data set of scans; by default that of the run, or looked for under $MECCA_DATA.
+        label: Label values that are foreground; a run knows its own.
+        shape: Grid of the episodes; a run knows its own, by default 55 55 30.
+        checkpoint: Of a run: last, or best.
+        episodes: How many; each of the next case, from the first again after the last.
+        split: train, with random crops, flips and rotations, or test or all.
+        cases: Only so many of the split's cases.
+        seed: Of the first episode; the following ones have the following seeds.
+        device: auto, cpu or cuda.
+        overwrite: Replace a data set of this id.
+    """
+
+    player: Annotated[Positional[str], arg(metavar="RUN|METHOD")]
+    dataset: Annotated[str, arg(metavar="ID")]
+    env: Annotated[str | None, arg(metavar="ID", help_behavior_hint="")] = None
+    root: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")] = None
+    label: Annotated[tuple[int, ...] | None, arg(metavar="N...", help_behavior_hint="")] = None
+    shape: Annotated[tuple[int, int, int] | None, arg(metavar="D H W", help_behavior_hint="")] = None
+    checkpoint: str = "last"
+    episodes: int = 100
+    split: str = "train"
+    cases: Annotated[int | None, arg(metavar="N", help_behavior_hint="")] = None
+    seed: int = 0
+    device: str = "auto"
+    overwrite: Annotated[bool, FlagCreatePairsOff, arg(help_behavior_hint="")] = False
+
+    def run(self) -> int:
+        """Do it; the exit code."""
+        from mecca_agents.minari_writer import import_minari
+        from mecca_agents.runs import is_run
+
+        import_minari()  # before anything else is done
+        agent, envs, algorithm = self._run() if is_run(Path(self.player)) else self._method()
+        path = record(
+            agent,
+            envs,
+            self.dataset,
+            episodes=self.episodes,
+            algorithm=algorithm,
+            seed=self.seed,
+            overwrite=self.overwrite,
+        )
+        envs.close()
+        size = sum(file.stat().st_size for file in path.rglob("*")) / 1e6
+        print(f'{path}: {self.episodes} episodes, {size:.1f} MB; next: minari.load_dataset("{self.dataset}")')
+        return 0
+
+    def _run(self) -> tuple[Agent, MeccaVectorEnv, str]:
+        from mecca_agents.devices import find_device
+        from mecca_agents.runs import load_agent
+
+        known = [name for name in ("env", "label", "shape") if getattr(self, name) is not None]
+        if known:
+            flags = ", ".join(f"--{name}" for name in known)
+            raise ValueError(f"record: expected none of --env, --label, --shape with a run, which knows; got {flags}")
+        agent, config = load_agent(self.player, find_device(self.device), self.checkpoint)
+        keywords = {"label": config.label, "shape": config.preset.shape, **config.settings}
+        root = self.root or (None if config.root is None else Path(config.root))
+        envs = self._envs(config.env, root, keywords, fallback=config.dataset == "phantom")
+        if envs.dataset.modalities != config.modalities:
+            raise ValueError(
+                f"{envs.dataset.name}: expected volumes of {config.modalities} modalities, as in training, "
+                f"found {envs.dataset.modalities}"
+            )
+        return agent, envs, config.method
+
+    def _method(self) -> tuple[Agent, MeccaVectorEnv, str]:
+        from mecca_agents.agent import find_method, make_agent
+        from mecca_agents.devices import find_device
+        from mecca_agents.presets import Preset
+        from mecca_agents.runs import make_task
+
+        method = find_method(self.player)
+        if method.learns:
+            raise ValueError(f"record: expected a run's folder or a method that needs no training, got {self.player!r}")
+        if self.env is None:
+            raise ValueError(f"record: expected --env with a method, got none for {self.player}")
+        preset = Preset() if self.shape is None else Preset(shape=self.shape)
+        keywords = {"label": self.label, "shape": preset.shape, **method.env_settings(preset, {})}
+        envs = self._envs(self.env, self.root, keywords)
+        task, place = make_task(envs.config, envs.dataset.modalities), find_device(self.device)
+        return make_agent(self.player, preset, task, device=place, seed=self.seed), envs, self.player
+
+    def _envs(self, env: str, root: Path | None, keywords: dict[str, Any], fallback: bool = True) -> MeccaVectorEnv:
+        from mecca_agents.devices import find_device
+        from mecca_agents.training import make_envs
+
+        given = {"split": self.split, "cases": self.cases, "fallback": fallback, "device": find_device(self.device)}
+        return make_envs(env, 1, root=root, autoreset_mode="Disabled", **given, **keywords)
