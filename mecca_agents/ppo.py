@@ -8,7 +8,7 @@ One update plays one episode in every env and goes over it `epochs` times:
     R_t = gain_t + gamma R_{t+1}          Eq. 3, for each voxel (partly V_{t+1}, with `gae_lambda` < 1)
     A = R - V_old
     in every epoch, for `n_steps` of the T steps at a time, in a new order:
-        r = pi(a) / pi_old(a)             for each voxel
+        r = pi(a) / pi_old(a)             for each voxel; above 3 it counts as 3
         loss = -min(r A, clip(r, 1 - c, 1 + c) A)
              + value_weight (R - V)^2 / 2 - entropy_weight H(pi)
 
@@ -32,25 +32,29 @@ from mecca_agents.presets import Preset
 from mecca_agents.rollout import Decision, Rollout, collect
 from mecca_env.vector_env import MeccaVectorEnv
 
-MOST_LOG_RATIO = 20.0
-"""A ratio beyond the exponential of this counts as that: a voxel that has drawn what hardly ever happens may reach
-infinity, and infinity times a weight of zero is no number."""
+MOST_RATIO = 3.0
+"""A higher ratio earns and costs as this one and has no gradient (the dual clip of Ye et al., 2020). The clipping does
+not bound what an action that has become more probable can cost, and of thousands of voxels some have drawn what hardly
+ever happens: one whose ratio is a million would outweigh all others."""
+
+_MOST_LOG_RATIO = 20.0  # no ratio is infinite: times a weight of zero that would be no number
 
 
 def ratio_of(log_prob: Tensor, behaviour: Tensor) -> Tensor:
     """pi(a) / pi_old(a) of each voxel, from the logarithms; any shape."""
-    return (log_prob - behaviour).clamp(max=MOST_LOG_RATIO).exp()
+    return (log_prob - behaviour).clamp(max=_MOST_LOG_RATIO).exp()
 
 
 def clipped_gain(ratio: Tensor, advantage: Tensor, clip_ratio: float) -> Tensor:
-    """What PPO maximises, for each voxel: min(r A, clip(r, 1 - c, 1 + c) A).
+    """What PPO maximises, for each voxel: min(r A, clip(r, 1 - c, 1 + c) A), where r counts as `MOST_RATIO` at most.
 
     Args:
-        ratio: pi(a) / pi_old(a) of each voxel, any shape.
+        ratio: r = pi(a) / pi_old(a) of each voxel, any shape.
         advantage: A of each voxel, of the same shape.
         clip_ratio: c.
     """
-    return torch.minimum(ratio * advantage, ratio.clamp(1.0 - clip_ratio, 1.0 + clip_ratio) * advantage)
+    bounded = ratio.clamp(max=MOST_RATIO)
+    return torch.minimum(bounded * advantage, ratio.clamp(1.0 - clip_ratio, 1.0 + clip_ratio) * advantage)
 
 
 class PPOLosses(NamedTuple):

@@ -69,6 +69,7 @@ def _ppo(preset: Preset = PRESET, **settings: Any) -> tuple[PPO, MeccaVectorEnv]
         (0.9, -2.0, -1.8),
         (0.5, -2.0, -1.6),
         (1.5, -2.0, -3.0),
+        (5.0, -2.0, -6.0),  # as bad as a ratio of 3, and no worse
         (1.5, 0.0, 0.0),
     ],
 )
@@ -133,11 +134,16 @@ def test_voxels_without_weight_do_not_count() -> None:
     assert ppo_losses(experience, *wild, **WEIGHTS) == losses
 
 
-def test_an_action_that_was_next_to_impossible_gives_no_infinity() -> None:
-    old, new = torch.tensor([-1400.0, -1.0]), torch.tensor([-1.0, -1400.0], requires_grad=True)
+def test_a_voxel_that_drew_what_hardly_ever_happens_does_not_outweigh_the_others() -> None:
+    old = torch.tensor([-1400.0, -14.0, -2.0, -1.0, -1.0])
+    new = torch.tensor([-1.0, -1.0, -1.0, -1.0, -1400.0], requires_grad=True)
     ratio = ratio_of(new, old)
-    ratio.sum().backward()  # type: ignore[no-untyped-call]
-    assert torch.isfinite(ratio).all() and new.grad is not None and torch.isfinite(new.grad).all()
+    assert torch.isfinite(ratio).all() and float(ratio[1]) == pytest.approx(math.exp(13), rel=1e-5)
+    gained = clipped_gain(ratio, torch.full((5,), -1.0), 0.2)
+    assert gained.tolist() == pytest.approx([-3.0, -3.0, -math.e, -1.0, -0.8])
+    gained.sum().backward()  # type: ignore[no-untyped-call]
+    assert new.grad is not None
+    assert new.grad.tolist() == pytest.approx([0.0, 0.0, -math.e, -1.0, 0.0])
 
 
 def test_its_first_gradient_is_that_of_a2c() -> None:
@@ -159,6 +165,7 @@ def test_its_first_gradient_is_that_of_a2c() -> None:
                     gamma=preset.gamma,
                     gae_lambda=preset.gae_lambda,
                     entropy_weight=preset.entropy_weight,
+                    value_weight=preset.value_weight,
                     balance=preset.balance[0],
                 ).total
             )
