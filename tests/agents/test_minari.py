@@ -130,7 +130,9 @@ def test_the_scan_is_kept_once_and_what_repeats_is_small() -> None:
 
 def test_the_environments_are_made_again_and_begin_as_the_episodes_did(tmp_path: Path) -> None:
     root = write_scans(tmp_path / "Task09_Spleen")
-    given = {"root": root, "shape": (9, 9, 8), "horizon": 2, "clicks": (3, 2), "hint_sigma": 1.0}
+    given: dict[str, Any] = {"root": root, "shape": (9, 9, 8), "horizon": 2, "clicks": (3, 2), "hint_sigma": 1.0}
+    everything = make_phantom("MECCA-Spleen-v0", 1, **given)
+    given["cases"] = [everything.dataset.case_name(int(index)) for index in everything.cases.indices]
     envs = make_phantom("MECCA-Spleen-v0", 1, autoreset_mode="Disabled", device="cpu", **given)
     agent = make_agent("random", Preset(), make_task(envs.config, 1), device=torch.device("cpu"), seed=0)
     record(agent, envs, NAME, episodes=4, seed=11)
