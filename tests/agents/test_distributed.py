@@ -98,9 +98,11 @@ def test_two_processes_make_the_weights_of_one_even_when_one_is_killed(
 
 def test_two_processes_go_over_the_same_steps_in_the_same_order(scans: Path, tmp_path: Path) -> None:
     given: dict[str, Any] = {"root": scans, "checkpoint_every": 2, "device": "cpu", "stream": io.StringIO()}
-    train("ppo", ENV, tmp_path / "alone", preset=replace(PRESET, n_steps=1, epochs=2), **given)
-    more = ["--n-steps", "1", "--epochs", "2", "--out", str(tmp_path / "run")]
-    done = torchrun("train", "ppo", "--env", ENV, "--root", str(scans), *FLAGS, *more)
+    # Where a gradient is next to nothing, Adam's first steps make a share of the learning rate of a rounding error.
+    preset = replace(PRESET, n_steps=1, epochs=2, learning_rate=2e-4)
+    train("ppo", ENV, tmp_path / "alone", preset=preset, **given)
+    flags = ["--n-steps", "1", "--epochs", "2", "--learning-rate", "2e-4", "--out", str(tmp_path / "run")]
+    done = torchrun("train", "ppo", "--env", ENV, "--root", str(scans), *FLAGS, *flags)
     assert done.returncode == 0, done.stderr
     same(tmp_path / "run", tmp_path / "alone")
 
