@@ -1,7 +1,11 @@
 """Offline: record an expert, learn from the recorded episodes alone, compare the clone with the expert on new phantoms.
 
     pip install "mecca[offline]"
-    python examples/behaviour_cloning.py
+    python examples/behaviour_cloning.py                                           # a minute or two on one core
+    CLONE_DATASET=mecca/look-v0 python examples/behaviour_cloning.py --cases 4 --updates 10 --out runs/look   # in seconds
+
+Its mean Dice on 12 phantoms that it has not seen was 87 % after the first step and after the last, that of random
+actions 17 %.
 
 The episodes become a Minari data set, under $MINARI_DATASETS_PATH or ~/.minari/datasets, as `mecca record` writes them:
 
@@ -111,6 +115,8 @@ def main(options: Options) -> None:
         envs = make_envs(ENV, 1, shape=preset.shape, cases=options.cases, autoreset_mode="Disabled")
         oracle = make_agent("oracle", preset, make_task(envs.config, 1), device=torch.device("cpu"), seed=0)
         record(oracle, envs, DATASET, episodes=options.cases, algorithm="oracle")
+    if (found := minari.load_dataset(DATASET).total_episodes) != options.cases:
+        raise SystemExit(f"{DATASET}: expected {options.cases} episodes, found {found}; name another in $CLONE_DATASET")
     plan = Plan(options.out, ENV, preset, "demo", cases=options.cases, test_cases=options.test_cases, device="cpu")
     print(benchmark(plan, make_cells(["random", "oracle", "behaviour_cloning:Clone"])).text())
     print(report(plan.out).read_text(encoding="utf-8"))

@@ -51,6 +51,8 @@ def test_the_clone_beats_random_actions_and_the_data_set_is_used_again(
     before = file.stat().st_mtime_ns
     example.main(options)
     assert "cells: 3 done before" in capsys.readouterr().out and file.stat().st_mtime_ns == before
+    with pytest.raises(SystemExit, match="expected 7 episodes, found 6; name another in"):
+        example.main(replace(options, cases=7))
 
 
 def test_it_learns_what_was_recorded_and_nothing_else(example: ModuleType, tmp_path: Path) -> None:
