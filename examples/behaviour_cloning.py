@@ -1,8 +1,8 @@
 """Offline: record an expert, learn from the recorded episodes alone, compare the clone with the expert on new phantoms.
 
     pip install "mecca[offline]"
-    python examples/behaviour_cloning.py                                           # a minute or two on one core
-    CLONE_DATASET=mecca/look-v0 python examples/behaviour_cloning.py --cases 4 --updates 10 --out runs/look   # in seconds
+    python examples/behaviour_cloning.py                              # a minute or two on one core
+    CLONE_DATASET=mecca/look-v0 python examples/behaviour_cloning.py --cases 4 --updates 10 --out runs/look   # seconds
 
 Its mean Dice on 12 phantoms that it has not seen was 87 % after the first step and after the last, that of random
 actions 17 %.
