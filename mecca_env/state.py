@@ -56,6 +56,15 @@ class Turn(NamedTuple):
     key: Tensor  # (B,) int64, the random stream of those clicks
 
 
+def take_rows(state: State, rows: Tensor) -> State:
+    """The episodes of `rows` (R,) int64."""
+    taken: dict[str, Tensor | None] = {}
+    for field in fields(State):
+        column = getattr(state, field.name)
+        taken[field.name] = None if column is None else column[rows]
+    return State(**taken)  # type: ignore[arg-type]
+
+
 def replace_rows(state: State, rows: Tensor, fresh: State) -> State:
     """A state whose `rows` (R,) int64 are the R episodes of `fresh` and whose others are those of `state`."""
     width = max(state.surface.shape[1], fresh.surface.shape[1])

@@ -1,0 +1,13 @@
+"""Wrappers of torch vector envs. All but `NumpyConversion` stay in torch, on the env's device, in every autoreset mode.
+
+from mecca_env.wrappers import EpisodeStatistics, FlattenAction, FlattenObservation
+
+envs = EpisodeStatistics(FlattenAction(FlattenObservation(gym.make_vec("MECCA-Phantom-v0", num_envs=8))))
+"""
+
+from mecca_env.wrappers.flattening import FlattenAction, FlattenObservation
+from mecca_env.wrappers.numpy_conversion import NumpyConversion
+from mecca_env.wrappers.stacking import StackObservation
+from mecca_env.wrappers.statistics import EpisodeStatistics
+
+__all__ = ["EpisodeStatistics", "FlattenAction", "FlattenObservation", "NumpyConversion", "StackObservation"]
