@@ -270,9 +270,11 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
             final = self._final(self.state, transition)
             self._begin(np.flatnonzero(self._over), [None] * self.num_envs)
         self._show()
-        info = self._info(self.state, transition) | final
+        observation, info = self._observe(self.state), self._info(self.state, transition)
+        if final:  # TorchRL writes last observations over first ones, in place: not into the state
+            observation, info = _copied(observation), _copied(info) | final
         truncated = torch.zeros_like(terminated)
-        return self._observe(self.state), transition.reward, terminated, truncated, info
+        return observation, transition.reward, terminated, truncated, info
 
     def snapshot(self) -> Snapshot:
         """The env at this moment, for `restore`: small, since scans and labels are made again and not stored.
@@ -431,6 +433,10 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
     def _check_open(self) -> None:
         if self.closed:
             raise gym.error.ClosedEnvironmentError("this env has been closed; make a new one")
+
+
+def _copied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {key: value.clone() for key, value in tensors.items()}
 
 
 def _without(transition: Transition, rows: Tensor) -> Transition:

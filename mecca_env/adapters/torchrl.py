@@ -50,8 +50,8 @@ class MeccaEnv(EnvBase):
 
     TorchRL resets, in part where episodes end at different times (`target_dice`); the env never resets itself.
     `set_seed(s)` gives env i the seed s + i from its next reset on, as `MeccaVectorEnv.reset(seed=s)`;
-    `reset(seed=, cases=)` take what the vector env's `seed` and `options["cases"]` do. Entries share memory with the
-    env's state: treat them as read-only.
+    `reset(seed=, cases=)` take what the vector env's `seed` and `options["cases"]` do. Entries are copies, since
+    TorchRL and its transforms write into tensordicts.
 
     Args:
         env_id: A registered id, `MECCA-Phantom-v0`.
@@ -129,8 +129,8 @@ class MeccaEnv(EnvBase):
 
     def _observed(self, observation: Observation, info: Info) -> dict[str, Any]:
         """The entries that a reset and a step have in common."""
-        told = {key: value for key, value in info.items() if key != "voxel_reward"}
-        return {**observation, "info": self._tensordict(told)}
+        told = {key: value.clone() for key, value in info.items() if key != "voxel_reward"}
+        return {**{key: value.clone() for key, value in observation.items()}, "info": self._tensordict(told)}
 
     def _ended(self, terminated: Tensor) -> dict[str, Tensor]:
         flag = terminated.unsqueeze(-1)

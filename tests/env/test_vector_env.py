@@ -162,6 +162,20 @@ def copied(tree: Any) -> Any:
     return tree.cpu().clone().numpy()
 
 
+def test_what_a_step_that_resets_hands_out_may_be_written_to() -> None:
+    envs, twin = make_envs(3, horizon=1, clicks=(6,)), make_envs(3, horizon=1, clicks=(6,))
+    envs.reset(seed=0), twin.reset(seed=0)
+    for action in random_actions(envs, 3):
+        observation, *others, info = envs.step(action)
+        same(dict(enumerate(copied(twin.step(action)))), dict(enumerate(copied((observation, *others, info)))))
+        for tensor in (
+            *observation.values(),
+            *info["final_obs"].values(),
+            *(info[k] for k in ("step", "clicks", "dice")),
+        ):
+            tensor.fill_(1)
+
+
 def test_actions_are_read_and_not_kept() -> None:
     envs, twin = make_envs(2), make_envs(2)
     envs.reset(seed=0), twin.reset(seed=0)
