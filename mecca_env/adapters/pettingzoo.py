@@ -113,8 +113,12 @@ class MeccaParallelEnv(ParallelEnv):
         """
         if not self.agents:
             raise gym.error.ResetNeeded("call reset() before this: there is no episode under way")
-        if set(actions) != set(self.agents):
-            raise ValueError(f"actions: expected one for each of {len(self.agents)} agents, got {len(actions)}")
+        odd = sorted(set(actions) ^ set(self.agents))
+        if odd:
+            raise ValueError(
+                f"actions: expected one for each of {len(self.agents)} agents, got {len(actions)}; "
+                f"missing or unknown: {', '.join(odd[:3])}"
+            )
         given = np.array([actions[agent] for agent in self.agents]).reshape(self.env.config.shape)
         observation, _, terminated, truncated, info = self.env.step(given)
         agents = self.agents
