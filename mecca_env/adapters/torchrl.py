@@ -18,7 +18,7 @@ from torch import Tensor
 
 try:
     from tensordict import TensorDict, TensorDictBase
-    from torchrl.data import Binary, Bounded, Categorical, Composite, TensorSpec, Unbounded
+    from torchrl.data import Bounded, Categorical, Composite, TensorSpec, Unbounded
     from torchrl.envs import EnvBase
 except ImportError as error:
     raise ImportError(
@@ -83,7 +83,7 @@ class MeccaEnv(EnvBase):
         self.observation_spec = self._make_observation_spec()
         self.full_action_spec = self._make_action_spec()
         self.full_reward_spec = self._composite(reward=Unbounded((made.num_envs, *made.config.shape, 1), self.device))
-        flag = Binary(shape=(made.num_envs, 1), dtype=torch.bool, device=self.device)
+        flag = Categorical(2, (made.num_envs, 1), self.device, torch.bool)
         self.full_done_spec = self._composite(done=flag, terminated=flag.clone(), truncated=flag.clone())
 
     def to(self, device: str | torch.device) -> MeccaEnv:
@@ -143,13 +143,13 @@ class MeccaEnv(EnvBase):
         return Composite(specs, shape=self.batch_size, device=self.device)
 
     def _make_observation_spec(self) -> Composite:
-        config, batch = self.envs.config, self.envs.num_envs
+        config = self.envs.config
         info: dict[str, TensorSpec] = {key: self._free((), torch.int64) for key in _COUNTS}
         info |= {key: self._free((), torch.float32) for key in _SHARES}
         info["clicks"] = self._free((config.total_clicks, 3), torch.int64)
-        info["labelled"] = Binary(shape=(batch,), dtype=torch.bool, device=self.device)
+        info["labelled"] = self._free((), torch.bool)
         if config.guide:
-            info["advice"] = Binary(shape=(batch, *config.shape), dtype=torch.bool, device=self.device)
+            info["advice"] = self._free(config.shape, torch.bool)
         space = self.envs.single_observation_space
         assert isinstance(space, spaces.Dict)
         seen = {key: self._bounded(box) for key, box in space.items() if isinstance(box, spaces.Box)}

@@ -87,9 +87,9 @@ def test_what_was_handed_out_stays() -> None:
     first, _ = env.reset(seed=0)
     kept = {agent: observation.copy() for agent, observation in first.items()}
     env.state()[:] = 7
+    assert env.state().max() < 7
     env.step(choices(env, 0))
     assert all(np.array_equal(first[agent], kept[agent]) for agent in kept)
-    assert env.state().max() < 7
 
 
 def test_agents_are_seeded_each_on_its_own() -> None:
