@@ -1,6 +1,8 @@
-"""Voxels as PettingZoo agents, each deciding by what it sees around itself: `pip install "mecca[interop]"`. Seconds.
+"""Voxels as PettingZoo agents: at random, and each by a rule from what it sees: `pip install "mecca[interop]"`.
 
-python examples/pettingzoo_random.py
+    python examples/pettingzoo_random.py
+
+Takes five seconds of one CPU core. By the rule, nothing learned, the Dice is 0.77; at random it is 0.17.
 """
 
 from __future__ import annotations
