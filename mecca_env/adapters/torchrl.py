@@ -25,7 +25,7 @@ except ImportError as error:
         'mecca_env.adapters.torchrl needs torchrl; install it with pip install "mecca[interop]"'
     ) from error
 
-import mecca_env  # noqa: F401  (registers the ids)
+import mecca_env
 from mecca_env.arguments import read_autoreset_mode, read_seeds
 from mecca_env.partial_steps import step_some
 from mecca_env.vector_env import Info, MeccaVectorEnv, Observation
@@ -72,7 +72,7 @@ class MeccaEnv(EnvBase):
         mode = read_autoreset_mode(keywords.pop("autoreset_mode", AutoresetMode.DISABLED))
         if mode is not AutoresetMode.DISABLED:
             raise ValueError(f"autoreset_mode: expected 'Disabled', since TorchRL resets, got {mode.value!r}")
-        if not env_id.startswith(tuple(mecca_env.ENV_IDS)):
+        if env_id not in mecca_env.ENV_IDS:
             raise ValueError(f"env_id: expected one of {', '.join(mecca_env.ENV_IDS)}, got {env_id!r}")
         made = gym.make_vec(env_id, num_envs, device=device, autoreset_mode=mode, **keywords)
         assert isinstance(made, MeccaVectorEnv)

@@ -99,7 +99,9 @@ def test_specs_of_every_kind_of_env(variant: str, device: str) -> None:
     check_env_specs(env, seed=0)
     check_env_specs(env, break_when_any_done="both")
     assert env.batch_size == (3,) and env.batch_locked
-    assert env.device == env.envs.device == torch.empty(0, device=device).device
+    here = torch.empty(0, device=device).device  # with its number
+    assert env.device == here == env.reset()["hint"].device == env.envs.state.hint.device
+    assert env.to(device) is env
 
 
 @pytest.mark.parametrize("mode", ["SameStep", "Disabled"])
