@@ -18,12 +18,11 @@ from mecca_env.config import EnvConfig
 from mecca_env.data.base import PreparedCase
 from mecca_env.data.files import FileSource
 from mecca_env.data.phantom import PhantomSource
-from mecca_env.data.placement import Placement, canonical_placement, draw_placement, fixed_placement
+from mecca_env.data.placement import Placement, draw_placement, fixed_placement
 from mecca_env.data.placing import place, place_all
-from mecca_env.data.preprocessing import move_regions
+from mecca_env.data.regions import case_regions, placed_regions
 from mecca_env.data.selection import Cases
 from mecca_env.data.streaming import CaseStream, threads_ahead
-from mecca_env.guide import supervoxels
 from mecca_env.rng import stream
 from mecca_env.simulator import Episode
 from mecca_env.transfer import to_device
@@ -244,18 +243,10 @@ class EpisodeMaker:
     def _regions(self, index: int, case: PreparedCase, placement: Placement) -> Tensor:
         """The case's supervoxels, moved along with the episode's crop, flips and rotation."""
         config = self._config
-        canonical = canonical_placement(case, config.shape)
-        assert config.supervoxels is not None
-        counts, spacing, compactness = config.supervoxels, config.slic_spacing, config.slic_compactness
-
-        def build() -> NDArray[np.int16]:
-            volume, _ = place(case, canonical, intensity_clip=config.intensity_clip)
-            return supervoxels(volume.cpu().numpy(), counts, spacing, compactness)
-
         cut = (config.extension, config.rotation, config.evaluation_extension, config.intensity_clip)
-        settings = (config.shape, counts, spacing, compactness, cut)
-        stored = torch.from_numpy(self._cases.supervoxels(index, case, settings, build))
-        return to_device(torch.stack([move_regions(step, canonical, placement) for step in stored]), self._device)
+        settings = (config.shape, config.supervoxels, config.slic_spacing, config.slic_compactness, cut)
+        stored = self._cases.supervoxels(index, case, settings, lambda: case_regions(case, config))
+        return to_device(placed_regions(stored, case, placement), self._device)
 
 
 @dataclass(frozen=True, eq=False)

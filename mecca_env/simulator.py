@@ -59,7 +59,7 @@ class Simulator:
         self._transition = make_transition(config, device)
         assert config.clicks is not None
         self._some_unlabelled = False  # so far; while it holds, a pass over the grid is saved in every step
-        self._regions = 0  # all region numbers of all episodes so far are below it
+        self._most_regions = 0  # all region numbers of all episodes so far are below it
         self._budgets = torch.tensor((*config.clicks, 0), device=device)
 
     def begin(self, episodes: Sequence[Episode]) -> State:
@@ -72,7 +72,7 @@ class Simulator:
         regions = None
         if self.config.needs_regions:
             regions = torch.stack([e.regions for e in episodes if e.regions is not None])
-            self._regions = max(self._regions, int(regions.max()) + 1)
+            self._most_regions = max(self._most_regions, int(regions.max()) + 1)
         state = State(
             volume=torch.stack([e.volume for e in episodes]),
             label=label,
@@ -120,10 +120,26 @@ class Simulator:
         turn = loops(self.device).turn(state.step, made.dice, state.keys, self._budgets, target)
         after = replace(state, probability=made.probability, dice=made.dice, cell=made.cell, step=turn.step)
         if config.guide and confidence is not None:
-            after = replace(after, advice=advise(self._current(after), confidence, config.advised, self._regions))
+            after = replace(after, advice=advise(self.regions(after), confidence, config.advised, self._most_regions))
         assert config.clicks is not None
         most = max(config.clicks[1:], default=0)
         return self._with_clicks(after, turn.budget, most, turn.key), earned, turn.over
+
+    def add_clicks(self, state: State, made: Tensor) -> State:
+        """The state after these clicks have been noted and have become hints.
+
+        Args:
+            state: B episodes.
+            made: What `SimulatedUser.click` may return, (B, K, 3) int64; `state.clicks` has room for them.
+        """
+        clicks, n_clicks = loops(self.device).append(state.clicks, state.n_clicks, made)
+        return replace(state, hint=self._hinted(state, made), clicks=clicks, n_clicks=n_clicks)
+
+    def regions(self, state: State) -> Tensor:
+        """The supervoxels of the step that is next, (B, D, H, W) int16; of the last one where the episode is over."""
+        assert state.regions is not None
+        rows = torch.arange(len(state.step), device=self.device)
+        return state.regions[rows, state.step.clamp_max(self.config.horizon - 1)]
 
     def _keys(self, episodes: Sequence[Episode]) -> Tensor:
         """`State.keys`."""
@@ -136,22 +152,12 @@ class Simulator:
             return None
         return boundary_weights(surface, config.shape, config.boundary_weight, config.boundary_sigma)
 
-    def _current(self, state: State) -> Tensor:
-        """The supervoxels of the step that is next, (B, D, H, W) int16; of the last one where the episode is over."""
-        assert state.regions is not None
-        rows = torch.arange(len(state.step), device=self.device)
-        return state.regions[rows, state.step.clamp_max(self.config.horizon - 1)]
-
     def _hinted(self, state: State, made: Tensor) -> Tensor:
         """`State.hint` with the clicks just made, (B, K, 3)."""
         if isinstance(self._hint, SupervoxelHint):
-            return self._hint.mark(state.hint, made, self._current(state), self._regions)
+            return self._hint.mark(state.hint, made, self.regions(state), self._most_regions)
         return self._hint.add(state.hint, made, state.volume)
 
     def _with_clicks(self, state: State, budget: Tensor, most: int, key: Tensor) -> State:
         """The state after the user has clicked (`SimulatedUser.click`) and the clicks have become hints."""
-        if most == 0:
-            return state
-        made = self._user.click(state, budget, most, key)
-        clicks, n_clicks = loops(self.device).append(state.clicks, state.n_clicks, made)
-        return replace(state, hint=self._hinted(state, made), clicks=clicks, n_clicks=n_clicks)
+        return state if most == 0 else self.add_clicks(state, self._user.click(state, budget, most, key))

@@ -47,6 +47,12 @@ class State:
         return (self.label.shape[1], self.label.shape[2], self.label.shape[3])
 
 
+def observe(state: State) -> dict[str, Tensor]:
+    """What an agent sees: `volume` (B, D, H, W), of several modalities (B, M, D, H, W), `probability` and `hint`."""
+    volume = state.volume[:, 0] if state.volume.shape[1] == 1 else state.volume
+    return {"volume": volume, "probability": state.probability, "hint": state.hint}
+
+
 class Turn(NamedTuple):
     """What comes after a step."""
 

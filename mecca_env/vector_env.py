@@ -34,7 +34,7 @@ from mecca_env.episodes import DEVICE_CACHE_BYTES, EpisodeMaker, EpisodeStream
 from mecca_env.rendering import Scene, render_frame, scene_of
 from mecca_env.simulator import Simulator
 from mecca_env.snapshot import Origin, Snapshot, identity, overlay, read_origins, take
-from mecca_env.state import State, replace_rows
+from mecca_env.state import State, observe, replace_rows
 from mecca_env.transfer import to_device
 from mecca_env.transitions import Transition
 from mecca_env.window import Window
@@ -402,8 +402,7 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
         }
 
     def _observe(self, state: State) -> Observation:
-        volume = state.volume[:, 0] if state.volume.shape[1] == 1 else state.volume
-        return {"volume": volume, "probability": state.probability, "hint": state.hint}
+        return observe(state)
 
     def _info(self, state: State, transition: Transition | None) -> Info:
         info: Info = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -22,23 +23,31 @@ __all__ = [
     "fixed_placement",
     "move_regions",
     "paste_back",
+    "paste_part",
     "place",
     "prepare",
+    "read_part",
     "save_mask",
 ]
+
+Box = tuple[Triple, Triple]
+"""First voxel and opposite corner, exclusive."""
 
 _PASTE_TIE = 1e-9
 _POINTS_AT_ONCE = 1 << 21
 
 
-def prepare(scan: Scan, *, extension: tuple[int, int], rotation: float, evaluation_extension: int) -> PreparedCase:
+def prepare(
+    scan: Scan, *, extension: tuple[int, int], rotation: float, evaluation_extension: int, box: Box | None = None
+) -> PreparedCase:
     """Cut a scan down to the largest crop that a placement can ask for, and measure its intensities.
 
     Args:
-        scan: The scan; its label is not empty.
+        scan: The scan; its label is not empty, or there is a box.
         extension: Least and most voxels a training crop extends beyond the label on each side.
         rotation: Largest rotation about the third axis, degrees; the cut holds the turned crops too.
         evaluation_extension: The same for evaluation crops, inside which mean and standard deviation are taken.
+        box: What plays the part of the label's bounding box; None: that box.
 
     Returns:
         The case, with raw intensities.
@@ -46,7 +55,7 @@ def prepare(scan: Scan, *, extension: tuple[int, int], rotation: float, evaluati
     Raises:
         DataError: A channel is constant inside the evaluation crop.
     """
-    box_low, box_high = _bounding_box(scan.label)
+    box_low, box_high = box or _bounding_box(scan.label)
     widest = max(extension[1], evaluation_extension)
     margin = _margins([b - a + 2 * widest for a, b in zip(box_low, box_high, strict=True)], rotation, widest)
     cut, origin = _slices(box_low, box_high, margin, scan.label.shape)
@@ -105,29 +114,68 @@ def paste_back(
     """
     values = torch.as_tensor(grid).detach().cpu()
     _check_shape("grid", values, placement)
+    box = placement.bounds(scan_shape)
     mask = np.zeros(scan_shape, bool)
-    low, high = placement.bounds(scan_shape)
+    mask[_of(box)] = paste_part(values, placement, box, threshold)
+    return mask
+
+
+def paste_part(values: Tensor, placement: Placement, box: Box, threshold: float = 0.5) -> NDArray[np.bool_]:
+    """The part of what `paste_back` returns that lies in a box of the scan, of the box's shape."""
+    part = np.empty([b - a for a, b in zip(*box, strict=True)], bool)
+    for block, rows in _blocks(box, placement):
+        found, inside = _read_back(values, placement, block)
+        part[rows] = (inside & (found > threshold + _PASTE_TIE)).numpy()
+    return part
+
+
+def read_part(values: Tensor, placement: Placement, box: Box, smooth: bool = True) -> NDArray[np.float32]:
+    """What a map on an episode's grid is in a box of the scan.
+
+    Args:
+        values: (D, H, W) of any type, on the host.
+        placement: Where the grid lies.
+        box: Which voxels of the scan.
+        smooth: Interpolated linearly; False: the value of the nearest voxel of the grid.
+
+    Returns:
+        Of the box's shape; 0 outside the crop.
+    """
+    part = np.empty([b - a for a, b in zip(*box, strict=True)], np.float32)
+    for block, rows in _blocks(box, placement):
+        found, inside = _read_back(values, placement, block, smooth)
+        part[rows] = found.float().mul_(inside).numpy()
+    return part
+
+
+def _blocks(box: Box, placement: Placement) -> Iterator[tuple[Box, slice]]:
+    """Boxes that make up a box, few points at once, and which of its rows they are."""
+    low, high = box
     across = (high[1] - low[1]) * max(high[2] - low[2], placement.shape[2])
     rows = max(_POINTS_AT_ONCE // max(across, 1), 1)
     for start in range(low[0], high[0], rows):
         stop = min(start + rows, high[0])
-        block = _paste_block(values, placement, (start, low[1], low[2]), (stop, high[1], high[2]), threshold)
-        mask[start:stop, low[1] : high[1], low[2] : high[2]] = block.numpy()
-    return mask
+        yield ((start, low[1], low[2]), (stop, high[1], high[2])), slice(start - low[0], stop - low[0])
 
 
-def _paste_block(values: Tensor, placement: Placement, low: Triple, high: Triple, threshold: float) -> Tensor:
-    first, second, third = (torch.arange(a, b, dtype=torch.float64) for a, b in zip(low, high, strict=True))
+def _read_back(values: Tensor, placement: Placement, box: Box, smooth: bool = True) -> tuple[Tensor, Tensor]:
+    """A map at the voxels of a box, and which of these lie inside the crop."""
+    first, second, third = (torch.arange(a, b, dtype=torch.float64) for a, b in zip(*box, strict=True))
     at = placement.in_grid(Coordinates.of_axes(first, second, third))
-    foreground = interpolate(values[None], at, border=True)[0] > threshold + _PASTE_TIE
+    found = interpolate(values[None], at, border=True)[0] if smooth else nearest(values, at)
     inside = [
         (c >= -0.5 - _PASTE_TIE) & (c <= n - 0.5 + _PASTE_TIE)
         for c, n in zip((at.first, at.second, at.third), placement.shape, strict=True)
     ]
-    return foreground & (inside[0] & inside[1])[:, :, None] & inside[2]
+    return found, (inside[0] & inside[1])[:, :, None] & inside[2]
 
 
-def _bounding_box(label: NDArray[np.bool_]) -> tuple[Triple, Triple]:
+def _of(box: Box) -> tuple[slice, ...]:
+    """Where a box lies in an array."""
+    return tuple(slice(a, b) for a, b in zip(*box, strict=True))
+
+
+def _bounding_box(label: NDArray[np.bool_]) -> Box:
     """Corners of the smallest box that holds the label, high exclusive."""
     spans = [np.flatnonzero(label.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))]
     return _triple([s[0] for s in spans]), _triple([s[-1] + 1 for s in spans])
@@ -152,7 +200,7 @@ def _slices(low: Triple, high: Triple, margin: Triple, shape: tuple[int, ...]) -
 
 
 def _intensity_statistics(scan: Scan, crop: tuple[slice, ...]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    image = scan.image[(slice(None), *crop)].reshape(scan.image.shape[0], -1)
+    image = scan.image[(slice(None), *crop)].reshape(scan.image.shape[0], -1).astype(np.float32, copy=False)
     for channel, values in enumerate(image):
         if values.min() == values.max():
             raise DataError(

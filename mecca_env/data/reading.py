@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import gzip
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mecca_env.data.base import DataError, Scan
+from mecca_env.data.image_files import Volume, checked, header_shape, read_volume
 from mecca_env.data.inventory import CaseFiles
+
+Found = TypeVar("Found")
 
 AFFINE_TOLERANCE = 1e-3
 """Largest difference, millimetres, between affines that are the same: the formats store them in single precision."""
 
 _INTEGER_TOLERANCE = 1e-4
-_ADDRESS = re.compile(r"\(0x[0-9a-f]+\)")  # of ITK's reader in memory, in its messages
-_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def read_scan(files: CaseFiles, labels: Sequence[int] | None, modalities: int) -> Scan:
@@ -43,6 +41,57 @@ def read_scan(files: CaseFiles, labels: Sequence[int] | None, modalities: int) -
     return scan
 
 
+def read_image(
+    files: Sequence[Path], modalities: int, most_voxels: int | None = None
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Read an image without a label and check it.
+
+    Args:
+        files: One file per modality, or one file with a fourth axis.
+        modalities: M, the number of channels it must have.
+        most_voxels: With more than this, over all its files, it is refused by its headers and not read; None reads all.
+
+    Returns:
+        Image (M, X, Y, Z) with the files' own scaling applied, and its affine, (4, 4).
+
+    Raises:
+        DataError: Anything that `examine` finds of images, one line per fault; or it is too large.
+    """
+    faults: list[str] = []
+    if most_voxels is not None:
+        _check_sizes(files, most_voxels, faults)
+    volumes = [] if faults else [_try_read(path, faults) for path in files]
+    return _image_of([v for v in volumes if v is not None], modalities, faults)
+
+
+def checked_image(
+    image: NDArray[Any], affine: NDArray[Any], modalities: int
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """The same for an array, (X, Y, Z) or (M, X, Y, Z); affine (4, 4). Raises `DataError`."""
+    faults: list[str] = []
+    data = np.moveaxis(image, 0, -1) if image.ndim == 4 else image
+    volume = Volume(Path("image"), data, np.asarray(affine, np.float64))
+    return _image_of([checked(volume)], modalities, faults)
+
+
+def read_label(path: Path, labels: Sequence[int] | None = None) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """A label map alone: foreground (X, Y, Z) and its affine.
+
+    Args:
+        path: The file.
+        labels: Values that are foreground; None takes all above 0.
+
+    Raises:
+        DataError: Anything that `examine` finds of labels.
+    """
+    faults: list[str] = []
+    volume = _try_read(path, faults)
+    found = None if volume is None else _foreground(volume, labels, faults)
+    if volume is None or found is None:
+        raise DataError("\n".join(faults))
+    return found, volume.affine
+
+
 def examine(files: CaseFiles, labels: Sequence[int] | None, modalities: int) -> tuple[Scan | None, list[str]]:
     """Read one case; return it, or None and every fault: each names the file, what was expected and what was found."""
     faults: list[str] = []
@@ -62,19 +111,33 @@ def examine(files: CaseFiles, labels: Sequence[int] | None, modalities: int) -> 
     return Scan(files.name, image, foreground, images[0].affine), []
 
 
-@dataclass
-class _Volume:
-    """What a file holds: data (X, Y, Z) or (X, Y, Z, C), affine (4, 4) RAS+."""
+def _image_of(
+    volumes: Sequence[Volume], modalities: int, faults: list[str]
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """The channels of all volumes in one array, and the affine. Raises `DataError` with these and further faults."""
+    channels = [c for v in volumes for c in _channels(v, modalities if len(volumes) == 1 else 1, faults)]
+    if not faults and len(channels) != modalities:
+        faults.append(f"{volumes[0].path}: expected {modalities} files, one for each modality, found {len(channels)}")
+    for other in volumes[1:]:
+        _compare_grids(volumes[0], other, faults)
+    for path, channel in channels:
+        _check_intensities(path, channel, faults)
+    if faults:
+        raise DataError("\n".join(faults))
+    image = np.empty((len(channels), *channels[0][1].shape), np.float32)
+    for (_, channel), out in zip(channels, image, strict=True):
+        out[...] = channel
+    return image, volumes[0].affine
 
-    path: Path
-    data: NDArray[Any]
-    affine: NDArray[np.float64]
+
+def _try_read(path: Path, faults: list[str]) -> Volume | None:
+    return _trying(path, faults, read_volume)
 
 
-def _try_read(path: Path, faults: list[str]) -> _Volume | None:
+def _trying(path: Path, faults: list[str], read: Callable[[Path], Found]) -> Found | None:
+    """What `read` finds in a file; None with a fault where it cannot."""
     try:
-        volume = _read_mha(path) if path.name.lower().endswith(".mha") else _read_nifti(path)
-        return _checked(volume)
+        return read(path)
     except DataError as error:
         faults.append(str(error))
     except Exception as error:  # damaged bytes make the readers raise from a dozen unrelated types
@@ -82,61 +145,15 @@ def _try_read(path: Path, faults: list[str]) -> _Volume | None:
     return None
 
 
-def _read_nifti(path: Path) -> _Volume:
-    import nibabel  # late, since it takes longer to import than an env to make
-
-    if path.name.lower().endswith(".gz"):
-        # Read to the end: nibabel stops before the checksum, so a damaged file would pass.
-        content = gzip.decompress(path.read_bytes())
-        header_size = {content[:4]} & {(540).to_bytes(4, "little"), (540).to_bytes(4, "big")}
-        image = (nibabel.Nifti2Image if header_size else nibabel.Nifti1Image).from_bytes(content)
-        size = len(content)
-    else:
-        image, size = nibabel.load(path), path.stat().st_size
-    proxy = image.dataobj
-    needed = int(proxy.offset) + int(np.prod(proxy.shape, dtype=object)) * proxy.dtype.itemsize
-    if size < needed:
-        raise DataError(f"{path}: expected {needed} bytes as its header says, found {size}: truncated")
-    affine = np.asarray(image.affine, np.float64)
-    if proxy.dtype.kind == "f" or (proxy.slope, proxy.inter) != (1, 0):
-        with np.errstate(over="ignore"):  # an overflow to infinity is reported with the other infinite voxels
-            return _Volume(path, np.asarray(proxy, dtype=np.float32), affine)
-    return _Volume(path, np.asarray(proxy), affine)
+def _check_sizes(files: Sequence[Path], most: int, faults: list[str]) -> None:
+    """Add up the voxels of all files by their headers."""
+    shapes = [_trying(path, faults, header_shape) for path in files]
+    voxels = sum(int(np.prod(shape, dtype=object)) for shape in shapes if shape is not None)
+    if voxels > most:
+        faults.append(f"{files[0]}: expected at most {most} voxels, found {voxels}; it was not read")
 
 
-def _read_mha(path: Path) -> _Volume:
-    try:
-        import SimpleITK
-    except ImportError as error:
-        raise DataError(f'{path}: .mha files need SimpleITK; install it with pip install "mecca[mha]"') from error
-    try:
-        image = SimpleITK.ReadImage(str(path))
-    except RuntimeError as error:
-        reason = " ".join(_ADDRESS.sub("", str(error)).partition("ERROR: ")[2].split()) or error
-        raise DataError(f"{path}: expected a readable image file, found {reason}") from error
-    if image.GetDimension() != 3:
-        raise DataError(f"{path}: expected a 3-D image, found {image.GetDimension()}-D of size {image.GetSize()}")
-    affine = np.eye(4)
-    affine[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * np.asarray(image.GetSpacing())
-    affine[:3, 3] = image.GetOrigin()
-    data = SimpleITK.GetArrayFromImage(image)  # (Z, Y, X) or (Z, Y, X, C)
-    return _Volume(path, np.swapaxes(data, 0, 2), _LPS_TO_RAS @ affine)
-
-
-def _checked(volume: _Volume) -> _Volume:
-    data, affine = volume.data, volume.affine
-    while data.ndim > 3 and data.shape[-1] == 1:
-        data = data[..., 0]
-    if data.ndim not in (3, 4) or data.size == 0:
-        raise DataError(f"{volume.path}: expected a 3-D image or a 4-D one of channels, found shape {data.shape}")
-    if data.dtype.kind not in "fiub":
-        raise DataError(f"{volume.path}: expected real numbers, found {data.dtype}")
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
-        raise DataError(f"{volume.path}: expected an affine that can be inverted, found {affine.tolist()}")
-    return _Volume(volume.path, data, affine)
-
-
-def _channels(volume: _Volume, expected: int, faults: list[str]) -> list[tuple[Path, NDArray[Any]]]:
+def _channels(volume: Volume, expected: int, faults: list[str]) -> list[tuple[Path, NDArray[Any]]]:
     """The file's channels, each (X, Y, Z)."""
     data = volume.data if volume.data.ndim == 4 else volume.data[..., None]
     if data.shape[3] != expected:
@@ -147,7 +164,7 @@ def _channels(volume: _Volume, expected: int, faults: list[str]) -> list[tuple[P
     return [(volume.path, data[..., c]) for c in range(expected)]
 
 
-def _foreground(volume: _Volume, labels: Sequence[int] | None, faults: list[str]) -> NDArray[np.bool_] | None:
+def _foreground(volume: Volume, labels: Sequence[int] | None, faults: list[str]) -> NDArray[np.bool_] | None:
     data = volume.data
     if data.ndim != 3:
         faults.append(f"{volume.path}: expected a 3-D label, found shape {data.shape}")
@@ -172,7 +189,7 @@ def _foreground(volume: _Volume, labels: Sequence[int] | None, faults: list[str]
     return mask
 
 
-def _compare_grids(one: _Volume, other: _Volume, faults: list[str]) -> None:
+def _compare_grids(one: Volume, other: Volume, faults: list[str]) -> None:
     if one.data.shape[:3] != other.data.shape[:3]:
         faults.append(
             f"{other.path}: expected shape {one.data.shape[:3]} as in {one.path}, found {other.data.shape[:3]}"
