@@ -54,10 +54,12 @@ class Agent(ABC):
         learns_together: Whether `learn` adds up the gradients of several processes (`mecca_agents.distributed`);
             without that, training it with more than one is refused.
         learns: Whether `learn` changes anything.
+        sees_hints: Whether what it does depends on the user's clicks.
     """
 
     learns_together: ClassVar[bool] = False
     learns: ClassVar[bool] = True
+    sees_hints: ClassVar[bool] = True
 
     @abstractmethod
     def act(self, observation: Observation) -> Any:

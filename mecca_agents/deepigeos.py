@@ -35,6 +35,7 @@ class DeepIGeoS(VolumePredictor):
     """
 
     name = "deepigeos"
+    sees_hints = True
 
     def __init__(self, preset: Preset, task: TaskSpec, *, device: torch.device, seed: int) -> None:
         super().__init__(preset, task, device=device, seed=seed)

@@ -74,6 +74,8 @@ class VolumePredictor(MaskPredictor):
     of first steps; `dice` and `dice_first` are the same.
     """
 
+    sees_hints = False
+
     def learn(self, envs: MeccaVectorEnv, observation: Observation, progress: float) -> Learned:
         """Look at as many cases as an episode has steps, in every env, with one optimiser step after each."""
         tally = Tally()

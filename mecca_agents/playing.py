@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 from mecca_agents.agent import Agent, Observation
+from mecca_env.config import EnvConfig
+from mecca_env.data.placement import Triple
 from mecca_env.state import State
 from mecca_env.vector_env import MeccaVectorEnv
 
@@ -56,10 +58,7 @@ class Turn:
     def change(self) -> Tensor:
         """What the action asks to add to each voxel's probability, (D, H, W) float32; its sign is its direction."""
         action = self.action["adjustment"] if isinstance(self.action, Mapping) else self.action
-        values = torch.as_tensor(action, device=self.envs.device)[0]
-        if self.envs.config.action == "continuous":
-            return values.float()
-        return torch.tensor(self.envs.config.adjustments, device=self.envs.device)[values.long()]
+        return change_of(torch.as_tensor(action, device=self.envs.device)[0], self.envs.config)
 
     @cached_property
     def confidence(self) -> Tensor | None:
@@ -68,16 +67,32 @@ class Turn:
         Raises:
             ValueError: What the agent returned has another shape or values outside [0, 1], NaN included.
         """
-        values = self.agent.confidence(self.observation, self.action)
-        if values is None:
-            return None
-        name, shape = f"confidence of {type(self.agent).__name__}", tuple(self.after.label.shape)
-        if tuple(values.shape) != shape:
-            raise ValueError(f"{name}: expected shape {shape}, got {tuple(values.shape)}")
-        low, high = (float(v) for v in values.aminmax())
-        if not (low >= 0 and high <= 1):  # also where they are NaN
-            raise ValueError(f"{name}: expected values from 0 to 1, got values from {low:g} to {high:g}")
-        return values[0].float()
+        return checked_confidence(self.agent, self.observation, self.action, self.after.shape)
+
+
+def change_of(adjustment: Tensor, config: EnvConfig) -> Tensor:
+    """What actions of any shape ask to add to the probabilities, float32."""
+    if config.action == "continuous":
+        return adjustment.float()
+    return torch.tensor(config.adjustments, device=adjustment.device)[adjustment.long()]
+
+
+def checked_confidence(agent: Agent, observation: Observation, action: Any, shape: Triple) -> Tensor | None:
+    """`Agent.confidence` for one episode, (D, H, W) float32, where the agent has one.
+
+    Raises:
+        ValueError: What the agent returned has another shape or values outside [0, 1], NaN included.
+    """
+    values = agent.confidence(observation, action)
+    if values is None:
+        return None
+    name, expected = f"confidence of {type(agent).__name__}", (1, *shape)
+    if tuple(values.shape) != expected:
+        raise ValueError(f"{name}: expected shape {expected}, got {tuple(values.shape)}")
+    low, high = (float(v) for v in values.aminmax())
+    if not (low >= 0 and high <= 1):  # also where they are NaN
+        raise ValueError(f"{name}: expected values from 0 to 1, got values from {low:g} to {high:g}")
+    return values[0].float()
 
 
 Observer: TypeAlias = Callable[[Turn], None]

@@ -29,6 +29,7 @@ class Untrained(Agent):
 
     name: str
     learns = False
+    sees_hints = False
 
     def __init__(self, preset: Preset, task: TaskSpec, *, device: torch.device, seed: int) -> None:
         if task.action != "discrete" or task.guide:

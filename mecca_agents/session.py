@@ -1,0 +1,298 @@
+"""A trained agent and a person, on one scan: boxes, clicks and masks in the scan's own voxels.
+
+from mecca_agents.session import InteractiveSession
+
+session = InteractiveSession("runs/first")  # or no run at all: the small one that comes with the package
+session.set_image("scan.nii.gz")
+session.set_box((40, 60, 20), (90, 110, 52))
+session.add_clicks([(52, 81, 33), (78, 90.5, 40)])
+mask = session.step()
+session.save("mask.nii.gz")
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from os import PathLike
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from typing_extensions import Self
+
+from mecca_agents.session_course import Course
+from mecca_agents.session_image import Image, ImageLike, open_image
+from mecca_agents.session_log import Click, Entry, SessionError, SessionLog, read_log
+from mecca_agents.session_model import Model, load_model
+from mecca_agents.session_shown import ShownSession
+from mecca_agents.session_timing import StepTime, step_times
+from mecca_agents.session_view import Layer, Region
+from mecca_env.data.saving import save_mask
+
+__all__ = [
+    "MOST_VOXELS",
+    "Click",
+    "Entry",
+    "InteractiveSession",
+    "Layer",
+    "Model",
+    "Region",
+    "SessionError",
+    "SessionLog",
+    "StepTime",
+    "load_model",
+    "read_log",
+]
+
+MOST_VOXELS = 1 << 28
+"""Scans of more voxels than this, over all modalities, are refused: 512 x 512 x 1024, a gigabyte as float32."""
+
+
+class InteractiveSession(ShownSession):
+    """What the environment plays with a simulated user, played with a person: same dynamics, hints, guide, resampling.
+
+    Everything is in voxels of the scan's own grid, (X, Y, Z) in nibabel's axis order: voxel (i, j, k) reaches from
+    i - 0.5 to i + 0.5 along the first axis, so clicks may be fractions. The box plays the part that the label's box
+    plays in the environment: the agent sees it and `EnvConfig.evaluation_extension` voxels more on every side, within
+    the scan (`view`). Without a box it sees the whole scan.
+
+    A call that is refused raises one `ValueError` that says what was expected and what was given, and changes nothing.
+
+    Threads: the methods of this class that change the session, or save, work one at a time; while one of them works
+    in another thread, they are refused (`busy`). What only looks (`ShownSession`, `log`, `timing`, `waiting`) may be
+    called from any thread at any time, never waits, and shows the session as it was before a change or as it is after.
+
+    Steps may be taken without clicks, the agent then goes on by itself; and more of them than an episode of the
+    environment has.
+
+    Args:
+        run: A run's folder, a `Model` that sessions share, or None: the small run that comes with the package.
+        checkpoint: "last" or "best".
+        device: "auto", "cpu" or "cuda"; a `Model` has its own.
+        most_voxels: Larger scans are refused, by the file's header, before they are read.
+
+    Raises:
+        mecca_agents.runs.RunError: The folder is no run, its weights are missing or damaged, or its method sees no
+            hints.
+        ValueError: There is no such device.
+    """
+
+    def __init__(
+        self,
+        run: str | PathLike[str] | Model | None = None,
+        *,
+        checkpoint: str = "last",
+        device: str = "auto",
+        most_voxels: int = MOST_VOXELS,
+    ) -> None:
+        super().__init__(run if isinstance(run, Model) else load_model(run, checkpoint=checkpoint, device=device))
+        self._most_voxels = most_voxels
+        self._working = threading.Lock()
+        self._entries: tuple[Entry, ...] = ()
+        self._opened_at = 0.0  # by the clock of `time.perf_counter`
+
+    @property
+    def busy(self) -> bool:
+        """Whether a thread is changing the session right now."""
+        return self._working.locked()
+
+    def set_image(self, image: ImageLike, affine: ArrayLike | None = None) -> None:
+        """Open a scan; what was there before is gone, history and log included.
+
+        Args:
+            image: A `.nii`, `.nii.gz` or `.mha` file; one for each modality, in the order of the training; or
+                intensities, (X, Y, Z) or (M, X, Y, Z). Read or copied at once: the file may vanish afterwards.
+            affine: Of an array: (4, 4), voxel index to world millimetres (RAS+); None: the identity.
+
+        Raises:
+            mecca_env.data.base.DataError: No such file or no image; too large; another number of modalities than in
+                the training; NaN or infinite voxels; a constant.
+        """
+        with self._turn():
+            begun, stamp = time.perf_counter(), _now()
+            course = Course(self._play, self._open(image, affine))
+            self._replace(course, (Entry("set_image", 0.0, time.perf_counter() - begun, stamp, {}),), begun)
+
+    def set_box(self, low: Sequence[int] | None = None, high: Sequence[int] | None = None) -> None:
+        """Begin anew in a box around what is to be segmented, or in the whole scan; can be undone.
+
+        Args:
+            low: First voxel.
+            high: Opposite corner, exclusive.
+
+        Raises:
+            SessionError: It is no box of the scan, or the scan is constant there.
+        """
+        self._act("set_box", low=low, high=high)
+
+    def add_clicks(self, points: ArrayLike) -> list[Click]:
+        """Mark points on wrong edges; the agent sees them in the next step. All of them or, refused, none.
+
+        A point in a voxel of the agent's grid that was clicked before tells it nothing: it comes back `repeated` and
+        is not kept.
+
+        Args:
+            points: (K, 3) or (3,), voxels of the scan, inside `view`.
+
+        Returns:
+            Each of them.
+
+        Raises:
+            SessionError: One of them lies outside `view`, or they are no points.
+        """
+        made: list[Click] = self._act("add_clicks", points=points)
+        return made
+
+    def step(self) -> NDArray[np.bool_]:
+        """Let the agent act once and return the new `mask`.
+
+        Raises:
+            SessionError: The agent's answer is no action, or not finite.
+        """
+        mask: NDArray[np.bool_] = self._act("step")
+        return mask
+
+    def undo(self) -> str:
+        """Take back the last box, clicks (of one call), step or reset, exactly; its name, as in the log.
+
+        Raises:
+            SessionError: There is none.
+        """
+        return str(self._act("undo"))
+
+    def redo(self) -> str:
+        """Do again what was undone; its name.
+
+        Raises:
+            SessionError: There is none.
+        """
+        return str(self._act("redo"))
+
+    def reset(self) -> None:
+        """Begin anew in the same box: no clicks, every probability a half. Can be undone."""
+        self._act("reset")
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the mask as NIfTI, on the scan's own grid and affine: whole or not at all.
+
+        Args:
+            path: A name that ends in .nii or .nii.gz, in a folder that exists; a file of this name is replaced.
+
+        Raises:
+            mecca_env.data.base.DataError: The name or the folder cannot be used, or the disk is full.
+        """
+        with self._turn():
+            at, stamp = self._seconds(), _now()
+            save_mask(self.mask(), self._moment.image.affine, str(path))
+            self._note("save", at, stamp, {"path": str(path)})
+
+    def save_log(self, path: str | PathLike[str]) -> None:
+        """Write the log as JSON, for `load_log`: whole or not at all. Raises `SessionError`."""
+        image = self._moment.image
+        SessionLog(
+            method=self.model.method,
+            trained_on=self.model.trained_on,
+            weights=self.model.weights,
+            files=image.files,
+            shape=image.shape,
+            image=image.identity,
+            entries=self._entries,
+        ).save(path)
+
+    def load_log(self, log: SessionLog | str | PathLike[str], image: ImageLike | None = None) -> None:
+        """Do everything again that a log says, and go on from there with its times.
+
+        Args:
+            log: The log or its file.
+            image: The scan; None: the one that is open. A log names the files that it was made with
+                (`SessionLog.files`), but they are not opened by themselves.
+
+        Raises:
+            SessionError: It is no log, or one of another model or of another scan.
+            mecca_env.data.base.DataError: The scan cannot be used.
+        """
+        with self._turn():
+            found = log if isinstance(log, SessionLog) else read_log(log)
+            if found.weights != self.model.weights:
+                ours = f"{self.model.method} with weights {self.model.weights[:12]}"
+                raise SessionError(f"log: expected one of {ours}, got {found.method} with {found.weights[:12]}")
+            scan = self._moment.image if image is None else self._open(image, None)
+            if scan.identity != found.image:
+                raise SessionError("log: expected the scan that it was made with, got another one")
+            course = Course(self._play, scan)
+            course.repeat(found.entries[1:])
+            self._replace(course, found.entries, time.perf_counter() - found.entries[-1].end)
+
+    def log(self) -> tuple[Entry, ...]:
+        """Everything done since the scan was opened, with its times."""
+        self._opened()
+        return self._entries
+
+    def timing(self) -> list[StepTime]:
+        """What each step took: clicks, seconds of the person, seconds of the agent."""
+        return step_times(self.log())[0]
+
+    def waiting(self) -> StepTime:
+        """The same of the step that is not taken yet, up to now."""
+        return step_times(self.log(), self._seconds())[1]
+
+    def close(self) -> None:
+        """Let go of scan and history; a closed session refuses everything. Closing twice does nothing."""
+        self._closed = True
+        self._course = None
+        self._entries = ()
+
+    def __enter__(self) -> Self:
+        """The session."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Close it."""
+        self.close()
+
+    def _open(self, image: ImageLike, affine: ArrayLike | None) -> Image:
+        return open_image(image, affine, self.model.modalities, self._most_voxels)
+
+    def _act(self, action: str, **details: Any) -> Any:
+        """Do something that `Course.act` knows, and note it."""
+        with self._turn():
+            at, stamp = self._seconds(), _now()
+            noted, result = self._opened().act(action, details)
+            self._note(action, at, stamp, noted)
+            return result
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """One thread at a time."""
+        if not self._working.acquire(blocking=False):
+            raise SessionError("session: expected one that is idle, got one that is at work; wait until it is done")
+        try:
+            if self._closed:
+                self._opened()
+            yield
+        finally:
+            self._working.release()
+
+    def _note(self, action: str, at: float, stamp: str, details: dict[str, Any]) -> None:
+        if self._closed:
+            return
+        self._entries = (*self._entries, Entry(action, at, self._seconds() - at, stamp, details))
+        self.version += 1
+
+    def _replace(self, course: Course, entries: tuple[Entry, ...], opened_at: float) -> None:
+        if self._closed:
+            return
+        self._course, self._entries, self._opened_at = course, entries, opened_at
+        self.version += 1
+
+    def _seconds(self) -> float:
+        """Since the scan was opened."""
+        return time.perf_counter() - self._opened_at
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")

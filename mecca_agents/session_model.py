@@ -1,0 +1,99 @@
+"""Who acts in a session: a trained method that sees clicks, from a run or from this package."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from mecca_agents.agent import METHODS, Agent, find_method
+from mecca_agents.devices import find_device
+from mecca_agents.errors import RunError
+from mecca_agents.runs import RunConfig, load_agent
+from mecca_env.config import EnvConfig
+
+BUILT_IN = Path(__file__).parent / "data" / "phantom"
+"""The run that comes with the package: a small MECCA, trained on the phantom (`benchmarks.built_in`)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A trained method, ready to act; sessions in several threads may share it.
+
+    Attributes:
+        agent: The method.
+        run: How it was trained.
+        folder: Where it comes from.
+        device: Where it computes.
+        weights: SHA-256 of its weights.
+    """
+
+    agent: Agent
+    run: RunConfig
+    folder: Path
+    device: torch.device
+    weights: str
+
+    @property
+    def method(self) -> str:
+        """The method's name, or "module:class"."""
+        return self.run.method
+
+    @property
+    def modalities(self) -> int:
+        """Images that a scan has to have."""
+        return self.run.modalities
+
+    @property
+    def trained_on(self) -> str:
+        """On what, in words."""
+        run, preset = self.run, self.run.preset
+        episodes = preset.updates * preset.num_envs
+        what = "the built-in phantom: no real scan, not for clinical use" if run.dataset == "phantom" else run.dataset
+        cases = f", {len(run.train_cases)} cases" if run.train_cases else ""
+        grid = " x ".join(map(str, preset.shape))
+        return f"{what} ({run.env}{cases}, {episodes} episodes, {grid} voxels)"
+
+    @cached_property
+    def config(self) -> EnvConfig:
+        """What it was trained in, for a person: nobody is simulated, nothing is earned, no Dice ends it."""
+        trained = EnvConfig(shape=self.run.preset.shape, **self.run.settings)
+        nobody = (0,) * trained.horizon
+        return replace(trained, clicks=nobody, user="none", reward="gain", target_dice=None)
+
+
+def load_model(run: str | PathLike[str] | None = None, *, checkpoint: str = "last", device: str = "auto") -> Model:
+    """The trained method of a run's folder, or of this package where there is none.
+
+    Args:
+        run: The folder; None: `BUILT_IN`.
+        checkpoint: "last", or "best": the one with the highest smoothed training Dice.
+        device: "auto", "cpu" or "cuda".
+
+    Raises:
+        RunError: The folder is no run, its weights are missing, damaged or of another network, or its method sees no
+            hints.
+        ValueError: There is no such device.
+    """
+    folder, place = BUILT_IN if run is None else Path(run), find_device(device)
+    agent, config = load_agent(folder, place, checkpoint)
+    if not agent.sees_hints:
+        fitting = ", ".join(name for name in METHODS if find_method(name).sees_hints)
+        raise RunError(
+            f"{folder}: expected a method that sees clicks ({fitting}), found {config.method}, which does not"
+        )
+    return Model(agent, config, folder, place, _digest(agent.weights()))
+
+
+def _digest(weights: Mapping[str, Tensor]) -> str:
+    found = hashlib.sha256()
+    for name in sorted(weights):
+        found.update(name.encode())
+        found.update(weights[name].detach().cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()

@@ -1,0 +1,194 @@
+"""One episode between a trained agent and a person: the environment's own simulator, with the person's clicks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from mecca_agents.playing import change_of, checked_confidence
+from mecca_agents.session_image import Image
+from mecca_agents.session_log import Click, SessionError
+from mecca_agents.session_model import Model
+from mecca_env.actions import ActionReader
+from mecca_env.data.base import DataError
+from mecca_env.data.placement import Placement, Triple, fixed_placement
+from mecca_env.data.placing import place_all
+from mecca_env.data.preprocessing import Box, prepare
+from mecca_env.data.regions import case_regions, placed_regions
+from mecca_env.data.resampling import Coordinates
+from mecca_env.simulator import Episode, Simulator
+from mecca_env.state import State, observe
+
+_ROUNDING = 1e-6  # voxels: what a click on the border of the view may lie outside of it
+
+
+@dataclass(frozen=True, eq=False)
+class Moment:
+    """A session at one moment; nothing in it is ever written to.
+
+    Attributes:
+        image: The scan.
+        box: What the person drew; None: the whole scan.
+        placement: Where the agent's grid lies in the scan.
+        first: The state that the episode began with.
+        answered: The state that the last step has left, before any click.
+        state: The same with the clicks made since.
+        clicks: All that were new to the agent, in order.
+        answers: The probability after each step, (D, H, W).
+        change: What the last step asked to add to each probability, (D, H, W) float32.
+        confidence: In that, (D, H, W) float32, where the agent has one.
+    """
+
+    image: Image
+    box: Box | None
+    placement: Placement
+    first: State
+    answered: State
+    state: State
+    clicks: tuple[Click, ...] = ()
+    answers: tuple[Tensor, ...] = ()
+    change: Tensor | None = None
+    confidence: Tensor | None = None
+
+    @property
+    def waiting(self) -> tuple[Click, ...]:
+        """The clicks that the agent has not seen yet."""
+        return tuple(click for click in self.clicks if click.step > len(self.answers))
+
+    @property
+    def view(self) -> Box:
+        """What the agent sees of the scan."""
+        return self.placement.low, self.placement.high
+
+
+class Play:
+    """Makes a moment of another one.
+
+    Args:
+        model: Who acts.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self._simulator = Simulator(model.config, model.device)
+        self._actions = ActionReader(model.config, 1, model.device)
+
+    def begin(self, image: Image, box: Box | None) -> Moment:
+        """An episode in a box: what an evaluation would begin where this is the label's bounding box.
+
+        Raises:
+            SessionError: The scan is constant there.
+        """
+        config = self.model.config
+        whole: Box = ((0, 0, 0), image.shape)
+        try:
+            case = prepare(
+                image.scan,
+                extension=config.extension,
+                rotation=config.rotation,
+                evaluation_extension=config.evaluation_extension,
+                box=box or whole,
+            )
+        except DataError as error:
+            raise SessionError(f"box: expected an image that varies in it, got {box or whole} ({error})") from error
+        placement = fixed_placement(case, config.shape, config.evaluation_extension)
+        volume, *_ = place_all([case], [placement], config.intensity_clip, self.model.device)
+        regions = None
+        if config.needs_regions:
+            regions = placed_regions(case_regions(case, config), case, placement).to(self.model.device)
+        nothing = torch.zeros(config.shape, dtype=torch.bool, device=self.model.device)
+        state = self._simulator.begin([Episode(volume[0], nothing, 0, True, 0, regions)])
+        return Moment(image, box, placement, state, state, state)
+
+    def again(self, moment: Moment) -> Moment:
+        """The same episode from its beginning."""
+        first = moment.first
+        return Moment(moment.image, moment.box, moment.placement, first, first, first)
+
+    def click(self, moment: Moment, points: ArrayLike) -> tuple[Moment, list[Click]]:
+        """The moment after clicks, the same one where the agent learns nothing from them; and each of them.
+
+        Raises:
+            SessionError: One of them is no point of the view.
+        """
+        places = _points(points, moment.view)
+        known = {click.voxel for click in moment.clicks}
+        made = []
+        for point, voxel in zip(places, _voxels(places, moment.placement), strict=True):
+            made.append(Click(point, voxel, len(moment.answers) + 1, voxel in known))
+            known.add(voxel)
+        new = tuple(click for click in made if not click.repeated)
+        if not new:
+            return moment, made
+        moment = replace(moment, clicks=(*moment.clicks, *new))
+        return replace(moment, state=self._hinted(moment)), made
+
+    def step(self, moment: Moment) -> Moment:
+        """The moment after the agent has acted once.
+
+        Raises:
+            SessionError: What the agent answered is no action, or not finite.
+        """
+        observation, agent, config = observe(moment.state), self.model.agent, self.model.config
+        try:
+            action = agent.act(observation)
+            adjustment, confidence = self._actions.read(action)
+            self._actions.refuse(wait=True)
+            certainty = checked_confidence(agent, observation, action, config.shape)
+        except (ValueError, TypeError, FloatingPointError) as error:
+            raise SessionError(f"{self.model.folder}: expected an action of the agent, got none: {error}") from error
+        last = torch.full_like(moment.state.step, config.horizon - 1)  # a person may go on for longer than an episode
+        before = replace(moment.state, step=torch.minimum(moment.state.step, last))
+        after, *_ = self._simulator.step(before, adjustment, confidence)
+        return replace(
+            moment,
+            answered=after,
+            state=after,
+            answers=(*moment.answers, after.probability[0]),
+            change=change_of(adjustment, config)[0],
+            confidence=certainty,
+        )
+
+    def regions(self, moment: Moment) -> Tensor:
+        """The supervoxels that the guide chooses from, (D, H, W); only where there are any."""
+        return self._simulator.regions(moment.state)[0]
+
+    def _hinted(self, moment: Moment) -> State:
+        """The state with all waiting clicks, which become hints at once, as those of the environment's user do."""
+        made = torch.tensor([[click.voxel for click in moment.waiting]], device=self.model.device)  # (1, K, 3)
+        room = torch.full_like(made, -1)
+        before = replace(moment.answered, clicks=torch.cat((moment.answered.clicks, room), dim=1))
+        return self._simulator.add_clicks(before, made)
+
+
+def _points(points: ArrayLike, view: Box) -> list[tuple[float, float, float]]:
+    """Points as numbers, all of them inside the view. Raises `SessionError`."""
+    try:
+        places = np.array(points, np.float64)
+    except (ValueError, TypeError) as error:
+        raise SessionError(f"points: expected numbers (K, 3), got {points!r:.80}") from error
+    places = places[None] if places.shape == (3,) else places
+    if places.ndim != 2 or places.shape[1] != 3 or not len(places):
+        raise SessionError(f"points: expected (K, 3), one at least, got shape {places.shape}")
+    low, high = (np.array(corner) for corner in view)
+    inside = ((places >= low - 0.5 - _ROUNDING) & (places <= high - 0.5 + _ROUNDING)).all(axis=1)  # False for NaN
+    if not inside.all():
+        raise SessionError(
+            f"points: expected voxels of what the agent sees, {view[0]} to {view[1]} (exclusive), "
+            f"got {places[~inside][0].tolist()}"
+        )
+    return [(float(x), float(y), float(z)) for x, y, z in places]
+
+
+def _voxels(points: Sequence[tuple[float, float, float]], placement: Placement) -> list[Triple]:
+    """The voxels of the grid that hold these points of the scan."""
+    places = torch.tensor(points, dtype=torch.float64)
+    at = placement.in_grid(Coordinates(places[:, 0, None], places[:, 1, None], places[:, 2]))
+    found = torch.stack((at.first[:, 0], at.second[:, 0], at.third), dim=1).add_(0.5).floor_().long()
+    inside: NDArray[np.int64] = found.clamp_min(0).minimum(torch.tensor(placement.shape) - 1).numpy()
+    return [(int(d), int(h), int(w)) for d, h, w in inside]

@@ -1,0 +1,159 @@
+"""What a session shows: everything that only looks, may be called from any thread and never waits."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mecca_agents.session_course import Course
+from mecca_agents.session_log import Click, SessionError
+from mecca_agents.session_model import Model
+from mecca_agents.session_play import Moment, Play
+from mecca_agents.session_view import Layer, Region, advised_regions, layer_slice, whole_layer
+from mecca_env.data.placement import Triple
+from mecca_env.data.preprocessing import Box
+
+
+class ShownSession:
+    """Reads the present moment once in each call, so that what it returns is of one moment.
+
+    Args:
+        model: Who acts.
+
+    Attributes:
+        model: Who acts; `model.method` and, in words, `model.trained_on`.
+        version: Grows with every change: what was drawn at the same version is still right.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.version = 0
+        self._play = Play(model)
+        self._course: Course | None = None
+        self._closed = False
+
+    @property
+    def _moment(self) -> Moment:
+        return self._opened().now
+
+    def _opened(self) -> Course:
+        course = self._course
+        if self._closed:
+            raise SessionError("session: expected an open one, got one that was closed")
+        if course is None:
+            raise SessionError("session: expected a scan, got none yet; call set_image() first")
+        return course
+
+    # On the scan's own grid
+
+    def mask(self, step: int | None = None) -> NDArray[np.bool_]:
+        """The segmentation, (X, Y, Z); empty before the first step.
+
+        Args:
+            step: After which step, from 1; None: now.
+        """
+        return cast("NDArray[np.bool_]", whole_layer(self._moment, "mask", step))
+
+    def probability(self) -> NDArray[np.float32]:
+        """Of foreground, (X, Y, Z), 0 outside `view`."""
+        return cast("NDArray[np.float32]", whole_layer(self._moment, "probability"))
+
+    def action(self) -> NDArray[np.float32] | None:
+        """What the last step asked to add to each probability, (X, Y, Z) in [-1, 1]; None before the first step."""
+        return whole_layer(self._moment, "action")
+
+    def confidence(self) -> NDArray[np.float32] | None:
+        """The agent's confidence in that action, (X, Y, Z) in [0, 1]; None before a step and of methods without one."""
+        return whole_layer(self._moment, "confidence")
+
+    def advice(self) -> list[Region]:
+        """Where the agent asks for the next clicks, least confident first; empty before a step and without a guide."""
+        return advised_regions(self._moment, self._play)
+
+    def overlay(self, layer: Layer, axis: int, index: int) -> NDArray[Any] | None:
+        """One slice of a layer, in milliseconds: the values that `mask()` and the others have there.
+
+        Args:
+            layer: Which one. "mask" is bool; "advice" too, True where any region of `advice` lies; "hint" is what the
+                clicks tell the agent, in [0, 1].
+            axis: 0, 1 or 2.
+            index: Of the slice.
+
+        Returns:
+            The slice along the two other axes, in their order; None where there is no such layer now.
+        """
+        moment = self._moment
+        _check_slice(axis, index, moment.image.shape)
+        return layer_slice(moment, layer, axis, index)
+
+    def image_slice(self, axis: int, index: int, modality: int = 0) -> NDArray[np.float32]:
+        """One slice of the scan along the two other axes, in their order."""
+        image = self._moment.image
+        _check_slice(axis, index, image.shape)
+        return image.slice(axis, index, self._checked(modality))
+
+    def intensity_range(self, modality: int = 0) -> tuple[float, float]:
+        """The 1st and the 99th percentile of the scan's intensities: a window to begin with."""
+        return self._moment.image.range(self._checked(modality))
+
+    # Where it stands
+
+    @property
+    def shape(self) -> Triple:
+        """Voxels of the scan, (X, Y, Z)."""
+        return self._moment.image.shape
+
+    @property
+    def affine(self) -> NDArray[np.float64]:
+        """Voxel index to world millimetres (RAS+), (4, 4)."""
+        return self._moment.image.affine.copy()
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Size of a voxel, millimetres."""
+        x, y, z = np.linalg.norm(self._moment.image.affine[:3, :3], axis=0)
+        return float(x), float(y), float(z)
+
+    @property
+    def box(self) -> Box | None:
+        """The box, high exclusive; None: the whole scan."""
+        return self._moment.box
+
+    @property
+    def view(self) -> Box:
+        """What the agent sees and where clicks are taken, high exclusive."""
+        return self._moment.view
+
+    @property
+    def steps(self) -> int:
+        """Steps taken."""
+        return len(self._moment.answers)
+
+    @property
+    def clicks(self) -> tuple[Click, ...]:
+        """Every click, in order; those that wait for the next step have `click.step == session.steps + 1`."""
+        return self._moment.clicks
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether `undo` has something to take back."""
+        return self._opened().can_undo
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether `redo` has something to do again."""
+        return self._opened().can_redo
+
+    def _checked(self, modality: int) -> int:
+        if not 0 <= modality < self.model.modalities:
+            raise SessionError(f"modality: expected 0 to {self.model.modalities - 1}, got {modality!r}")
+        return modality
+
+
+def _check_slice(axis: int, index: int, shape: Triple) -> None:
+    if axis not in (0, 1, 2):
+        raise SessionError(f"axis: expected 0, 1 or 2, got {axis!r}")
+    if not 0 <= index < shape[axis]:
+        raise SessionError(f"index: expected 0 to {shape[axis] - 1} along axis {axis}, got {index!r}")

@@ -1,0 +1,127 @@
+"""What a session shows, on the scan's own grid: whole, or the slice that is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mecca_agents.session_log import SessionError
+from mecca_agents.session_play import Moment, Play
+from mecca_env.data.placement import Placement, Triple
+from mecca_env.data.preprocessing import Box, paste_part, read_part
+
+Layer = Literal["mask", "probability", "action", "confidence", "advice", "hint"]
+"""What can be laid over the scan."""
+
+_SMOOTH = ("probability", "confidence", "hint")  # the others keep the values that they have on the agent's grid
+
+
+@dataclass(frozen=True)
+class Region:
+    """A supervoxel in which the agent asks for clicks.
+
+    Attributes:
+        confidence: Mean confidence of the agent in its last action there.
+        centre: A voxel of the scan in its middle.
+        low: First voxel of the box around the centres of its voxels.
+        high: Opposite corner, exclusive.
+    """
+
+    confidence: float
+    centre: Triple
+    low: Triple
+    high: Triple
+
+
+def whole_layer(moment: Moment, layer: Layer, step: int | None = None) -> NDArray[Any] | None:
+    """A layer on the whole scan, (X, Y, Z); None where there is none at this moment.
+
+    "mask" and "advice" are bool, the others float32, 0 outside of what the agent sees.
+
+    Args:
+        moment: The session.
+        layer: Which one.
+        step: Of the mask: after which step; None: now.
+
+    Raises:
+        SessionError: No such step was taken.
+    """
+    values = _values(moment, layer) if step is None else _answer(moment, step)
+    if values is None:
+        return None
+    part = _part(values, moment.placement, layer, moment.view)
+    whole: NDArray[Any] = np.zeros(moment.image.shape, part.dtype)
+    whole[tuple(slice(a, b) for a, b in zip(*moment.view, strict=True))] = part
+    return whole
+
+
+def layer_slice(moment: Moment, layer: Layer, axis: int, index: int) -> NDArray[Any] | None:
+    """The slice of a layer at `index` along `axis`, without making the rest of it."""
+    values = _values(moment, layer)
+    if values is None:
+        return None
+    low, high = [0, 0, 0], list(moment.image.shape)
+    low[axis], high[axis] = index, index + 1
+    plane: NDArray[Any] = _part(values, moment.placement, layer, (_triple(low), _triple(high))).squeeze(axis)
+    return plane
+
+
+def advised_regions(moment: Moment, play: Play) -> list[Region]:
+    """The supervoxels of "advice", least confident first."""
+    advice = moment.state.advice
+    if advice is None or moment.confidence is None or not moment.answers:
+        return []
+    inside, confidence, numbers = (
+        values.detach().cpu().numpy() for values in (advice[0], moment.confidence, play.regions(moment))
+    )
+    at = moment.placement.in_scan()
+    regions = []
+    for number in np.unique(numbers[inside]):
+        d, h, w = np.nonzero(numbers == number)
+        points = np.stack([at.first[d, h].numpy(), at.second[d, h].numpy(), at.third[w].numpy()], axis=1)  # (N, 3)
+        voxels = np.clip(np.rint(points), moment.view[0], np.array(moment.view[1]) - 1).astype(int)
+        centre = voxels[((points - points.mean(axis=0)) ** 2).sum(axis=1).argmin()]
+        mean = float(confidence[d, h, w].mean(dtype=np.float64))
+        regions.append(Region(mean, _triple(centre), _triple(voxels.min(axis=0)), _triple(voxels.max(axis=0) + 1)))
+    return sorted(regions, key=lambda region: region.confidence)
+
+
+def _values(moment: Moment, layer: Layer) -> Tensor | None:
+    """A layer on the agent's grid, (D, H, W)."""
+    match layer:
+        case "mask" | "probability":
+            return moment.state.probability[0]
+        case "hint":
+            return moment.state.hint[0]
+        case "action":
+            return moment.change
+        case "confidence":
+            return moment.confidence
+        case "advice":
+            advice = moment.state.advice
+            return None if advice is None or not moment.answers else advice[0]
+    raise SessionError(f"layer: expected one of {', '.join(get_args(Layer))}, got {layer!r}")
+
+
+def _answer(moment: Moment, step: int) -> Tensor:
+    if isinstance(step, bool) or not 1 <= step <= len(moment.answers):
+        raise SessionError(f"step: expected one of the {len(moment.answers)} steps taken, got {step!r}")
+    return moment.answers[step - 1]
+
+
+def _part(values: Tensor, placement: Placement, layer: Layer, box: Box) -> NDArray[Any]:
+    grid = values.detach().cpu()
+    if layer == "mask":
+        return paste_part(grid, placement, box)
+    found = read_part(grid, placement, box, smooth=layer in _SMOOTH)
+    return found > 0.5 if layer == "advice" else found
+
+
+def _triple(values: Sequence[int] | NDArray[Any]) -> Triple:
+    a, b, c = (int(v) for v in values)
+    return a, b, c
