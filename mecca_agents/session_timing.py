@@ -56,7 +56,9 @@ def step_times(entries: Sequence[Entry], now: float | None = None) -> tuple[list
     for place, entry in enumerate(entries):
         times = times.waited(entry.at - end)
         end = entry.end
-        if entry.action in ("undo", "redo"):
+        if entry.action == "set_image":
+            times, past, future = _Times(place), [], []
+        elif entry.action in ("undo", "redo"):
             back, forth = (past, future) if entry.action == "undo" else (future, past)
             if not back:
                 raise SessionError(f"log: expected something to {entry.action}, found nothing")
@@ -80,7 +82,7 @@ def _after(times: _Times, entry: Entry, place: int) -> _Times:
             return replace(times, done=done, waiting=StepTime(waiting.step + 1, 0, 0.0))
         case "add_clicks" if entry.details["new"]:
             return replace(times, waiting=replace(waiting, clicks=waiting.clicks + entry.details["new"]))
-        case "set_image" | "set_box" | "reset":
+        case "set_box" | "reset":
             return _Times(place)
     return times
 

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import cache
+from io import StringIO
+from pathlib import Path
 
 import pytest
 import torch
+from volumes import write_decathlon
+
+from mecca_agents.presets import FAST
+from mecca_agents.training import train
+
+SMALL = replace(FAST, shape=(14, 12, 10), channels=4, dilations=(1, 2), confidence_channels=4, updates=2)
 
 
 @pytest.fixture(autouse=True, scope="package")
@@ -15,3 +25,17 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """The run of a method, trained for two updates on five small scans; each is trained once."""
+
+    @cache
+    def run(method: str, channels: int = 1) -> Path:
+        root = write_decathlon(tmp_path_factory.mktemp("scans"), names="abcde", channels=channels)
+        folder = tmp_path_factory.mktemp("runs") / method
+        train(method, "MECCA-Spleen-v0", folder, preset=SMALL, root=root, device="cpu", stream=StringIO())
+        return folder
+
+    return run

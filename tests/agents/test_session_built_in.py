@@ -1,0 +1,67 @@
+"""The run that comes with the package: small, honest about itself, and good enough to try a session with."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import mecca_agents
+from mecca_agents.evaluation import evaluate_agent
+from mecca_agents.session import InteractiveSession, load_model
+from mecca_agents.session_model import BUILT_IN
+from mecca_env.data.phantom import PhantomSource
+
+ROOT = Path(mecca_agents.__file__).parent
+
+
+def test_it_is_small_and_says_what_it_was_trained_on() -> None:
+    files = [path for path in BUILT_IN.rglob("*") if path.is_file()]
+    assert sorted(path.name for path in files) == ["config.json", "model.safetensors"]
+    assert sum(path.stat().st_size for path in files) < 2**20
+    model = InteractiveSession(device="cpu").model
+    assert model.method == "mecca" and model.run.dataset == "phantom" and model.modalities == 1
+    assert "the built-in phantom: no real scan, not for clinical use" in model.trained_on
+    assert model.run.commit is not None and not model.run.commit.endswith("-dirty")
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="tomllib came with 3.11")
+def test_an_installation_has_it() -> None:
+    import tomllib
+
+    project = ROOT.parent / "pyproject.toml"
+    if not project.exists():
+        pytest.skip("this is an installation")
+    patterns = tomllib.loads(project.read_text())["tool"]["setuptools"]["package-data"]["mecca_agents"]
+    packed = {path for pattern in patterns for path in ROOT.glob(pattern)}
+    assert {path for path in (ROOT / "data").rglob("*") if path.is_file()} <= packed
+
+
+def test_it_segments_phantoms_that_it_never_saw() -> None:
+    model = load_model(device="cpu")
+    results = evaluate_agent(model.agent, model.run, cases=4)
+    dice = [float(np.mean([r.dice for r in results if r.step == step])) for step in (1, 5)]
+    assert dice[0] > 0.8 and dice[1] > 0.85 and dice[1] > dice[0]
+
+
+def test_a_person_can_use_it_on_a_phantom() -> None:
+    scan = PhantomSource().scan(1)
+    voxels = np.argwhere(scan.label)
+    with InteractiveSession(device="cpu") as session:
+        session.set_image(scan.image, scan.affine)
+        session.set_box(voxels.min(axis=0), voxels.max(axis=0) + 1)
+        dice = []
+        for step in range(3):
+            wrong = _edge(scan.label) & ~_edge(session.mask())
+            session.add_clicks(np.random.default_rng(step).choice(np.argwhere(wrong), 25 if step == 0 else 5))
+            mask = session.step()
+            dice.append(2 * (mask & scan.label).sum() / (mask.sum() + scan.label.sum()))
+        assert min(dice) > 0.8 and session.advice() and session.confidence() is not None
+
+
+def _edge(mask: np.ndarray) -> np.ndarray:
+    from scipy.ndimage import binary_erosion
+
+    return mask & ~binary_erosion(mask)
