@@ -134,7 +134,8 @@ class Play:
         Raises:
             SessionError: What the agent answered is no action, or not finite.
         """
-        observation, agent, config = observe(moment.state), self.model.agent, self.model.config
+        agent, config = self.model.agent, self.model.config
+        observation = observe(moment.state)
         try:
             action = agent.act(observation)
             adjustment, confidence = self._actions.read(action)
@@ -142,9 +143,7 @@ class Play:
             certainty = checked_confidence(agent, observation, action, config.shape)
         except (ValueError, TypeError, FloatingPointError) as error:
             raise SessionError(f"{self.model.folder}: expected an action of the agent, got none: {error}") from error
-        last = torch.full_like(moment.state.step, config.horizon - 1)  # a person may go on for longer than an episode
-        before = replace(moment.state, step=torch.minimum(moment.state.step, last))
-        after, *_ = self._simulator.step(before, adjustment, confidence)
+        after, *_ = self._simulator.step(moment.state, adjustment, confidence)
         return replace(
             moment,
             answered=after,

@@ -54,9 +54,9 @@ def whole_layer(moment: Moment, layer: Layer, step: int | None = None) -> NDArra
     values = _values(moment, layer) if step is None else _answer(moment, step)
     if values is None:
         return None
-    part = _part(values, moment.placement, layer, moment.view)
-    whole: NDArray[Any] = np.zeros(moment.image.shape, part.dtype)
-    whole[tuple(slice(a, b) for a, b in zip(*moment.view, strict=True))] = part
+    whole: NDArray[Any] = np.zeros(moment.image.shape, _kind(layer))
+    place = tuple(slice(a, b) for a, b in zip(*moment.view, strict=True))
+    whole[place] = _part(values, moment.placement, layer, moment.view)
     return whole
 
 
@@ -65,9 +65,13 @@ def layer_slice(moment: Moment, layer: Layer, axis: int, index: int) -> NDArray[
     values = _values(moment, layer)
     if values is None:
         return None
-    low, high = [0, 0, 0], list(moment.image.shape)
-    low[axis], high[axis] = index, index + 1
-    plane: NDArray[Any] = _part(values, moment.placement, layer, (_triple(low), _triple(high))).squeeze(axis)
+    low, high = (list(corner) for corner in moment.view)
+    others = [other for other in range(3) if other != axis]
+    plane: NDArray[Any] = np.zeros([moment.image.shape[other] for other in others], _kind(layer))
+    if low[axis] <= index < high[axis]:
+        low[axis], high[axis] = index, index + 1
+        part = _part(values, moment.placement, layer, (_triple(low), _triple(high)))
+        plane[tuple(slice(low[other], high[other]) for other in others)] = part.squeeze(axis)
     return plane
 
 
@@ -106,6 +110,10 @@ def _values(moment: Moment, layer: Layer) -> Tensor | None:
             advice = moment.state.advice
             return None if advice is None or not moment.answers else advice[0]
     raise SessionError(f"layer: expected one of {', '.join(get_args(Layer))}, got {layer!r}")
+
+
+def _kind(layer: Layer) -> type[np.bool_] | type[np.float32]:
+    return np.bool_ if layer in ("mask", "advice") else np.float32
 
 
 def _answer(moment: Moment, step: int) -> Tensor:

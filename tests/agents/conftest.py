@@ -8,14 +8,24 @@ from functools import cache
 from io import StringIO
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from volumes import write_decathlon
+from numpy.typing import NDArray
+from volumes import ellipsoid, write_decathlon
 
 from mecca_agents.presets import FAST
 from mecca_agents.training import train
 
-SMALL = replace(FAST, shape=(14, 12, 10), channels=4, dilations=(1, 2), confidence_channels=4, updates=2)
+
+def _off_centre() -> NDArray[np.bool_]:
+    """A label near one corner of a scan: some of the crops around it reach the scan's border, others do not."""
+    label = np.zeros((60, 56, 48), np.bool_)
+    label[2:26, 20:42, 8:24] = ellipsoid()
+    return label
+
+
+SMALL = replace(FAST, shape=(18, 16, 14), channels=4, dilations=(1, 2), confidence_channels=4, updates=2)
 
 
 @pytest.fixture(autouse=True, scope="package")
@@ -33,7 +43,8 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
     @cache
     def run(method: str, channels: int = 1) -> Path:
-        root = write_decathlon(tmp_path_factory.mktemp("scans"), names="abcde", channels=channels)
+        root = tmp_path_factory.mktemp("scans")
+        write_decathlon(root, names="abcde", channels=channels, label=_off_centre())
         folder = tmp_path_factory.mktemp("runs") / method
         train(method, "MECCA-Spleen-v0", folder, preset=SMALL, root=root, device="cpu", stream=StringIO())
         return folder

@@ -297,7 +297,7 @@ def test_while_the_agent_works_one_can_look_and_not_touch(
     waiting, thread, answers = _at_work(session, monkeypatch)
     try:
         assert session.busy and same(contents(session), before) and session.log() == log
-        assert session.waiting().clicks == 9 and session.timing() == []
+        assert session.waiting().clicks == len(session.clicks) and session.timing() == []
         touches: list[Callable[[], Any]] = [
             session.step,
             session.undo,

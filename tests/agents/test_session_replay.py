@@ -59,6 +59,7 @@ def replay(run: Path, image: list[Path] | None = None, device: str = "cpu") -> i
         assert torch.equal(moment.state.probability, turn.after.probability)
         assert same(moment.change, turn.change) and same(moment.confidence, turn.confidence)
         assert same(moment.state.advice, turn.after.advice) and same(moment.state.regions, turn.after.regions)
+        assert torch.equal(moment.state.step, turn.after.step)
         pasted, affine = turn.envs.paste_back(0)
         assert np.array_equal(mask, pasted) and np.array_equal(session.affine, affine)
         steps += 1

@@ -80,9 +80,14 @@ def write_pairs(root: Path, names: Sequence[str] = ("a", "b", "c"), suffix: str 
     return root
 
 
-def write_decathlon(root: Path, names: Sequence[str] = ("a", "b", "c"), channels: int = 1) -> Path:
+def write_decathlon(
+    root: Path,
+    names: Sequence[str] = ("a", "b", "c"),
+    channels: int = 1,
+    label: NDArray[np.bool_] | None = None,
+) -> Path:
     """`dataset.json`, `imagesTr/` and `labelsTr/`."""
-    mask = ellipsoid()
+    mask = ellipsoid() if label is None else label
     for seed, name in enumerate(names):
         layers = [intensities(mask, seed * channels + c) for c in range(channels)]
         write_nifti(root / "imagesTr" / f"{name}.nii.gz", layers[0] if channels == 1 else np.stack(layers, -1))

@@ -1,0 +1,69 @@
+"""Make the run that comes with the package, and measure it on phantoms that were not trained on.
+
+    python -m benchmarks.built_in --train runs/phantom   # five minutes; then copies what the package needs
+    python -m benchmarks.built_in                        # measures what the package has
+
+The box of a person is not as tight as that of a label, and some make no click: the lines below the first say what
+becomes of that.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mecca_agents.checkpoints import MODEL, place_of
+from mecca_agents.evaluation import evaluate_agent
+from mecca_agents.presets import PRESETS
+from mecca_agents.runs import CONFIG
+from mecca_agents.session_model import BUILT_IN, load_model
+from mecca_agents.training import train
+
+WAYS: dict[str, dict[str, Any]] = {
+    "as in an evaluation": {},
+    "a box 3 voxels too tight on every side": {"evaluation_extension": 3},
+    "a box 3 voxels too wide": {"evaluation_extension": 9},
+    "a box 6 voxels too wide": {"evaluation_extension": 12},
+    "a box 14 voxels too wide": {"evaluation_extension": 20},
+    "no clicks": {"user": "none"},
+    "clicks up to 2 voxels off": {"user": "imprecise"},
+}
+
+
+def make(run: Path) -> None:
+    """Train it in a new folder and copy its settings and weights into the package."""
+    train("mecca", "MECCA-Phantom-v0", run, preset=PRESETS["brief"], seed=0, device="cpu")
+    for source in (run / CONFIG, place_of(run) / MODEL):
+        target = BUILT_IN / source.relative_to(run)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+
+
+def table(cases: int) -> str:
+    """Mean Dice after each step, as Markdown."""
+    model = load_model(device="cpu")
+    lines = [f"| Dice %, {cases} phantoms | step 1 | 2 | 3 | 4 | 5 |", "|---|---|---|---|---|---|"]
+    for name, settings in WAYS.items():
+        results = evaluate_agent(model.agent, model.run, cases=cases, settings=settings)
+        dice = [np.mean([100 * r.dice for r in results if r.step == step]) for step in range(1, 6)]
+        lines.append(f"| {name} | {' | '.join(f'{value:.1f}' for value in dice)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Make it, if asked to, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--train", type=Path, metavar="RUN", help="train it in this new folder")
+    parser.add_argument("--cases", type=int, default=20)
+    options = parser.parse_args()
+    if options.train is not None:
+        make(options.train)
+    print(table(options.cases))
+
+
+if __name__ == "__main__":
+    main()
