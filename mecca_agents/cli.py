@@ -1,4 +1,4 @@
-"""The command line: mecca train | evaluate | benchmark | report | record | demo | data check."""
+"""The command line: mecca train | evaluate | benchmark | report | record | annotate | demo | data check."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 import tyro
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg, subcommand
 
+from mecca_agents.annotate_command import Annotate
 from mecca_agents.benchmark_commands import DESCRIPTION, Benchmark, Report
 from mecca_agents.preset_flags import PresetFlags, given_settings, preset_table
 from mecca_agents.presets import find_preset
@@ -218,6 +219,7 @@ Command = (
     | Annotated[Benchmark, subcommand("benchmark", description=DESCRIPTION)]
     | Annotated[Report, subcommand("report")]
     | Annotated[Record, subcommand("record")]
+    | Annotated[Annotate, subcommand("annotate")]
     | Annotated[Demo, subcommand("demo")]
     | Annotated[Data, subcommand("data")]
 )

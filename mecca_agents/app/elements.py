@@ -1,0 +1,103 @@
+"""The page's own elements: the views, and the button that sends files. Their other half is in the .js files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from nicegui.element import Element
+
+from mecca_agents.app.box_draft import BoxDraft
+from mecca_agents.app.colours import CLICK, LINES
+from mecca_agents.app.shortcuts import commands
+from mecca_agents.app.workplace import Workplace
+
+STYLE = (Path(__file__).parent / "parts" / "viewer.css").read_text(encoding="utf-8")
+"""Of the views, CSS."""
+
+
+class Viewer(Element, component="viewer.js", esm={"mecca-viewer": "parts"}):  # type: ignore[call-arg]
+    """Three linked views of the scan of a workplace; what stands in it fills the fourth place.
+
+    Events: `boxdrawn` {axis, start, end}, `pointset` {point}, `windowset` [low, high], `command` (see `shortcuts`),
+    `failed` (a message). What they bring comes from a browser and may be anything.
+
+    Args:
+        place: Whose scan it is.
+    """
+
+    def __init__(self, place: Workplace) -> None:
+        super().__init__()
+        self._place = place
+        lines = {name: asdict(line) for name, line in LINES.items()}
+        self.set(base=f"/session/{place.key}", lines=lines, click=CLICK, keys=commands(), planes=[])
+        self.set(tool="move", hidden=[], marks=[], version=0, shape=[1, 1, 1], spacing=[1, 1, 1], window=[0, 1])
+        self.set(range=[0, 1], look={}, box=None, view=None, draft=None, goto=None, dirty=False)
+
+    def set(self, **props: Any) -> None:
+        """Change what it is given; the browser hears of what is really new."""
+        new = {name: value for name, value in props.items() if self._props.get(name, _NOTHING) != value}
+        if new:
+            self._props.update(new)
+            self.update()
+
+    def refresh(self) -> None:
+        """Show where the session stands."""
+        place, session = self._place, self._place.session
+        if not place.planes:
+            return
+        self.set(
+            planes=[asdict(plane) for plane in place.planes],
+            shape=list(session.shape),
+            spacing=list(session.spacing),
+            version=_version(place),
+            marks=[{"point": list(c.point), "waiting": c.step > session.steps} for c in session.clicks],
+            box=_extents(BoxDraft.of(session.box)),
+            view=_extents(BoxDraft.of(session.view)),
+            draft=_extents(place.draft),
+        )
+
+
+class Picker(Element, component="picker.js"):  # type: ignore[call-arg]
+    """A button that sends files of the person's computer; each gets a key (`Uploads.take`).
+
+    Args:
+        place: Who gets them.
+        label: On the button.
+        accept: Endings, as in HTML.
+        sent: Called with what the browser says are the keys.
+        failed: Called with a message.
+        multiple: Several files at once.
+    """
+
+    def __init__(
+        self,
+        place: Workplace,
+        label: str,
+        accept: str,
+        sent: Callable[[Any], Any],
+        failed: Callable[[Any], Any],
+        multiple: bool = False,
+    ) -> None:
+        super().__init__()
+        self._props.update(url=f"/session/{place.key}/upload", label=label, accept=accept, icon="upload")
+        self._props["multiple"] = multiple
+        self.on("sent", lambda event: sent(event.args))
+        self.on("failed", lambda event: failed(event.args))
+
+
+_NOTHING = object()
+
+
+def _extents(draft: BoxDraft) -> list[list[int] | None] | None:
+    """As the views have them; None where nothing is drawn."""
+    if not any(draft.extents):
+        return None
+    return [list(extent) if extent else None for extent in draft.extents]
+
+
+def _version(place: Workplace) -> str:
+    """Changes with everything that a slice shows."""
+    return f"{place.session.version}.{id(place.review) if place.review else 0}"

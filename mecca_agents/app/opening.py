@@ -1,0 +1,155 @@
+"""Dialogs that open scans, labels and logs: from the folder given at the start, or sent by the browser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from nicegui import ui
+
+from mecca_agents.app.desk import Desk
+from mecca_agents.app.elements import Picker
+from mecca_agents.app.folder import Listing
+from mecca_agents.app.reading import read_words
+from mecca_agents.app.uploads import MOST_FILES
+from mecca_agents.session import MOST_VOXELS, SessionError
+from mecca_env.data.inventory import SUFFIXES
+
+Use = Callable[[Sequence[Path], Sequence[str]], None]
+
+
+class Opening:
+    """The dialogs of a page.
+
+    Args:
+        desk: Opens.
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk, self.place = desk, desk.place
+
+    def scan(self) -> None:
+        """Open a scan."""
+        count = self.place.session.model.modalities
+        images = "A scan" if count == 1 else f"{count} images, one for each modality, in the order of the training"
+        size = f"up to {MOST_VOXELS // 10**6} million voxels and {self.place.uploads.most_bytes >> 20} MiB"
+        about = f"{images}: {', '.join(SUFFIXES)}; {size}. What was open is closed."
+        _FileDialog(self.desk, "Open a scan", about, (), count, self._open_scan, "the scan is opened")
+
+    def label(self) -> None:
+        """Open a label to review with."""
+        about = "A label or a saved mask on the scan's own grid; what is above 0 is foreground."
+        _FileDialog(self.desk, "Review with a label", about, (), 1, self._open_label, "the label is opened")
+
+    def log(self) -> None:
+        """Open the log of a session."""
+        about = "A session log (.json) of the scan that is open: everything in it is done again."
+        _FileDialog(self.desk, "Load a session", about, (".json",), 1, self._open_log, "the session is played again")
+
+    def _open_scan(self, paths: Sequence[Path], names: Sequence[str]) -> None:
+        self.place.open_scan(paths, names)
+
+    def _open_label(self, paths: Sequence[Path], names: Sequence[str]) -> None:
+        self.place.open_label(paths[0], names[0])
+
+    def _open_log(self, paths: Sequence[Path], names: Sequence[str]) -> None:
+        self.place.open_log(paths[0], names[0])
+
+
+class _FileDialog:
+    """One dialog; it is thrown away when it is closed.
+
+    Args:
+        desk: Opens.
+        title: What it is for.
+        about: What is expected.
+        endings: Of the files; none: images.
+        count: How many files are needed.
+        use: What is done with them, in another thread.
+        doing: The same in words.
+    """
+
+    def __init__(
+        self, desk: Desk, title: str, about: str, endings: tuple[str, ...], count: int, use: Use, doing: str
+    ) -> None:
+        self._desk, self._endings, self._count = desk, endings, count
+        self._use, self._doing = use, doing
+        self._chosen: list[str] = []
+        with ui.dialog() as self._dialog, ui.card().classes("w-[640px] max-w-full gap-2"):
+            self._dialog.on("hide", self._dialog.delete)
+            ui.label(title).classes("text-lg")
+            ui.label(about).classes("text-sm opacity-80")
+            with ui.row().classes("items-center w-full"):
+                accept = ",".join(endings or (*SUFFIXES, ".gz"))
+                Picker(desk.place, "From this computer", accept, self._sent, desk.told, multiple=count > 1)
+                ui.space()
+                ui.button("Cancel", on_click=self._dialog.close).props("flat no-caps")
+            ui.separator()
+            self._path = ui.input("Path below the folder of the server").classes("w-full").props("dense clearable")
+            self._path.on("keydown.enter", lambda: self._choose(str(self._path.value or "")))
+            self._list = ui.column().classes("w-full gap-0 h-56 overflow-auto no-wrap")
+        self._show("")
+        self._dialog.open()
+
+    def _show(self, place: str) -> None:
+        try:
+            listing = self._desk.place.folder.listing(place, self._endings)
+        except SessionError as error:
+            self._desk.say(str(error), "negative")
+            return
+        self._list.clear()
+        with self._list:
+            root = self._desk.place.folder.root.name or "/"
+            ui.label(f"{root}/{listing.place}").classes("text-xs opacity-70 q-px-sm")
+            self._entries(listing)
+
+    def _entries(self, listing: Listing) -> None:
+        below = f"{listing.place}/" if listing.place else ""
+        if listing.place:
+            self._entry("arrow_upward", "..", lambda: self._show(listing.place.rpartition("/")[0]))
+        for name in listing.folders:
+            self._entry("folder", name, lambda name=name: self._show(below + name))  # type: ignore[misc]
+        for name in listing.files:
+            chosen = "check" if below + name in self._chosen else "description"
+            self._entry(chosen, name, lambda name=name: self._choose(below + name))  # type: ignore[misc]
+        if not listing.folders and not listing.files:
+            ui.label("Nothing to open here.").classes("text-sm opacity-70 q-pa-sm")
+
+    def _entry(self, icon: str, name: str, chosen: Callable[[], Any]) -> None:
+        button = ui.button(name, icon=icon, on_click=chosen)
+        button.props("flat dense no-caps align=left").classes("w-full")
+
+    async def _choose(self, name: str) -> None:
+        """Take a file of the folder; with the last one that is needed, open them."""
+        if name in self._chosen:
+            self._chosen.remove(name)
+        elif name:
+            self._chosen.append(name)
+        if len(self._chosen) < self._count:
+            self._show(name.rpartition("/")[0] if name else "")
+            return
+        names, self._chosen = self._chosen, []
+        try:
+            paths = [self._desk.place.folder.file(name) for name in names]
+        except SessionError as error:
+            self._desk.say(str(error), "negative")
+            return
+        await self._open(paths, [path.name for path in paths])
+
+    async def _sent(self, keys: Any) -> None:
+        """Open what the browser has sent, and delete it: an open scan needs its files no more."""
+        try:
+            uploads = [self._desk.place.uploads.take(key) for key in read_words(keys, MOST_FILES)]
+        except SessionError as error:
+            self._desk.say(str(error), "negative")
+            return
+        try:
+            await self._open([upload.path for upload in uploads], [upload.name for upload in uploads])
+        finally:
+            for upload in uploads:
+                self._desk.place.uploads.discard(upload)
+
+    async def _open(self, paths: Sequence[Path], names: Sequence[str]) -> None:
+        self._dialog.close()
+        await self._desk.do(self._doing, self._use, paths, names)

@@ -1,0 +1,231 @@
+// One view: a slice with its outlines, clicks, box and cross, and what the pointer does on it.
+import { between, holds, pixelOf, rectangleOf, sizeOf, voxelOf } from "./geometry.js";
+import { Latest } from "./latest.js";
+
+const STILL = 4; // pixels that a click may move
+const NEAR = 2; // slices from which clicks are still seen, faintly
+
+export const SliceView = {
+  props: ["plane", "scene", "cursor", "window", "zoom", "centre", "active"],
+  emits: [
+    "enter", "cursor", "zoomed", "panned", "alone", "windowing", "windowset", "boxdrawn", "pointset", "failed", "loaded",
+  ],
+  template: `
+    <div class="mv-view" :class="['mv-' + scene.tool, { 'mv-active': active }]" :data-plane="plane.name.toLowerCase()"
+      :data-index="index" :data-drawn="drawn" @pointerenter="$emit('enter')">
+      <svg ref="svg" role="img" :aria-label="plane.name + ' view, slice ' + (index + 1)" @wheel.prevent="onWheel"
+        @pointerdown="onDown" @pointermove="onMove" @pointerup="onUp" @pointercancel="doing = null" @contextmenu.prevent>
+        <g ref="frame" :transform="transform">
+          <image v-if="image" :href="image" :width="size[0]" :height="size[1]" preserveAspectRatio="none"
+            :style="{ imageRendering: scale > 6 ? 'pixelated' : 'auto' }" />
+          <template v-for="name in order" :key="name">
+            <template v-if="paths[name]">
+              <path :d="paths[name]" class="mv-case" :stroke-width="lines[name].width + 2" />
+              <path :d="paths[name]" class="mv-line" :class="'mv-' + name" :stroke="lines[name].colour"
+                :stroke-width="lines[name].width" :stroke-dasharray="lines[name].dash" />
+            </template>
+          </template>
+          <rect v-for="each in rectangles" :key="each.name" :x="each.at[0]" :y="each.at[1]" :width="each.at[2]"
+            :height="each.at[3]" class="mv-line" :class="'mv-' + each.name" :stroke="each.line.colour"
+            :stroke-width="each.line.width" :stroke-dasharray="each.line.dash" :opacity="each.opacity" />
+        </g>
+        <template v-if="cross">
+          <line class="mv-cross" :x1="cross[0]" :x2="cross[0]" y1="0" :y2="room[1]" />
+          <line class="mv-cross" :y1="cross[1]" :y2="cross[1]" x1="0" :x2="room[0]" />
+        </template>
+        <g v-for="(mark, number) in marks" :key="number" class="mv-mark" :opacity="mark.opacity"
+          :transform="'translate(' + mark.at + ')'">
+          <circle r="5.5" class="mv-rim" /><circle r="4.5" :fill="mark.fill" :stroke="scene.click" />
+          <path d="M-8 0H-3M3 0H8M0 -8V-3M0 3V8" :stroke="scene.click" />
+        </g>
+      </svg>
+      <span v-for="(word, side) in plane.edges" :key="side" :class="'mv-edge mv-edge-' + side">{{ word }}</span>
+      <div class="mv-title">{{ plane.name }} <b>{{ index + 1 }}</b> / {{ count }}</div>
+      <button class="mv-alone" type="button" title="This view alone (X)" aria-label="This view alone"
+        @click="$emit('alone')"><svg viewBox="0 0 16 16" width="15" height="15"><path
+          d="M1 6V1H6M10 1H15V6M15 10V15H10M6 15H1V10" fill="none" stroke="currentColor" stroke-width="1.8" /></svg></button>
+      <input class="mv-slider" type="range" min="0" :max="count - 1" :value="index" :aria-label="plane.name + ' slice'"
+        @input="slide($event.target.valueAsNumber)" />
+    </div>`,
+  data() {
+    return { image: null, paths: {}, room: [1, 1], doing: null, drawn: "" };
+  },
+  computed: {
+    index() {
+      return this.cursor[this.plane.axis];
+    },
+    count() {
+      return this.scene.shape[this.plane.axis];
+    },
+    size() {
+      return sizeOf(this.plane, this.scene.shape);
+    },
+    lines() {
+      return this.scene.lines;
+    },
+    order() {
+      return Object.keys(this.lines).filter((name) => !this.scene.hidden.includes(name));
+    },
+    scale() {
+      return this.steps[0];
+    },
+    // Pixels of the screen for a pixel of the picture, across and along: millimetres look alike in all directions.
+    steps() {
+      const [sx, sy] = [this.scene.spacing[this.plane.right], this.scene.spacing[this.plane.up]];
+      const fit = Math.min((this.room[0] - 24) / (this.size[0] * sx), (this.room[1] - 24) / (this.size[1] * sy));
+      return [fit * this.zoom * sx, fit * this.zoom * sy];
+    },
+    origin() {
+      const [c, r] = pixelOf(this.plane, this.scene.shape, this.centre);
+      return [this.room[0] / 2 - c * this.steps[0], this.room[1] / 2 - r * this.steps[1]];
+    },
+    transform() {
+      return `translate(${this.origin}) scale(${this.steps})`;
+    },
+    cross() {
+      return this.scene.hidden.includes("cross") ? null : this.onScreen(this.cursor);
+    },
+    url() {
+      const { base, version, look } = this.scene;
+      const query = new URLSearchParams({ ...look, low: this.window[0], high: this.window[1], version });
+      return `${base}/slice/${this.plane.name.toLowerCase()}/${this.index}?${query}`;
+    },
+    rectangles() {
+      const drag = this.doing?.kind === "box" ? this.doing.extents : null;
+      const { box, view, draft, hidden, shape } = this.scene;
+      const shown = drag ?? draft ?? box;
+      return [["view", view, 0.9], ["box", shown, 1]]
+        .filter(([name, extents]) => extents && !hidden.includes(name))
+        .map(([name, extents, opacity]) => ({
+          name, at: rectangleOf(this.plane, shape, extents), line: this.lines[name],
+          opacity: holds(extents[this.plane.axis], this.index) ? opacity : 0.35,
+        }))
+        .filter((each) => each.at);
+    },
+    marks() {
+      if (this.scene.hidden.includes("clicks")) return [];
+      return this.scene.marks
+        .map(({ point, waiting }) => {
+          const away = Math.abs(Math.round(point[this.plane.axis]) - this.index);
+          const opacity = away === 0 ? 1 : away <= NEAR ? 0.35 : 0;
+          return { at: this.onScreen(point), opacity, fill: waiting ? this.scene.click : "none" };
+        })
+        .filter((mark) => mark.opacity > 0);
+    },
+  },
+  watch: {
+    url: "load",
+  },
+  mounted() {
+    this.latest = new Latest(
+      (answer) => {
+        this.image = answer.image;
+        this.paths = answer.paths;
+        this.drawn = `${answer.version} ${answer.index}`;
+        this.$emit("loaded", answer.version);
+      },
+      (message) => this.$emit("failed", message),
+    );
+    this.watching = new ResizeObserver(([entry]) => (this.room = [entry.contentRect.width, entry.contentRect.height]));
+    this.watching.observe(this.$refs.svg);
+    this.load();
+  },
+  unmounted() {
+    this.latest.stop();
+    this.watching.disconnect();
+  },
+  methods: {
+    load() {
+      this.latest.want(this.url);
+    },
+    onScreen(voxel) {
+      const [c, r] = pixelOf(this.plane, this.scene.shape, voxel);
+      return [this.origin[0] + c * this.steps[0], this.origin[1] + r * this.steps[1]];
+    },
+    pixelAt(event) {
+      const { left, top } = this.$refs.svg.getBoundingClientRect();
+      return [
+        (event.clientX - left - this.origin[0]) / this.steps[0],
+        (event.clientY - top - this.origin[1]) / this.steps[1],
+      ];
+    },
+    voxelAt(event) {
+      return voxelOf(this.plane, this.scene.shape, ...this.pixelAt(event), this.cursor);
+    },
+    slide(index) {
+      const place = [...this.cursor];
+      place[this.plane.axis] = index;
+      this.$emit("cursor", place);
+    },
+    onWheel(event) {
+      const up = event.deltaY < 0;
+      if (event.ctrlKey || event.metaKey) {
+        this.$emit("zoomed", { factor: up ? 1.2 : 1 / 1.2, plane: this.plane, at: this.pixelAt(event) });
+      } else if (event.deltaY) {
+        this.slide(this.index + (up ? 1 : -1));
+      }
+    },
+    onDown(event) {
+      const kind = kindOf(event, this.scene.tool);
+      if (!kind) return;
+      event.preventDefault();
+      this.$refs.svg.setPointerCapture(event.pointerId);
+      this.doing = {
+        kind, from: this.voxelAt(event), x: event.clientX, y: event.clientY, still: true,
+        centre: this.centre, window: this.window, extents: null,
+      };
+      if (kind === "move") this.$emit("cursor", this.doing.from);
+    },
+    onMove(event) {
+      const doing = this.doing;
+      if (!doing) return;
+      const [dx, dy] = [event.clientX - doing.x, event.clientY - doing.y];
+      doing.still = doing.still && Math.hypot(dx, dy) < STILL;
+      if (doing.kind === "move") this.$emit("cursor", this.voxelAt(event));
+      if (doing.kind === "pan") this.$emit("panned", this.moved(doing.centre, dx, dy));
+      if (doing.kind === "window" && !doing.still) this.$emit("windowing", this.windowed(doing.window, dx, dy));
+      if (doing.kind === "box" && !doing.still) doing.extents = this.extentsTo(doing.from, this.voxelAt(event));
+    },
+    onUp(event) {
+      const doing = this.doing;
+      this.doing = null;
+      if (!doing) return;
+      const end = this.voxelAt(event);
+      if (doing.kind === "window" && !doing.still) this.$emit("windowset", this.window);
+      if (doing.kind === "box" && !doing.still) {
+        this.$emit("boxdrawn", { axis: this.plane.axis, start: doing.from, end });
+      }
+      if (doing.kind === "click" && doing.still) this.$emit("pointset", { point: doing.from });
+    },
+    moved(centre, dx, dy) {
+      const [c, r] = pixelOf(this.plane, this.scene.shape, centre);
+      const [across, along] = this.size;
+      const place = [between(c - dx / this.steps[0], 0, across), between(r - dy / this.steps[1], 0, along)];
+      return voxelOf(this.plane, this.scene.shape, ...place, centre);
+    },
+    // To the right is wider, up is darker: what was in the middle of the greys moves up with the level.
+    windowed([low, high], dx, dy) {
+      const [least, most] = this.scene.range;
+      const unit = (most - least) / 400;
+      const width = Math.max(high - low + dx * unit, unit);
+      const level = (low + high) / 2 - dy * unit;
+      return [level - width / 2, level + width / 2];
+    },
+    // What is drawn at the moment; along the view's own axis as it was.
+    extentsTo(from, to) {
+      const extents = [...(this.scene.draft ?? this.scene.box ?? [null, null, null])];
+      for (const axis of [this.plane.right, this.plane.up]) {
+        const [low, high] = [from[axis], to[axis]].sort((a, b) => a - b);
+        const most = this.scene.shape[axis];
+        extents[axis] = [between(Math.floor(low + 0.5), 0, most), between(Math.ceil(high + 0.5), 0, most)];
+      }
+      return extents;
+    },
+  },
+};
+
+function kindOf(event, tool) {
+  if (event.button === 2) return "window";
+  if (event.button === 1 || (event.button === 0 && event.shiftKey)) return "pan";
+  return event.button === 0 ? tool : null;
+}

@@ -1,0 +1,59 @@
+"""What browsers send, read or refused: points, boxes and windows."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from mecca_agents.session import SessionError
+
+Point = tuple[float, float, float]
+
+
+def read_point(value: Any) -> Point:
+    """Three finite numbers. Raises `SessionError`."""
+    numbers = _numbers(value, 3, "point")
+    return numbers[0], numbers[1], numbers[2]
+
+
+def read_window(value: Any) -> tuple[float, float]:
+    """Two finite numbers, the first one below the second one. Raises `SessionError`."""
+    low, high = _numbers(value, 2, "window")
+    if not low < high:
+        raise SessionError(f"window: expected a low intensity below the high one, got {low:g} and {high:g}")
+    return low, high
+
+
+def read_stroke(value: Any) -> tuple[int, Point, Point]:
+    """A rectangle that was drawn: the axis of the view, and two points. Raises `SessionError`."""
+    axis, start, end = (read_entry(value, name) for name in ("axis", "start", "end"))
+    if isinstance(axis, bool) or axis not in (0, 1, 2):
+        raise SessionError(f"axis: expected 0, 1 or 2, got {axis!r:.40}")
+    return int(axis), read_point(start), read_point(end)
+
+
+def read_entry(value: Any, name: str) -> Any:
+    """What an object holds by that name. Raises `SessionError`."""
+    if not isinstance(value, dict) or name not in value:
+        raise SessionError(f"{name}: expected it in what the browser sends, got {value!r:.80}")
+    return value[name]
+
+
+def read_words(value: Any, most: int) -> list[str]:
+    """A list of one word at least. Raises `SessionError`."""
+    if not isinstance(value, list) or not 1 <= len(value) <= most or not all(isinstance(word, str) for word in value):
+        raise SessionError(f"files: expected 1 to {most} names, got {value!r:.80}")
+    return value
+
+
+def _numbers(value: Any, count: int, name: str) -> list[float]:
+    fits = isinstance(value, list) and len(value) == count
+    if not fits or not all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in value):
+        raise SessionError(f"{name}: expected {count} numbers, got {value!r:.80}")
+    try:
+        numbers = [float(v) for v in value]
+    except OverflowError:
+        numbers = [math.inf]
+    if not all(map(math.isfinite, numbers)):
+        raise SessionError(f"{name}: expected finite numbers, got {value!r:.80}")
+    return numbers

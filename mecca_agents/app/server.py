@@ -1,0 +1,165 @@
+"""The server of `mecca annotate`: the page, what it fetches, and who may."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import warnings
+import webbrowser
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mecca_agents.app.folder import Folder
+from mecca_agents.app.guard import Guard, is_local
+from mecca_agents.app.workplaces import Workplaces
+from mecca_agents.session import InteractiveSession, Model
+
+SHORTEST_TOKEN = 16
+"""Characters; a shorter token could be guessed."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the page is served.
+
+    Attributes:
+        folder: The page opens files below it, and no others.
+        scan: Files of a scan that every page opens at first, one for each modality; may be empty.
+        host: Address to listen on.
+        port: Port; 0: any that is free.
+        token: What a browser must know; None: nothing.
+        most_pages: Pages at a time.
+        most_upload: Bytes that a page may send.
+        reconnect: Seconds that a page waits for its browser to come back before it is thrown away.
+        workers: Threads for what takes long.
+
+    Raises:
+        ValueError: The address is not this machine's own and there is no token; or the token is too short.
+    """
+
+    folder: Path
+    scan: Sequence[Path] = field(default_factory=tuple)
+    host: str = "127.0.0.1"
+    port: int = 8080
+    token: str | None = None
+    most_pages: int = 16
+    most_upload: int = 1 << 29
+    reconnect: float = 30.0
+    workers: int = 2
+
+    def __post_init__(self) -> None:
+        if self.token is None and not is_local(self.host):
+            raise ValueError(f"token: expected one, since {self.host} can be reached by other machines, got none")
+        if self.token is not None and (len(self.token) < SHORTEST_TOKEN or not _is_plain(self.token)):
+            raise ValueError(f"token: expected at least {SHORTEST_TOKEN} letters, digits, - or _, got another one")
+
+
+def new_token() -> str:
+    """A random one."""
+    return secrets.token_urlsafe(24)
+
+
+def make_app(model: Model, settings: Settings) -> tuple[Any, Workplaces]:
+    """The server's application, for any ASGI server, and what is open in it.
+
+    There can be one in a process: NiceGUI keeps its pages in one place.
+
+    Raises:
+        ImportError: NiceGUI is not installed.
+        SessionError: The folder is none.
+    """
+    try:
+        from fastapi import FastAPI
+        from nicegui import ui
+    except ImportError as error:
+        raise ImportError('the annotation page needs NiceGUI; install it with pip install "mecca[app]"') from error
+    from mecca_agents.app.page import add_page
+    from mecca_agents.app.routes import routes
+
+    workplaces = Workplaces(model, Folder(settings.folder), settings.most_upload, settings.most_pages)
+    workers = ThreadPoolExecutor(settings.workers, thread_name_prefix="mecca")
+
+    @asynccontextmanager
+    async def lifespan(_: Any) -> AsyncIterator[None]:
+        workers.submit(warm_up, model)
+        try:
+            yield
+        finally:
+            workplaces.close()
+            workers.shutdown(wait=False, cancel_futures=True)
+
+    app = FastAPI(lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None, routes=routes(workplaces))
+    add_page(workplaces, workers, settings.scan, settings.reconnect)
+    ui.run_with(
+        app, title="mecca annotate", dark=True, reconnect_timeout=settings.reconnect, show_welcome_message=False
+    )
+    guarded = Guard(app, token=settings.token, local=is_local(settings.host), cookie=f"mecca_token_{settings.port}")
+    return guarded, workplaces
+
+
+def warm_up(model: Model) -> None:
+    """Play a little, so that no person waits for what is loaded and compiled at its first use."""
+    noise = np.random.default_rng(0).normal(size=(model.modalities, 40, 40, 40)).astype(np.float32)
+    with InteractiveSession(model) as session:
+        session.set_image(noise)
+        session.set_box((8, 8, 8), (32, 32, 32))
+        session.add_clicks((20, 20, 20))
+        session.step()
+        session.overlay("probability", 2, 20)
+        session.advice()
+
+
+def serve(model: Model, settings: Settings, *, show: bool = True) -> None:
+    """Serve until Ctrl-C.
+
+    Args:
+        model: Who acts.
+        settings: How.
+        show: Open the page in this machine's browser.
+
+    Raises:
+        ImportError: NiceGUI is not installed.
+        OSError: The address cannot be listened on.
+    """
+    warnings.filterwarnings("ignore", category=FutureWarning, module="nicegui")  # it looks at every object there is
+    app, _ = make_app(model, settings)
+    import uvicorn
+
+    config = uvicorn.Config(app, log_level="warning", ws_max_size=1 << 20, timeout_graceful_shutdown=2)
+    listening = _listen(settings.host, settings.port)
+    port = listening.getsockname()[1]
+    address = f"http://{_in_url(settings.host)}:{port}/" + (f"?token={settings.token}" if settings.token else "")
+    print(f"mecca annotate: {address}  (Ctrl-C ends it)", flush=True)
+    if show and is_local(settings.host):
+        webbrowser.open(address)
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(128)  # a browser that comes before the server runs waits
+    except OSError as error:
+        listening.close()
+        raise OSError(f"{host}:{port}: cannot be listened on ({error.strerror or error})") from error
+    return listening
+
+
+def _in_url(host: str) -> str:
+    """As other machines may reach it."""
+    if host in ("0.0.0.0", "::"):
+        return socket.gethostname()
+    return f"[{host}]" if ":" in host else host
+
+
+def _is_plain(token: str) -> bool:
+    return token.isascii() and all(c.isalnum() or c in "-_" for c in token)

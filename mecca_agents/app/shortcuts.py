@@ -1,0 +1,62 @@
+"""The keys of the page: what each does, for the browser, and in words, for the list on the page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Shortcut:
+    """Keys and what they do.
+
+    Attributes:
+        shown: The keys, for people.
+        keys: As browsers call them, with each command.
+        words: What they do.
+    """
+
+    shown: str
+    keys: dict[str, str]
+    words: str
+
+
+SHORTCUTS = (
+    Shortcut("↑ ↓", {"ArrowUp": "next", "ArrowDown": "previous"}, "next, previous slice (also the wheel, ← →)"),
+    Shortcut("← →", {"ArrowRight": "next", "ArrowLeft": "previous"}, ""),
+    Shortcut("PgUp PgDn", {"PageUp": "next 10", "PageDown": "previous 10"}, "ten slices"),
+    Shortcut("1 2 3", {"1": "view 1", "2": "view 2", "3": "view 3"}, "choose a view"),
+    Shortcut("X", {"x": "alone"}, "this view alone, or all"),
+    Shortcut(
+        "+ − 0", {"+": "zoom in", "=": "zoom in", "-": "zoom out", "0": "fit"}, "zoom (also Ctrl + wheel), all of it"
+    ),
+    Shortcut("N B C", {"n": "tool move", "b": "tool box", "c": "tool click"}, "look around, draw the box, click"),
+    Shortcut("Enter", {"Enter": "use box"}, "begin anew in the drawn box"),
+    Shortcut("S", {"s": "step"}, "step"),
+    Shortcut("Z Y", {"z": "undo", "y": "redo", "Ctrl+z": "undo", "Ctrl+y": "redo", "Ctrl+Z": "redo"}, "undo, redo"),
+    Shortcut("Shift + Delete", {"Shift+Delete": "reset"}, "reset"),
+    Shortcut(
+        "M L V", {"m": "show mask", "l": "show label", "v": "show advice"}, "mask, label, advised regions on or off"
+    ),
+    Shortcut("K O T", {"k": "show clicks", "o": "show box", "t": "show cross"}, "clicks, box, cross on or off"),
+    Shortcut(
+        "P A F H",
+        {"p": "heat probability", "a": "heat action", "f": "heat confidence", "h": "heat hint"},
+        "probability, action, confidence, hint over the scan",
+    ),
+    Shortcut("G", {"g": "next advice"}, "go to the next advised region"),
+    Shortcut("W", {"w": "auto window"}, "window and level as at first"),
+)
+"""All of them, in the order of the list."""
+
+MOUSE = (
+    ("Wheel", "next, previous slice"),
+    ("Ctrl + wheel", "zoom at the pointer"),
+    ("Right button", "drag: window (sideways) and level (up, down)"),
+    ("Shift + drag, middle button", "move the picture"),
+)
+"""What the mouse does besides the chosen tool."""
+
+
+def commands() -> dict[str, str]:
+    """The command of every key."""
+    return {key: command for shortcut in SHORTCUTS for key, command in shortcut.keys.items()}

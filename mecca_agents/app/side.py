@@ -1,0 +1,113 @@
+"""Beside the views: what each step took and scored, where the agent asks for clicks, and the keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from nicegui import ui
+
+from mecca_agents.app.elements import Viewer
+from mecca_agents.app.shortcuts import MOUSE, SHORTCUTS
+from mecca_agents.app.workplace import Workplace
+from mecca_agents.session import StepTime
+
+_COLUMNS = (("step", "Step"), ("clicks", "Clicks"), ("person", "You, s"), ("agent", "Agent, s"))
+_SCORES = (("dice", "Dice"), ("assd", "ASSD, mm"))
+
+
+class Side:
+    """The fourth place of the viewer.
+
+    Args:
+        place: Whose session it is.
+        viewer: Goes to the advised regions.
+    """
+
+    def __init__(self, place: Workplace, viewer: Viewer) -> None:
+        self.place, self.viewer = place, viewer
+        self._advised = -1
+        self._went = 0
+
+    def build(self) -> None:
+        """Make it, at this place of the page."""
+        with ui.tabs().props("dense no-caps align=left").classes("w-full h-8 min-h-0") as tabs:
+            steps, advice, keys = (ui.tab(name) for name in ("Steps", "Advice", "Keys and mouse"))
+        with ui.tab_panels(tabs, value=steps).classes("w-full bg-transparent").props("keep-alive"):
+            with ui.tab_panel(steps).classes("q-pa-xs"):
+                self._table = ui.table(rows=[], columns=[], row_key="step").props("dense flat hide-bottom square")
+                self._table.classes("w-full bg-transparent").mark("steps")
+                self._note = ui.label().classes("text-xs opacity-80 q-pa-xs")
+            with ui.tab_panel(advice).classes("q-pa-xs"):
+                self._advice = ui.column().classes("w-full gap-0")
+            with ui.tab_panel(keys).classes("q-pa-xs"):
+                _keys()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show where the session stands."""
+        self.tick()
+        self._show_advice()
+
+    def tick(self) -> None:
+        """Let the time go on."""
+        if not self.place.planes:
+            self._table.visible = False
+            self._note.set_text("Times, clicks and scores of each step stand here.")
+            return
+        self._table.visible = True
+        session, review = self.place.session, self.place.review
+        scores = [] if review is None else review.scores
+        rows = [_row(step) for step in session.timing()]
+        for row, found in zip(rows, scores, strict=False):
+            row.update(dice=f"{found.dice:.3f}", assd=f"{found.assd:.2f}")
+        rows.append(_row(session.waiting(), waiting=True))
+        columns = [*_COLUMNS, *(_SCORES if review is not None else ())]
+        self._table.columns = [{"name": n, "label": w, "field": n, "align": "right"} for n, w in columns]
+        self._table.rows = rows
+        reviewed = "" if review is None else f"Reviewed with {review.name}. "
+        cases = self.place.cases
+        self._note.set_text(f"{reviewed}The table of times has {cases} case{'' if cases == 1 else 's'} of this page.")
+
+    def next_advice(self) -> None:
+        """Go to the next advised region."""
+        regions = self.place.session.advice() if self.place.planes else []
+        if regions:
+            self._advised = (self._advised + 1) % len(regions)
+            self._go(self._advised)
+
+    def _go(self, number: int) -> None:
+        regions = self.place.session.advice()
+        if number < len(regions):
+            self._advised, self._went = number, self._went + 1
+            self.viewer.set(goto=[*regions[number].centre, self._went])  # the last number makes it new each time
+
+    def _show_advice(self) -> None:
+        regions = self.place.session.advice() if self.place.planes else []
+        self._advice.clear()
+        self._advised = min(self._advised, len(regions) - 1)
+        with self._advice:
+            words = "Where the agent is least sure; click on wrong edges there first (G goes to the next one)."
+            none = "No regions yet: a method that gives advice does so after each step."
+            ui.label(words if regions else none).classes("text-xs opacity-80 q-pa-xs")
+            for number, region in enumerate(regions):
+                button = ui.button(on_click=_going(self._go, number)).props("flat dense no-caps align=left size=sm")
+                place = ", ".join(str(v + 1) for v in region.centre)
+                button.set_text(f"{number + 1}. at voxel {place}: confidence {region.confidence:.2f}")
+
+
+def _going(go: Callable[[int], None], number: int) -> Callable[[], None]:
+    return lambda: go(number)
+
+
+def _row(step: StepTime, waiting: bool = False) -> dict[str, Any]:
+    agent = "…" if waiting else f"{step.agent:.2f}"
+    person = f"{step.person:.0f}" if waiting else f"{step.person:.1f}"
+    return {"step": step.step, "clicks": step.clicks, "person": person, "agent": agent, "dice": "", "assd": ""}
+
+
+def _keys() -> None:
+    with ui.element("div").classes("grid gap-x-3 text-xs").style("grid-template-columns: auto 1fr"):
+        for shown, words in (*((s.shown, s.words) for s in SHORTCUTS if s.words), *MOUSE):
+            ui.label(shown).classes("font-mono whitespace-nowrap")
+            ui.label(words).classes("opacity-80")

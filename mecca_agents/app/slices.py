@@ -1,0 +1,143 @@
+"""One slice as the browser gets it: a picture of the scan with a layer over it, and the outlines on top."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mecca_agents.app.colours import HEATS, Heat, blend
+from mecca_agents.app.contours import outline
+from mecca_agents.app.planes import Plane
+from mecca_agents.session import InteractiveSession, SessionError
+
+OUTLINES = ("mask", "label", "advice")
+"""What is outlined on every slice, where it is wanted and there."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is to be seen.
+
+    Attributes:
+        low: Intensity that is black.
+        high: Intensity that is white; above `low`.
+        heat: Layer over the scan, or None.
+        opacity: Of that layer, in [0, 1].
+        modality: Of the scan, from 0.
+        outlines: Which of `OUTLINES`.
+    """
+
+    low: float
+    high: float
+    heat: Heat | None = None
+    opacity: float = 0.5
+    modality: int = 0
+    outlines: frozenset[str] = frozenset(("mask",))
+
+
+def read_look(query: Mapping[str, str]) -> Look:
+    """A look from the words of a request. Raises `SessionError`."""
+    low, high, opacity = (_number(query, name) for name in ("low", "high", "opacity"))
+    heat, modality = query.get("heat", ""), _number(query, "modality")
+    outlines = frozenset(filter(None, query.get("outlines", "").split(",")))
+    if not low < high:
+        raise SessionError(f"window: expected a low intensity below the high one, got {low:g} and {high:g}")
+    if not 0 <= opacity <= 1:
+        raise SessionError(f"opacity: expected 0 to 1, got {opacity:g}")
+    if heat and heat not in HEATS:
+        raise SessionError(f"heat: expected one of {', '.join(HEATS)}, got {heat[:40]!r}")
+    if not outlines <= set(OUTLINES):
+        raise SessionError(f"outlines: expected some of {', '.join(OUTLINES)}, got {sorted(outlines)!r:.80}")
+    if modality != int(modality):
+        raise SessionError(f"modality: expected a whole number, got {modality:g}")
+    return Look(low, high, heat or None, opacity, int(modality), outlines)
+
+
+def _number(query: Mapping[str, str], name: str) -> float:
+    try:
+        value = float(query[name])
+    except (KeyError, ValueError):
+        value = math.nan
+    if not math.isfinite(value):
+        raise SessionError(f"{name}: expected a number, got {query.get(name)!r:.40}")
+    return value
+
+
+def draw_slice(
+    session: InteractiveSession, plane: Plane, index: int, look: Look, label: NDArray[np.bool_] | None = None
+) -> dict[str, Any]:
+    """One slice, as JSON.
+
+    Args:
+        session: With a scan.
+        plane: The view.
+        index: Of the slice along `plane.axis`.
+        look: What is to be seen.
+        label: The reference of a review, (X, Y, Z), or None.
+
+    Returns:
+        `image`, a PNG of a pixel for each voxel as a data URL; `paths`, outlines by name, in its pixels; `version`,
+        the session's before it was drawn.
+
+    Raises:
+        SessionError: No such slice or modality, or the session has no scan.
+    """
+    version, axis = session.version, plane.axis
+    scan = plane.picture(session.image_slice(axis, index, look.modality))
+    grey = _window(scan, look)
+    values = None if look.heat is None else _heat(session, plane, index, look.heat)
+    pixels = grey if values is None or look.heat is None else _over(session, grey, values, look.heat, look.opacity)
+    masks = {name: _outlined(session, name, axis, index, label) for name in sorted(look.outlines)}
+    paths = {name: outline(plane.picture(mask)) for name, mask in masks.items() if mask is not None}
+    return {"image": data_url(np.asarray(np.rint(pixels), np.uint8)), "paths": paths, "version": version}
+
+
+def data_url(pixels: NDArray[np.uint8]) -> str:
+    """A picture, (rows, columns) or (rows, columns, 3), as a PNG in a URL."""
+    file = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(file, "PNG", compress_level=1)
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def _window(scan: NDArray[np.float32], look: Look) -> NDArray[np.float32]:
+    """Intensities as [0, 255], (rows, columns)."""
+    scaled = (scan - np.float32(look.low)) * np.float32(255 / (look.high - look.low))
+    return np.clip(scaled, 0, 255, out=scaled)
+
+
+def _heat(session: InteractiveSession, plane: Plane, index: int, heat: Heat) -> NDArray[np.float32] | None:
+    """A layer's values, NaN outside of what the agent sees; None where there are none now."""
+    values, (low, high) = session.overlay(heat, plane.axis, index), session.view
+    if values is None or not low[plane.axis] <= index < high[plane.axis]:
+        return None
+    inside = tuple(slice(low[a], high[a]) for a in range(3) if a != plane.axis)
+    shown = np.full(values.shape, np.nan, np.float32)
+    shown[inside] = values[inside]
+    return plane.picture(shown)
+
+
+def _over(
+    session: InteractiveSession, grey: NDArray[np.float32], values: NDArray[np.float32], heat: Heat, opacity: float
+) -> NDArray[np.uint8]:
+    config = session.model.config
+    most = 1.0 if config.action == "continuous" else max(map(abs, config.adjustments))
+    return blend(grey, values, heat, opacity, most)
+
+
+def _outlined(
+    session: InteractiveSession, name: str, axis: int, index: int, label: NDArray[np.bool_] | None
+) -> NDArray[np.bool_] | None:
+    if name != "label":
+        return session.overlay(name, axis, index)  # type: ignore[arg-type]
+    if label is None or label.shape != session.shape:  # of the scan before, while another one is opened
+        return None
+    plane: NDArray[np.bool_] = np.moveaxis(label, axis, 0)[index]
+    return plane

@@ -1,0 +1,121 @@
+// Three linked views of a scan. Where one looks is known here alone, so that looking around waits for nobody; the
+// server is told of boxes, points and commands, and sends everything that is drawn.
+import { SliceView } from "mecca-viewer/slice_view.js";
+import { between, pixelOf, voxelOf } from "mecca-viewer/geometry.js";
+
+const MOST_ZOOM = 40;
+
+export default {
+  components: { SliceView },
+  props: [
+    "base", "planes", "shape", "spacing", "version", "look", "window", "range", "tool", "marks", "box", "view", "draft",
+    "lines", "click", "hidden", "keys", "goto", "dirty",
+  ],
+  emits: ["boxdrawn", "pointset", "command", "windowset", "failed"],
+  template: `
+    <div class="mv" :class="{ 'mv-one': alone !== null }" ref="root">
+      <slice-view
+        v-for="(plane, number) in planes" :key="base + plane.name" :plane="plane" :scene="$props" :cursor="cursor"
+        :window="shownWindow" :zoom="zoom" :centre="centre" :active="active === number"
+        :class="{ 'mv-gone': alone !== null && alone !== number }"
+        @enter="active = number" @cursor="moveTo" @zoomed="zoomAt" @panned="centre = $event" @alone="toggleAlone(number)"
+        @windowing="localWindow = $event" @windowset="$emit('windowset', $event)" @boxdrawn="$emit('boxdrawn', $event)"
+        @pointset="$emit('pointset', $event)" @failed="$emit('failed', $event)" @loaded="loaded = $event" />
+      <div v-if="!planes.length" class="mv-empty">Open a scan to begin.</div>
+      <div class="mv-side"><slot></slot></div>
+    </div>`,
+  data() {
+    return { cursor: this.middle(), active: 0, alone: null, zoom: 1, centre: this.middle(), localWindow: null, loaded: 0 };
+  },
+  computed: {
+    shownWindow() {
+      return this.localWindow ?? this.window;
+    },
+  },
+  watch: {
+    base: "startOver",
+    shape(now, before) {
+      if (String(now) !== String(before)) this.startOver();
+    },
+    window() {
+      this.localWindow = null;
+    },
+    goto(place) {
+      if (place) this.moveTo(place.slice(0, 3));
+    },
+  },
+  mounted() {
+    window.addEventListener("keydown", this.onKey);
+    window.addEventListener("beforeunload", this.onLeave);
+  },
+  unmounted() {
+    window.removeEventListener("keydown", this.onKey);
+    window.removeEventListener("beforeunload", this.onLeave);
+  },
+  methods: {
+    middle() {
+      return (this.shape ?? [1, 1, 1]).map((n) => Math.floor((n - 1) / 2));
+    },
+    startOver() {
+      Object.assign(this, { cursor: this.middle(), centre: this.middle(), zoom: 1, alone: null, localWindow: null });
+    },
+    moveTo(place) {
+      this.cursor = place.map((v, axis) => between(Math.round(v), 0, this.shape[axis] - 1));
+    },
+    toggleAlone(number) {
+      this.alone = this.alone === null ? number : null;
+    },
+    zoomAt({ factor, plane, at }) {
+      const zoom = between(this.zoom * factor, 1, MOST_ZOOM);
+      const share = this.zoom / zoom; // what was under the pointer stays there
+      const [c, r] = pixelOf(plane, this.shape, this.centre);
+      const moved = voxelOf(plane, this.shape, at[0] + (c - at[0]) * share, at[1] + (r - at[1]) * share, this.centre);
+      this.zoom = zoom;
+      this.centre = zoom === 1 ? this.middle() : moved;
+    },
+    go(steps) {
+      const plane = this.planes[this.active];
+      const place = [...this.cursor];
+      place[plane.axis] += steps;
+      this.moveTo(place);
+    },
+    onKey(event) {
+      if (!this.planes.length || isTyping(event.target) || document.querySelector(".q-dialog, .q-menu")) return;
+      const ctrl = event.ctrlKey || event.metaKey;
+      if (event.altKey || (ctrl && !["z", "y", "Z", "Y"].includes(event.key))) return;
+      const named = event.shiftKey && event.key.length > 1 ? `Shift+${event.key}` : event.key;
+      const key = ctrl ? `Ctrl+${named}` : named;
+      const command = this.keys[key] ?? this.keys[key.toLowerCase()];
+      if (!command) return;
+      event.preventDefault();
+      if (!this.local(command) && !event.repeat) this.$emit("command", command);
+    },
+    onLeave(event) {
+      if (this.dirty) event.preventDefault(); // the browser asks whether to leave what is not saved
+    },
+    local(command) {
+      const plane = this.planes[this.active];
+      const zoomBy = (factor) => this.zoomAt({ factor, plane, at: pixelOf(plane, this.shape, this.cursor) });
+      const known = {
+        next: () => this.go(1),
+        previous: () => this.go(-1),
+        "next 10": () => this.go(10),
+        "previous 10": () => this.go(-10),
+        "view 1": () => (this.active = 0),
+        "view 2": () => (this.active = 1),
+        "view 3": () => (this.active = 2),
+        "zoom in": () => zoomBy(1.25),
+        "zoom out": () => zoomBy(0.8),
+        fit: () => Object.assign(this, { zoom: 1, centre: this.middle() }),
+        alone: () => this.toggleAlone(this.active),
+      };
+      known[command]?.();
+      return command in known;
+    },
+  },
+};
+
+function isTyping(element) {
+  return element?.isContentEditable || ["INPUT", "TEXTAREA", "SELECT"].includes(element?.tagName)
+    || element?.getAttribute?.("role") === "slider";
+}

@@ -1,0 +1,178 @@
+"""What belongs to one open page: its session, its uploads, its review, and the cases that were done before."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from mecca_agents.app.box_draft import BoxDraft
+from mecca_agents.app.folder import Folder
+from mecca_agents.app.planes import Plane, planes_of
+from mecca_agents.app.review import Review, open_label
+from mecca_agents.app.uploads import Uploads
+from mecca_agents.session import InteractiveSession, Model, SessionError, SessionLog, read_log
+from mecca_agents.session_timing import write_timing_table
+from mecca_env.data.inventory import stem
+
+Done = TypeVar("Done")
+
+MOST_CASES = 200
+"""Earlier cases of a page whose times are kept for the table."""
+
+
+class Workplace:
+    """One page's own. Its methods work for as long as they need; call them in another thread than the server's.
+
+    Args:
+        model: Who acts.
+        folder: Where the page may open files.
+        most_bytes: Of uploads.
+
+    Attributes:
+        key: A random name that nobody else knows.
+        session: The session.
+        uploads: What the browser has sent.
+        review: The label, if there is one.
+        draft: The box as far as it is drawn.
+        name: Of the scan, for people; empty before there is one.
+        connected: Whether a browser shows it.
+    """
+
+    def __init__(self, model: Model, folder: Folder, most_bytes: int) -> None:
+        self.key = secrets.token_urlsafe(24)
+        self.session = InteractiveSession(model)
+        self.folder = folder
+        self.uploads = Uploads(most_bytes)
+        self.review: Review | None = None
+        self.draft = BoxDraft()
+        self.name = ""
+        self.connected = True
+        self._names: tuple[str, ...] = ()
+        self._planes: tuple[Plane, ...] = ()
+        self._earlier: list[SessionLog] = []
+
+    @property
+    def planes(self) -> tuple[Plane, ...]:
+        """The views of the scan; none before there is one."""
+        return self._planes
+
+    def open_scan(self, paths: Sequence[Path], names: Sequence[str]) -> None:
+        """Open a scan, a file for each modality, known by these names.
+
+        Raises:
+            mecca_env.data.base.DataError: It cannot be used; what was open stays.
+            SessionError: The session is at work.
+        """
+        before = self._log()
+        scan: Any = paths[0] if len(paths) == 1 else list(paths)
+        with_names(paths, names, lambda: self.session.set_image(scan))
+        self._keep(before)
+        self._planes = planes_of(self.session.affine)
+        self._names, self.name = tuple(names), names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")
+        self.review, self.draft = None, BoxDraft()
+
+    def open_label(self, path: Path, name: str) -> None:
+        """Review with a label. Raises `DataError` or `SessionError`."""
+        review = open_label(path, name, self.session)
+        review.update(self.session)
+        self.review = review
+
+    def open_log(self, path: Path, name: str) -> None:
+        """Do again what a log says, on the scan that is open. Raises `SessionError`."""
+        before = self._log()
+        with_names([path], [name], lambda: self.session.load_log(path))
+        self._keep(before)
+        self.draft = BoxDraft.of(self.session.box)
+        if self.review is not None:
+            self.review.scores.clear()
+        self.scored()
+
+    def act(self, name: str, *arguments: Any) -> Any:
+        """Call a method of the session that changes it, then score what is new."""
+        result = getattr(self.session, name)(*arguments)
+        if name in ("set_box", "undo", "redo"):
+            self.draft = BoxDraft.of(self.session.box)
+        self.scored()
+        return result
+
+    def scored(self) -> None:
+        """Bring the review up to date."""
+        if self.review is not None:
+            self.review.update(self.session)
+
+    # What the browser saves
+
+    def mask_file(self) -> tuple[str, bytes]:
+        """The mask as NIfTI, on the scan's own grid: a name for it and its bytes. Raises `DataError`."""
+        return self._made("_mask.nii.gz", self.session.save)
+
+    def log_file(self) -> tuple[str, bytes]:
+        """The log as JSON. Raises `SessionError`."""
+        return self._made("_session.json", lambda path: self._shown(path).save(path))
+
+    def times_file(self, ending: str) -> tuple[str, bytes]:
+        """The times of this case and of those before it, in the form of Table 7, ".csv" or ".md"."""
+        logs = [*self._earlier, *filter(None, [self._log()])]
+        return self._made("_times" + ending, lambda path: write_timing_table(logs, path))
+
+    @property
+    def cases(self) -> int:
+        """Cases that the table of times has, of which a step was taken."""
+        return len(self._earlier) + (1 if self.name and self.session.steps else 0)
+
+    def close(self) -> None:
+        """Let go of everything and delete the uploads; closing twice does nothing."""
+        self.session.close()
+        self.uploads.close()
+        self.review = None
+
+    def _made(self, ending: str, write: Callable[[Path], Any]) -> tuple[str, bytes]:
+        if not self.name:
+            raise SessionError("save: expected a scan, got none yet; open one first")
+        name = f"{stem(self._names[0]) or 'scan'}{ending}"
+        path = self.uploads.folder / f"{secrets.token_hex(8)}.{name}"
+        try:
+            write(path)
+            return name, path.read_bytes()
+        finally:
+            path.unlink(missing_ok=True)
+
+    def _shown(self, path: Path) -> SessionLog:
+        """The session's log with the names that people know, in place of those that files have here."""
+        self.session.save_log(path)
+        log = read_log(path)
+        entries = tuple(
+            replace(entry, details={"path": Path(entry.details["path"]).name.partition(".")[2]})
+            if entry.action == "save"
+            else entry
+            for entry in log.entries
+        )
+        return replace(log, files=self._names, entries=entries)
+
+    def _log(self) -> SessionLog | None:
+        """The log so far, where a step was taken."""
+        if not self.name or not self.session.timing():
+            return None
+        path = self.uploads.folder / f"{secrets.token_hex(8)}.json"
+        try:
+            return self._shown(path)
+        finally:
+            path.unlink(missing_ok=True)
+
+    def _keep(self, log: SessionLog | None) -> None:
+        if log is not None:
+            self._earlier = [*self._earlier, log][-MOST_CASES:]
+
+
+def with_names(paths: Sequence[Path], names: Sequence[str], do: Callable[[], Done]) -> Done:
+    """Do something with files, and name them in its complaints as people know them."""
+    try:
+        return do()
+    except ValueError as error:
+        text = str(error)
+        for path, name in zip(paths, names, strict=True):
+            text = text.replace(str(path), name)
+        raise type(error)(text) from error

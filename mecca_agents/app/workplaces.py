@@ -1,0 +1,68 @@
+"""All pages that are open, each by a name that only its own browser knows."""
+
+from __future__ import annotations
+
+import threading
+
+from mecca_agents.app.folder import Folder
+from mecca_agents.app.workplace import Workplace
+from mecca_agents.session import Model, SessionError
+
+
+class Workplaces:
+    """Opens and closes workplaces; one model acts for all.
+
+    Args:
+        model: Who acts.
+        folder: Where pages may open files.
+        most_bytes: Of uploads, for each page.
+        most: Pages at a time.
+    """
+
+    def __init__(self, model: Model, folder: Folder, most_bytes: int, most: int) -> None:
+        self.model, self.folder = model, folder
+        self.most_bytes, self.most = most_bytes, most
+        self._open: dict[str, Workplace] = {}
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        """How many are open."""
+        return len(self._open)
+
+    def add(self) -> Workplace:
+        """A new one; where there are too many, the oldest one that no browser shows any more makes room.
+
+        Raises:
+            SessionError: All of them are in use.
+        """
+        with self._lock:
+            if len(self._open) >= self.most:
+                left = next((place for place in self._open.values() if not place.connected), None)
+                if left is None:
+                    raise SessionError(f"page: expected at most {self.most} at a time, got one more; close one first")
+                self._close(left)
+            place = Workplace(self.model, self.folder, self.most_bytes)
+            self._open[place.key] = place
+            return place
+
+    def find(self, key: str) -> Workplace:
+        """The one of that name. Raises `SessionError`."""
+        found = self._open.get(key)
+        if found is None:
+            raise SessionError("page: expected one that is open, got none of this name; load the page anew")
+        return found
+
+    def remove(self, place: Workplace) -> None:
+        """Close one; closing twice does nothing."""
+        with self._lock:
+            self._close(place)
+
+    def close(self) -> None:
+        """Close all."""
+        with self._lock:
+            for place in list(self._open.values()):
+                self._close(place)
+
+    def _close(self, place: Workplace) -> None:
+        self._open.pop(place.key, None)
+        place.close()
