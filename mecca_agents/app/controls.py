@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from inspect import iscoroutine
 from typing import Any
 
 from nicegui import ui
@@ -73,7 +74,7 @@ class Controls:
         if not isinstance(sent, str) or sent not in self._commands:
             raise SessionError(f"command: expected one of {', '.join(self._commands)}, got {sent!r:.40}")
         result = self._commands[sent]()
-        if result is not None:
+        if iscoroutine(result):
             await result
 
     def refresh(self) -> None:

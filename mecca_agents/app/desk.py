@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from inspect import iscoroutine
 from typing import Any
 
 from nicegui import ui
@@ -84,7 +85,7 @@ class Desk:
         async def handle(event: Any) -> None:
             try:
                 result = handler(event.args)
-                if isinstance(result, Awaitable):
+                if iscoroutine(result):
                     await result
             except Exception as error:
                 self._complain(error)

@@ -55,7 +55,7 @@ async def _slice(place: Workplace, request: Request) -> dict[str, Any]:
         )
     look, index = read_look(request.query_params), int(number)
     label = place.review.label if place.review is not None else None
-    return {"index": index, **await run_in_threadpool(draw_slice, place.session, plane, index, look, label)}
+    return await run_in_threadpool(draw_slice, place.session, plane, index, look, label)
 
 
 async def _upload(place: Workplace, request: Request) -> dict[str, str]:

@@ -84,20 +84,19 @@ def draw_slice(
         label: The reference of a review, (X, Y, Z), or None.
 
     Returns:
-        `image`, a PNG of a pixel for each voxel as a data URL; `paths`, outlines by name, in its pixels; `version`,
-        the session's before it was drawn.
+        `image`, a PNG of a pixel for each voxel as a data URL; `paths`, outlines by name, in its pixels.
 
     Raises:
         SessionError: No such slice or modality, or the session has no scan.
     """
-    version, axis = session.version, plane.axis
+    axis = plane.axis
     scan = plane.picture(session.image_slice(axis, index, look.modality))
     grey = _window(scan, look)
     values = None if look.heat is None else _heat(session, plane, index, look.heat)
     pixels = grey if values is None or look.heat is None else _over(session, grey, values, look.heat, look.opacity)
     masks = {name: _outlined(session, name, axis, index, label) for name in sorted(look.outlines)}
     paths = {name: outline(plane.picture(mask)) for name, mask in masks.items() if mask is not None}
-    return {"image": data_url(np.asarray(np.rint(pixels), np.uint8)), "paths": paths, "version": version}
+    return {"image": data_url(np.asarray(np.rint(pixels), np.uint8)), "paths": paths}
 
 
 def data_url(pixels: NDArray[np.uint8]) -> str:

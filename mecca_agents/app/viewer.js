@@ -13,19 +13,20 @@ export default {
   ],
   emits: ["boxdrawn", "pointset", "command", "windowset", "failed"],
   template: `
-    <div class="mv" :class="{ 'mv-one': alone !== null }" ref="root">
+    <div class="mv" :class="{ 'mv-one': alone !== null }" :data-base="base" :data-version="version"
+      :data-clicks="marks.length" :data-box="JSON.stringify(box)" :data-draft="JSON.stringify(draft)">
       <slice-view
         v-for="(plane, number) in planes" :key="base + plane.name" :plane="plane" :scene="$props" :cursor="cursor"
         :window="shownWindow" :zoom="zoom" :centre="centre" :active="active === number"
         :class="{ 'mv-gone': alone !== null && alone !== number }"
         @enter="active = number" @cursor="moveTo" @zoomed="zoomAt" @panned="centre = $event" @alone="toggleAlone(number)"
         @windowing="localWindow = $event" @windowset="$emit('windowset', $event)" @boxdrawn="$emit('boxdrawn', $event)"
-        @pointset="$emit('pointset', $event)" @failed="$emit('failed', $event)" @loaded="loaded = $event" />
+        @pointset="$emit('pointset', $event)" @failed="$emit('failed', $event)" />
       <div v-if="!planes.length" class="mv-empty">Open a scan to begin.</div>
       <div class="mv-side"><slot></slot></div>
     </div>`,
   data() {
-    return { cursor: this.middle(), active: 0, alone: null, zoom: 1, centre: this.middle(), localWindow: null, loaded: 0 };
+    return { cursor: this.middle(), active: 0, alone: null, zoom: 1, centre: this.middle(), localWindow: null };
   },
   computed: {
     shownWindow() {

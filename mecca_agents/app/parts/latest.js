@@ -22,7 +22,7 @@ export class Latest {
         const response = await fetch(url);
         const answer = await response.json();
         if (this.stopped) break;
-        if (response.ok) this.use(answer);
+        if (response.ok) this.use(answer, url);
         else this.fail(answer.error ?? `the server answered ${response.status}`);
       } catch (error) {
         if (!this.stopped) this.fail("the server does not answer");

@@ -8,11 +8,11 @@ const NEAR = 2; // slices from which clicks are still seen, faintly
 export const SliceView = {
   props: ["plane", "scene", "cursor", "window", "zoom", "centre", "active"],
   emits: [
-    "enter", "cursor", "zoomed", "panned", "alone", "windowing", "windowset", "boxdrawn", "pointset", "failed", "loaded",
+    "enter", "cursor", "zoomed", "panned", "alone", "windowing", "windowset", "boxdrawn", "pointset", "failed",
   ],
   template: `
     <div class="mv-view" :class="['mv-' + scene.tool, { 'mv-active': active }]" :data-plane="plane.name.toLowerCase()"
-      :data-index="index" :data-drawn="drawn" @pointerenter="$emit('enter')">
+      :data-index="index" :data-drawn="drawn" :data-wanted="url" @pointerenter="$emit('enter')">
       <svg ref="svg" role="img" :aria-label="plane.name + ' view, slice ' + (index + 1)" @wheel.prevent="onWheel"
         @pointerdown="onDown" @pointermove="onMove" @pointerup="onUp" @pointercancel="doing = null" @contextmenu.prevent>
         <g ref="frame" :transform="transform">
@@ -21,12 +21,12 @@ export const SliceView = {
           <template v-for="name in order" :key="name">
             <template v-if="paths[name]">
               <path :d="paths[name]" class="mv-case" :stroke-width="lines[name].width + 2" />
-              <path :d="paths[name]" class="mv-line" :class="'mv-' + name" :stroke="lines[name].colour"
+              <path :d="paths[name]" class="mv-line" :class="'mv-is-' + name" :stroke="lines[name].colour"
                 :stroke-width="lines[name].width" :stroke-dasharray="lines[name].dash" />
             </template>
           </template>
           <rect v-for="each in rectangles" :key="each.name" :x="each.at[0]" :y="each.at[1]" :width="each.at[2]"
-            :height="each.at[3]" class="mv-line" :class="'mv-' + each.name" :stroke="each.line.colour"
+            :height="each.at[3]" class="mv-line" :class="'mv-is-' + each.name" :stroke="each.line.colour"
             :stroke-width="each.line.width" :stroke-dasharray="each.line.dash" :opacity="each.opacity" />
         </g>
         <template v-if="cross">
@@ -118,11 +118,10 @@ export const SliceView = {
   },
   mounted() {
     this.latest = new Latest(
-      (answer) => {
+      (answer, url) => {
         this.image = answer.image;
         this.paths = answer.paths;
-        this.drawn = `${answer.version} ${answer.index}`;
-        this.$emit("loaded", answer.version);
+        this.drawn = url;
       },
       (message) => this.$emit("failed", message),
     );
