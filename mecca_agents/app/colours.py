@@ -35,9 +35,9 @@ class Line:
 LINES = {
     "mask": Line("mask", "#f0e442", "", 2.0),
     "label": Line("label", "#56b4e9", "9 5", 2.2),
-    "advice": Line("advice", "#ff9ad5", "2 4", 2.4),
+    "advice": Line("advice", "#ff9ad5", "2.5 4", 2.6),
     "box": Line("box", "#ffffff", "14 6", 1.6),
-    "view": Line("agent's view", "#9aa4b2", "4 8", 1.2),
+    "view": Line("view", "#c3cbd6", "3 7", 1.4),
 }
 """The outlines, by what they show."""
 

@@ -52,7 +52,7 @@ MOUSE = (
     ("Wheel", "next, previous slice"),
     ("Ctrl + wheel", "zoom at the pointer"),
     ("Right button", "drag: window (sideways) and level (up, down)"),
-    ("Shift + drag, middle button", "move the picture"),
+    ("Shift + drag", "move the picture (also the middle button)"),
 )
 """What the mouse does besides the chosen tool."""
 
