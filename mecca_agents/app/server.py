@@ -128,11 +128,11 @@ def serve(model: Model, settings: Settings, *, show: bool = True) -> None:
         OSError: The address cannot be listened on.
     """
     warnings.filterwarnings("ignore", category=FutureWarning, module="nicegui")  # it looks at every object there is
+    listening = _listen(settings.host, settings.port)
     app, _ = make_app(model, settings)
     import uvicorn
 
     config = uvicorn.Config(app, log_level="warning", ws_max_size=1 << 20, timeout_graceful_shutdown=2)
-    listening = _listen(settings.host, settings.port)
     port = listening.getsockname()[1]
     address = f"http://{_in_url(settings.host)}:{port}/" + (f"?token={settings.token}" if settings.token else "")
     print(f"mecca annotate: {address}  (Ctrl-C ends it)", flush=True)
