@@ -39,6 +39,7 @@ class Desk:
         self.shown: list[Callable[[], None]] = []
         self._workers = workers
         self._turn = asyncio.Lock()
+        self._told = False
         self.client = ui.context.client
 
     async def do(self, what: str, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -68,6 +69,13 @@ class Desk:
             finally:
                 self.doing = ""
                 self.refresh()
+
+    def over(self) -> bool:
+        """Whether the workplace is closed, for instance to make room while no browser was here; the page says so."""
+        if self.place.closed and not self._told:
+            self._told = True
+            self.say("This session was closed while the page was away; load the page anew.", "negative")
+        return self.place.closed
 
     def say(self, message: str, kind: str = "warning") -> None:
         """A message on the page."""
@@ -99,8 +107,8 @@ class Desk:
         self.say(text[:1].upper() + text[1:], "negative")
 
     def refresh(self) -> None:
-        """Show where everything stands."""
-        if self.client.is_deleted:
+        """Show where everything stands; of a workplace that is closed there is nothing to show."""
+        if self.client.is_deleted or self.place.closed:
             return
         with self.client:
             for show in self.shown:

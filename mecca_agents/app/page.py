@@ -83,8 +83,13 @@ def _build(desk: Desk) -> None:
     viewer.on("failed", lambda event: desk.told(event.args))
     desk.shown.extend([title, looks.refresh, viewer.refresh, side.refresh, controls.refresh])
     desk.refresh()
-    ui.timer(1.0, side.tick)
-    ui.timer(0.5, controls.tick)
+
+    def tick() -> None:
+        if not desk.over():
+            side.tick()
+            controls.tick()
+
+    ui.timer(1.0, tick)
 
 
 def _top(desk: Desk) -> Any:

@@ -55,7 +55,8 @@ async def _slice(place: Workplace, request: Request) -> dict[str, Any]:
         )
     look, index = read_look(request.query_params), int(number)
     label = place.review.label if place.review is not None else None
-    return await run_in_threadpool(draw_slice, place.session, plane, index, look, label)
+    drawn: dict[str, Any] = await run_in_threadpool(draw_slice, place.session, plane, index, look, label)
+    return drawn
 
 
 async def _upload(place: Workplace, request: Request) -> dict[str, str]:

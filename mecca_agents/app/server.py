@@ -50,7 +50,7 @@ class Settings:
     token: str | None = None
     most_pages: int = 16
     most_upload: int = 1 << 29
-    reconnect: float = 30.0
+    reconnect: float = 60.0
     workers: int = 2
 
     def __post_init__(self) -> None:
@@ -58,6 +58,9 @@ class Settings:
             raise ValueError(f"token: expected one, since {self.host} can be reached by other machines, got none")
         if self.token is not None and (len(self.token) < SHORTEST_TOKEN or not _is_plain(self.token)):
             raise ValueError(f"token: expected at least {SHORTEST_TOKEN} letters, digits, - or _, got another one")
+
+
+_SLOWEST = 60.0  # seconds that decide how often NiceGUI asks a browser whether it is there, and how long it waits
 
 
 def new_token() -> str:
@@ -97,7 +100,11 @@ def make_app(model: Model, settings: Settings) -> tuple[Any, Workplaces]:
     app = FastAPI(lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None, routes=routes(workplaces))
     add_page(workplaces, workers, settings.scan, settings.reconnect)
     ui.run_with(
-        app, title="mecca annotate", dark=True, reconnect_timeout=settings.reconnect, show_welcome_message=False
+        app,
+        title="mecca annotate",
+        dark=True,
+        reconnect_timeout=max(settings.reconnect, _SLOWEST),
+        show_welcome_message=False,
     )
     guarded = Guard(app, token=settings.token, local=is_local(settings.host), cookie=f"mecca_token_{settings.port}")
     return guarded, workplaces

@@ -39,6 +39,7 @@ class Workplace:
         draft: The box as far as it is drawn.
         name: Of the scan, for people; empty before there is one.
         connected: Whether a browser shows it.
+        closed: Whether it is over: the page has to be loaded anew.
     """
 
     def __init__(self, model: Model, folder: Folder, most_bytes: int) -> None:
@@ -50,6 +51,7 @@ class Workplace:
         self.draft = BoxDraft()
         self.name = ""
         self.connected = True
+        self.closed = False
         self._names: tuple[str, ...] = ()
         self._planes: tuple[Plane, ...] = ()
         self._earlier: list[SessionLog] = []
@@ -125,6 +127,7 @@ class Workplace:
 
     def close(self) -> None:
         """Let go of everything and delete the uploads; closing twice does nothing."""
+        self.closed = True
         self.session.close()
         self.uploads.close()
         self.review = None

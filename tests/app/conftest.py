@@ -48,7 +48,7 @@ def served(model: Model, case: Case) -> Iterator[Served]:
     """The page, served from this process; every page opens the case."""
     import uvicorn
 
-    settings = Settings(case.folder, (case.scan,), reconnect=2.0, most_upload=8 << 20, most_pages=6)
+    settings = Settings(case.folder, (case.scan,), reconnect=3.0, most_upload=8 << 20, most_pages=6)
     app, workplaces = make_app(model, settings)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run)
