@@ -35,7 +35,7 @@ class Line:
 LINES = {
     "mask": Line("mask", "#f0e442", "", 2.0),
     "label": Line("label", "#56b4e9", "9 5", 2.2),
-    "advice": Line("advice", "#ff9ad5", "2.5 4", 2.6),
+    "advice": Line("advice", "#ff9ad5", "3 4", 3.0),
     "box": Line("box", "#ffffff", "14 6", 1.6),
     "view": Line("view", "#c3cbd6", "3 7", 1.4),
 }

@@ -22,7 +22,7 @@ _WORDS = {
     "clicks": "Clicks: filled ones wait for the next step",
     "cross": "Where the other two views are",
 }
-_HEADROOM = 1.25  # the brightest hundredth of a scan is often what is looked for
+_HEADROOM = 1.5  # the brightest hundredth of a scan is often what is looked for
 _ENDS = {"action": ("lower", "raise"), "hint": ("", "near a click")}
 
 
