@@ -98,7 +98,7 @@ def _top(desk: Desk) -> Any:
     scan = ui.label().classes("text-sm ellipsis").mark("scan")
     ui.space()
     model = desk.place.session.model
-    agent = ui.row().classes("items-center no-wrap gap-1 text-xs max-w-[60%]")
+    agent = ui.row().classes("items-center no-wrap gap-1 text-xs max-w-[55%]")
     with agent:
         if model.run.dataset == "phantom":
             ui.icon("warning", color="amber-5").classes("text-base")
@@ -112,6 +112,6 @@ def _top(desk: Desk) -> Any:
             return
         shape = " × ".join(map(str, place.session.shape))
         spacing = " × ".join(f"{s:.3g}" for s in place.session.spacing)
-        scan.set_text(f"{place.name}   {shape} voxels of {spacing} mm")
+        scan.set_text(f"{place.name}: {shape}, {spacing} mm")
 
     return refresh
