@@ -103,8 +103,7 @@ class Desk:
     def _complain(self, error: Exception) -> None:
         if not isinstance(error, (SessionError, ValueError, OSError, MemoryError)):
             _logger.error("the page of %s", self.place.name or "no scan", exc_info=error)
-        text = str(error) or type(error).__name__
-        self.say(text[:1].upper() + text[1:], "negative")
+        self.say(str(error) or type(error).__name__, "negative")
 
     def refresh(self) -> None:
         """Show where everything stands; of a workplace that is closed there is nothing to show."""

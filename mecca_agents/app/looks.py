@@ -83,7 +83,7 @@ class Looks:
         high = low + _HEADROOM * (high - low) if high > low else low + 1
         wide = high - low
         self.viewer.set(range=[low, high])
-        self.range.props(f"min={low - wide / 2} max={high + wide} step={wide / 500}")
+        self.range.min, self.range.max, self.range.step = low - wide / 2, high + wide, wide / 500
         self.set_window(low, high)
 
     def windowset(self, sent: Any) -> None:

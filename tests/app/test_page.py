@@ -121,6 +121,8 @@ def test_window_zoom_and_one_view_alone(person: Person) -> None:
         url = page.locator(".mv-view[data-plane=axial]").get_attribute("data-wanted")
         return [float(part.partition("=")[2]) for part in url.split("&") if part.startswith(("low=", "high="))]
 
+    thumbs = page.locator(".q-range .q-slider__thumb").evaluate_all("all => all.map(e => e.style.left)")
+    assert thumbs == ["20%", "60%"]  # half a window's width below it, a whole one above it
     before, size = window(), person.at("axial", [0, 0, 0])
     person.drag("axial", middle, [v + 8 for v in middle], button="right")
     person.until("w => !document.querySelector('[data-plane=axial]').dataset.wanted.includes('high=' + w)", before[1])
