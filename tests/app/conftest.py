@@ -43,7 +43,7 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
     return Case(folder, scan, label_file, label.numpy(), affine)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def served(model: Model, case: Case) -> Iterator[Served]:
     """The page, served from this process; every page opens the case."""
     import uvicorn
@@ -62,7 +62,7 @@ def served(model: Model, case: Case) -> Iterator[Served]:
     thread.join()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Any]:
     """Chromium, without a screen."""
     program = next(filter(None, map(shutil.which, BROWSERS)), None)

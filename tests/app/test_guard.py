@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
+from scans import run
 
 from mecca_agents.app.guard import MOST_BODY, Guard, is_local
 from mecca_agents.app.server import Settings, new_token
@@ -50,7 +50,7 @@ def ask(
     async def send(message: Any) -> None:
         answer.messages.append(message)
 
-    asyncio.run(Guard(app, token=token, local=local, cookie="t")(scope, None, send))  # type: ignore[arg-type]
+    run(Guard(app, token=token, local=local, cookie="t")(scope, None, send))  # type: ignore[arg-type]
     return answer
 
 

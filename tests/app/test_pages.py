@@ -96,7 +96,12 @@ def test_fifty_sessions_leave_nothing_behind(browser: Any, case: Case, tmp_path:
         "from mecca_agents.session import load_model; scan = Path(sys.argv[1]); "
         "serve(load_model(device='cpu'), Settings(scan.parent, (scan,), port=0, reconnect=1.0), show=False)"
     )
-    surroundings = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": str(tmp_path)}
+    surroundings = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "TMPDIR": str(tmp_path),
+        "MALLOC_ARENA_MAX": "2",
+    }
     command = [sys.executable, "-c", program, str(case.scan)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=surroundings) as process:
         try:
@@ -111,7 +116,7 @@ def test_fifty_sessions_leave_nothing_behind(browser: Any, case: Case, tmp_path:
                     context.close()
                 _wait(lambda: not list(tmp_path.glob("mecca-annotate-*")))
 
-            visit(10)  # what is loaded and compiled once
+            visit(25)  # until what is loaded and compiled once is there, and the allocator has its pools
             before = _resident(process.pid), _handles(process.pid)
             visit(50)
             grown = _resident(process.pid) - before[0]

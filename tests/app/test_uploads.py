@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from scans import run
 from starlette.requests import ClientDisconnect
 
 from mecca_agents.app.uploads import Upload, Uploads, shown_name
@@ -23,7 +23,7 @@ async def _pieces(*pieces: bytes, close: Uploads | None = None, fail: bool = Fal
 
 
 def _receive(uploads: Uploads, name: str, *pieces: bytes, **how: object) -> Upload:
-    return asyncio.run(uploads.receive(name, _pieces(*pieces, **how)))  # type: ignore[arg-type]
+    return run(uploads.receive(name, _pieces(*pieces, **how)))  # type: ignore[arg-type]
 
 
 def _files(uploads: Uploads) -> list[Path]:
