@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from mecca_env.data.base import DataError
 
 _LONGEST_HEADER = 1 << 16
-_MOST_SURPLUS = 1 << 26  # bytes after the voxels; what unpacks to much more than its header says was made to do harm
+_MOST_SURPLUS = 1 << 26  # bytes before or after the voxels; what unpacks to much more was made to do harm
+_REAL = "fiub"  # kinds of NumPy's types
 _PIECE = 1 << 20
 _ELEMENT_DATA = re.compile(rb"^ElementDataFile[ \t]*=([^\r\n]*)", re.MULTILINE)
 _ADDRESS = re.compile(r"\(0x[0-9a-f]+\)")  # of ITK's reader in memory, in its messages
@@ -51,9 +52,7 @@ def header_shape(path: Path) -> tuple[int, ...]:
         with _itk_errors(path):
             reader.ReadImageInformation()
         return (*reader.GetSize(), reader.GetNumberOfComponents())
-    import nibabel  # late, as below
-
-    return tuple(int(n) for n in nibabel.load(path).shape)
+    return tuple(int(n) for n in _nifti_header(path).shape)
 
 
 def checked(volume: Volume) -> Volume:
@@ -63,7 +62,7 @@ def checked(volume: Volume) -> Volume:
         data = data[..., 0]
     if data.ndim not in (3, 4) or data.size == 0:
         raise DataError(f"{volume.path}: expected a 3-D image or a 4-D one of channels, found shape {data.shape}")
-    if data.dtype.kind not in "fiub":
+    if data.dtype.kind not in _REAL:
         raise DataError(f"{volume.path}: expected real numbers, found {data.dtype}")
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
         raise DataError(f"{volume.path}: expected an affine that can be inverted, found {affine.tolist()}")
@@ -75,19 +74,12 @@ def _is_mha(path: Path) -> bool:
 
 
 def _read_nifti(path: Path) -> Volume:
-    import nibabel  # late, since it takes longer to import than an env to make
-
-    if path.name.lower().endswith(".gz"):
-        with gzip.open(path) as file:
-            start = file.read(_LONGEST_HEADER)
-        header_size = {start[:4]} & {(540).to_bytes(4, "little"), (540).to_bytes(4, "big")}
-        kind = nibabel.Nifti2Image if header_size else nibabel.Nifti1Image
-        content = _inflate(path, _bytes_needed(kind.from_bytes(start).dataobj))
-        image, size = kind.from_bytes(content), len(content)
-    else:
-        image, size = nibabel.load(path), path.stat().st_size
+    image, size = _nifti_header(path), path.stat().st_size
+    needed = _bytes_needed(path, image.dataobj)
+    if _is_gz(path):
+        content = _inflate(path, needed)
+        image, size = type(image).from_bytes(content), len(content)
     proxy = image.dataobj
-    needed = _bytes_needed(proxy)
     if size < needed:
         raise DataError(f"{path}: expected {needed} bytes as its header says, found {size}: truncated")
     affine = np.asarray(image.affine, np.float64)
@@ -97,8 +89,28 @@ def _read_nifti(path: Path) -> Volume:
     return Volume(path, np.asarray(proxy), affine)
 
 
-def _bytes_needed(proxy: Any) -> int:
-    """How long the file of a NIfTI image is, by its header."""
+def _nifti_header(path: Path) -> Any:
+    """Nibabel's image of a file, of which no more than the header is read; of a .gz file its voxels cannot be."""
+    import nibabel  # late, since it takes longer to import than an env to make
+
+    if not _is_gz(path):
+        return nibabel.load(path)
+    with gzip.open(path) as file:
+        start = file.read(_LONGEST_HEADER)  # nibabel would read whatever length the header gives its extensions
+    header_size = {start[:4]} & {(540).to_bytes(4, "little"), (540).to_bytes(4, "big")}
+    return (nibabel.Nifti2Image if header_size else nibabel.Nifti1Image).from_bytes(start)
+
+
+def _is_gz(path: Path) -> bool:
+    return path.name.lower().endswith(".gz")
+
+
+def _bytes_needed(path: Path, proxy: Any) -> int:
+    """How long the file of a NIfTI image is, by its header. Raises `DataError` where it cannot be used."""
+    if proxy.dtype.kind not in _REAL:
+        raise DataError(f"{path}: expected real numbers, found {proxy.dtype}")
+    if proxy.offset > _MOST_SURPLUS:
+        raise DataError(f"{path}: expected voxels in the first {_MOST_SURPLUS >> 20} MiB, found them at {proxy.offset}")
     return int(proxy.offset) + int(np.prod(proxy.shape, dtype=object)) * int(proxy.dtype.itemsize)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -198,6 +199,38 @@ def test_what_unpacks_to_far_more_than_its_header_says(
     session.set_image(_written(tmp_path / "longer.nii.gz", gzip.compress(content + bytes(1 << 19))))
     bomb = _written(tmp_path / "bomb.nii.gz", gzip.compress(content + bytes(1 << 23)))
     refused(session, bomb, rf"expected {len(content)} bytes as its header says, found far more")
+
+
+def _bomb(shape: tuple[int, ...], dtype: Any, offset: int, extension: int) -> bytes:
+    """A small file that unpacks to 64 MiB of zeros, which its header has a use for."""
+    header = nibabel.Nifti1Header()
+    header.set_data_dtype(dtype)
+    header.set_data_shape(shape)
+    header["vox_offset"], header["magic"] = offset, b"n+1"
+    extended = bytes([extension > 0, 0, 0, 0]) + np.array([extension, 6], np.int32).tobytes()
+    return gzip.compress(header.binaryblock + extended + bytes(1 << 26), 1)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (_bomb((64, 64, 64), np.complex128, 352, 0), "expected real numbers, found complex128"),
+        (_bomb((8, 8, 8), np.uint8, 1 << 30, 0), "expected voxels in the first 64 MiB, found them at 1073741824"),
+        (_bomb((8, 8, 8), np.uint8, 1 << 26, (1 << 26) - 352), "failed to read extension content"),
+    ],
+    ids=["complex", "offset", "extension"],
+)
+def test_what_is_refused_by_its_header_is_not_unpacked(
+    content: bytes, message: str, session: InteractiveSession, tmp_path: Path
+) -> None:
+    path = _written(tmp_path / "bomb.nii.gz", content)
+    assert len(content) < 1 << 19
+    tracemalloc.start()
+    try:
+        refused(session, path, message)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 23
+    finally:
+        tracemalloc.stop()
 
 
 def test_an_mha_file_cannot_lead_to_another_file(session: InteractiveSession, tmp_path: Path) -> None:
