@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mecca_agents.agent import METHODS, find_method
 from mecca_agents.evaluation import evaluation_envs
 from mecca_agents.playing import Turn, play
 from mecca_agents.runs import load_agent
@@ -19,7 +20,7 @@ from mecca_env.compiled import plain_torch
 from mecca_env.data.files import FileSource
 from mecca_env.data.placement import fixed_placement
 
-HINT_DRIVEN = ("mecca", "iter-mrl", "intercnn", "deepigeos", "focal-iter-mrl", "err-iter-mrl", "bs-iris")
+HINT_DRIVEN = tuple(name for name in METHODS if find_method(name).sees_hints)
 Runs = Callable[..., Path]
 
 
