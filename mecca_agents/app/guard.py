@@ -73,8 +73,8 @@ class Guard:
             return 404, "no such page"
         if method not in _METHODS[scope["type"]] or (method == "POST" and path == "/"):
             return 405, f"method: expected GET, got {method[:20]!r}"
-        if not path.endswith("/upload") and not _is_short(headers.get(b"content-length", b"0")):
-            return 413, f"body: expected at most {MOST_BODY} bytes, got more"
+        if not _is_upload(path) and not _is_short(headers):
+            return 413, f"body: expected at most {MOST_BODY} bytes and their number, got more or none"
         return None
 
     def _gives_token(self, scope: Scope) -> bool:
@@ -125,8 +125,16 @@ def _host_of(origin: str) -> str:
         return ""
 
 
-def _is_short(length: bytes) -> bool:
-    return length.isdigit() and len(length) < 20 and int(length) <= MOST_BODY
+def _is_upload(path: str) -> bool:
+    """Whose body is counted while it arrives (`Uploads.receive`)."""
+    return path.startswith("/session/") and path.endswith("/upload")
+
+
+def _is_short(headers: dict[bytes, bytes]) -> bool:
+    """Whether the length of a body is known before it arrives, and is little: NiceGUI reads all of it."""
+    length = headers.get(b"content-length", b"0")
+    fits = length.isdigit() and len(length) < 20 and int(length) <= MOST_BODY
+    return fits and b"transfer-encoding" not in headers
 
 
 def _same(given: str, token: str) -> bool:

@@ -92,6 +92,10 @@ def test_methods_and_bodies() -> None:
     assert ask("/_nicegui_ws/socket.io/", method="POST", headers={"content-length": "10"}).passed
     for length in (str(MOST_BODY + 1), "-1", "x", "9" * 5000, "²"):
         assert ask("/_nicegui_ws/socket.io/", method="POST", headers={"content-length": length}).status == 413
+    for path in ("/_nicegui_ws/socket.io/upload", "/_nicegui/client/x/upload", "/session/k/slice"):
+        assert ask(path, method="POST", headers={"content-length": str(MOST_BODY + 1)}).status == 413
+        assert ask(path, method="POST", headers={"transfer-encoding": "chunked"}).status == 413
+    assert ask("/session/k/upload", method="POST", headers={"transfer-encoding": "chunked"}).passed
     for method in ("PUT", "DELETE", "TRACE", "CONNECT", "X" * 100):
         assert ask(method=method).status == 405
     assert ask(method="POST").status == 405
