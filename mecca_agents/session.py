@@ -27,6 +27,7 @@ from typing_extensions import Self
 from mecca_agents.session_course import Course
 from mecca_agents.session_image import Image, ImageLike, open_image
 from mecca_agents.session_log import Click, Entry, SessionError, SessionLog, read_log
+from mecca_agents.session_mask import MaskLike
 from mecca_agents.session_model import Model, load_model
 from mecca_agents.session_shown import ShownSession
 from mecca_agents.session_timing import StepTime, step_times
@@ -129,6 +130,22 @@ class InteractiveSession(ShownSession):
         """
         self._act("set_box", low=low, high=high)
 
+    def set_mask(self, mask: MaskLike) -> None:
+        """Go on from a mask, a saved one say; no clicks, and steps count from 1. Can be undone.
+
+        Each probability is the one that a single step could have led to: a half and the largest adjustment, up in the
+        mask and down around it. Until the next step `mask` is this one, voxel by voxel. Without a box, the mask's own
+        is set. A method that does not look at the probability (DeepIGeoS) begins anew all the same.
+
+        Args:
+            mask: A file on the scan's grid, or (X, Y, Z); what is above 0 is foreground.
+
+        Raises:
+            SessionError: It reaches beyond `view`, or the scan is constant there.
+            mecca_env.data.base.DataError: It is none, is empty, or lies on another grid.
+        """
+        self._act("set_mask", mask=mask)
+
     def add_clicks(self, points: ArrayLike) -> list[Click]:
         """Mark points on wrong edges; the agent sees them in the next step. All of them or, refused, none.
 
@@ -157,7 +174,7 @@ class InteractiveSession(ShownSession):
         return mask
 
     def undo(self) -> str:
-        """Take back the last box, clicks (of one call), step or reset, exactly; its name, as in the log.
+        """Take back the last box, mask, clicks (of one call), step or reset, exactly; its name, as in the log.
 
         Raises:
             SessionError: There is none.

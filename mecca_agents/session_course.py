@@ -9,6 +9,7 @@ from typing import Any
 
 from mecca_agents.session_image import Image
 from mecca_agents.session_log import Entry, SessionError
+from mecca_agents.session_mask import BoxedMask, boxed, open_mask, unpacked
 from mecca_agents.session_play import Moment, Play
 from mecca_agents.session_view import whole_layer
 from mecca_env.data.placement import Triple
@@ -66,6 +67,10 @@ class Course:
                 self._go(action, self._play.begin(now.image, box))
                 low, high = box or (None, None)
                 return {"low": low and list(low), "high": high and list(high)}, None
+            case "set_mask":
+                boxed_mask, noted = _mask_of(details, now.image)
+                self._go(action, self._play.go_on(now, boxed_mask))
+                return noted, None
             case "add_clicks":
                 after, made = self._play.click(now, details["points"])
                 if after is not now:
@@ -120,6 +125,17 @@ class Course:
         self._past.append((action, self.now))
         self.now = after
         return action
+
+
+def _mask_of(details: Mapping[str, Any], image: Image) -> tuple[BoxedMask, dict[str, Any]]:
+    """A mask as it is given ("mask") or as a log has it, and as a log has it."""
+    if "mask" in details:
+        mask = boxed(open_mask(details["mask"], image.shape, image.affine))
+        return mask, mask.details()
+    box = read_box(details["low"], details["high"], image.shape)
+    if box is None:
+        raise SessionError("log: expected the box of a mask, found none")
+    return unpacked(details, box), dict(details)
 
 
 def read_box(low: Sequence[int] | None, high: Sequence[int] | None, shape: Triple) -> Box | None:

@@ -79,7 +79,7 @@ def open_image(image: ImageLike, affine: ArrayLike | None, modalities: int, most
     Raises:
         DataError: It is none that a session can use; one line for each fault.
     """
-    files = _files_of(image)
+    files = files_of(image)
     if files:
         if affine is not None:
             raise DataError("affine: expected none for files, which have their own, got one")
@@ -94,8 +94,8 @@ def open_image(image: ImageLike, affine: ArrayLike | None, modalities: int, most
     return Image(tuple(map(str, files)), smallest, own, found.hexdigest())
 
 
-def _files_of(image: ImageLike) -> list[Path]:
-    """The files that are named; none where it is an array."""
+def files_of(image: ImageLike) -> list[Path]:
+    """The files that are named; none where it is an array. Raises `DataError` where one is called like no image."""
     given: Any = [image] if isinstance(image, (str, PathLike)) else image
     if not isinstance(given, (list, tuple)) or not any(isinstance(each, (str, PathLike)) for each in given):
         return []

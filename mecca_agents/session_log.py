@@ -46,7 +46,7 @@ class Entry:
     """One action.
 
     Attributes:
-        action: "set_image", "set_box", "add_clicks", "step", "undo", "redo", "reset" or "save".
+        action: "set_image", "set_box", "set_mask", "add_clicks", "step", "undo", "redo", "reset" or "save".
         at: When it began, seconds since the scan was opened.
         took: How long the machine worked on it, seconds.
         time: When it began, ISO 8601, UTC.
@@ -184,6 +184,7 @@ def _word(name: str) -> Callable[[Mapping[str, Any]], str]:
 _DETAILS: dict[str, dict[str, Callable[[Mapping[str, Any]], Any]]] = {
     "set_image": {},
     "set_box": {"low": _corner("low"), "high": _corner("high")},
+    "set_mask": {"low": _corner("low"), "high": _corner("high"), "bits": _word("bits")},
     "add_clicks": {"points": _points, "new": _count("new")},
     "step": {"number": _count("number"), "clicks": _count("clicks")},
     "undo": {"what": _word("what")},

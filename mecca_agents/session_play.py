@@ -13,6 +13,7 @@ from torch import Tensor
 from mecca_agents.playing import change_of, checked_confidence
 from mecca_agents.session_image import Image
 from mecca_agents.session_log import Click, SessionError
+from mecca_agents.session_mask import BoxedMask
 from mecca_agents.session_model import Model
 from mecca_env.actions import ActionReader
 from mecca_env.data.base import DataError
@@ -42,6 +43,7 @@ class Moment:
         answers: The probability after each step, (D, H, W).
         change: What the last step asked to add to each probability, (D, H, W) float32.
         confidence: In that, (D, H, W) float32, where the agent has one.
+        loaded: The mask that the episode goes on from, as long as no step has changed it.
     """
 
     image: Image
@@ -54,6 +56,7 @@ class Moment:
     answers: tuple[Tensor, ...] = ()
     change: Tensor | None = None
     confidence: Tensor | None = None
+    loaded: BoxedMask | None = None
 
     @property
     def waiting(self) -> tuple[Click, ...]:
@@ -78,8 +81,13 @@ class Play:
         self._simulator = Simulator(model.config, model.device)
         self._actions = ActionReader(model.config, 1, model.device)
 
-    def begin(self, image: Image, box: Box | None) -> Moment:
+    def begin(self, image: Image, box: Box | None, mask: BoxedMask | None = None) -> Moment:
         """An episode in a box: what an evaluation would begin where this is the label's bounding box.
+
+        Args:
+            image: The scan.
+            box: The box; None: the whole scan.
+            mask: What it goes on from, within what the agent sees; None: every probability is a half.
 
         Raises:
             SessionError: The scan is constant there.
@@ -88,7 +96,7 @@ class Play:
         whole: Box = ((0, 0, 0), image.shape)
         try:
             case = prepare(
-                image.scan,
+                image.scan if mask is None else replace(image.scan, label=mask.whole(image.shape)),
                 extension=config.extension,
                 rotation=config.rotation,
                 evaluation_extension=config.evaluation_extension,
@@ -97,13 +105,31 @@ class Play:
         except DataError as error:
             raise SessionError(f"box: expected an image that varies in it, got {box or whole} ({error})") from error
         placement = fixed_placement(case, config.shape, config.evaluation_extension)
-        volume, *_ = place_all([case], [placement], config.intensity_clip, self.model.device)
+        volume, inside, _ = place_all([case], [placement], config.intensity_clip, self.model.device)
         regions = None
         if config.needs_regions:
             regions = placed_regions(case_regions(case, config), case, placement).to(self.model.device)
         nothing = torch.zeros(config.shape, dtype=torch.bool, device=self.model.device)
         state = self._simulator.begin([Episode(volume[0], nothing, 0, True, 0, regions)])
-        return Moment(image, box, placement, state, state, state)
+        moment = Moment(image, box, placement, state, state, state)
+        return moment if mask is None else self._masked(moment, mask, inside)
+
+    def go_on(self, moment: Moment, mask: BoxedMask) -> Moment:
+        """An episode that goes on from a mask: in the same box, or in that of the mask where there is none.
+
+        Raises:
+            SessionError: The mask reaches beyond what the agent sees; or the scan is constant there.
+        """
+        low, high = moment.view
+        (a, b, c), (d, e, f) = mask.box
+        if not all(v <= first for v, first in zip(low, (a, b, c), strict=True)) or not all(
+            last <= v for v, last in zip(high, (d, e, f), strict=True)
+        ):
+            raise SessionError(
+                f"mask: expected one within what the agent sees, {low} to {high} (exclusive), "
+                f"got one from {mask.box[0]} to {mask.box[1]}; choose a larger box first"
+            )
+        return self.begin(moment.image, moment.box or mask.box, mask)
 
     def again(self, moment: Moment) -> Moment:
         """The same episode from its beginning."""
@@ -151,11 +177,24 @@ class Play:
             answers=(*moment.answers, after.probability[0]),
             change=change_of(adjustment, config)[0],
             confidence=certainty,
+            loaded=None,
         )
 
     def regions(self, moment: Moment) -> Tensor:
         """The supervoxels that the guide chooses from, (D, H, W); only where there are any."""
         return self._simulator.regions(moment.state)[0]
+
+    def _masked(self, moment: Moment, mask: BoxedMask, inside: Tensor) -> Moment:
+        """Every voxel as sure of a mask, on the grid (1, D, H, W) bool, as one step can make it."""
+        config = self.model.config
+        if config.action == "continuous":
+            action = inside.float().mul_(2).sub_(1)
+        else:
+            lowest, highest = (config.adjustments.index(f(config.adjustments)) for f in (min, max))
+            action = torch.where(inside, highest, lowest).to(torch.uint8)
+        made, *_ = self._simulator.step(moment.first, action)
+        state = replace(made, step=moment.first.step)  # the person's steps count from 1
+        return replace(moment, answered=state, state=state, loaded=mask)
 
     def _hinted(self, moment: Moment) -> State:
         """The state with all waiting clicks, which become hints at once, as those of the environment's user do."""

@@ -49,7 +49,7 @@ class ShownSession:
     # On the scan's own grid
 
     def mask(self, step: int | None = None) -> NDArray[np.bool_]:
-        """The segmentation, (X, Y, Z); empty before the first step.
+        """The segmentation, (X, Y, Z); before the first step empty, or the one of `set_mask`.
 
         Args:
             step: After which step, from 1; None: now.
@@ -135,6 +135,12 @@ class ShownSession:
     def clicks(self) -> tuple[Click, ...]:
         """Every click, in order; those that wait for the next step have `click.step == session.steps + 1`."""
         return self._moment.clicks
+
+    @property
+    def pristine(self) -> bool:
+        """Whether there is nothing that another box would take away: no mask, no click and no step."""
+        moment = self._moment
+        return moment.loaded is None and not moment.clicks and not moment.answers
 
     @property
     def can_undo(self) -> bool:

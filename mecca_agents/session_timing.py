@@ -82,7 +82,7 @@ def _after(times: _Times, entry: Entry, place: int) -> _Times:
             return replace(times, done=done, waiting=StepTime(waiting.step + 1, 0, 0.0))
         case "add_clicks" if entry.details["new"]:
             return replace(times, waiting=replace(waiting, clicks=waiting.clicks + entry.details["new"]))
-        case "set_box" | "reset":
+        case "set_box" | "set_mask" | "reset":
             return _Times(place)
     return times
 

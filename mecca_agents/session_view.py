@@ -51,6 +51,8 @@ def whole_layer(moment: Moment, layer: Layer, step: int | None = None) -> NDArra
     Raises:
         SessionError: No such step was taken.
     """
+    if layer == "mask" and step is None and moment.loaded is not None:
+        return moment.loaded.whole(moment.image.shape)
     values = _values(moment, layer) if step is None else _answer(moment, step)
     if values is None:
         return None
@@ -62,16 +64,20 @@ def whole_layer(moment: Moment, layer: Layer, step: int | None = None) -> NDArra
 
 def layer_slice(moment: Moment, layer: Layer, axis: int, index: int) -> NDArray[Any] | None:
     """The slice of a layer at `index` along `axis`, without making the rest of it."""
+    loaded = moment.loaded if layer == "mask" else None
     values = _values(moment, layer)
     if values is None:
         return None
-    low, high = (list(corner) for corner in moment.view)
+    low, high = (list(corner) for corner in (moment.view if loaded is None else loaded.box))
     others = [other for other in range(3) if other != axis]
     plane: NDArray[Any] = np.zeros([moment.image.shape[other] for other in others], _kind(layer))
     if low[axis] <= index < high[axis]:
+        inside = tuple(slice(low[other], high[other]) for other in others)
+        if loaded is not None:
+            plane[inside] = loaded.part.take(index - low[axis], axis)
+            return plane
         low[axis], high[axis] = index, index + 1
-        part = _part(values, moment.placement, layer, (_triple(low), _triple(high)))
-        plane[tuple(slice(low[other], high[other]) for other in others)] = part.squeeze(axis)
+        plane[inside] = _part(values, moment.placement, layer, (_triple(low), _triple(high))).squeeze(axis)
     return plane
 
 

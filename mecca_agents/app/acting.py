@@ -29,7 +29,7 @@ class Acting:
         axis, start, end = read_stroke(sent)
         place = self.place
         place.draft = place.draft.drawn(axis, start, end, place.session.shape)
-        if place.draft.box is not None and not place.session.clicks and not place.session.steps:
+        if place.draft.box is not None and place.session.pristine:
             await self.use_box()
         else:
             self.desk.refresh()
@@ -92,4 +92,10 @@ class Acting:
                 ui.download.content(made[1], made[0])
 
 
-_IN_WORDS = {"set_box": "the box", "add_clicks": "the last click", "step": "the step", "reset": "the reset"}
+_IN_WORDS = {
+    "set_box": "the box",
+    "set_mask": "the loaded mask",
+    "add_clicks": "the last click",
+    "step": "the step",
+    "reset": "the reset",
+}

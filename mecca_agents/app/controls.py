@@ -61,11 +61,13 @@ class Controls:
         self.looks.build()
         ui.separator()
         with ui.row().classes("w-full no-wrap gap-1"):
-            self._button("Mask", "save", self._save_mask, "grow", needs_scan=True, tip="Save the mask as NIfTI")
-            self._button("Session", "save", self._save_log, "grow", needs_scan=True, tip="Save the session log as JSON")
+            self._button("Save mask", "", self._save_mask, "grow", needs_scan=True, tip="As NIfTI")
+            self._button("Save session", "", self._save_log, "grow", needs_scan=True, tip="Its log, as JSON")
         with ui.row().classes("w-full no-wrap gap-1"):
-            self._button("Load session", "restore", self.opening.log, "grow", needs_scan=True)
-            with self._button("Times", "timer", lambda: None, "", needs_scan=True, tip="Table of times"), ui.menu():
+            self._button("Load mask", "", self.opening.mask, "grow", needs_scan=True, tip="And go on from it")
+            self._button("Load session", "", self.opening.log, "grow", needs_scan=True, tip="And do all of it again")
+            times = self._button("", "timer", lambda: None, "", needs_scan=True, tip="Table of times")
+            with times.props("aria-label=Times"), ui.menu():
                 for ending in (".csv", ".md"):
                     ui.menu_item(f"Table 7 as {ending}", on_click=self._saving_times(ending))
 

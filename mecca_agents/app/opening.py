@@ -39,8 +39,13 @@ class Opening:
 
     def label(self) -> None:
         """Open a label to review with."""
-        about = "A label or a saved mask on the scan's own grid; what is above 0 is foreground."
+        about = "A label on the scan's own grid; what is above 0 is foreground. Masks are compared with it."
         _FileDialog(self.desk, "Review with a label", about, (), 1, self._open_label, "the label is opened")
+
+    def mask(self) -> None:
+        """Open a mask to go on from."""
+        about = "A saved mask on the scan's own grid. The next step goes on from it; Undo brings back what was there."
+        _FileDialog(self.desk, "Load a mask", about, (), 1, self._open_mask, "the mask is opened")
 
     def log(self) -> None:
         """Open the log of a session."""
@@ -52,6 +57,9 @@ class Opening:
 
     def _open_label(self, paths: Sequence[Path], names: Sequence[str]) -> None:
         self.place.open_label(paths[0], names[0])
+
+    def _open_mask(self, paths: Sequence[Path], names: Sequence[str]) -> None:
+        self.place.open_mask(paths[0], names[0])
 
     def _open_log(self, paths: Sequence[Path], names: Sequence[str]) -> None:
         self.place.open_log(paths[0], names[0])

@@ -15,8 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from mecca_agents.app.contours import outline
 from mecca_agents.app.folder import Folder
 from mecca_agents.app.guard import Guard, is_local
+from mecca_agents.app.review import score
 from mecca_agents.app.workplaces import Workplaces
 from mecca_agents.session import InteractiveSession, Model
 
@@ -120,6 +122,9 @@ def warm_up(model: Model) -> None:
         session.step()
         session.overlay("probability", 2, 20)
         session.advice()
+        cube = np.pad(np.ones((4, 4, 4), bool), 4)
+        score(cube, np.roll(cube, 1), session.spacing)
+        outline(cube[4])
 
 
 def serve(model: Model, settings: Settings, *, show: bool = True) -> None:

@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 from mecca_agents.app.box_draft import BoxDraft
 from mecca_agents.app.folder import Folder
 from mecca_agents.app.planes import Plane, planes_of
-from mecca_agents.app.review import Review, open_label
+from mecca_agents.app.review import Review
 from mecca_agents.app.uploads import Uploads
 from mecca_agents.session import InteractiveSession, Model, SessionError, SessionLog, read_log
+from mecca_agents.session_mask import open_mask
 from mecca_agents.session_timing import write_timing_table
 from mecca_env.data.inventory import stem
 
@@ -78,9 +79,15 @@ class Workplace:
 
     def open_label(self, path: Path, name: str) -> None:
         """Review with a label. Raises `DataError` or `SessionError`."""
-        review = open_label(path, name, self.session)
-        review.update(self.session)
+        session = self.session
+        label = with_names([path], [name], lambda: open_mask(path, session.shape, session.affine))
+        review = Review(name, label)
+        review.update(session)
         self.review = review
+
+    def open_mask(self, path: Path, name: str) -> None:
+        """Go on from a saved mask. Raises `DataError` or `SessionError`."""
+        with_names([path], [name], lambda: self.act("set_mask", path))
 
     def open_log(self, path: Path, name: str) -> None:
         """Do again what a log says, on the scan that is open. Raises `SessionError`."""
@@ -95,7 +102,7 @@ class Workplace:
     def act(self, name: str, *arguments: Any) -> Any:
         """Call a method of the session that changes it, then score what is new."""
         result = getattr(self.session, name)(*arguments)
-        if name in ("set_box", "undo", "redo"):
+        if name in ("set_box", "set_mask", "undo", "redo"):
             self.draft = BoxDraft.of(self.session.box)
         self.scored()
         return result

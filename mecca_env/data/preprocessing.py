@@ -18,6 +18,7 @@ from mecca_env.data.saving import save_mask
 
 __all__ = [
     "Placement",
+    "bounding_box",
     "canonical_placement",
     "draw_placement",
     "fixed_placement",
@@ -55,7 +56,7 @@ def prepare(
     Raises:
         DataError: A channel is constant inside the evaluation crop.
     """
-    box_low, box_high = box or _bounding_box(scan.label)
+    box_low, box_high = box or bounding_box(scan.label)
     widest = max(extension[1], evaluation_extension)
     margin = _margins([b - a + 2 * widest for a, b in zip(box_low, box_high, strict=True)], rotation, widest)
     cut, origin = _slices(box_low, box_high, margin, scan.label.shape)
@@ -72,6 +73,12 @@ def prepare(
         mean=mean,
         std=std,
     )
+
+
+def bounding_box(label: NDArray[np.bool_]) -> Box:
+    """Corners of the smallest box that holds a label (X, Y, Z) that is not empty, high exclusive."""
+    spans = [np.flatnonzero(label.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))]
+    return _triple([s[0] for s in spans]), _triple([s[-1] + 1 for s in spans])
 
 
 def move_regions(regions: Tensor, source: Placement, target: Placement) -> Tensor:
@@ -173,12 +180,6 @@ def _read_back(values: Tensor, placement: Placement, box: Box, smooth: bool = Tr
 def _of(box: Box) -> tuple[slice, ...]:
     """Where a box lies in an array."""
     return tuple(slice(a, b) for a, b in zip(*box, strict=True))
-
-
-def _bounding_box(label: NDArray[np.bool_]) -> Box:
-    """Corners of the smallest box that holds the label, high exclusive."""
-    spans = [np.flatnonzero(label.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))]
-    return _triple([s[0] for s in spans]), _triple([s[-1] + 1 for s in spans])
 
 
 def _margins(extents: list[int], rotation: float, widest: int) -> Triple:

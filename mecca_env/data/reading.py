@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mecca_env.data.base import DataError, Scan
 from mecca_env.data.image_files import Volume, checked, header_shape, read_volume
 from mecca_env.data.inventory import CaseFiles
+from mecca_env.data.placement import Triple
 
 Found = TypeVar("Found")
 
@@ -74,20 +75,27 @@ def checked_image(
     return _image_of([checked(volume)], modalities, faults)
 
 
-def read_label(path: Path, labels: Sequence[int] | None = None) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+def read_label(
+    path: Path, labels: Sequence[int] | None = None, like: tuple[Triple, NDArray[np.float64]] | None = None
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
     """A label map alone: foreground (X, Y, Z) and its affine.
 
     Args:
         path: The file.
         labels: Values that are foreground; None takes all above 0.
+        like: Shape and affine of the scan that it belongs to; one of another size is not read. None: any.
 
     Raises:
-        DataError: Anything that `examine` finds of labels.
+        DataError: Anything that `examine` finds of labels; or it lies on another grid than its scan.
     """
     faults: list[str] = []
-    volume = _try_read(path, faults)
+    if like is not None:
+        _check_label_size(path, like[0], faults)
+    volume = None if faults else _try_read(path, faults)
     found = None if volume is None else _foreground(volume, labels, faults)
-    if volume is None or found is None:
+    if volume is not None and like is not None:
+        _compare_grids(Volume(Path("the scan"), np.broadcast_to(np.False_, like[0]), like[1]), volume, faults)
+    if volume is None or found is None or faults:
         raise DataError("\n".join(faults))
     return found, volume.affine
 
@@ -151,6 +159,12 @@ def _check_sizes(files: Sequence[Path], most: int, faults: list[str]) -> None:
     voxels = sum(int(np.prod(shape, dtype=object)) for shape in shapes if shape is not None)
     if voxels > most:
         faults.append(f"{files[0]}: expected at most {most} voxels, found {voxels}; it was not read")
+
+
+def _check_label_size(path: Path, shape: Triple, faults: list[str]) -> None:
+    found = _trying(path, faults, header_shape)
+    if found is not None and int(np.prod(found, dtype=object)) != int(np.prod(shape, dtype=object)):
+        faults.append(f"{path}: expected shape {shape} as in the scan, found {found}; it was not read")
 
 
 def _channels(volume: Volume, expected: int, faults: list[str]) -> list[tuple[Path, NDArray[Any]]]:

@@ -67,11 +67,11 @@ def test_from_the_box_to_the_saved_mask(person: Person, case: Case, tmp_path: Pa
     person.until("n => document.querySelectorAll('tbody tr').length === n", 3)
     person.idle()
 
-    saved = person.saved("Mask", tmp_path)
+    saved = person.saved("Save mask", tmp_path)
     image = nib.load(saved)
     assert saved.name == "head_mask.nii.gz"
     assert (np.asarray(image.dataobj) == second).all() and np.allclose(image.affine, case.affine)
-    log = person.saved("Session", tmp_path)
+    log = person.saved("Save session", tmp_path)
     assert read_log(log).files == ("head.nii.gz",)
 
     person.come()  # the page anew: another session
@@ -81,6 +81,18 @@ def test_from_the_box_to_the_saved_mask(person: Person, case: Case, tmp_path: Pa
     person.send("Review", saved)
     assert [row[4] for row in person.steps()][1] == "1.000"
     assert not any(person.place.uploads.folder.iterdir())
+
+    person.come()
+    person.send("Load mask", saved)  # goes on from it, without its clicks
+    place = person.place
+    assert (place.session.mask() == second).all() and place.session.steps == 0 and place.session.box is not None
+    person.look_at(middle)
+    assert all(person.outline(view, "mask") for view in VIEWS)
+    person.step()
+    assert place.session.steps == 1
+    person.press("z", "z")
+    person.hears("taken back: the loaded mask")
+    assert not place.session.mask().any()
 
 
 def test_slices_by_wheel_keys_slider_and_the_linked_cross(person: Person) -> None:

@@ -76,11 +76,11 @@ def test_labels_that_do_not_fit(place: Workplace, case: Case, tmp_path: Path) ->
     shifted = case.affine.copy()
     shifted[0, 3] += 5
     wrong = {
-        "on the scan's grid": _write(tmp_path / "shifted.nii.gz", label, shifted),
+        "the affine of the scan": _write(tmp_path / "shifted.nii.gz", label, shifted),
         "shape": _write(tmp_path / "small.nii.gz", label[1:], case.affine),
         "empty label": _write(tmp_path / "empty.nii.gz", label * 0, case.affine),
-        "no readable image": tmp_path / "text.nii.gz",
-        "no readable": tmp_path / "gone.nii.gz",
+        "a readable image": tmp_path / "text.nii.gz",
+        "expected a readable": tmp_path / "gone.nii.gz",
     }
     (tmp_path / "text.nii.gz").write_text("no image")
     for words, path in wrong.items():
@@ -102,6 +102,28 @@ def test_the_mask_is_saved_on_the_scans_own_grid(place: Workplace, case: Case, t
     assert list(place.uploads.folder.iterdir()) == []
     place.open_label(tmp_path / name, name)  # a saved mask is a label
     assert place.review is not None and place.review.scores[0].dice == 1.0
+
+
+def test_a_saved_mask_is_gone_on_from(place: Workplace, case: Case, tmp_path: Path) -> None:
+    place.act("set_box", *case.box)
+    place.act("step")
+    saved = place.session.mask()
+    name, content = place.mask_file()
+    (tmp_path / name).write_bytes(content)
+    place.open_scan([case.scan], ["head.nii.gz"])
+    place.open_label(case.label_file, "label")
+    assert place.session.pristine
+    place.open_mask(tmp_path / name, name)
+    assert (place.session.mask() == saved).all() and not place.session.pristine
+    assert place.draft.box == place.session.box is not None
+    assert place.review is not None and place.review.scores == []
+    place.act("step")
+    assert len(place.review.scores) == 1
+    with pytest.raises(DataError, match=r"^shown\.nii: expected a readable image") as caught:
+        place.open_mask(tmp_path / "gone.nii", "shown.nii")
+    assert str(tmp_path) not in str(caught.value)
+    place.act("undo"), place.act("undo")
+    assert place.session.pristine and place.draft.box is None
 
 
 def test_a_log_brings_everything_back(place: Workplace, model: Model, case: Case, tmp_path: Path) -> None:
