@@ -98,7 +98,7 @@ def _top(desk: Desk) -> Any:
     scan = ui.label().classes("text-sm ellipsis").mark("scan")
     ui.space()
     model = desk.place.session.model
-    agent = ui.row().classes("items-center no-wrap gap-1 text-xs max-w-[55%]")
+    agent = ui.row().classes("items-center no-wrap gap-1 text-xs max-w-[60%]")
     with agent:
         if model.run.dataset == "phantom":
             ui.icon("warning", color="amber-5").classes("text-base")
