@@ -51,11 +51,19 @@ class ActionReader:
         num_envs: B.
         device: Where the tensors go.
         late: Whether values may be refused late; None: on a GPU.
+        shape: Of one env's action; None: of the grid.
     """
 
-    def __init__(self, config: EnvConfig, num_envs: int, device: torch.device, late: bool | None = None) -> None:
+    def __init__(
+        self,
+        config: EnvConfig,
+        num_envs: int,
+        device: torch.device,
+        late: bool | None = None,
+        shape: tuple[int, ...] | None = None,
+    ) -> None:
         self._config = config
-        self._shape = (num_envs, *config.shape)
+        self._shape = (num_envs, *(config.shape if shape is None else shape))
         self._device = device
         self._late = device.type == "cuda" if late is None else late
         self._pending: deque[_Pending] = deque()

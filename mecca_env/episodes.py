@@ -197,6 +197,10 @@ class EpisodeMaker:
         """The prepared case `index`; its tensors live on the device and are not to be changed."""
         return self._prepared.get(index)
 
+    def regions(self, index: int, placement: Placement) -> Tensor:
+        """The supervoxels of case `index` for each step, where a placement shows them, (T, D, H, W) int16."""
+        return self._regions(index, self.case(index), placement)
+
     def look_ahead(self, streams: Mapping[int, EpisodeStream | None]) -> None:
         """Fetch the next case of these envs in the background; nothing is drawn from their streams.
 

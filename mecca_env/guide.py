@@ -61,16 +61,26 @@ def advise(regions: Tensor, confidence: Tensor, advised: int, most: int | None =
     Returns:
         (B, D, H, W) bool.
     """
-    batch = len(regions)
-    index = regions.reshape(batch, -1).to(torch.int64)
-    size = torch.zeros(
-        (batch, int(index.max()) + 1 if most is None else most), dtype=torch.int64, device=regions.device
-    )
-    # Integers: the sum, hence the ranking, does not depend on the order of adding.
-    amount = (confidence.reshape(batch, -1) * 2.0**24).round_().to(torch.int64)
-    total = torch.zeros_like(size).scatter_add_(1, index, amount)
-    size.scatter_add_(1, index, torch.ones_like(index))
-    mean = torch.where(size > 0, total.to(torch.float64) / size.clamp_min(1), torch.inf)
+    index = regions.flatten(1).to(torch.int64)
+    total, size = region_sums(index, confidence.flatten(1), int(index.max()) + 1 if most is None else most)
+    mean = torch.where(size > 0, total / size.clamp_min(1), torch.inf)
     order = mean.argsort(dim=1, stable=True)[:, :advised]
     chosen = torch.zeros_like(mean, dtype=torch.bool).scatter_(1, order, True) & (size > 0)
     return chosen.gather(1, index).view(regions.shape)
+
+
+def region_sums(index: Tensor, values: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    """The sum of some values over every region, and how many voxels it has.
+
+    Args:
+        index: Region of every voxel, (B, V) int64, numbers from 0.
+        values: (B, V) float32.
+        most: A number that all region numbers are below, R.
+
+    Returns:
+        The sums, (B, R) float64, exact to 2^-24 a voxel, and the sizes, (B, R) int64.
+    """
+    size = torch.zeros((len(index), most), dtype=torch.int64, device=index.device)
+    # Integers: the sum, hence the ranking, does not depend on the order of adding.
+    total = torch.zeros_like(size).scatter_add_(1, index, (values * 2.0**24).round_().to(torch.int64))
+    return total.to(torch.float64) * 2.0**-24, size.scatter_add_(1, index, torch.ones_like(index))

@@ -337,6 +337,24 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
         """Name of the case that env `index` shows."""
         return self.dataset.case_name(int(self.state.case_index[index]))
 
+    def supervoxels(self, rows: Sequence[int] | None = None) -> Tensor:
+        """The supervoxels of the present episodes at each of their steps (`EnvConfig.supervoxels`).
+
+        Where neither guide nor hint needs them they are made at this call, or come from a cache.
+
+        Args:
+            rows: Of which envs, R of them; None: of all.
+
+        Returns:
+            Region numbers from 0, (R, T, D, H, W) int16.
+        """
+        chosen = list(range(self.num_envs) if rows is None else rows)
+        state = self.state
+        if state.regions is not None:
+            return state.regions[chosen]
+        made = (self._episodes.regions(int(state.case_index[i]), self._placements[i]) for i in chosen)
+        return torch.stack(list(made))
+
     def paste_back(self, index: int, grid: Tensor | None = None) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
         """A mask of env `index` on its scan's own grid.
 
