@@ -114,15 +114,39 @@ def a2c_losses(
     target = targets(rollout, gamma=gamma, gae_lambda=gae_lambda, credit=credit)
     advantage = (target - rollout.value).detach()
     weight = class_weights(rollout.label, rollout.mask, balance)  # Eq. 11: no gradient where M is 0
+    if rollout.rewards is None or rollout.log_probs is None:
+        gain = rollout.log_prob * advantage  # Eq. 5 with log pi
+    else:  # Eq. 5; whatever all actions have in common, the value of the next state too, has no gradient
+        gain = (rollout.log_probs.exp() * rollout.rewards).sum(dim=2)
+    terms = {"gain": gain, "entropy": rollout.entropy, "value": rollout.value, "target": target}
+    return weighted_losses(**terms, weight=weight, entropy_weight=entropy_weight, value_weight=value_weight)
+
+
+def weighted_losses(
+    gain: Tensor,
+    entropy: Tensor,
+    value: Tensor,
+    target: Tensor,
+    weight: Tensor,
+    *,
+    entropy_weight: float,
+    value_weight: float = 0.5,
+) -> Losses:
+    """The losses of actor and critic, averaged over voxels by their weights, over all processes that train together.
+
+    Args:
+        gain: What the policy is to make large, with gradients, for each voxel; all tensors have its shape.
+        entropy: Of the policy, with gradients.
+        value: Of the states, with gradients.
+        target: Of the value.
+        weight: Of each voxel; 0 where it does not count.
+        entropy_weight: Weight of the entropy bonus.
+        value_weight: Weight of the critic's loss (V - R)^2 / 2 (Eq. 4).
+    """
     count = total(weight.sum()).clamp_min(1.0)
 
     def mean(values: Tensor) -> Tensor:
         return (values * weight).sum() / count
 
-    if rollout.rewards is None or rollout.log_probs is None:
-        policy = -mean(rollout.log_prob * advantage)  # Eq. 5 with log pi
-    else:  # Eq. 5; whatever all actions have in common, the value of the next state too, has no gradient
-        policy = -mean((rollout.log_probs.exp() * rollout.rewards).sum(dim=2))
-    value = 0.5 * mean((target - rollout.value).square())  # Eq. 4
-    entropy = mean(rollout.entropy)
-    return Losses(policy + value_weight * value - entropy_weight * entropy, policy, value, entropy)
+    policy, critic, bonus = -mean(gain), 0.5 * mean((target - value).square()), mean(entropy)
+    return Losses(policy + value_weight * critic - entropy_weight * bonus, policy, critic, bonus)

@@ -72,6 +72,7 @@ class SupervoxelActionWrapper(gym.Wrapper[Observation, Any, Observation, Any], g
         """Every supervoxel acts. Raises `ValueError` and `TypeError` for actions that are none."""
         voxels = self._decisions.to_voxels(action[None] if isinstance(action, Tensor) else np.asarray(action)[None])[0]
         observation, reward, terminated, truncated, info = self.env.step(voxels.cpu().numpy())
+        self._decisions.look()
         return self._summary(observation), float(reward), terminated, truncated, info
 
     def _summary(self, observation: Observation) -> Observation:
@@ -163,6 +164,10 @@ class Decisions:
             regions = self._envs.supervoxels(rows)
             numbered = [number_by_intensity(step, volume, self.count) for step in regions.unbind(1)]
             self._maps[list(rows)] = torch.stack(numbered, dim=1).to(torch.int16)
+        self.look()
+
+    def look(self) -> None:
+        """Turn to the supervoxels of the step that each episode is at."""
         self.move(self._envs.state.step)
 
     def move(self, step: Tensor) -> None:

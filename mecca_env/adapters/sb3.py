@@ -58,7 +58,8 @@ class VoxelVecEnv(VecEnv):  # type: ignore[misc]
     Attributes:
         envs: What was given.
         base: The vector env itself.
-        last_info: The last info, in tensors.
+        observation: The last observation, in tensors on the env's device.
+        last_info: The last info, likewise.
 
     Raises:
         TypeError: No vector env of this package.
@@ -67,6 +68,7 @@ class VoxelVecEnv(VecEnv):  # type: ignore[misc]
 
     def __init__(self, envs: VectorEnv[Any, Any, Any], numpy: bool = True) -> None:
         self.envs, self.base, self.numpy = envs, check_envs(envs), numpy
+        self.observation: dict[str, Tensor] = {}
         self.last_info: dict[str, Any] = {}
         self._views = [_One(envs, self.base, index) for index in range(envs.num_envs)]
         self._given: Any = None
@@ -75,11 +77,11 @@ class VoxelVecEnv(VecEnv):  # type: ignore[misc]
     def reset(self) -> Any:
         """Begin new episodes in all envs, with the seeds and options that were set before, which are used up by it."""
         options = {"cases": [_case_of(given) for given in self._options]}
-        observation, self.last_info = self.envs.reset(seed=self._seeds, options=options)
+        self.observation, self.last_info = self.envs.reset(seed=self._seeds, options=options)
         self._reset_seeds()
         self._reset_options()
         self.reset_infos = _rows(_numbers(self.last_info), self.num_envs)
-        return self._handed_out(observation)
+        return self._handed_out(self.observation)
 
     def step_async(self, actions: NDArray[Any] | Tensor) -> None:
         """Keep the actions, (B, number of actions), for `step_wait`."""
@@ -96,14 +98,14 @@ class VoxelVecEnv(VecEnv):  # type: ignore[misc]
         actions = self._given if isinstance(self._given, Tensor) else np.asarray(self._given)
         if tuple(actions.shape) == (self.num_envs, prod(shape)):
             actions = actions.reshape((self.num_envs, *shape))
-        observation, reward, terminated, truncated, info = self.envs.step(actions)
+        self.observation, reward, terminated, truncated, info = self.envs.step(actions)
         self.last_info = info
         numbers = _numbers({**info, "reward": reward, "terminated": terminated, "truncated": truncated})
         done = numbers.pop("terminated") | numbers.pop("truncated")
         infos = _rows({**numbers, "TimeLimit.truncated": np.zeros_like(done)}, self.num_envs, but="reward")
         if done.any():
             self._end(np.flatnonzero(done), info, infos)
-        return self._handed_out(observation), numbers["reward"].astype(np.float32), done, infos
+        return self._handed_out(self.observation), numbers["reward"].astype(np.float32), done, infos
 
     def close(self) -> None:
         """Close the env."""

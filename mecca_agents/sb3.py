@@ -1,0 +1,18 @@
+"""What this package adds to Stable-Baselines3, `pip install "mecca[sb3]"`; the envs' side is `mecca_env.adapters.sb3`.
+
+`VoxelActorCriticPolicy` is a policy for stock `A2C` at full voxel resolution; `VoxelPPO` and `VoxelA2C` have
+Stable-Baselines3's interface and a reward for every voxel.
+"""
+
+from __future__ import annotations
+
+try:
+    import stable_baselines3  # noqa: F401
+except ImportError as error:
+    raise ImportError('Stable-Baselines3 is missing; install it with pip install "mecca[sb3]"') from error
+
+from mecca_agents.voxel_a2c import VoxelA2C
+from mecca_agents.voxel_policy import VoxelActorCriticPolicy
+from mecca_agents.voxel_ppo import VoxelPPO
+
+__all__ = ["VoxelA2C", "VoxelActorCriticPolicy", "VoxelPPO"]
