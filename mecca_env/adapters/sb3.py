@@ -205,6 +205,27 @@ def check_envs(envs: Any) -> MeccaVectorEnv:
     return base
 
 
+def final_dice(envs: VecEnv, model: Any = None, seed: int = 0) -> float:
+    """Mean Dice at the end of one episode in every env.
+
+    Args:
+        envs: A `VoxelVecEnv`, wrapped or not.
+        model: Acts by its `predict`, deterministically; None: actions are drawn from the action space.
+        seed: Of the envs and of the actions drawn.
+    """
+    envs.seed(seed)
+    envs.action_space.seed(seed)
+    observation, found = envs.reset(), dict[int, float]()
+    while len(found) < envs.num_envs:
+        if model is None:
+            action = np.stack([envs.action_space.sample() for _ in range(envs.num_envs)])
+        else:
+            action, _ = model.predict(observation, deterministic=True)
+        observation, _, done, infos = envs.step(action)
+        found = {index: infos[index]["dice"] for index in np.flatnonzero(done)} | found
+    return float(np.mean(list(found.values())))
+
+
 def flat_space(space: spaces.Space[Any]) -> spaces.Space[Any]:
     """An action space of one dimension with the same numbers in the same order."""
     if isinstance(space, spaces.MultiDiscrete):

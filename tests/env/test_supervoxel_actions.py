@@ -165,7 +165,9 @@ def test_defaults() -> None:
 
 @pytest.mark.parametrize("wrap", [single, vector])
 def test_a_guided_env_is_refused(wrap: Any) -> None:
-    with pytest.raises(ValueError, match=r"guide: expected an env without one, got guide=True; make it with guide=False"):
+    with pytest.raises(
+        ValueError, match=r"guide: expected an env without one, got guide=True; make it with guide=False"
+    ):
         wrap(guide=True)
 
 
@@ -178,7 +180,7 @@ def test_no_number_of_decisions(decisions: Any) -> None:
 def test_other_envs_are_refused() -> None:
     with pytest.raises(TypeError, match="env: expected a single env of mecca_env, got CartPoleEnv"):
         SupervoxelActionWrapper(gym.make("CartPole-v1"))
-    with pytest.raises(TypeError, match="env: expected a vector env of mecca_env, got SyncVectorEnv"):
+    with pytest.raises(TypeError, match="env: expected a vector env of mecca_env, got CartPoleVectorEnv"):
         SupervoxelActionVectorWrapper(gym.make_vec("CartPole-v1", num_envs=2))
 
 
