@@ -59,7 +59,7 @@ class VoxelRolloutBuffer:
     def reset(self) -> None:
         """Forget everything."""
         self._steps: list[VoxelStep] = []
-        self._experience: Experience | None = None
+        self._played: tuple[dict[str, Tensor], Experience] | None = None
 
     @property
     def full(self) -> bool:
@@ -79,35 +79,36 @@ class VoxelRolloutBuffer:
             bootstrap: Value of the states after the last step, (B, D, H, W); it counts where no episode ended there.
             balance: How far the rarer of foreground and background is weighted up (`mecca_agents.a2c.class_weights`).
         """
-        action, log_prob, value, reward, done, label, labelled = (torch.stack(part) for part in self._columns())
+        columns = zip(*(step[1:] for step in self._steps), strict=True)
+        action, log_prob, value, reward, done, label, labelled = (torch.stack(part) for part in columns)
         target = returns(reward, done, value, bootstrap, self.gamma, self.gae_lambda)
         weight = class_weights(label, labelled[:, :, None, None, None], balance)
-        self._experience = Experience(action, log_prob, target - value, target, weight)
+        seen = {key: torch.cat([step.observation[key] for step in self._steps]) for key in self._steps[0].observation}
+        parts = (action, log_prob, target - value, target, weight)
+        self._played = seen, Experience(*(part.flatten(0, 1) for part in parts))
 
-    def get(self, batch_size: int | None = None) -> Iterator[tuple[dict[str, Tensor], Experience]]:
+    def all(self) -> tuple[dict[str, Tensor], Experience]:
+        """Observations of all volumes played, step after step, and what was made of them, (T * B, D, H, W) each."""
+        assert self._played is not None, "finish() comes before this"
+        return self._played
+
+    def get(self, batch_size: int) -> Iterator[tuple[dict[str, Tensor], Experience]]:
         """Every volume once, in a new order, by torch's generator.
 
         Args:
-            batch_size: Volumes at a time, N; None: all.
+            batch_size: Volumes at a time, N.
 
         Yields:
-            Observations and what was made of them, (N, D, H, W) each.
+            Some of `all()`, (N, D, H, W) each.
         """
-        assert self._experience is not None, "finish() comes before get()"
-        everything = Experience(*(values.flatten(0, 1) for values in self._experience))
-        seen = {key: torch.cat([step.observation[key] for step in self._steps]) for key in self._steps[0].observation}
-        order = torch.randperm(len(everything.action))
-        for rows in torch.split(order, batch_size or len(order)):
+        seen, experience = self.all()
+        order = torch.randperm(len(experience.action))  # on the host, so that it is the same for every device
+        for rows in torch.split(order, batch_size):
             chosen = rows.to(self.device)
-            observation = {key: values[chosen] for key, values in seen.items()}
-            yield observation, Experience(*(values[chosen] for values in everything))
+            yield {k: values[chosen] for k, values in seen.items()}, Experience(*(part[chosen] for part in experience))
 
     def explained_variance(self) -> float:
         """Share of the returns' variance that the values explain; NaN where the returns are all the same."""
-        assert self._experience is not None, "finish() comes before this"
-        variance = self._experience.target.var()
-        return float(1.0 - self._experience.advantage.var() / variance) if variance > 0 else float("nan")
-
-    def _columns(self) -> Iterator[tuple[Tensor, ...]]:
-        """All of a step but the observation, T of each."""
-        return (tuple(part) for part in zip(*(step[1:] for step in self._steps), strict=True))
+        _, experience = self.all()
+        variance = experience.target.var()
+        return float(1.0 - experience.advantage.var() / variance) if variance > 0 else float("nan")

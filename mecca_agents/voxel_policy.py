@@ -45,7 +45,7 @@ class VoxelActorCriticPolicy(ActorCriticPolicy):  # type: ignore[misc]
         policy_head: "target", the probability to go to, or "actions", a logit for each
             (`mecca_agents.presets.Preset`).
         adjustments: What each action adds to the probability, as in the env.
-        use_sde: Not for discrete actions; False.
+        use_sde: False: state-dependent exploration is not for discrete actions.
         optimizer_class: Makes the optimiser.
         optimizer_kwargs: What it is made with besides the learning rate.
 
@@ -68,6 +68,8 @@ class VoxelActorCriticPolicy(ActorCriticPolicy):  # type: ignore[misc]
         optimizer_kwargs: dict[str, Any] | None = None,
     ) -> None:
         self.modalities, self.grid = _check_spaces(observation_space, action_space, len(adjustments))
+        if use_sde:
+            raise ValueError("use_sde: expected False, since it is not for discrete actions, got True")
         if policy_head not in ("target", "actions"):
             raise ValueError(f"policy_head: expected 'target' or 'actions', got {policy_head!r}")
         if min(self.grid) <= max(dilations):
@@ -84,7 +86,6 @@ class VoxelActorCriticPolicy(ActorCriticPolicy):  # type: ignore[misc]
             action_space,
             lr_schedule,
             net_arch=[],
-            use_sde=use_sde,
             features_extractor_class=FlattenExtractor,
             optimizer_class=optimizer_class,
             optimizer_kwargs=optimizer_kwargs,
@@ -117,6 +118,11 @@ class VoxelActorCriticPolicy(ActorCriticPolicy):  # type: ignore[misc]
     def predict_values(self, obs: Mapping[str, Tensor]) -> Tensor:
         """Values, (B, 1), means over voxels."""
         return _mean(self.policy_and_value(obs)[1])[:, None]
+
+    def predict_voxels(self, obs: Mapping[str, Tensor]) -> Tensor:
+        """Value of every voxel, (B, D, H, W), without gradients."""
+        with torch.no_grad():
+            return self.policy_and_value(obs)[1]
 
     def get_distribution(self, obs: Mapping[str, Tensor]) -> VoxelCategorical:
         """The policy of every voxel."""
@@ -164,7 +170,8 @@ def _check_spaces(
     """Number of modalities and grid, (D, H, W)."""
     shapes = {key: space.shape for key, space in observation.items()} if isinstance(observation, spaces.Dict) else {}
     grid, volume = shapes.get("probability") or (), shapes.get("volume") or ()
-    if set(shapes) != {"volume", "probability", "hint"} or len(grid) != 3:
+    expected = {"volume": volume, "probability": grid, "hint": grid}
+    if shapes != expected or len(grid) != 3 or volume[-3:] != grid or len(volume) > 4:
         raise ValueError(f"observation space: expected grids of volume, probability and hint, got {observation}")
     if not isinstance(action, spaces.MultiDiscrete):
         raise ValueError(f"action: expected action='discrete' when the env is made, got actions of {action}")

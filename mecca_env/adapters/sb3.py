@@ -11,19 +11,18 @@ A2C("MultiInputPolicy", envs).learn(10_000)
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from math import prod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import itemgetter
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 import torch
-from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 from torch import Tensor
 
 from mecca_env.vector_env import MeccaVectorEnv
+from mecca_env.wrappers import FlattenAction
 
 try:
     from stable_baselines3.common.vec_env import VecEnv
@@ -36,7 +35,7 @@ _OF_A_STEP = ("misunderstanding", "misunderstanding_literal")  # numbers that a 
 _OF_ALL = ("close", "reset", "step", "restore", "snapshot")  # methods that cannot be of one env
 
 
-class VoxelVecEnv(VecEnv):  # type: ignore[misc]
+class VoxelVecEnv(VecEnv):
     """B episodes of a torch vector env, for Stable-Baselines3.
 
     Observations, rewards and endings are NumPy arrays that belong to the caller; with `numpy=False` observations are
@@ -46,33 +45,35 @@ class VoxelVecEnv(VecEnv):  # type: ignore[misc]
 
     `infos` hold the env's numbers, a `dict` for each env: `dice`, `n_clicks`, `step`, `case_index`, `labelled`,
     `misunderstanding`. Where an episode ended they are those of its end, with `terminal_observation` besides; what
-    begins then is in `reset_infos`. `TimeLimit.truncated` is there and never set. Grids stay where they are:
-    `last_info` holds what the vector env's last `step` or `reset` returned, `voxel_reward` (B, D, H, W) for one.
+    begins then is in `reset_infos`. `TimeLimit.truncated` is there and never set: nothing comes after the last step.
+    Grids stay where they are: `last_info` holds what the vector env's last `step` or `reset` returned, `voxel_reward`
+    (B, D, H, W) for one.
 
     Env i is seeded with `seed + i`. `set_options({"case": name})` names the case of the next reset.
 
     Args:
-        envs: `gym.make_vec(...)` of this package, wrapped or not, with same-step autoreset and without a guide.
+        envs: `gym.make_vec(...)` of this package, in wrappers of torch or none, with same-step autoreset and without a
+            guide.
         numpy: Whether observations are NumPy arrays.
 
     Attributes:
-        envs: What was given.
-        base: The vector env itself.
+        envs: What was given, with flat actions.
+        base: The vector env under all wrappers.
         observation: The last observation, in tensors on the env's device.
         last_info: The last info, likewise.
 
     Raises:
-        TypeError: No vector env of this package.
+        TypeError: No vector env of this package, or one that hands out NumPy arrays.
         ValueError: It has a guide or another autoreset mode; the message says which setting to change.
     """
 
     def __init__(self, envs: VectorEnv[Any, Any, Any], numpy: bool = True) -> None:
-        self.envs, self.base, self.numpy = envs, check_envs(envs), numpy
-        self.observation: dict[str, Tensor] = {}
+        self.base, self.envs, self.numpy = check_envs(envs), FlattenAction(envs), numpy
+        self.observation: Any = None
         self.last_info: dict[str, Any] = {}
         self._views = [_One(envs, self.base, index) for index in range(envs.num_envs)]
         self._given: Any = None
-        super().__init__(envs.num_envs, envs.single_observation_space, flat_space(envs.single_action_space))
+        super().__init__(envs.num_envs, envs.single_observation_space, self.envs.single_action_space)
 
     def reset(self) -> Any:
         """Begin new episodes in all envs, with the seeds and options that were set before, which are used up by it."""
@@ -84,7 +85,7 @@ class VoxelVecEnv(VecEnv):  # type: ignore[misc]
         return self._handed_out(self.observation)
 
     def step_async(self, actions: NDArray[Any] | Tensor) -> None:
-        """Keep the actions, (B, number of actions), for `step_wait`."""
+        """Keep the actions, (B, number of actions), torch or NumPy, for `step_wait`."""
         self._given = actions
 
     def step_wait(self) -> tuple[Any, NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
@@ -93,19 +94,14 @@ class VoxelVecEnv(VecEnv):  # type: ignore[misc]
         Raises:
             ValueError, TypeError: The actions are none; the message says what was expected and what was given.
         """
-        shape = self.envs.single_action_space.shape
-        assert shape is not None
-        actions = self._given if isinstance(self._given, Tensor) else np.asarray(self._given)
-        if tuple(actions.shape) == (self.num_envs, prod(shape)):
-            actions = actions.reshape((self.num_envs, *shape))
-        self.observation, reward, terminated, truncated, info = self.envs.step(actions)
+        self.observation, reward, terminated, truncated, info = self.envs.step(self._given)
         self.last_info = info
-        numbers = _numbers({**info, "reward": reward, "terminated": terminated, "truncated": truncated})
-        done = numbers.pop("terminated") | numbers.pop("truncated")
-        infos = _rows({**numbers, "TimeLimit.truncated": np.zeros_like(done)}, self.num_envs, but="reward")
+        numbers = _numbers({**info, "reward": reward, "done": terminated | truncated})
+        rewards, done = numbers.pop("reward"), numbers.pop("done")
+        infos = _rows({**numbers, "TimeLimit.truncated": np.zeros_like(done)}, self.num_envs)
         if done.any():
             self._end(np.flatnonzero(done), info, infos)
-        return self._handed_out(self.observation), numbers["reward"].astype(np.float32), done, infos
+        return self._handed_out(self.observation), rewards, done, infos
 
     def close(self) -> None:
         """Close the env."""
@@ -138,9 +134,7 @@ class VoxelVecEnv(VecEnv):  # type: ignore[misc]
         """
         return [getattr(view, method_name)(*method_args, **method_kwargs) for view in self._chosen(indices)]
 
-    def env_is_wrapped(
-        self, wrapper_class: type[gym.Wrapper[Any, Any, Any, Any]], indices: int | Iterable[int] | None = None
-    ) -> list[bool]:
+    def env_is_wrapped(self, wrapper_class: type[Any], indices: int | Iterable[int] | None = None) -> list[bool]:
         """Whether the vector env has such a wrapper, for each of those envs."""
         wrapped = any(isinstance(layer, wrapper_class) for layer in _layers(self.envs))
         return [wrapped for _ in self._chosen(indices)]
@@ -152,12 +146,10 @@ class VoxelVecEnv(VecEnv):  # type: ignore[misc]
         for index in ended:
             self.reset_infos[index] = {key: infos[index][key] for key in finals[index] if key not in _OF_A_STEP}
             infos[index] |= finals[index]
-            infos[index]["terminal_observation"] = {key: value[index] for key, value in last.items()}
+            infos[index]["terminal_observation"] = _mapped(itemgetter(int(index)), last)
 
-    def _handed_out(self, observation: dict[str, Tensor]) -> dict[str, Any]:
-        if not self.numpy:
-            return dict(observation)
-        return {key: np.array(value.cpu().numpy()) for key, value in observation.items()}
+    def _handed_out(self, observation: Any) -> Any:
+        return _mapped(_to_numpy if self.numpy else lambda tensor: tensor, observation)
 
     def _chosen(self, indices: int | Iterable[int] | None) -> Iterator[_One]:
         return (self._views[index] for index in self._get_indices(indices))
@@ -222,16 +214,9 @@ def final_dice(envs: VecEnv, model: Any = None, seed: int = 0) -> float:
         else:
             action, _ = model.predict(observation, deterministic=True)
         observation, _, done, infos = envs.step(action)
-        found = {index: infos[index]["dice"] for index in np.flatnonzero(done)} | found
+        for index in np.flatnonzero(done).tolist():
+            found.setdefault(index, infos[index]["dice"])
     return float(np.mean(list(found.values())))
-
-
-def flat_space(space: spaces.Space[Any]) -> spaces.Space[Any]:
-    """An action space of one dimension with the same numbers in the same order."""
-    if isinstance(space, spaces.MultiDiscrete):
-        return spaces.MultiDiscrete(space.nvec.ravel(), dtype=space.dtype.type)
-    assert isinstance(space, spaces.Box)
-    return spaces.Box(space.low.ravel(), space.high.ravel(), dtype=space.dtype.type)
 
 
 def _case_of(options: dict[str, Any]) -> str | int | None:
@@ -250,13 +235,27 @@ def _layers(envs: Any) -> Iterator[Any]:
         yield envs
 
 
+def _mapped(function: Callable[[Any], Any], observation: Any) -> Any:
+    """A function of every array of an observation, which is one or a `dict` of them."""
+    if isinstance(observation, dict):
+        return {key: function(values) for key, values in observation.items()}
+    return function(observation)
+
+
+def _to_numpy(tensor: Tensor) -> NDArray[Any]:
+    """A copy on the host."""
+    return np.array(tensor.cpu().numpy())
+
+
 def _numbers(info: dict[str, Any]) -> dict[str, NDArray[Any]]:
     """What an info holds one number of for each env, (B,); fetched from a device all at once."""
+    if not isinstance(info["dice"], Tensor):
+        raise TypeError(f"envs: expected a vector env of tensors, got {type(info['dice'])}; leave out the conversion")
     chosen = {k: v for k, v in info.items() if isinstance(v, Tensor) and v.ndim == 1 and not k.startswith("_")}
     fetched = torch.stack([value.to(torch.float64) for value in chosen.values()]).cpu()
     return {key: row.to(value.dtype).numpy() for (key, value), row in zip(chosen.items(), fetched, strict=True)}
 
 
-def _rows(numbers: dict[str, NDArray[Any]], count: int, but: str = "") -> list[dict[str, Any]]:
+def _rows(numbers: dict[str, NDArray[Any]], count: int) -> list[dict[str, Any]]:
     """One `dict` of Python numbers for each env."""
-    return [{key: value[index].item() for key, value in numbers.items() if key != but} for index in range(count)]
+    return [{key: value[index].item() for key, value in numbers.items()} for index in range(count)]
