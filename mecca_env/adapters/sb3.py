@@ -181,7 +181,7 @@ class _One:
 
 def check_envs(envs: Any) -> MeccaVectorEnv:
     """The vector env of this package under its wrappers, where Stable-Baselines3 can take it; see `VoxelVecEnv`."""
-    base = envs.unwrapped if isinstance(envs, VectorEnv) else envs
+    base = getattr(envs, "unwrapped", envs)
     if not isinstance(base, MeccaVectorEnv):
         raise TypeError(f"envs: expected a vector env of mecca_env (gym.make_vec), got {type(base).__name__}")
     if base.config.guide:
