@@ -19,6 +19,7 @@ lint: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks.step
+	$(BIN)/python -m benchmarks.sb3
 
 # Versions are pinned: an open range of torch would bring gigabytes of CUDA packages.
 $(READY): pyproject.toml constraints.txt

@@ -1,9 +1,12 @@
 """Stable-Baselines3's own A2C with an action for every voxel: the policy is P-Net with one distribution for all voxels.
 
     python examples/sb3_voxels.py
+    python examples/sb3_voxels.py --steps 400    # a look, in seconds
 
 RESULTS
 """
+
+from __future__ import annotations
 
 from dataclasses import dataclass
 
@@ -26,35 +29,32 @@ class Options:
         seed: Of everything.
     """
 
-    steps: int = 20_000
+    steps: int = 12_000
     seed: int = 0
 
 
 def make_envs(split: str, num_envs: int) -> VecMonitor:
-    """Phantoms of 16 x 16 x 12 voxels."""
-    envs = gym.make_vec("MECCA-Phantom-v0", num_envs=num_envs, shape=(16, 16, 12), split=split, cases=64)
+    """Phantoms of 12 x 12 x 10 voxels."""
+    envs = gym.make_vec("MECCA-Phantom-v0", num_envs=num_envs, shape=(12, 12, 10), split=split, cases=64)
     return VecMonitor(VoxelVecEnv(envs))
 
 
 def main(options: Options) -> tuple[float, float]:
-    """Dice on phantoms that were not trained on: of random actions and of what was learned."""
+    """Train, then test. Returns the Dice on unseen phantoms of what was learned and of random actions."""
     test = make_envs("test", 32)
     model = A2C(
         VoxelActorCriticPolicy,
         make_envs("train", 16),
-        learning_rate=lambda left: 1e-3 * left,
         gamma=0.0,  # what an action gains is known at once
-        use_rms_prop=False,
         normalize_advantage=True,
         policy_kwargs={"channels": 8, "dilations": (1, 2)},
         seed=options.seed,
         device="cpu",
     )
     model.learn(options.steps)
-    before, after = final_dice(test), final_dice(test, model)
-    print(f"A2C on voxels, {options.steps} steps: Dice {before:.3f} at random, {after:.3f} learned")
-    return before, after
+    return final_dice(test, model), final_dice(test)
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options))
+    learned, random = main(tyro.cli(Options))
+    print(f"Dice on unseen cases: {learned:.3f}; of random actions: {random:.3f}")

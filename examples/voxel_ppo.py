@@ -1,12 +1,17 @@
-"""PPO with a reward, a value and a ratio for every voxel, behind Stable-Baselines3's interface.
+"""PPO or A2C with a reward and a value for every voxel, behind Stable-Baselines3's interface.
 
     python examples/voxel_ppo.py --out runs/voxel_ppo
+    python examples/voxel_ppo.py --algorithm A2C --out runs/voxel_a2c
+    python examples/voxel_ppo.py --steps 100    # a look, in seconds
 
 RESULTS
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import gymnasium as gym
 import tyro
@@ -14,7 +19,7 @@ from stable_baselines3.common.callbacks import EvalCallback
 from stable_baselines3.common.vec_env import VecMonitor
 
 import mecca_env  # noqa: F401  # registers the ids
-from mecca_agents.sb3 import VoxelPPO
+from mecca_agents.sb3 import VoxelA2C, VoxelPPO
 from mecca_env.adapters.sb3 import VoxelVecEnv, final_dice
 
 
@@ -23,11 +28,13 @@ class Options:
     """Train on phantoms, test on others.
 
     Attributes:
+        algorithm: PPO, with a ratio for every voxel, or A2C.
         steps: Steps of all envs together.
         out: Folder for the model that did best in a test on the way, and for the last.
         seed: Of everything.
     """
 
+    algorithm: Literal["PPO", "A2C"] = "PPO"
     steps: int = 1600
     out: Path = Path("runs/voxel_ppo")
     seed: int = 0
@@ -40,19 +47,23 @@ def make_envs(split: str, num_envs: int) -> VecMonitor:
 
 
 def main(options: Options) -> tuple[float, float]:
-    """Dice on phantoms that were not trained on: of random actions and of what was learned."""
+    """Train, then test. Returns the Dice on unseen phantoms of what was learned and of random actions."""
     test = make_envs("test", 32)
     policy = {"channels": 8, "dilations": (1, 2)}
-    model = VoxelPPO("VoxelPolicy", make_envs("train", 4), 2e-3, batch_size=4, policy_kwargs=policy, seed=options.seed)
+    common = {"learning_rate": 2e-3, "policy_kwargs": policy, "seed": options.seed, "device": "cpu"}
+    envs = make_envs("train", 4)
+    if options.algorithm == "PPO":
+        model = VoxelPPO("VoxelPolicy", envs, batch_size=4, **common)
+    else:
+        model = VoxelA2C("VoxelPolicy", envs, **common)
     # A callback counts the steps of each env, of which there are four.
-    watch = EvalCallback(test, n_eval_episodes=32, eval_freq=100, best_model_save_path=str(options.out))
+    watch = EvalCallback(test, n_eval_episodes=32, eval_freq=100, verbose=0, best_model_save_path=str(options.out))
     model.learn(options.steps, callback=watch)
     model.save(options.out / "last")
-    model = VoxelPPO.load(options.out / "last")
-    before, after = final_dice(test), final_dice(test, model)
-    print(f"VoxelPPO, {options.steps} steps: Dice {before:.3f} at random, {after:.3f} learned")
-    return before, after
+    loaded = type(model).load(options.out / "last", device="cpu")
+    return final_dice(test, loaded), final_dice(test)
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options))
+    learned, random = main(tyro.cli(Options))
+    print(f"Dice on unseen cases: {learned:.3f}; of random actions: {random:.3f}")
