@@ -1,4 +1,4 @@
-"""Time what distributions cost in one update, with one object for each voxel, as Stable-Baselines3 has it, and with one.
+"""Time what distributions cost in an update, with one object for each voxel, as Stable-Baselines3 has it, and with one.
 
     python -m benchmarks.sb3                           # 55 x 55 x 30 voxels: minutes, all of them Stable-Baselines3's
     python -m benchmarks.sb3 --shape 20 20 16 --repeats 3

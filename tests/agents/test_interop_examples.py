@@ -47,3 +47,32 @@ def test_voxels_that_look_around_beat_random_ones(
     printed = run("pettingzoo_random.py", "--episodes 2 --shape 8 9 10", monkeypatch, capsys)
     sight, random = (float(number) for number in re.findall(r"720 agents earn \S+ each, Dice (\d\.\d+)", printed))
     assert sight > random + 0.2
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "better"),
+    [
+        ("sb3_supervoxels.py", "--steps 2400", 0.1),
+        ("sb3_supervoxels.py", "--algorithm PPO --steps 640", -1.0),
+        ("sb3_voxels.py", "--steps 400", -1.0),
+        ("sb3_continuous.py", "--steps 640 --learning-starts 100", 0.1),
+        ("voxel_ppo.py", "--steps 240 --out runs", 0.2),
+        ("voxel_ppo.py", "--algorithm A2C --steps 100 --out runs", -1.0),
+    ],
+    ids=["supervoxels", "supervoxels-ppo", "voxels", "continuous", "voxel-ppo", "voxel-a2c"],
+)
+def test_stable_baselines3(
+    name: str,
+    arguments: str,
+    better: float,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pytest.importorskip("stable_baselines3", reason="needs the extra mecca[sb3]")
+    monkeypatch.chdir(tmp_path)
+    match = LAST_LINE.search(run(name, arguments, monkeypatch, capsys))
+    assert match is not None
+    learned, random = map(float, match.groups())
+    assert 0.05 < random < 0.3 and learned > random + better  # some need more steps than a test has
+    assert name != "voxel_ppo.py" or (tmp_path / "runs" / "last.zip").exists()

@@ -1,4 +1,4 @@
-"""The code of the pages on TorchRL, PettingZoo and wrappers runs."""
+"""The code of the pages on Stable-Baselines3, TorchRL, PettingZoo and wrappers runs."""
 
 from __future__ import annotations
 
@@ -14,8 +14,12 @@ DOCS = Path(__file__).parents[2] / "docs"
 @pytest.mark.filterwarnings("ignore:.*Overwriting existing videos")
 @pytest.mark.parametrize(
     ("page", "needed", "blocks"),
-    [("torchrl.md", ("torchrl", "pettingzoo"), 3), ("wrappers.md", ("moviepy",), 2)],
-    ids=["torchrl", "wrappers"],
+    [
+        ("torchrl.md", ("torchrl", "pettingzoo"), 3),
+        ("wrappers.md", ("moviepy",), 2),
+        ("sb3.md", ("stable_baselines3",), 3),
+    ],
+    ids=["torchrl", "wrappers", "sb3"],
 )
 def test_every_block(
     page: str, needed: tuple[str, ...], blocks: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -31,5 +35,8 @@ def test_every_block(
     if page == "torchrl.md":
         assert names["rollout"]["next", "reward"].shape == (4, 10, 1)
         assert names["env"].state().shape == (3, 12, 12, 10)
+    elif page == "sb3.md":
+        assert names["action"].shape == (4, 16 * 16 * 12) and (tmp_path / "voxels.zip").exists()
+        assert names["model"].num_timesteps == 60
     else:
         assert len(list((tmp_path / "videos").glob("*.mp4"))) == 1
