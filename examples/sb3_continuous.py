@@ -3,8 +3,8 @@
     python examples/sb3_continuous.py
     python examples/sb3_continuous.py --steps 300 --learning-starts 100    # a look, in seconds
 
-The full mode takes half a minute of one CPU core, more by the clock where others share it, and reaches a Dice of 0.69 on
-phantoms it has not seen; random actions reach 0.17.
+The full mode takes half a minute of one CPU core, more by the clock where others share it, and reaches a Dice of 0.69
+on phantoms it has not seen; random actions reach 0.17.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@
     python examples/voxel_ppo.py --algorithm A2C --out runs/voxel_a2c
     python examples/voxel_ppo.py --steps 100    # a look, in seconds
 
-The full mode takes half a minute of one CPU core (A2C: 17 seconds), more by the clock where others share it, and reaches
-a Dice of 0.91 (A2C: 0.81) on phantoms it has not seen; random actions reach 0.16.
+The full mode takes half a minute of one CPU core (A2C: 17 seconds), more by the clock where others share it, and
+reaches a Dice of 0.91 (A2C: 0.81) on phantoms it has not seen; random actions reach 0.16.
 """
 
 from __future__ import annotations
