@@ -109,7 +109,7 @@ PARTS = (
     Part("MECCA-Phantom-v0", "", PAPER, test_env="MECCA-BraTS-v0", test_folder="BraTS", cases=64),
     HIPPOCAMPUS(LABELS, seeds=(1, 2), fractions=(0.125, 0.25, 0.5)),
     HIPPOCAMPUS((), seeds=range(3), fractions=(0.25,), ablation=True),
-    HIPPOCAMPUS(("ppo",), seeds=range(3)),
+    HIPPOCAMPUS(("ppo", "benchmarks.voxel_ppo:VoxelPPO"), seeds=range(3)),
 )
 """In this order, so that what is compared first is there first."""
 
