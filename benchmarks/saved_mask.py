@@ -1,8 +1,8 @@
-"""What the built-in agent makes of a loaded mask (`InteractiveSession.set_mask`), beside going on without a break.
+"""What the built-in agent makes of a mask that is loaded, beside going on without a break.
 
     python -m benchmarks.saved_mask
 
-On each of `--cases` phantoms that were not trained on a session of 25 and 5 clicks leaves a mask. The lines say what
+On each of `--cases` phantoms that were not trained on, a session of 25 and 5 clicks leaves a mask. The lines say what
 the next step makes of it: in the same session; of the mask alone, whose clicks are gone; and of nothing.
 """
 
@@ -21,13 +21,11 @@ from mecca_env.data.preprocessing import bounding_box
 from mecca_env.metrics import dice
 from mecca_env.voxels import label_surface
 
-FIRST = 10_000
-"""Number of the first phantom; a training takes them from 0 on."""
 
-
-def one(model: Model, scan: Scan, seed: int) -> dict[str, float]:
+def one(model: Model, case: int) -> dict[str, float]:
     """Dice of one phantom in every way."""
-    rng, found = np.random.default_rng(seed), {}
+    scan = PhantomSource().scan(2 * case + 1)  # odd ones are for tests
+    rng, found = np.random.default_rng(case), {}
     with InteractiveSession(model) as session:
         session.set_image(scan.image, scan.affine)
         session.set_box(*bounding_box(scan.label))
@@ -73,8 +71,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=20)
     options = parser.parse_args()
-    model, source = load_model(device="cpu"), PhantomSource()
-    results = [one(model, source.scan(FIRST + case), case) for case in range(options.cases)]
+    model = load_model(device="cpu")
+    results = [one(model, case) for case in range(options.cases)]
     print(f"| Dice %, {options.cases} phantoms | |\n|---|---|")
     for name in results[0]:
         print(f"| {name} | {np.mean([result[name] for result in results]):.1f} |")

@@ -1,4 +1,4 @@
-"""Colours that all kinds of colour vision tell apart (Okabe and Ito's); lines differ by their dashes, too."""
+"""Colours for all kinds of colour vision, most of them Okabe and Ito's; lines differ by their dashes, too."""
 
 from __future__ import annotations
 

@@ -66,10 +66,11 @@ class Controls:
         with ui.row().classes("w-full no-wrap gap-1"):
             self._button("Load mask", "", self.opening.mask, "grow", needs_scan=True, tip="And go on from it")
             self._button("Load session", "", self.opening.log, "grow", needs_scan=True, tip="And do all of it again")
-            times = self._button("", "timer", lambda: None, "", needs_scan=True, tip="Table of times")
-            with times.props("aria-label=Times"), ui.menu():
-                for ending in (".csv", ".md"):
-                    ui.menu_item(f"Table 7 as {ending}", on_click=self._saving_times(ending))
+            with self._button("", "timer", lambda: None, "", needs_scan=True).props("aria-label=Times"):
+                ui.tooltip("Table of times").props("anchor='top middle' self='bottom middle'")
+                with ui.menu():
+                    for ending in (".csv", ".md"):
+                        ui.menu_item(f"Table 7 as {ending}", on_click=self._saving_times(ending))
 
     async def command(self, sent: Any) -> None:
         """A command of the keyboard. Raises `SessionError` where there is none of this name."""

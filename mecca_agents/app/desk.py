@@ -81,7 +81,8 @@ class Desk:
         """A message on the page."""
         if not self.client.is_deleted:
             with self.client:
-                ui.notify(message[:1000], type=kind, position="top", multi_line=True, timeout=6000, close_button="OK")
+                where = "bottom-left"  # below the buttons, where it covers nothing
+                ui.notify(message[:1000], type=kind, position=where, multi_line=True, timeout=6000, close_button="OK")
 
     def told(self, message: Any) -> None:
         """A message that the browser sends to itself by way of the server."""

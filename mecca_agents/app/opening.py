@@ -44,7 +44,10 @@ class Opening:
 
     def mask(self) -> None:
         """Open a mask to go on from."""
-        about = "A saved mask on the scan's own grid. The next step goes on from it; Undo brings back what was there."
+        about = (
+            "A saved mask on the scan's own grid. The next step goes on from it, without the clicks that made it: "
+            "to go on exactly where you stopped, load the session. Undo brings back what was there."
+        )
         _FileDialog(self.desk, "Load a mask", about, (), 1, self._open_mask, "the mask is opened")
 
     def log(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,7 +11,9 @@ import numpy as np
 import pytest
 from volumes import ellipsoid, intensities, write_nifti
 
+from benchmarks import built_in
 from benchmarks import session as benchmark
+from mecca_agents.presets import PRESETS
 from mecca_agents.session import InteractiveSession
 from mecca_agents.session_model import BUILT_IN
 
@@ -45,3 +48,14 @@ def test_its_times_come_from_a_benchmark(tmp_path: Path) -> None:
     assert all(row["ms"] > 0 and row["cpu_ms"] >= 0 for row in results["rows"].values())
     assert {"open", "box: step", "whole scan: step"} <= set(results["rows"])
     assert "48 x 44 x 32" in benchmark.report(results)
+
+
+def test_the_command_that_makes_the_built_in_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = replace(PRESETS["brief"], shape=(12, 12, 10), channels=4, dilations=(1, 2), updates=1)
+    monkeypatch.setitem(PRESETS, "brief", small)
+    monkeypatch.setattr(built_in, "BUILT_IN", tmp_path / "package")
+    built_in.make(tmp_path / "run")
+    kept = {str(path.relative_to(BUILT_IN)) for path in BUILT_IN.rglob("*") if path.is_file()}
+    made = {str(path.relative_to(tmp_path / "package")) for path in (tmp_path / "package").rglob("*") if path.is_file()}
+    assert made == kept
+    assert InteractiveSession(tmp_path / "package", device="cpu").model.config.shape == (12, 12, 10)

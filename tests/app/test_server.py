@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import random
 import socket
@@ -132,6 +133,37 @@ def test_bytes_that_are_no_requests(served: Served, case: Case) -> None:
     _works(served, case)
 
 
+LEADING_OUT = ("../server.py", "%2e%2e/server.py", "..%2fserver.py", "../../../../../../etc/passwd", "//etc/passwd")
+
+
+@pytest.mark.parametrize("place", ["esm/mecca-viewer", "static", "components", "resources/x", "libraries"])
+def test_no_path_leads_out_of_what_the_page_loads(place: str, served: Served) -> None:
+    import nicegui
+
+    for path in LEADING_OUT:
+        assert _ask(served, "GET", f"/_nicegui/{nicegui.__version__}/{place}/{path}")[0] in (404, 405)
+
+
+PACKETS = (b"4" * 100, b"40{", b'42["event",{"id":"x"}]', b"\x1e" * 5000, b"b" + b"A" * 1000, b"\xff\xfe" * 200)
+PACKETS += (b'451-["event",{"_placeholder":true,"num":0}]', b"4" + b"9" * 300 + b"-x", b"")
+
+
+@pytest.mark.parametrize("packet", PACKETS)
+def test_packets_that_no_socket_sends(packet: bytes, served: Served, case: Case) -> None:
+    place = "/_nicegui_ws/socket.io/?EIO=4&transport=polling"
+    status, body = _ask(served, "GET", place)
+    assert status == 200
+    sent, _ = _ask(served, "POST", f"{place}&sid={json.loads(body[1:])['sid']}", packet)
+    assert sent < 500
+    _works(served, case)
+
+
+def test_headers_that_are_long_or_many(served: Served, case: Case) -> None:
+    assert _ask(served, "GET", "/session/x", headers={"X": "a" * (1 << 20)})[0] < 500
+    assert _ask(served, "GET", "/session/x", headers={f"X{number}": "a" for number in range(20_000)})[0] < 500
+    _works(served, case)
+
+
 def test_slices_of_nothing_and_beyond_the_scan(served: Served, targets: Any) -> None:
     full, empty = targets
     query = "?low=0&high=500&opacity=0.5&modality=0&heat=&outlines=mask"
@@ -179,6 +211,17 @@ def test_what_the_command_refuses(
     monkeypatch.chdir(tmp_path)
     assert main(["annotate", "--no-show", "--port", "0", *arguments]) == 2
     assert words in capsys.readouterr().err
+
+
+def test_no_person_waits_for_what_is_loaded_late() -> None:
+    """The libraries of a step, of its scores and of its outlines are there before anybody asks."""
+    program = (
+        "import sys; from mecca_agents.app.server import warm_up; from mecca_agents.session import load_model; "
+        "late = {'monai.metrics.utils', 'skimage.measure', 'numba'}; assert not late & set(sys.modules); "
+        "warm_up(load_model(device='cpu')); assert late <= set(sys.modules), late - set(sys.modules)"
+    )
+    surroundings = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", program], check=True, env=surroundings)
 
 
 def test_without_nicegui_the_command_names_the_extra(capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
