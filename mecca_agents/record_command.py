@@ -1,4 +1,4 @@
-"""mecca record: an agent and a simulated user play, and their episodes become a Minari data set."""
+"""mecca record: what an agent plays with a simulated user, or has played with people, becomes a Minari data set."""
 
 from __future__ import annotations
 
@@ -109,14 +109,17 @@ def specs_of(envs: MeccaVectorEnv) -> tuple[EnvSpec | None, EnvSpec | None]:
 
 @dataclass(frozen=True)
 class Record:
-    """Play with a trained run, or with random or oracle, and write the episodes as a Minari data set.
+    """Write episodes as a Minari data set: an agent's with a simulated user, or people's, from their sessions' logs.
 
     It lies under $MINARI_DATASETS_PATH, or ~/.minari/datasets, and is opened with minari.load_dataset(ID). Needs
     pip install "mecca[offline]".
 
     Attributes:
-        player: A run's folder, or a method that needs no training: random, oracle, module:class of your own.
+        player: A run's folder, or a method that needs no training: random, oracle, module:class of your own; built-in
+            is the run that comes with the package.
         dataset: Minari id of the data set: namespace/name-v0.
+        sessions: Logs that mecca annotate has saved with this run: nobody plays, each becomes an episode. Their scans
+            are looked for beside them, or in --root.
         env: Environment id; a run knows its own.
         root: Folder of the data set of scans; by default that of the run, or looked for under $MECCA_DATA.
         label: Label values that are foreground; a run knows its own.
@@ -132,6 +135,7 @@ class Record:
 
     player: Annotated[Positional[str], arg(metavar="RUN|METHOD")]
     dataset: Annotated[str, arg(metavar="ID")]
+    sessions: Annotated[tuple[Path, ...], arg(metavar="LOG...", help_behavior_hint="")] = ()
     env: Annotated[str | None, arg(metavar="ID", help_behavior_hint="")] = None
     root: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")] = None
     label: Annotated[tuple[int, ...] | None, arg(metavar="N...", help_behavior_hint="")] = None
@@ -150,7 +154,16 @@ class Record:
         from mecca_agents.runs import is_run
 
         import_minari()  # before anything else is done
-        agent, envs, algorithm = self._run() if is_run(Path(self.player)) else self._method()
+        if self.sessions:
+            path, count = self._people(), len(self.sessions)
+        else:
+            agent, envs, algorithm = self._run() if is_run(self._folder()) else self._method()
+            path, count = self._play(agent, envs, algorithm), self.episodes
+        size = sum(file.stat().st_size for file in path.rglob("*")) / 1e6
+        print(f'{path}: {count} episodes, {size:.1f} MB; next: minari.load_dataset("{self.dataset}")')
+        return 0
+
+    def _play(self, agent: Agent, envs: MeccaVectorEnv, algorithm: str) -> Path:
         path = record(
             agent,
             envs,
@@ -161,19 +174,34 @@ class Record:
             overwrite=self.overwrite,
         )
         envs.close()
-        size = sum(file.stat().st_size for file in path.rglob("*")) / 1e6
-        print(f'{path}: {self.episodes} episodes, {size:.1f} MB; next: minari.load_dataset("{self.dataset}")')
-        return 0
+        return path
+
+    def _people(self) -> Path:
+        from mecca_agents.session_model import load_model
+        from mecca_agents.session_recording import record_sessions
+
+        self._refuse("with --sessions, whose run knows")
+        model = load_model(self._folder(), checkpoint=self.checkpoint, device=self.device)
+        return record_sessions(self.sessions, model, self.dataset, scans=self.root, overwrite=self.overwrite)
+
+    def _folder(self) -> Path:
+        from mecca_agents.session_model import BUILT_IN
+
+        return BUILT_IN if self.player == "built-in" else Path(self.player)
+
+    def _refuse(self, where: str) -> None:
+        """Refuse what a run knows by itself."""
+        known = [name for name in ("env", "label", "shape") if getattr(self, name) is not None]
+        if known:
+            flags = ", ".join(f"--{name}" for name in known)
+            raise ValueError(f"record: expected none of --env, --label, --shape {where}; got {flags}")
 
     def _run(self) -> tuple[Agent, MeccaVectorEnv, str]:
         from mecca_agents.devices import find_device
         from mecca_agents.runs import load_agent
 
-        known = [name for name in ("env", "label", "shape") if getattr(self, name) is not None]
-        if known:
-            flags = ", ".join(f"--{name}" for name in known)
-            raise ValueError(f"record: expected none of --env, --label, --shape with a run, which knows; got {flags}")
-        agent, config = load_agent(self.player, find_device(self.device), self.checkpoint)
+        self._refuse("with a run, which knows")
+        agent, config = load_agent(self._folder(), find_device(self.device), self.checkpoint)
         keywords = {"label": config.label, "shape": config.preset.shape, **config.settings}
         root = self.root or (None if config.root is None else Path(config.root))
         envs = self._envs(config.env, root, keywords, fallback=config.dataset == "phantom")

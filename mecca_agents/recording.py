@@ -139,13 +139,13 @@ def play_episode(agent: Agent, envs: MeccaVectorEnv, case: int, seed: int) -> Ep
     """
     observation, info = envs.reset(seed=[seed], options={"cases": [case]})
     agent.enter(envs)
-    recorder = Recorder(_first(observation), _first(info), seed=seed, case=envs.case_name(0))
+    recorder = Recorder(first_row(observation), first_row(info), seed=seed, case=envs.case_name(0))
     over = False
     while not over:
         action = agent.act(observation)
         observation, reward, terminated, truncated, info = envs.step(action)
         over = bool(terminated[0])
-        recorder.step(_first(action), _first(observation), reward[0], over, truncated[0], _first(info))
+        recorder.step(first_row(action), first_row(observation), reward[0], over, truncated[0], first_row(info))
     return recorder.episode()
 
 
@@ -177,9 +177,9 @@ def _host(values: Any) -> Any:
     return np.array(values)
 
 
-def _first(values: Any) -> Any:
-    """Row 0 of a batch."""
-    return {key: _first(value) for key, value in values.items()} if isinstance(values, Mapping) else values[0]
+def first_row(values: Any) -> Any:
+    """Row 0 of a batch, of tensors or `dict`s of them."""
+    return {key: first_row(value) for key, value in values.items()} if isinstance(values, Mapping) else values[0]
 
 
 def _stacked(values: Sequence[Any]) -> Any:

@@ -14,6 +14,7 @@ from mecca_agents.session_play import Moment, Play
 from mecca_agents.session_view import whole_layer
 from mecca_env.data.placement import Triple
 from mecca_env.data.preprocessing import Box
+from mecca_env.state import State
 
 MOST_UNDONE = 100
 """Actions that can be undone; the oldest are forgotten first."""
@@ -45,6 +46,25 @@ class Course:
     def can_redo(self) -> bool:
         """Whether there is a moment to go forth to."""
         return bool(self._future)
+
+    def states(self) -> list[State]:
+        """What the agent saw at each step since the last box, mask or reset, and what there is now.
+
+        Raises:
+            SessionError: The first steps are beyond what can be undone.
+        """
+        found = [self.now.state]
+        for action, before in reversed(self._past):
+            if action in ("set_box", "set_mask", "reset"):
+                break
+            if action == "step":
+                found.append(before.state)
+        if len(found) != len(self.now.answers) + 1:
+            raise SessionError(
+                f"session: expected one of at most {MOST_UNDONE} actions since its box, found more: its first steps "
+                "are forgotten"
+            )
+        return found[::-1]
 
     def act(self, action: str, details: Mapping[str, Any], show: bool = True) -> tuple[dict[str, Any], Any]:
         """Do what a log calls by that name.

@@ -14,6 +14,7 @@ from mecca_agents.session_play import Moment, Play
 from mecca_agents.session_view import Layer, Region, advised_regions, layer_slice, whole_layer
 from mecca_env.data.placement import Triple
 from mecca_env.data.preprocessing import Box
+from mecca_env.state import State
 
 
 class ShownSession:
@@ -141,6 +142,19 @@ class ShownSession:
         """Whether there is nothing that another box would take away: no mask, no click and no step."""
         moment = self._moment
         return moment.loaded is None and not moment.clicks and not moment.answers
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Names of the scan's files; none where it was given as an array."""
+        return self._moment.image.files
+
+    def states(self) -> list[State]:
+        """What the agent saw at each step since the last box, mask or reset, and what there is now: `steps` + 1 states.
+
+        Raises:
+            SessionError: The first steps are beyond what can be undone.
+        """
+        return self._opened().states()
 
     @property
     def can_undo(self) -> bool:

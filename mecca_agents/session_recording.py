@@ -1,0 +1,91 @@
+"""Sessions of people as episodes: what `mecca annotate` has saved becomes a Minari data set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+from mecca_agents.recording import Episode, Recorder, first_row
+from mecca_agents.session import InteractiveSession, Model
+from mecca_agents.session_log import SessionError, SessionLog, read_log
+from mecca_env.actions import action_space, observation_space
+from mecca_env.state import observe
+
+_DESCRIPTION = (
+    "Interactive segmentation by {method} with people who clicked, from {count} of their sessions; every voxel is an "
+    "agent. Observations hold the scan, the probability of foreground and the hint of clicks. There was no label, so "
+    "rewards are 0, and episodes are broken off where a person stopped."
+)
+
+
+def session_episode(session: InteractiveSession) -> Episode:
+    """What a session has come to, as an episode of the environment: what the agent saw at each step, and did.
+
+    Steps that were undone, and what came before the present box, mask or reset, are not part of it.
+
+    Args:
+        session: One with a scan and at least one step.
+
+    Raises:
+        SessionError: There is no step, or the first ones are beyond what can be undone.
+    """
+    states = session.states()
+    if len(states) == 1:
+        raise SessionError("session: expected at least one step, got none")
+    recorder = Recorder(first_row(observe(states[0])), case=Path(session.files[0]).name if session.files else None)
+    for before, after in pairwise(states):
+        recorder.step(first_row(session.model.agent.act(observe(before))), first_row(observe(after)))
+    return recorder.episode()
+
+
+def record_sessions(
+    logs: Sequence[Path], model: Model, dataset: str, *, scans: Path | None = None, overwrite: bool = False
+) -> Path:
+    """Do again what session logs say, and write each as an episode of a Minari data set.
+
+    Args:
+        logs: Files that `InteractiveSession.save_log` or the page has written.
+        model: Whose sessions they were.
+        dataset: Minari id of the data set.
+        scans: Folder of the scans; None: each log's own.
+        overwrite: Replace a data set of this id.
+
+    Returns:
+        The data set's folder.
+
+    Raises:
+        ImportError: Minari is not installed.
+        SessionError: A file is no log, or one of another model, or without a step; its name is in the message.
+        mecca_env.data.base.DataError: A scan cannot be used.
+        mecca_agents.minari_writer.DatasetError: The id is none, or there is such a data set already.
+        OSError: There is no more space on the disk, for instance.
+    """
+    from mecca_agents.minari_writer import DatasetWriter
+
+    writer = DatasetWriter(
+        dataset,
+        observation_space(model.config, model.modalities),
+        action_space(model.config),
+        algorithm=model.method,
+        description=_DESCRIPTION.format(method=model.method, count=len(logs)),
+        overwrite=overwrite,
+    )
+    with writer:
+        for path in logs:
+            log = read_log(path)
+            with InteractiveSession(model) as session:
+                try:
+                    session.load_log(log, _scan_of(log, scans or path.parent))
+                    episode = session_episode(session)
+                except SessionError as error:
+                    raise SessionError(f"{path}: {error}") from error
+            writer.add(episode)
+    return writer.path
+
+
+def _scan_of(log: SessionLog, folder: Path) -> list[str]:
+    """The files that a log names, which are looked for in one folder and nowhere else."""
+    if not log.files:
+        raise SessionError("log: expected the names of its scan's files, found none: it was given as an array")
+    return [str(folder / Path(name).name) for name in log.files]

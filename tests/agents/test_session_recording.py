@@ -1,0 +1,110 @@
+"""Sessions of people as a Minari data set: what the agent saw and did, without what was undone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from mecca_agents.cli import main
+from mecca_agents.session import InteractiveSession, SessionError, load_model
+from mecca_agents.session_course import MOST_UNDONE
+from mecca_agents.session_recording import session_episode
+from mecca_env.data.phantom import PhantomSource
+
+Runs = Callable[..., Path]
+BOX, CLICKS = ((25, 40, 17), (48, 63, 42)), [(36, 40, 29), (25, 52, 28), (47, 51.5, 30), (36, 62, 30)]
+
+
+@pytest.fixture
+def scan(tmp_path: Path) -> Path:
+    made = PhantomSource().scan(1)
+    path = tmp_path / "scan.nii.gz"
+    nib.save(nib.Nifti1Image(made.image[0], made.affine), path)
+    return path
+
+
+def _played(session: InteractiveSession, scan: Path) -> list[np.ndarray]:
+    """Two steps, a third one taken back; the probability before each and at the end, on the agent's grid."""
+    session.set_image(str(scan))
+    session.set_box(*BOX)
+    session.add_clicks(CLICKS)
+    session.step()
+    session.reset()  # what came before is not part of the episode
+    session.add_clicks(CLICKS)
+    found = [session._moment.state.probability[0].numpy()]
+    session.step()
+    session.add_clicks([(30, 45, 22)])
+    found.append(session._moment.state.probability[0].numpy())
+    session.step()
+    found.append(session._moment.state.probability[0].numpy())
+    session.step()
+    session.undo()
+    return found
+
+
+def test_an_episode_is_what_was_not_taken_back(scan: Path) -> None:
+    with InteractiveSession(device="cpu") as session:
+        probabilities = _played(session, scan)
+        episode = session_episode(session)
+    assert len(episode) == 2 and episode.case == "scan.nii.gz"
+    assert np.array_equal(episode.observations["probability"], np.stack(probabilities))
+    hints = episode.observations["hint"]
+    assert (hints[0] == 1).sum() == len(CLICKS) and (hints[1] == 1).sum() == len(CLICKS) + 1
+    assert isinstance(episode.actions, dict)  # the built-in agent has a guide
+    change = np.array([-0.4, -0.2, -0.1, 0.1, 0.2, 0.4])[episode.actions["adjustment"]]
+    expected = (probabilities[0] + change[0]).clip(0, 1)
+    np.testing.assert_allclose(probabilities[1], expected, atol=1e-6)
+    assert not episode.rewards.any() and not episode.terminations.any() and list(episode.truncations) == [False, True]
+
+
+def test_a_session_without_a_step_or_with_forgotten_ones_is_none(scan: Path, tiny_run: Runs) -> None:
+    with InteractiveSession(tiny_run("iter-mrl"), device="cpu") as session:
+        session.set_image(str(scan))
+        with pytest.raises(SessionError, match="expected at least one step, got none"):
+            session_episode(session)
+        for _ in range(MOST_UNDONE):
+            session.step()
+        assert len(session_episode(session)) == MOST_UNDONE
+        session.step()
+        with pytest.raises(SessionError, match="its first steps are forgotten"):
+            session_episode(session)
+
+
+def test_the_command_writes_logs_as_a_data_set(
+    scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    minari = pytest.importorskip("minari", reason="needs the extra mecca[offline]")
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
+    log = tmp_path / "session.json"
+    with InteractiveSession(load_model(device="cpu")) as session:
+        _played(session, scan)
+        session.save_log(log)
+        expected = session_episode(session)
+    command = [
+        "record",
+        "built-in",
+        "--sessions",
+        str(log),
+        str(log),
+        "--dataset",
+        "mecca/people-v0",
+        "--device",
+        "cpu",
+    ]
+    assert main(command) == 0
+    assert "2 episodes" in capsys.readouterr().out
+    dataset = minari.load_dataset("mecca/people-v0")
+    for episode in dataset.iterate_episodes():
+        assert np.array_equal(episode.observations["hint"], expected.observations["hint"])
+        assert np.array_equal(episode.actions["adjustment"], expected.actions["adjustment"])
+
+    assert main([*command, "--overwrite", "--env", "MECCA-Phantom-v0"]) == 2
+    assert "--sessions" in capsys.readouterr().err
+    scan.rename(tmp_path / "elsewhere.nii.gz")
+    assert main([*command, "--overwrite"]) == 2
+    assert "scan.nii.gz" in capsys.readouterr().err
+    assert minari.load_dataset("mecca/people-v0").total_episodes == 2  # what was there is still there
