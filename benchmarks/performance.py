@@ -203,9 +203,10 @@ def _startup(found: dict[str, Any]) -> str:
 
 
 def _processes(found: dict[str, Any]) -> str:
+    one, two = found["1"], found["2"]
     return (
-        f"### Processes\n\nAn update of MECCA, preset `fast` with four episodes: {found['1']:.2f} s in one process with "
-        f"one thread, {found['2']:.2f} s in two with half of the episodes each: {found['1'] / found['2']:.2f} times as fast."
+        f"### Processes\n\nAn update of MECCA, preset `fast` with four episodes: {one:.2f} s in one process with one "
+        f"thread, {two:.2f} s in two with half of the episodes each: {one / two:.2f} times as fast."
     )
 
 
