@@ -20,7 +20,7 @@ from stable_baselines3.common.vec_env import VecMonitor
 
 import mecca_env  # noqa: F401  # registers the ids
 from mecca_env.adapters.sb3 import VoxelVecEnv, final_dice
-from mecca_env.supervoxel_actions import SupervoxelActionVectorWrapper
+from mecca_env.wrappers import SupervoxelActionVectorWrapper
 
 
 @dataclass(frozen=True)

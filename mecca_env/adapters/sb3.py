@@ -3,7 +3,7 @@
 import gymnasium as gym
 from stable_baselines3 import A2C
 from mecca_env.adapters.sb3 import VoxelVecEnv
-from mecca_env.supervoxel_actions import SupervoxelActionVectorWrapper
+from mecca_env.wrappers import SupervoxelActionVectorWrapper
 
 envs = VoxelVecEnv(SupervoxelActionVectorWrapper(gym.make_vec("MECCA-Phantom-v0", num_envs=8)))
 A2C("MultiInputPolicy", envs).learn(10_000)

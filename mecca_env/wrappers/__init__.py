@@ -1,4 +1,6 @@
-"""Wrappers of torch vector envs. All but `NumpyConversion` stay in torch, on the env's device, in every autoreset mode.
+"""Wrappers of torch vector envs, and one of the single env.
+
+All but `NumpyConversion` stay in torch, on the env's device, in every autoreset mode.
 
 from mecca_env.wrappers import EpisodeStatistics, FlattenAction, FlattenObservation
 
@@ -9,5 +11,14 @@ from mecca_env.wrappers.flattening import FlattenAction, FlattenObservation
 from mecca_env.wrappers.numpy_conversion import NumpyConversion
 from mecca_env.wrappers.stacking import StackObservation
 from mecca_env.wrappers.statistics import EpisodeStatistics
+from mecca_env.wrappers.supervoxel_actions import SupervoxelActionVectorWrapper, SupervoxelActionWrapper
 
-__all__ = ["EpisodeStatistics", "FlattenAction", "FlattenObservation", "NumpyConversion", "StackObservation"]
+__all__ = [
+    "EpisodeStatistics",
+    "FlattenAction",
+    "FlattenObservation",
+    "NumpyConversion",
+    "StackObservation",
+    "SupervoxelActionVectorWrapper",
+    "SupervoxelActionWrapper",
+]

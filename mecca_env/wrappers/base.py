@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, TypeAlias
 
 import gymnasium as gym
@@ -51,7 +52,7 @@ class TorchWrapper(VectorWrapper):
         return self._action_space
 
 
-class ObservationWrapper(TorchWrapper):
+class ObservationWrapper(TorchWrapper, ABC):
     """A wrapper that makes something else of every observation, of the last one of an episode too."""
 
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
@@ -66,9 +67,9 @@ class ObservationWrapper(TorchWrapper):
             info = info | {"final_obs": self.observations(info["final_obs"])}
         return self.observations(observations), rewards, terminated, truncated, info
 
+    @abstractmethod
     def observations(self, observations: Any) -> Any:
         """What is made of a batch of observations."""
-        raise NotImplementedError
 
 
 def leaves(space: gym.Space[Any], name: str) -> list[tuple[tuple[str, ...], spaces.Box]]:

@@ -24,7 +24,7 @@ from stable_baselines3.common.vec_env import VecCheckNan, VecMonitor, VecNormali
 from mecca_agents.sb3 import VoxelA2C, VoxelPPO
 from mecca_agents.voxel_ppo import divergence
 from mecca_env.adapters.sb3 import VoxelVecEnv, final_dice
-from mecca_env.supervoxel_actions import SupervoxelActionVectorWrapper
+from mecca_env.wrappers import SupervoxelActionVectorWrapper
 
 BOTH = pytest.mark.parametrize("algorithm", [VoxelPPO, VoxelA2C])
 SIZES = {"channels": 4, "dilations": (1, 2), "shared_blocks": 1}

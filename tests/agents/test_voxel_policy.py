@@ -20,8 +20,7 @@ from stable_baselines3.common.vec_env import VecMonitor
 
 from mecca_agents.sb3 import VoxelActorCriticPolicy
 from mecca_env.adapters.sb3 import VoxelVecEnv, final_dice
-from mecca_env.supervoxel_actions import SupervoxelActionVectorWrapper
-from mecca_env.wrappers import FlattenObservation, StackObservation
+from mecca_env.wrappers import FlattenObservation, StackObservation, SupervoxelActionVectorWrapper
 
 SIZES: dict[str, Any] = {"channels": 4, "dilations": (1, 2), "shared_blocks": 1}
 VOXELS = 8 * 9 * 8

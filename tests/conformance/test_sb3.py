@@ -14,8 +14,14 @@ import pytest
 import torch
 from small import GRID, SETTINGS, Blobs, make_envs, random_actions
 
-from mecca_env.supervoxel_actions import SupervoxelActionVectorWrapper, SupervoxelActionWrapper
-from mecca_env.wrappers import EpisodeStatistics, FlattenObservation, NumpyConversion, StackObservation
+from mecca_env.wrappers import (
+    EpisodeStatistics,
+    FlattenObservation,
+    NumpyConversion,
+    StackObservation,
+    SupervoxelActionVectorWrapper,
+    SupervoxelActionWrapper,
+)
 
 pytest.importorskip("stable_baselines3", reason="needs the extra mecca[sb3]")
 

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from small import SETTINGS, Blobs, make_envs
 
-from mecca_env.supervoxel_actions import (
+from mecca_env.testing import check_vector_env
+from mecca_env.wrappers.supervoxel_actions import (
     SupervoxelActionVectorWrapper,
     SupervoxelActionWrapper,
     number_by_intensity,
 )
-from mecca_env.testing import check_vector_env
 
 COUNTS = {"supervoxels": (20, 15, 10)}
 

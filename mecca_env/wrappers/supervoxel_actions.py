@@ -9,7 +9,6 @@ import gymnasium as gym
 import numpy as np
 import torch
 from gymnasium import spaces
-from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -19,6 +18,7 @@ from mecca_env.config import EnvConfig
 from mecca_env.env import MeccaEnv, Observation
 from mecca_env.guide import region_sums
 from mecca_env.vector_env import Info, MeccaVectorEnv, StepResult
+from mecca_env.wrappers.base import TorchWrapper
 
 
 class SupervoxelActionWrapper(gym.Wrapper[Observation, Any, Observation, Any], gym.utils.RecordConstructorArgs):
@@ -81,7 +81,7 @@ class SupervoxelActionWrapper(gym.Wrapper[Observation, Any, Observation, Any], g
         return {key: value[0].cpu().numpy() for key, value in found.items()}
 
 
-class SupervoxelActionVectorWrapper(gym.vector.VectorWrapper):
+class SupervoxelActionVectorWrapper(TorchWrapper):
     """The same for a vector env, in torch: actions (B, N), observations (B, N) on the env's device, `final_obs` too.
 
     Args:
@@ -102,8 +102,6 @@ class SupervoxelActionVectorWrapper(gym.vector.VectorWrapper):
         count = self._decisions.count
         self.single_action_space = decision_space(self._envs.config, count)
         self.single_observation_space = summary_space(self._envs.config, self._envs.dataset.modalities, count)
-        self.action_space = batch_space(self.single_action_space, self.num_envs)
-        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
 
     @property
     def decision_map(self) -> Tensor:
