@@ -30,7 +30,8 @@ class Person:
         page.on("console", self._heard)
 
     def _heard(self, message: Any) -> None:
-        if message.type == "error" and "404" not in message.text and "400" not in message.text:
+        expected = ("404", "400", "ERR_CONTENT_LENGTH_MISMATCH")  # the last: left while something was loading
+        if message.type == "error" and not any(words in message.text for words in expected):
             self.errors.append(message.text)
 
     def come(self, scan: bool = True) -> Person:
