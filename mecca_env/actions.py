@@ -12,6 +12,7 @@ from gymnasium import spaces
 from torch import Tensor
 
 from mecca_env.config import EnvConfig
+from mecca_env.loops import loops
 
 
 def observation_space(config: EnvConfig, modalities: int) -> spaces.Dict:
@@ -115,7 +116,11 @@ class ActionReader:
                 found = low if low < 0 else high
                 raise ValueError(f"{name}: expected integers from 0 to {choices - 1}, got {found:.0f}")
 
-        return self._checked(values, check, 0, choices - 1)
+        if not self._late:
+            return self._checked(values, check, 0, choices - 1)
+        kept, beyond = loops(self._device).within(values, 0, choices - 1)
+        self._pending.append(_Pending(beyond, lambda below, above: check(-below, choices - 1 + above)))
+        return kept
 
     def _floats(self, given: Any, name: str, least: float) -> Tensor:
         values = self._tensor(given, name)
@@ -134,7 +139,7 @@ class ActionReader:
         if not self._late:
             check(low.item(), high.item())
             return values
-        self._pending.append(_Pending(torch.stack((low, high)), check))
+        self._pending.append(_Pending(torch.stack((low, high)).to(torch.float64), check))
         return values.clamp(least, most)
 
     def _tensor(self, given: Any, name: str) -> Tensor:
@@ -153,7 +158,7 @@ class ActionReader:
 
 
 class _Pending:
-    """The lowest and the highest value of an action, on their way to the host.
+    """Two numbers that say whether an action was in range, on their way to the host.
 
     Args:
         limits: Both, (2,), on any device.
@@ -163,11 +168,11 @@ class _Pending:
     def __init__(self, limits: Tensor, check: Callable[[float, float], None]) -> None:
         self.check = check
         on_gpu = limits.is_cuda
-        self._limits = torch.empty(2, dtype=torch.float64, pin_memory=on_gpu)
-        self._limits.copy_(limits.to(torch.float64), non_blocking=True)
+        self._limits = torch.empty(2, dtype=limits.dtype, pin_memory=on_gpu)
+        self._limits.copy_(limits, non_blocking=True)
         self._copied: Any = torch.cuda.Event() if on_gpu else None  # type: ignore[no-untyped-call]
         if self._copied is not None:
-            self._copied.record()
+            self._copied.record(torch.cuda.current_stream(limits.device))
 
     def known(self) -> bool:
         """Whether they have arrived."""

@@ -19,9 +19,10 @@ VARIABLE = "MECCA_COMPILED"
 """Environment variable; 0 keeps to torch, anything else or nothing takes what is installed."""
 
 _COMPILERS = {
-    "cpu": ("Numba", 'pip install "mecca[numba]"'),
-    "cuda": ("Triton", "it comes with torch for CUDA"),
+    "cpu": ("Numba", (0, 60), 'pip install "mecca[numba]"'),
+    "cuda": ("Triton", (3, 4), "it comes with torch 2.8 for CUDA"),
 }
+"""Name, least version, and where to get it from."""
 _log = logging.getLogger("mecca_env")
 _wanted = True
 
@@ -76,13 +77,16 @@ def _found(kind: str) -> bool:
     if os.environ.get(VARIABLE) == "0":
         _log.info("env: torch, since %s is 0", VARIABLE)
         return False
-    compiler, advice = _COMPILERS[kind]
+    compiler, least, advice = _COMPILERS[kind]
     try:
-        importlib.import_module(compiler.lower())
+        version = importlib.import_module(compiler.lower()).__version__
     except ModuleNotFoundError as error:
         if error.name != compiler.lower():
             raise
         _log.info("env: torch; %s makes it faster (%s)", compiler, advice)
+        return False
+    if tuple(int(part) for part in version.split(".")[:2]) < least:
+        _log.info("env: torch; %s %d.%d makes it faster (%s), here is %s", compiler, *least, advice, version)
         return False
     _log.info("env: loops compiled by %s", compiler)
     return True

@@ -12,9 +12,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from mecca_env.rewards import SCALE
 from mecca_env.state import State, Turn
-from mecca_env.torch_loops import measures
-from mecca_env.voxels import draw_first, to_voxels
+from mecca_env.torch_loops import LOWEST
 
 if TYPE_CHECKING:
     from mecca_env.loops import Columns
@@ -28,8 +28,18 @@ COUNTED_TOGETHER = 1024
 _WORD = tl.constexpr(0xFFFFFFFF)
 _FACTOR = tl.constexpr(0x45D9F3B)
 _GOLDEN = tl.constexpr(0x9E3779B9)
-_NEVER = torch.iinfo(torch.int64).max
-_LAST = tl.constexpr(_NEVER)
+_LAST = tl.constexpr(torch.iinfo(torch.int64).max)
+_SCALE = tl.constexpr(SCALE)
+_LOWEST = tl.constexpr(LOWEST)
+
+
+def within(values: Tensor, least: int, most: int) -> tuple[Tensor, Tensor]:
+    """See `Loops.within`."""
+    kept = torch.empty(values.shape, dtype=torch.uint8, device=values.device)
+    beyond = torch.zeros(2, dtype=torch.int64, device=values.device)
+    grid = (triton.cdiv(values.numel(), BLOCK),)
+    _launch(_within, grid, values.contiguous(), kept, beyond, values.numel(), least, most, BLOCK)
+    return kept, beyond
 
 
 def look_up(cell: Tensor, action: Tensor, tables: Columns, worth: Tensor, into: Columns) -> Tensor:
@@ -40,8 +50,10 @@ def look_up(cell: Tensor, action: Tensor, tables: Columns, worth: Tensor, into: 
     counts = torch.zeros((batch, bins), dtype=torch.int32, device=cell.device)
     grid = (triton.cdiv(voxels, BLOCK), batch)
     together = bins <= COUNTED_TOGETHER
-    _look_up[grid](cell, action.contiguous(), *into, counts, *tables, voxels, bins, together, BLOCK)
-    return measures(counts[:, :size], worth)
+    _launch(_look_up, grid, cell, action.contiguous(), *into, counts, *tables, voxels, bins, together, BLOCK)
+    measured = torch.empty((4, batch), dtype=torch.float32, device=cell.device)
+    _launch(_measure, (batch,), counts, worth, measured, size, batch, bins)
+    return measured
 
 
 def turn(step: Tensor, dice: Tensor, keys: Tensor, budgets: Tensor, target: float) -> Turn:
@@ -50,7 +62,7 @@ def turn(step: Tensor, dice: Tensor, keys: Tensor, budgets: Tensor, target: floa
     after, budget, key = torch.empty_like(step), torch.empty_like(step), torch.empty_like(step)
     over = torch.empty(batch, dtype=torch.uint8, device=step.device)
     grid = (triton.cdiv(batch, BLOCK),)
-    _turn[grid](step, dice, keys, budgets, after, over, budget, key, target, batch, len(budgets) - 1, BLOCK)
+    _launch(_turn, grid, step, dice, keys, budgets, after, over, budget, key, target, batch, len(budgets) - 1, BLOCK)
     return Turn(after, over.view(torch.bool), budget, key)
 
 
@@ -59,13 +71,15 @@ def draw_edges(state: State, allowed: Tensor | None, budget: Tensor, most: int, 
     batch, places = state.surface.shape
     probability = state.probability.reshape(batch, -1)
     keys = torch.empty_like(state.surface)
-    if keys.numel():
+    drawn = torch.empty((batch, min(most, places), 3), dtype=torch.int64, device=keys.device)
+    if drawn.numel():
         grid = (triton.cdiv(places, BLOCK), batch)
         advised = probability if allowed is None else allowed.reshape(batch, -1).view(torch.uint8)
         given = (state.surface, state.neighbours, probability, advised, state.clicks, key, keys)
         sizes = (places, probability.shape[1], state.clicks.shape[1], *state.shape[1:])
-        _edge_keys[grid](*given, *sizes, allowed is not None, BLOCK)
-    return to_voxels(draw_first(state.surface, keys, budget, most), state.shape)
+        _launch(_edge_keys, grid, *given, *sizes, allowed is not None, BLOCK)
+        _launch(_first, (batch,), keys, budget, drawn, places, drawn.shape[1], *state.shape[1:], BLOCK)
+    return drawn
 
 
 def append(clicks: Tensor, n_clicks: Tensor, made: Tensor) -> tuple[Tensor, Tensor]:
@@ -73,7 +87,7 @@ def append(clicks: Tensor, n_clicks: Tensor, made: Tensor) -> tuple[Tensor, Tens
     batch, room, further = *clicks.shape[:2], made.shape[1]
     longer, count = torch.empty_like(clicks), torch.empty_like(n_clicks)
     blocks = (triton.next_power_of_2(max(room, 1)), triton.next_power_of_2(max(further, 1)))
-    _append[(batch,)](clicks, n_clicks, made.contiguous(), longer, count, room, further, *blocks)
+    _launch(_append, (batch,), clicks, n_clicks, made.contiguous(), longer, count, room, further, *blocks)
     return longer, count
 
 
@@ -85,21 +99,49 @@ def paste(hint: Tensor, clicks: Tensor, patch: Tensor, into: Tensor) -> None:
         grid = (triton.cdiv(patch.numel(), BLOCK), count, batch)
         # As integers, which the bits of numbers from 0 up are in the same order as.
         bits = (into.view(torch.int32), patch.view(torch.int32))
-        _paste[grid](bits[0], clicks.contiguous(), bits[1], *hint.shape[1:], count, patch.shape[0], BLOCK)
+        _launch(_paste, grid, bits[0], clicks.contiguous(), bits[1], *hint.shape[1:], count, patch.shape[0], BLOCK)
+
+
+def _launch(kernel: Any, grid: tuple[int, ...], *arguments: Any) -> None:
+    """Run a kernel on the device of its first argument, whichever is the current one."""
+    with torch.cuda.device_of(arguments[0]):  # type: ignore[no-untyped-call]
+        kernel[grid](*arguments)
+
+
+@triton.jit
+def _within(
+    values: tl.tensor,
+    kept: tl.tensor,
+    beyond: tl.tensor,
+    count: tl.tensor,
+    least: tl.tensor,
+    most: tl.tensor,
+    block: tl.constexpr,
+) -> None:
+    place = tl.program_id(0).to(tl.int64) * block + tl.arange(0, block)
+    there = place < count
+    value = tl.maximum(tl.load(values + place, mask=there, other=0).to(tl.int64), _LOWEST)
+    below = tl.max(tl.where(there, least - value, 0))
+    above = tl.max(tl.where(there, value - most, 0))
+    if below > 0:
+        tl.atomic_max(beyond, below)
+    if above > 0:
+        tl.atomic_max(beyond + 1, above)
+    tl.store(kept + place, tl.minimum(tl.maximum(value, least), most).to(tl.uint8), mask=there)
 
 
 @triton.jit
 def _look_up(
-    cell: Any,
-    action: Any,
-    probability: Any,
-    gain: Any,
-    after: Any,
-    counts: Any,
-    probabilities: Any,
-    gains: Any,
-    cells: Any,
-    voxels: Any,
+    cell: tl.tensor,
+    action: tl.tensor,
+    probability: tl.tensor,
+    gain: tl.tensor,
+    after: tl.tensor,
+    counts: tl.tensor,
+    probabilities: tl.tensor,
+    gains: tl.tensor,
+    cells: tl.tensor,
+    voxels: tl.tensor,
     bins: tl.constexpr,
     together: tl.constexpr,
     block: tl.constexpr,
@@ -122,18 +164,39 @@ def _look_up(
 
 
 @triton.jit
+def _measure(
+    counts: tl.tensor, worth: tl.tensor, measured: tl.tensor, size: tl.tensor, batch: tl.tensor, bins: tl.constexpr
+) -> None:
+    """`torch_loops.measures` of one row."""
+    row = tl.program_id(0)
+    case = tl.arange(0, bins)
+    count = tl.load(counts + row.to(tl.int64) * bins + case).to(tl.float64)
+    there = case < size
+    earned = tl.sum(tl.load(worth + case, mask=there, other=0.0) * count)
+    wrong = tl.sum(tl.load(worth + size + case, mask=there, other=0.0) * count).to(tl.float32)
+    literally = tl.sum(tl.load(worth + 2 * size + case, mask=there, other=0.0) * count).to(tl.float32)
+    overlap = tl.sum(tl.load(worth + 3 * size + case, mask=there, other=0.0) * count).to(tl.float32)
+    total = tl.sum(tl.load(worth + 4 * size + case, mask=there, other=0.0) * count).to(tl.float32)
+    voxels = tl.sum(tl.load(worth + 5 * size + case, mask=there, other=0.0) * count)
+    tl.store(measured + row, (earned / (_SCALE * voxels)).to(tl.float32))
+    tl.store(measured + batch + row, tl.div_rn(wrong, voxels.to(tl.float32)))
+    tl.store(measured + 2 * batch + row, tl.div_rn(literally, voxels.to(tl.float32)))
+    tl.store(measured + 3 * batch + row, tl.where(total > 0, tl.div_rn(overlap, tl.maximum(total, 1.0)), 1.0))
+
+
+@triton.jit
 def _turn(
-    step: Any,
-    dice: Any,
-    keys: Any,
-    budgets: Any,
-    after: Any,
-    over: Any,
-    budget: Any,
-    key: Any,
-    target: Any,
-    batch: Any,
-    horizon: Any,
+    step: tl.tensor,
+    dice: tl.tensor,
+    keys: tl.tensor,
+    budgets: tl.tensor,
+    after: tl.tensor,
+    over: tl.tensor,
+    budget: tl.tensor,
+    key: tl.tensor,
+    target: tl.tensor,
+    batch: tl.tensor,
+    horizon: tl.tensor,
     block: tl.constexpr,
 ) -> None:
     row = tl.program_id(0) * block + tl.arange(0, block)
@@ -149,18 +212,18 @@ def _turn(
 
 @triton.jit
 def _edge_keys(
-    surface: Any,
-    neighbours: Any,
-    probability: Any,
-    allowed: Any,
-    clicks: Any,
-    key: Any,
-    keys: Any,
-    places: Any,
-    voxels: Any,
-    clicked: Any,
-    height: Any,
-    width: Any,
+    surface: tl.tensor,
+    neighbours: tl.tensor,
+    probability: tl.tensor,
+    allowed: tl.tensor,
+    clicks: tl.tensor,
+    key: tl.tensor,
+    keys: tl.tensor,
+    places: tl.tensor,
+    voxels: tl.tensor,
+    clicked: tl.tensor,
+    height: tl.tensor,
+    width: tl.tensor,
     advised: tl.constexpr,
     block: tl.constexpr,
 ) -> None:
@@ -187,14 +250,44 @@ def _edge_keys(
 
 
 @triton.jit
+def _first(
+    keys: tl.tensor,
+    budget: tl.tensor,
+    drawn: tl.tensor,
+    places: tl.tensor,
+    most: tl.tensor,
+    height: tl.tensor,
+    width: tl.tensor,
+    block: tl.constexpr,
+) -> None:
+    """The voxels of the lowest keys, one after the other: there are few, and no two keys are alike."""
+    row = tl.program_id(0).to(tl.int64)
+    wanted = tl.load(budget + row)
+    previous = tl.full((), -1, tl.int64)
+    for rank in range(most):
+        lowest = tl.full((block,), _LAST, tl.int64)
+        for start in range(0, places, block):
+            place = start + tl.arange(0, block)
+            key = tl.load(keys + row * places + place, mask=place < places, other=_LAST)
+            lowest = tl.minimum(lowest, tl.where(key > previous, key, _LAST))
+        previous = tl.min(lowest)
+        there = (previous != _LAST) & (rank < wanted)
+        voxel = previous & _WORD
+        click = drawn + (row * most + rank) * 3
+        tl.store(click, tl.where(there, voxel // width // height, -1))
+        tl.store(click + 1, tl.where(there, voxel // width % height, -1))
+        tl.store(click + 2, tl.where(there, voxel % width, -1))
+
+
+@triton.jit
 def _append(
-    clicks: Any,
-    n_clicks: Any,
-    made: Any,
-    longer: Any,
-    count: Any,
-    room: Any,
-    further: Any,
+    clicks: tl.tensor,
+    n_clicks: tl.tensor,
+    made: tl.tensor,
+    longer: tl.tensor,
+    count: tl.tensor,
+    room: tl.tensor,
+    further: tl.tensor,
     all_block: tl.constexpr,
     made_block: tl.constexpr,
 ) -> None:
@@ -221,13 +314,13 @@ def _append(
 
 @triton.jit
 def _paste(
-    hint: Any,
-    clicks: Any,
-    patch: Any,
-    depth: Any,
-    height: Any,
-    width: Any,
-    count: Any,
+    hint: tl.tensor,
+    clicks: tl.tensor,
+    patch: tl.tensor,
+    depth: tl.tensor,
+    height: tl.tensor,
+    width: tl.tensor,
+    count: tl.tensor,
     side: tl.constexpr,
     block: tl.constexpr,
 ) -> None:
@@ -246,7 +339,7 @@ def _paste(
 
 
 @triton.jit
-def _mix(word: Any) -> Any:
+def _mix(word: tl.tensor) -> tl.tensor:
     """`rng.mix` of 64-bit words that hold 32 bits."""
     word = word & _WORD
     word = (((word >> 16) ^ word) * _FACTOR) & _WORD

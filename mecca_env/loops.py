@@ -20,6 +20,20 @@ Columns: TypeAlias = tuple[Tensor, Tensor, Tensor]
 class Loops(Protocol):
     """What `torch_loops` and its compiled counterparts, `host_loops` and `device_loops`, have in common."""
 
+    def within(self, values: Tensor, least: int, most: int) -> tuple[Tensor, Tensor]:
+        """Integers of any kind, each replaced by the nearest in range.
+
+        Args:
+            values: Of any shape.
+            least: From 0 up.
+            most: Up to 255.
+
+        Returns:
+            Those, uint8; and by how much the lowest of them was below and the highest above the range, (2,) int64, 0
+            where none was.
+        """
+        ...
+
     def look_up(self, cell: Tensor, action: Tensor, tables: Columns, worth: Tensor, into: Columns) -> Tensor:
         """Act in every voxel by table.
 

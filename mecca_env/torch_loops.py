@@ -16,6 +16,17 @@ if TYPE_CHECKING:
     from mecca_env.loops import Columns
 
 
+LOWEST = -(2**62)
+"""Integers below this count as this, so that differences fit 64 bits."""
+
+
+def within(values: Tensor, least: int, most: int) -> tuple[Tensor, Tensor]:
+    """See `Loops.within`."""
+    low, high = (limit.to(torch.int64).clamp_min(LOWEST) for limit in values.aminmax())
+    beyond = torch.stack((least - low, high - most)).clamp_min_(0)
+    return values.clamp(least, most).to(torch.uint8), beyond
+
+
 def look_up(cell: Tensor, action: Tensor, tables: Columns, worth: Tensor, into: Columns) -> Tensor:
     """See `Loops.look_up`."""
     index = (cell + action.to(cell.dtype)).view(-1).to(torch.int32)

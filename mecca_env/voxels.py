@@ -79,11 +79,6 @@ def draw(
     """
     counter = index if counter is None else counter
     keys = torch.where(eligible, shuffle_keys(key, counter.clamp_min(0)), _NEVER)
-    return draw_first(index, keys, budget, most)
-
-
-def draw_first(index: Tensor, keys: Tensor, budget: Tensor, most: int) -> Tensor:
-    """As `draw`, by sort keys (B, S) instead of what is eligible; the largest int64 means that an entry is not."""
     first, place = keys.topk(min(most, keys.shape[1]), dim=1, largest=False, sorted=True)
     rank = torch.arange(first.shape[1], device=index.device)
     return torch.where((first != _NEVER) & (rank < budget[:, None]), index.gather(1, place), -1)

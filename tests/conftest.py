@@ -15,6 +15,8 @@ HERE = Path(__file__).resolve().parent
 sys.path.append(str(HERE / "env"))  # volumes.py, for tests of other folders
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # read when Triton is imported
 
 # No test has a time limit, and every run tries the same examples.
 hypothesis.settings.register_profile(

@@ -195,6 +195,16 @@ def test_without_numba_torch_does_it(
     assert loops.loops(CPU) is torch_loops
 
 
+def test_a_compiler_that_is_too_old_is_not_taken(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, forgotten: None
+) -> None:
+    import numba
+
+    monkeypatch.setattr(numba, "__version__", "0.9.1")
+    assert said(caplog) == 'env: torch; Numba 0.60 makes it faster (pip install "mecca[numba]"), here is 0.9.1'
+    assert loops.loops(CPU) is torch_loops
+
+
 def test_importing_and_making_an_env_does_not_load_numba() -> None:
     code = "import sys, gymnasium, mecca_env; gymnasium.make('MECCA-Phantom-v0'); assert 'numba' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

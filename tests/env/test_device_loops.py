@@ -54,6 +54,22 @@ def on_device(kernels: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     yield
 
 
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64], ids=str)
+def test_integers_out_of_range(kernels: ModuleType, there: torch.device, dtype: torch.dtype) -> None:
+    limits = torch.iinfo(dtype)
+    good = torch.arange(2500, device=there).remainder(6).view(2, 25, 50).to(dtype)
+    for wrong in ((), (9,), (limits.max,), (limits.min,), (limits.min, limits.max)):
+        values = good.clone()
+        for place, value in enumerate(wrong):
+            values[1, 24, 49 - place] = value
+        kept, beyond = kernels.within(values, 0, 5)
+        assert kept.dtype == torch.uint8 and torch.equal(kept, values.clamp(0, 5).to(torch.uint8))
+        lowest, highest = min((0, *wrong)), max((5, *wrong))
+        assert beyond.tolist() == [min(-lowest, 2**62), highest - 5]
+        for one, other in zip(torch_loops.within(values, 0, 5), (kept, beyond), strict=True):
+            assert torch.equal(one, other)
+
+
 @pytest.mark.parametrize("size", [12, 132, 1500])
 def test_look_up(kernels: ModuleType, there: torch.device, size: int) -> None:
     rng = np.random.default_rng(size)
@@ -115,6 +131,22 @@ def test_clicks(on_device: None, there: torch.device, within: bool) -> None:
         assert torch.equal(fast, slow)
 
 
+@pytest.mark.parametrize("most", [1, 7, 40])
+def test_clicks_on_a_large_surface(on_device: None, kernels: ModuleType, there: torch.device, most: int) -> None:
+    """Of more places than one block of the kernel holds, and of fewer than clicks are asked for."""
+    rng = np.random.default_rng(most)
+    label = np.stack([rng.random((20, 18, 16)) < 0.5, np.arange(20 * 18 * 16).reshape(20, 18, 16) < 3])
+    state = make_state(label, probability=torch.from_numpy(rng.choice(np.array([0.4, 0.6], np.float32), label.shape)))
+    moved = {name: value.to(there) for name, value in vars(state).items() if isinstance(value, Tensor)}
+    state = type(state)(**moved)
+    assert state.surface.shape[1] > 2 * kernels.BLOCK
+    given = (state, torch.tensor([most, most], device=there), most, torch.tensor([5, 6], device=there))
+    fast = EdgeUser().click(*given)
+    with compiled.plain_torch():
+        slow = EdgeUser().click(*given)
+    assert torch.equal(fast, slow) and int((fast[0] >= 0).all(-1).sum()) == most
+
+
 @pytest.mark.parametrize("radius", [0, 2, 6])
 def test_hints(on_device: None, there: torch.device, radius: int) -> None:
     rng = np.random.default_rng(radius)
@@ -142,6 +174,17 @@ def test_an_env_gives_the_same_bits(on_device: None, there: torch.device, settin
         one = fast.step(sent)
         with compiled.plain_torch():
             two = slow.step(sent)
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="no second CUDA device here")
+def test_a_gpu_that_is_not_the_current_one() -> None:
+    first, second = (make_envs(2, shape=GRID, device=f"cuda:{place}") for place in (0, 1))
+    turns: list[Any] = [[envs.reset(seed=1)] for envs in (first, second)]
+    for action in random_actions(first, 4):
+        for played, envs in zip(turns, (first, second), strict=True):
+            played.append(envs.step(action))
+    for one, two in zip(*turns, strict=True):
+        assert all(torch.equal(one[0][key].cpu(), two[0][key].cpu()) for key in one[0])
 
 
 WAITS = ("_local_scalar_dense", "nonzero", "is_nonzero", "lift_fresh", "item", "masked_select", "unique")
