@@ -9,7 +9,6 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import conv3d, pad
 
-
 LEAST_DEPTH = 3
 """Of a grid on which a weight gradient is found: on grids two voxels deep, torch 2.13 on a CPU with AVX-512 takes it in
 bfloat16 from memory that nobody wrote."""
