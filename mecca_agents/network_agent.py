@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -117,8 +119,9 @@ class NetworkAgent(Agent):
         with autocast(self.device, self.preset.precision):
             if chunk is None:
                 return {key: values.float() for key, values in network(inputs).items()}
+            again = partial(_as_it_was, network, network.training)
             parts = [
-                checkpoint(network, part, use_reentrant=False, preserve_rng_state=False)
+                checkpoint(network, part, use_reentrant=False, preserve_rng_state=network.training, context_fn=again)
                 for part in torch.split(inputs, chunk)
             ]
         return {key: torch.cat([part[key] for part in parts]).float() for key in parts[0]}
@@ -184,6 +187,21 @@ class NetworkAgent(Agent):
 
     def _clip(self, name: str) -> float:
         return float(nn.utils.clip_grad_norm_(self.networks[name].parameters(), self.preset.clip_norm))
+
+
+def _as_it_was(network: nn.Module, training: bool) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+    """Contexts of a forward pass and of its repetition, which is in the same mode: with dropout or without."""
+    return nullcontext(), _in_mode(network, training)
+
+
+@contextmanager
+def _in_mode(network: nn.Module, training: bool) -> Iterator[None]:
+    before = network.training
+    network.train(training)
+    try:
+        yield
+    finally:
+        network.train(before)
 
 
 def between(start: float, end: float, share: float) -> float:

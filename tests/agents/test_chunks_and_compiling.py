@@ -15,7 +15,9 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from mecca_agents import network_agent
 from mecca_agents.agent import TaskSpec, make_agent
+from mecca_agents.mean_teacher import MeanTeacher
 from mecca_agents.mecca import Mecca
 from mecca_agents.networks import PNet
 from mecca_agents.presets import FAST, Preset
@@ -62,6 +64,25 @@ def test_chunks_give_the_same_gradients(chunk: int) -> None:
     assert whole.keys() == parts.keys() and {name.partition(".")[0] for name in whole} == {"segmentation", "confidence"}
     for name, gradient in whole.items():
         torch.testing.assert_close(parts[name], gradient, rtol=1e-3, atol=1e-5 * float(gradient.abs().max()), msg=name)
+
+
+def test_what_is_computed_again_drops_the_same_features(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gradients() -> dict[str, Tensor]:
+        settings = MeanTeacher.env_settings(PRESET, {})
+        envs = make_envs(3, **settings)
+        task = TaskSpec(envs.config.shape, 1, envs.config.adjustments, envs.config.action, False)
+        agent = make_agent("ua-mt", replace(PRESET, chunk=2), task, device=torch.device("cpu"), seed=0)
+        assert isinstance(agent, MeanTeacher)
+        observation, _ = envs.reset(seed=0)
+        agent.backward(agent.loss(agent.logits(observation), envs, observation, 0.5))
+        return {name: p.grad for name, p in agent.networks.named_parameters() if p.grad is not None}
+
+    again = gradients()
+    monkeypatch.setattr(network_agent, "checkpoint", lambda network, part, **_: network(part))
+    kept = gradients()
+    assert again.keys() == kept.keys() and again
+    for name, gradient in kept.items():
+        torch.testing.assert_close(again[name], gradient, msg=name)
 
 
 class _Live(TorchDispatchMode):
