@@ -6,15 +6,16 @@
 
 "Plain" is the network as one writes it without a thought of speed: float32, torch's default memory format, ordinary
 layers. "Two passes" plays the episodes without gradients and computes everything again to learn from it, as
-Stable-Baselines3's A2C does; "one pass" keeps the graph of the first. "Ours" is on a GPU compiled and in bfloat16. All
-take turns on the same weights and episodes; medians. The peak is that of the quickest single convolution found on the
-machine.
+Stable-Baselines3's A2C does; "one pass" keeps the graph of the first. "Ours" is in float32 and in bfloat16, on a GPU
+compiled. All take turns on the same weights and episodes; medians. The peak is that of the quickest single convolution
+of that precision found on the machine.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -28,8 +29,9 @@ from benchmarks.timing import benchmark_parser, machine, measure_and_report, med
 from mecca_agents import PRESETS
 from mecca_agents.actor_critic import ActorCritic
 from mecca_agents.agent import Observation, make_agent
+from mecca_agents.devices import tuned
 from mecca_agents.networks import PNet
-from mecca_agents.presets import Preset
+from mecca_agents.presets import Precision, Preset
 from mecca_agents.rollout import Decision
 from mecca_agents.runs import make_task
 from mecca_agents.training import make_envs
@@ -87,11 +89,12 @@ class Contender:
         if passes == 2:
             self.agent.decide = partial(_twice, self.agent)  # type: ignore[method-assign]
         self.observation, _ = self.envs.reset(seed=0)
-        self._device = device
+        self._device, self._plain = device, plain
 
     def update(self) -> None:
         """Play one episode in every env and learn from it."""
-        self.observation, _ = self.agent.learn(self.envs, self.observation, 0.5)
+        with nullcontext() if self._plain else tuned(self._device):  # as `mecca_agents.training` does
+            self.observation, _ = self.agent.learn(self.envs, self.observation, 0.5)
         self._wait()
 
     def answer(self) -> None:
@@ -144,36 +147,45 @@ def convolution_peak(shape: Sequence[int], device: torch.device, precision: torc
     return max(rate(channels, 1, layout) for channels in (16, 32, 64, 128) for layout in layouts)
 
 
-def measure(method: str, preset: Preset, device: torch.device, repeats: int) -> dict[str, float]:
+def measure(method: str, preset: Preset, device: torch.device, repeats: int) -> dict[str, Any]:
     """Medians of `repeats` turns, after one that warms up."""
-    fast = replace(preset, precision="bf16", compile=True) if device.type == "cuda" else preset
+    precisions: tuple[Precision, ...] = ("float32", "bf16")
     two, one = (Contender(method, preset, device, plain=True, passes=passes) for passes in (2, 1))
-    ours = Contender(method, fast, device)
+    ours = {
+        name: Contender(method, replace(preset, precision=name, compile=device.type == "cuda"), device)
+        for name in precisions
+    }
     flops = one.flops()
-    two.update(), ours.update(), ours.answer()
-    times: dict[str, list[float]] = {}
+    two.update()
+    for contender in ours.values():
+        contender.update(), contender.answer()
     work: dict[str, Callable[[], None]] = {
         "two_passes_ms": two.update,
         "one_pass_ms": one.update,
-        "ours_ms": ours.update,
         "plain_answer_ms": one.answer,
-        "ours_answer_ms": ours.answer,
+        **{f"{name}_ms": contender.update for name, contender in ours.items()},
+        **{f"{name}_answer_ms": contender.answer for name, contender in ours.items()},
     }
+    times: dict[str, list[float]] = {name: [] for name in work}
     for _ in range(repeats):
         for name, once in work.items():
-            times.setdefault(name, []).append(milliseconds(once))
+            times[name].append(milliseconds(once))
     found = {name: median(values) for name, values in times.items()}
-    peak = convolution_peak(preset.shape, device, torch.bfloat16 if device.type == "cuda" else torch.float32)
-    return {
-        **found,
-        "two_passes_ratio": found["two_passes_ms"] / found["ours_ms"],
-        "one_pass_ratio": found["one_pass_ms"] / found["ours_ms"],
-        "answer_ratio": found["plain_answer_ms"] / found["ours_answer_ms"],
-        "gflops": flops / 1e9,
-        "gflop_per_s": flops / found["ours_ms"] / 1e6,
-        "peak_gflop_per_s": peak / 1e9,
-        "peak_share": flops / found["ours_ms"] * 1e3 / peak,
-    }
+    rows = {}
+    for name, dtype in zip(precisions, (torch.float32, torch.bfloat16), strict=True):
+        ms, peak = found[f"{name}_ms"], convolution_peak(preset.shape, device, dtype)
+        rows[name] = {
+            "ms": ms,
+            "two_passes_ratio": found["two_passes_ms"] / ms,
+            "one_pass_ratio": found["one_pass_ms"] / ms,
+            "gflop_per_s": flops / ms / 1e6,
+            "peak_gflop_per_s": peak / 1e9,
+            "peak_share": flops / ms * 1e3 / peak,
+            "answer_ms": found[f"{name}_answer_ms"],
+            "answer_ratio": found["plain_answer_ms"] / found[f"{name}_answer_ms"],
+        }
+    plain = {name: found[name] for name in ("two_passes_ms", "one_pass_ms", "plain_answer_ms")}
+    return {**plain, "gflops": flops / 1e9, "ours": rows}
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
@@ -185,11 +197,11 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     preset = replace(PRESETS[options.preset], **given)
     found = {method: measure(method, preset, device, options.repeats) for method in options.methods}
     about = {"preset": options.preset, **{name: getattr(preset, name) for name in asked}}
-    return {"machine": machine(), "device": str(device), **about, "repeats": options.repeats, "methods": found}
+    return {"machine": machine(device), "device": str(device), **about, "repeats": options.repeats, "methods": found}
 
 
 def report(results: dict[str, Any]) -> str:
-    """A line for each method."""
+    """A line for each method and precision."""
     lines = [
         f"one update of {results['num_envs']} episodes of five steps, {' x '.join(map(str, results['shape']))} voxels, "
         f"{results['channels']} channels, dilations {' '.join(map(str, results['dilations']))}, {results['device']}, "
@@ -197,13 +209,16 @@ def report(results: dict[str, Any]) -> str:
     ]
     for method, row in results["methods"].items():
         lines.append(
-            f"{method}: plain with two passes {row['two_passes_ms']:.0f} ms, with one {row['one_pass_ms']:.0f} ms, "
-            f"ours {row['ours_ms']:.0f} ms, ratios {row['two_passes_ratio']:.2f} and {row['one_pass_ratio']:.2f}; "
-            f"{row['gflops']:.0f} GFLOP at {row['gflop_per_s']:.0f} GFLOP/s, {row['peak_share']:.0%} of the quickest "
-            f"convolution's {row['peak_gflop_per_s']:.0f}; an answer for one volume: "
-            f"plain {row['plain_answer_ms']:.1f} ms, ours {row['ours_answer_ms']:.1f} ms, "
-            f"ratio {row['answer_ratio']:.2f}"
+            f"{method}: {row['gflops']:.0f} GFLOP; plain with two passes {row['two_passes_ms']:.0f} ms, with one "
+            f"{row['one_pass_ms']:.0f} ms; an answer for one volume {row['plain_answer_ms']:.1f} ms"
         )
+        lines += [
+            f"  ours, {name}: {ours['ms']:.0f} ms, ratios {ours['two_passes_ratio']:.2f} and "
+            f"{ours['one_pass_ratio']:.2f}; {ours['gflop_per_s']:.0f} GFLOP/s, {ours['peak_share']:.0%} of the "
+            f"quickest convolution's {ours['peak_gflop_per_s']:.0f}; an answer {ours['answer_ms']:.1f} ms, "
+            f"ratio {ours['answer_ratio']:.2f}"
+            for name, ours in row["ours"].items()
+        ]
     return "\n".join(lines)
 
 

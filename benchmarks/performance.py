@@ -1,6 +1,7 @@
 """Measure everything that docs/performance.md reports, and write its tables and plots.
 
     python -m benchmarks.performance                    # about fifteen minutes; time nothing else meanwhile
+    python -m benchmarks.performance --device cuda      # what there is to measure on a GPU
     python -m benchmarks.performance --only step scaling
     python -m benchmarks.performance --only             # nothing: tables and plots from what was measured before
 
@@ -27,24 +28,18 @@ from benchmarks.timing import median, milliseconds
 from mecca_agents.cells import make_cells
 from mecca_env.atomic import atomically
 
-DOCUMENT, FOLDER, PLOT = DOCS / "performance.md", DOCS / "performance", DOCS / "images" / "scaling.png"
+DOCUMENT, FOLDER, IMAGES = DOCS / "performance.md", DOCS / "performance", DOCS / "images"
 MARKS = ("<!-- tables, written by benchmarks.performance -->", "<!-- end of tables -->")
 DICE = 0.7
 """The Dice on training cases whose time is reported."""
 
 
-def by_module(module: str, path: Path) -> None:
+def by_module(module: str, flags: str, path: Path) -> None:
     """A part that is a benchmark of its own."""
-    _run([sys.executable, "-m", f"benchmarks.{module}", "--json", str(path)])
+    _run([sys.executable, "-m", f"benchmarks.{module}", *flags.split(), "--json", str(path)])
 
 
-def papers_grid(module: str, path: Path) -> None:
-    """The learner on the paper's grid with dilations 1 to 5, one episode at a time to save memory."""
-    grid = ["--shape", *"55 55 30".split(), "--dilations", *"1 2 3 4 5".split(), "--num-envs", "1", "--repeats", "3"]
-    _run([sys.executable, "-m", "benchmarks.learner", *grid, "--json", str(path)])
-
-
-def startup(module: str, path: Path) -> None:
+def startup(path: Path) -> None:
     """How long Python takes to import torch, mecca_env besides, and to make an env besides; medians, in seconds."""
     programs = {
         "torch": "import torch",
@@ -59,7 +54,7 @@ def startup(module: str, path: Path) -> None:
     path.write_text(json.dumps(found, indent=1) + "\n")
 
 
-def processes(module: str, path: Path) -> None:
+def processes(path: Path) -> None:
     """Seconds for an update of four episodes, in one process and in two with two episodes each."""
     found = {}
     for count in (1, 2):
@@ -75,15 +70,26 @@ def processes(module: str, path: Path) -> None:
     path.write_text(json.dumps(found, indent=1) + "\n")
 
 
-PARTS: dict[str, Callable[[str, Path], None]] = {
-    "step": by_module,
-    "reset": by_module,
-    "scaling": by_module,
-    "learner": by_module,
-    "learner_paper": papers_grid,
-    "startup": startup,
-    "processes": processes,
+PARTS: dict[str, dict[str, Callable[[Path], None]]] = {
+    "cpu": {
+        "step": partial(by_module, "step", ""),
+        "reset": partial(by_module, "reset", ""),
+        "scaling": partial(by_module, "scaling", ""),
+        "learner": partial(by_module, "learner", ""),
+        # The paper's grid, one episode at a time to save memory.
+        "learner_paper": partial(
+            by_module, "learner", "--shape 55 55 30 --dilations 1 2 3 4 5 --num-envs 1 --repeats 3"
+        ),
+        "startup": startup,
+        "processes": processes,
+    },
+    "cuda": {
+        "cuda_reset": partial(by_module, "reset", "--device cuda"),
+        "cuda_scaling": partial(by_module, "scaling", "--device cuda --batches 1 8 64 256 512"),
+        "cuda_learner": partial(by_module, "learner", "--device cuda --preset paper --channels 32 --num-envs 8"),
+    },
 }
+"""What is measured on each kind of device."""
 
 
 def tables(found: dict[str, Any]) -> str:
@@ -133,7 +139,7 @@ def _reset(found: dict[str, Any]) -> str:
         for row in found["streams"]
     ]
     return (
-        f"### Reset\n\nMilliseconds for each episode, {found['machine']['threads']} thread.\n\n{_table(head, grids)}"
+        f"### Reset, {_where(found)}\n\nMilliseconds for each episode.\n\n{_table(head, grids)}"
         "\n\nThe same, of a reset among episodes of a learner that takes 50 ms for each, by where the case comes from: "
         "files of the disk cache, or phantoms, which are drawn.\n\n"
         + _table(["cases", "the learner is", "kept on the device", "read when needed", "fetched ahead"], streams)
@@ -156,8 +162,8 @@ def _scaling(found: dict[str, Any]) -> str:
     cases = [[str(row["cases"]), f"{row['ms']:.3f}"] for row in found["cases"]]
     return "\n\n".join(
         [
-            "### How the cost of a step grows",
-            f"![Time of a step against episodes, voxels and cases](images/{PLOT.name})",
+            f"### How the cost of a step grows, {_where(found)}",
+            f"![Time of a step against episodes, voxels and cases](images/{_plot_of(found)})",
             _table(["episodes", "ms each", "MB each on the device", "share of copy bandwidth"], batches),
             _table(["grid", "ms", "ns a voxel"], sides),
             _table(["cases", "ms each"], cases),
@@ -169,29 +175,37 @@ def _learner(found: dict[str, Any]) -> str:
     rows = [
         [
             method,
+            precision,
             f"{row['two_passes_ms']:.0f}",
             f"{row['one_pass_ms']:.0f}",
-            f"{row['ours_ms']:.0f}",
-            f"{row['two_passes_ratio']:.2f}",
-            f"{row['one_pass_ratio']:.2f}",
-            f"{row['gflop_per_s']:.0f}",
-            f"{row['peak_share']:.0%}",
+            f"{ours['ms']:.0f}",
+            f"{ours['two_passes_ratio']:.2f}",
+            f"{ours['one_pass_ratio']:.2f}",
+            f"{ours['gflop_per_s']:.0f}",
+            f"{ours['peak_share']:.0%}",
             f"{row['plain_answer_ms']:.1f}",
-            f"{row['ours_answer_ms']:.1f}",
-            f"{row['answer_ratio']:.2f}",
+            f"{ours['answer_ms']:.1f}",
+            f"{ours['answer_ratio']:.2f}",
         ]
         for method, row in found["methods"].items()
+        for precision, ours in row["ours"].items()
     ]
     head = [
-        *("method", "update, plain, two passes ms", "one pass ms", "ours ms", "ratio", "ratio"),
+        *("method", "precision", "update, plain, two passes ms", "one pass ms", "ours ms", "ratio", "ratio"),
         *("GFLOP/s", "share of the quickest convolution", "an answer, plain ms", "ours ms", "ratio"),
     ]
     return (
-        f"### Learner, {' x '.join(map(str, found['shape']))} voxels\n\nAn update of {found['num_envs']} episode(s) of "
-        f"five steps, {found['channels']} channels, dilations {' '.join(map(str, found['dilations']))}, "
-        f"{found['device']}, {found['machine']['threads']} thread; an answer is that to one volume.\n\n"
+        f"### Learner, {' x '.join(map(str, found['shape']))} voxels, {_where(found)}\n\nAn update of "
+        f"{found['num_envs']} episode(s) of five steps, {found['channels']} channels, dilations "
+        f"{' '.join(map(str, found['dilations']))}; plain is float32; an answer is that to one volume.\n\n"
         f"{_table(head, rows)}"
     )
+
+
+def _where(found: dict[str, Any]) -> str:
+    """What computed."""
+    about = found["machine"]
+    return about.get("gpu") or f"{about['threads']} thread of a CPU"
 
 
 def _startup(found: dict[str, Any]) -> str:
@@ -210,6 +224,11 @@ def _processes(found: dict[str, Any]) -> str:
     )
 
 
+def _plot_of(found: dict[str, Any]) -> str:
+    """Name of the file."""
+    return "scaling_cuda.png" if "gpu" in found["machine"] else "scaling.png"
+
+
 _TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "step": _step,
     "reset": _reset,
@@ -218,6 +237,9 @@ _TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "learner_paper": _learner,
     "startup": _startup,
     "processes": _processes,
+    "cuda_reset": _reset,
+    "cuda_scaling": _scaling,
+    "cuda_learner": _learner,
 }
 
 
@@ -283,15 +305,18 @@ def _run(command: Sequence[str]) -> None:
 def main() -> None:
     """Measure the parts asked for, then write tables and plots of all that there are."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="*", choices=list(PARTS), help="measure these parts only")
+    parser.add_argument("--device", choices=list(PARTS), default="cpu", help="where")
+    every = {name: part for parts in PARTS.values() for name, part in parts.items()}
+    parser.add_argument("--only", nargs="*", choices=list(every), help="measure these parts only")
     options = parser.parse_args()
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for name in PARTS if options.only is None else options.only:
+    for name in PARTS[options.device] if options.only is None else options.only:
         print(f"measuring {name}", file=sys.stderr, flush=True)
-        PARTS[name](name, FOLDER / f"{name}.json")
-    found = {name: json.loads(path.read_text()) for name in PARTS if (path := FOLDER / f"{name}.json").exists()}
-    if "scaling" in found:
-        plot(found["scaling"], PLOT)
+        every[name](FOLDER / f"{name}.json")
+    found = {name: json.loads(path.read_text()) for name in every if (path := FOLDER / f"{name}.json").exists()}
+    for name in ("scaling", "cuda_scaling"):
+        if name in found:
+            plot(found[name], IMAGES / _plot_of(found[name]))
     write_document(tables(found), DOCUMENT, MARKS)
 
 

@@ -126,7 +126,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         times = resets(scan, shape, options.repeats, device)
         grids.append({"scan": scan, "grid": shape, **{name: median(each) for name, each in times.items()}})
     return {
-        "machine": machine(),
+        "machine": machine(device),
         "device": str(device),
         "repeats": options.repeats,
         "grids": grids,

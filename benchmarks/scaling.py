@@ -131,7 +131,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         cases.append({"cases": count, "ms": step_ms(envs)[0] / 8})
         envs.close()
     return {
-        "machine": machine(),
+        "machine": machine(device),
         "device": str(device),
         "shape": SHAPE,
         "batches": batches,

@@ -65,12 +65,14 @@ def wait_for(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def machine() -> dict[str, Any]:
+def machine(device: torch.device | str = "cpu") -> dict[str, Any]:
     """What the numbers depend on besides the code."""
     import monai
     import scipy
 
+    on_gpu = torch.device(device).type == "cuda"
     return {
+        **({"gpu": torch.cuda.get_device_name(device)} if on_gpu else {}),
         "cpu": cpu_model(),
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from mecca_agents.presets import Precision
@@ -20,3 +23,15 @@ def find_device(name: str) -> torch.device:
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:
     """A context in which convolutions run in bfloat16 with precision "bf16", and in float32 otherwise."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+
+
+@contextmanager
+def tuned(device: torch.device) -> Iterator[None]:
+    """A context in which cuDNN tries at the first pass which of its convolutions is the quickest for each shape."""
+    cudnn = torch.backends.cudnn
+    before = cudnn.benchmark
+    cudnn.benchmark = before or device.type == "cuda"
+    try:
+        yield
+    finally:
+        cudnn.benchmark = before

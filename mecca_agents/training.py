@@ -30,6 +30,7 @@ from mecca_agents.checkpoints import (
     write_best,
     write_checkpoint,
 )
+from mecca_agents.devices import tuned
 from mecca_agents.distributed import agreed, gathered, joined, leads, part_of, wait_for_all, world_size
 from mecca_agents.locking import locked
 from mecca_agents.log import Log
@@ -288,7 +289,7 @@ def _learn(
         _save(folder, agent, envs, tally, scored=False)
     wait_for_all()  # the folder is there, and what the run resumes from was read by everyone
     log = Log(folder, updates, tally, purge, stream) if leads() else None
-    with closing(envs), closing(log) if log else nullcontext(), StopRequest() as request:
+    with closing(envs), closing(log) if log else nullcontext(), tuned(envs.device), StopRequest() as request:
         clock = time.perf_counter()
         while tally.updates < updates:
             update, steps = tally.updates, envs.steps_taken
