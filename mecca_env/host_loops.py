@@ -255,7 +255,7 @@ def _paste(hint: Array, clicks: Array, merged: Array, patch: Array) -> None:
 
 @jit
 def _predicted_edge(probability: Array, neighbours: Array, place: int, voxel: int) -> bool:
-    """Whether the voxel is on the surface of what is predicted (`voxels.on_surface`)."""
+    """Whether the voxel is on the surface of what is predicted (`voxels.mask_surface`)."""
     if not probability[voxel] > 0.5:
         return False
     for side in range(6):

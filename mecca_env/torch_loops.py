@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mecca_env.rewards import SCALE
 from mecca_env.state import State, Turn
-from mecca_env.voxels import draw, exists, flatten, inside, marked, on_surface, to_voxels, values_at
+from mecca_env.voxels import draw, exists, flatten, inside, marked, mask_surface, to_voxels, values_at
 
 if TYPE_CHECKING:
     from mecca_env.loops import Columns
@@ -29,10 +29,11 @@ def within(values: Tensor, least: int, most: int) -> tuple[Tensor, Tensor]:
 
 def look_up(cell: Tensor, action: Tensor, tables: Columns, worth: Tensor, into: Columns) -> Tensor:
     """See `Loops.look_up`."""
-    index = (cell + action.to(cell.dtype)).view(-1).to(torch.int32)
+    case = cell + action.to(cell.dtype)
+    index = case.view(-1).to(torch.int64)  # which is looked up more quickly than int32, and counted more slowly
     for table, target in zip(tables, into, strict=True):
         torch.index_select(table, 0, index, out=target.view(-1))
-    return measures(_counts(index.view(cell.shape), worth.shape[1]), worth)
+    return measures(_counts(case.to(torch.int32), worth.shape[1]), worth)
 
 
 def measures(counts: Tensor, worth: Tensor) -> Tensor:
@@ -71,7 +72,7 @@ def draw_edges(state: State, allowed: Tensor | None, budget: Tensor, most: int, 
 
 def eligible_edges(state: State) -> Tensor:
     """(B, S) bool: which of `state.surface` are wrongly predicted edges that nobody has clicked."""
-    predicted = on_surface(state.probability, state.surface, state.neighbours)
+    predicted = values_at(mask_surface(state.probability > 0.5), state.surface)
     clicked = values_at(marked(state.clicks, state.shape), state.surface)
     return exists(state.surface) & ~predicted & ~clicked
 
@@ -93,16 +94,15 @@ def paste(hint: Tensor, clicks: Tensor, patch: Tensor, into: Tensor) -> None:
 
 
 def _paste_one_by_one(hint: Tensor, clicks: Tensor, patch: Tensor) -> None:
-    radius, cube = len(patch) // 2, patch.numpy()
-    for row, places in zip(hint.numpy(), clicks.tolist(), strict=True):
-        for place in places:
-            if place[0] < 0:
-                continue
-            low = [max(c - radius, 0) for c in place]
-            high = [min(c + radius + 1, n) for c, n in zip(place, row.shape, strict=True)]
-            window = row[low[0] : high[0], low[1] : high[1], low[2] : high[2]]
-            cut = [slice(lo - c + radius, hi - c + radius) for lo, hi, c in zip(low, high, place, strict=True)]
-            np.maximum(window, cube[cut[0], cut[1], cut[2]], out=window)
+    radius, cube, into, places = len(patch) // 2, patch.numpy(), hint.numpy(), clicks.numpy()
+    row, click = (places[..., 0] >= 0).nonzero()
+    centres = places[row, click]
+    low = np.maximum(centres - radius, 0)
+    high = np.minimum(centres + radius + 1, hint.shape[1:])
+    spans = np.concatenate((low, high, low - centres + radius, high - centres + radius), axis=1)
+    for i, (a, b, c, d, e, f, g, h, j, k, m, n) in zip(row.tolist(), spans.tolist(), strict=True):
+        window = into[i, a:d, b:e, c:f]
+        np.maximum(window, cube[g:k, h:m, j:n], out=window)
 
 
 def _paste_together(hint: Tensor, clicks: Tensor, patch: Tensor) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from mecca_env.compiled import is_compiled, over_rows
 from mecca_env.rng import shuffle_keys
@@ -19,11 +20,7 @@ def label_surface(label: Tensor) -> Tensor:
     """
     if label.device.type == "cpu" and is_compiled(label.device):
         return _surface_on_host(label)
-    padded = pad(label, (1, 1, 1, 1, 1, 1))
-    core = slice(1, -1)
-    inner = padded[:, :-2, core, core] & padded[:, 2:, core, core] & padded[:, core, :-2, core]
-    inner &= padded[:, core, 2:, core] & padded[:, core, core, :-2] & padded[:, core, core, 2:]
-    row, flat = (label & ~inner).flatten(1).nonzero().T.contiguous()  # one wait for a GPU, whatever the batch
+    row, flat = mask_surface(label).flatten(1).nonzero().T.contiguous()  # one wait for a GPU, whatever the batch
     first = torch.searchsorted(row, torch.arange(len(label) + 1, device=row.device))
     surface = torch.full((len(label), int(first.diff().max())), -1, device=row.device)
     surface[row, torch.arange(len(row), device=row.device) - first[row]] = flat
@@ -45,20 +42,23 @@ def face_neighbours(index: Tensor, shape: tuple[int, int, int]) -> Tensor:
     return torch.where(there, flatten(beside, shape), -1)
 
 
-def on_surface(values: Tensor, index: Tensor, neighbours: Tensor) -> Tensor:
-    """Which of the given voxels are surface voxels of the mask `values > 0.5`, (B, S) bool.
+def mask_surface(mask: Tensor) -> Tensor:
+    """The voxels of a mask that have a face neighbour outside it, or outside the grid; both (B, D, H, W) bool."""
+    _, _, height, width = mask.shape
+    flat = mask.flatten(1)
+    enclosed = flat & _interior(mask.shape[1:], mask.device)
+    for apart in (height * width, width, 1):  # no neighbours at the grid's border, but nothing is enclosed there
+        enclosed[:, apart:] &= flat[:, :-apart]
+        enclosed[:, :-apart] &= flat[:, apart:]
+    return (flat & ~enclosed).view(mask.shape)
 
-    Only they and their neighbours are looked at: a label's surface is a few per cent of the grid.
 
-    Args:
-        values: Probabilities, (B, D, H, W) float32.
-        index: Flat voxels, (B, S) int64.
-        neighbours: Their face neighbours, (B, 6, S) int64 (`face_neighbours`).
-    """
-    looked_at = torch.cat((index[:, None], neighbours), dim=1)  # (B, 7, S)
-    flat = values.reshape(len(values), -1).gather(1, looked_at.clamp_min(0).flatten(1)).view(looked_at.shape)
-    foreground = (flat > 0.5) & exists(looked_at)
-    return foreground[:, 0] & ~foreground[:, 1:].all(dim=1)
+@lru_cache(maxsize=8)
+def _interior(shape: torch.Size, device: torch.device) -> Tensor:
+    """The voxels that have six neighbours in the grid, (D * H * W,) bool."""
+    within = torch.zeros(shape, dtype=torch.bool, device=device)
+    within[1:-1, 1:-1, 1:-1] = True
+    return within.flatten()
 
 
 def draw(
