@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.document import DOCS, write_document
-from benchmarks.timing import median, milliseconds
+from benchmarks.timing import device_there, median, milliseconds
 from mecca_agents.cells import make_cells
 from mecca_env.atomic import atomically
 
@@ -305,12 +305,12 @@ def _run(command: Sequence[str]) -> None:
 def main() -> None:
     """Measure the parts asked for, then write tables and plots of all that there are."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", choices=list(PARTS), default="cpu", help="where")
+    parser.add_argument("--device", type=device_there, default="cpu", help="what to measure: cpu or cuda")
     every = {name: part for parts in PARTS.values() for name, part in parts.items()}
     parser.add_argument("--only", nargs="*", choices=list(every), help="measure these parts only")
     options = parser.parse_args()
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for name in PARTS[options.device] if options.only is None else options.only:
+    for name in PARTS[options.device.type] if options.only is None else options.only:
         print(f"measuring {name}", file=sys.stderr, flush=True)
         every[name](FOLDER / f"{name}.json")
     found = {name: json.loads(path.read_text()) for name in every if (path := FOLDER / f"{name}.json").exists()}

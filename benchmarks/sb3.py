@@ -164,7 +164,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     torch.set_num_threads(options.threads)
     shape = tuple(options.shape)
     found = measure(shape, options.channels, torch.device(options.device), options.repeats)
-    about = {"machine": machine(), "shape": list(shape), "channels": options.channels, "device": options.device}
+    about = {"machine": machine(), "shape": list(shape), "channels": options.channels, "device": str(options.device)}
     return {**about, "repeats": options.repeats, **found}
 
 

@@ -28,7 +28,7 @@ CLICKS = (25, 5, 5, 5, 5)
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Play a session in a box in the middle and one in the whole scan."""
     torch.set_num_threads(options.threads)
-    with InteractiveSession(options.run, device=options.device) as session:
+    with InteractiveSession(options.run, device=str(options.device)) as session:
         scans: Any = options.scans if len(options.scans) > 1 else options.scans[0]
         times = {"open": [_timed(lambda: session.set_image(scans))]}
         shape = np.array(session.shape)

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from mecca_agents.devices import find_device
+
 COPY_BYTES = 256 * 2**20
 """Size of the buffer that is copied: several times the largest cache of a common machine."""
 
@@ -94,10 +96,18 @@ def cpu_model() -> str:
 def benchmark_parser(description: str | None) -> argparse.ArgumentParser:
     """The options that benchmarks of the env and of the learner share."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--device", type=device_there, default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every number there")
     return parser
+
+
+def device_there(name: str) -> torch.device:
+    """A device by its name, for `argparse`. Raises `argparse.ArgumentTypeError` where there is none."""
+    try:
+        return find_device(name)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def measure_and_report(

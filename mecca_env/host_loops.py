@@ -15,12 +15,10 @@ from mecca_env.compiled import over_rows
 from mecca_env.jit import Array, jit
 from mecca_env.rewards import SCALE
 from mecca_env.state import State, Turn
-from mecca_env.torch_loops import within
+from mecca_env.torch_loops import within as within  # only where values are refused late, which is on a GPU
 
 if TYPE_CHECKING:
     from mecca_env.loops import Columns
-
-__all__ = ["append", "draw_edges", "look_up", "paste", "turn", "within"]
 
 _WORD = 0xFFFFFFFF
 _FACTOR = 0x45D9F3B

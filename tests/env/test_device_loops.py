@@ -176,6 +176,22 @@ def test_an_env_gives_the_same_bits(on_device: None, there: torch.device, settin
             two = slow.step(sent)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@pytest.mark.parametrize("settings", [{}, {"guide": True}, {"labelled_fraction": 0.5}], ids=str)
+def test_cuda_itself_sees_nobody_wait(settings: dict[str, Any]) -> None:
+    envs = make_envs(2, shape=GRID, device="cuda", horizon=4, clicks=(6, 3, 2, 2), **settings)
+    envs.reset(seed=1)
+    sent: Any = torch.zeros((2, *GRID), dtype=torch.uint8, device="cuda")
+    if envs.config.guide:
+        sent = {"adjustment": sent, "confidence": torch.rand((2, *GRID), device="cuda")}
+    envs.step(sent)  # the first one compiles, and may copy its tables
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        envs.step(sent)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="no second CUDA device here")
 def test_a_gpu_that_is_not_the_current_one() -> None:
     first, second = (make_envs(2, shape=GRID, device=f"cuda:{place}") for place in (0, 1))
