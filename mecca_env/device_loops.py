@@ -50,7 +50,9 @@ def look_up(cell: Tensor, action: Tensor, tables: Columns, worth: Tensor, into: 
     counts = torch.zeros((batch, bins), dtype=torch.int32, device=cell.device)
     grid = (triton.cdiv(voxels, BLOCK), batch)
     together = bins <= COUNTED_TOGETHER
-    _launch(_look_up, grid, cell, action.contiguous(), *into, counts, *tables, voxels, bins, together, BLOCK)
+    _launch(
+        _look_up, grid, cell.contiguous(), action.contiguous(), *into, counts, *tables, voxels, bins, together, BLOCK
+    )
     measured = torch.empty((4, batch), dtype=torch.float32, device=cell.device)
     _launch(_measure, (batch,), counts, worth, measured, size, batch, bins)
     return measured
@@ -58,33 +60,35 @@ def look_up(cell: Tensor, action: Tensor, tables: Columns, worth: Tensor, into: 
 
 def turn(step: Tensor, dice: Tensor, keys: Tensor, budgets: Tensor, target: float) -> Turn:
     """See `Loops.turn`."""
-    batch = len(step)
-    after, budget, key = torch.empty_like(step), torch.empty_like(step), torch.empty_like(step)
+    batch, given = len(step), (step.contiguous(), dice.contiguous(), keys.contiguous())
+    after, budget, key = (torch.empty_like(given[0]) for _ in range(3))
     over = torch.empty(batch, dtype=torch.uint8, device=step.device)
     grid = (triton.cdiv(batch, BLOCK),)
-    _launch(_turn, grid, step, dice, keys, budgets, after, over, budget, key, target, batch, len(budgets) - 1, BLOCK)
+    _launch(_turn, grid, *given, budgets, after, over, budget, key, target, batch, len(budgets) - 1, BLOCK)
     return Turn(after, over.view(torch.bool), budget, key)
 
 
 def draw_edges(state: State, allowed: Tensor | None, budget: Tensor, most: int, key: Tensor) -> Tensor:
     """See `Loops.draw_edges`."""
     batch, places = state.surface.shape
-    probability = state.probability.reshape(batch, -1)
-    keys = torch.empty_like(state.surface)
+    probability, surface = state.probability.reshape(batch, -1), state.surface.contiguous()
+    keys = torch.empty_like(surface)
     drawn = torch.empty((batch, min(most, places), 3), dtype=torch.int64, device=keys.device)
     if drawn.numel():
         grid = (triton.cdiv(places, BLOCK), batch)
         advised = probability if allowed is None else allowed.reshape(batch, -1).view(torch.uint8)
-        given = (state.surface, state.neighbours, probability, advised, state.clicks, key, keys)
+        clicks, neighbours = state.clicks.contiguous(), state.neighbours.contiguous()
+        given = (surface, neighbours, probability, advised, clicks, key.contiguous(), keys)
         sizes = (places, probability.shape[1], state.clicks.shape[1], *state.shape[1:])
         _launch(_edge_keys, grid, *given, *sizes, allowed is not None, BLOCK)
-        _launch(_first, (batch,), keys, budget, drawn, places, drawn.shape[1], *state.shape[1:], BLOCK)
+        _launch(_first, (batch,), keys, budget.contiguous(), drawn, places, drawn.shape[1], *state.shape[1:], BLOCK)
     return drawn
 
 
 def append(clicks: Tensor, n_clicks: Tensor, made: Tensor) -> tuple[Tensor, Tensor]:
     """See `Loops.append`."""
     batch, room, further = *clicks.shape[:2], made.shape[1]
+    clicks, n_clicks = clicks.contiguous(), n_clicks.contiguous()
     longer, count = torch.empty_like(clicks), torch.empty_like(n_clicks)
     blocks = (triton.next_power_of_2(max(room, 1)), triton.next_power_of_2(max(further, 1)))
     _launch(_append, (batch,), clicks, n_clicks, made.contiguous(), longer, count, room, further, *blocks)
@@ -103,7 +107,8 @@ def paste(hint: Tensor, clicks: Tensor, patch: Tensor, into: Tensor) -> None:
 
 
 def _launch(kernel: Any, grid: tuple[int, ...], *arguments: Any) -> None:
-    """Run a kernel on the device of its first argument, whichever is the current one."""
+    """Run a kernel on the device of its first argument, whichever is the current one; tensors must be contiguous."""
+    assert all(value.is_contiguous() for value in arguments if isinstance(value, Tensor)), kernel
     with torch.cuda.device_of(arguments[0]):  # type: ignore[no-untyped-call]
         kernel[grid](*arguments)
 

@@ -114,6 +114,7 @@ def test_clicks_are_noted(kernels: ModuleType, there: torch.device) -> None:
 
 @pytest.mark.parametrize("within", [False, True])
 def test_clicks(on_device: None, there: torch.device, within: bool) -> None:
+    """Those made already are one row for both episodes in memory: kernels see tensors that are contiguous alone."""
     for seed in range(8):
         rng = np.random.default_rng(seed)
         probability = torch.from_numpy(rng.choice(np.array([0.4, 0.5, 0.6], np.float32), (2, *GRID)))
@@ -124,6 +125,7 @@ def test_clicks(on_device: None, there: torch.device, within: bool) -> None:
         state = make_state(rng.random((2, *GRID)) < seed / 7, **other)
         moved = {name: value.to(there) for name, value in vars(state).items() if isinstance(value, Tensor)}
         state = type(state)(**moved)
+        assert not state.clicks.is_contiguous()
         given = (state, torch.tensor([3, 5], device=there), 5, torch.from_numpy(rng.integers(0, 2**32, 2)).to(there))
         fast = EdgeUser(within).click(*given)
         with compiled.plain_torch():
