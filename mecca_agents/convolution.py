@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv3d, linear
 
-from mecca_agents.dilated import dilated_convolution
+from mecca_agents.bfloat16_convolution import bfloat16_convolution
 
 
 class RectifiedConvolution(nn.Conv3d):
@@ -30,7 +30,7 @@ class RectifiedConvolution(nn.Conv3d):
             )
             return result
         if self.bias is not None and _bfloat16_on_cpu(inputs):
-            return dilated_convolution(inputs, self.weight, self.bias, apart[0]).relu_()
+            return bfloat16_convolution(inputs, self.weight, self.bias, apart[0]).relu_()
         return conv3d(inputs, self.weight, self.bias, padding=apart, dilation=apart).relu_()
 
 

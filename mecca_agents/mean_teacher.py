@@ -27,6 +27,7 @@ from torch import Tensor
 from mecca_agents.agent import Observation, TaskSpec, only_labelled
 from mecca_agents.distributed import total
 from mecca_agents.mask_predictor import VolumePredictor, cross_entropy, stack_volume
+from mecca_agents.network_agent import in_mode
 from mecca_agents.presets import Preset
 from mecca_env.vector_env import MeccaVectorEnv
 
@@ -117,11 +118,8 @@ class MeanTeacher(VolumePredictor):
         devices = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(seed)
-            self.networks.train()
-            try:
+            with in_mode(self.networks, True):
                 yield
-            finally:
-                self.networks.eval()
 
 
 def uncertainty(probability: Tensor) -> Tensor:

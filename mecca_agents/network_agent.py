@@ -191,11 +191,12 @@ class NetworkAgent(Agent):
 
 def _as_it_was(network: nn.Module, training: bool) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
     """Contexts of a forward pass and of its repetition, which is in the same mode: with dropout or without."""
-    return nullcontext(), _in_mode(network, training)
+    return nullcontext(), in_mode(network, training)
 
 
 @contextmanager
-def _in_mode(network: nn.Module, training: bool) -> Iterator[None]:
+def in_mode(network: nn.Module, training: bool) -> Iterator[None]:
+    """A context in which a network is in training mode, or in evaluation mode."""
     before = network.training
     network.train(training)
     try:

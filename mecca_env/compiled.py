@@ -14,13 +14,14 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.torch_version import TorchVersion
 
 VARIABLE = "MECCA_COMPILED"
 """Environment variable; 0 keeps to torch, anything else or nothing takes what is installed."""
 
 _COMPILERS = {
-    "cpu": ("Numba", (0, 60), 'pip install "mecca[numba]"'),
-    "cuda": ("Triton", (3, 4), "it comes with torch 2.8 for CUDA"),
+    "cpu": ("Numba", "0.60", 'pip install "mecca[numba]"'),
+    "cuda": ("Triton", "3.4", "it comes with torch 2.8 for CUDA"),
 }
 """Name, least version, and where to get it from."""
 _log = logging.getLogger("mecca_env")
@@ -85,8 +86,8 @@ def _found(kind: str) -> bool:
             raise
         _log.info("env: torch; %s makes it faster (%s)", compiler, advice)
         return False
-    if tuple(int(part) for part in version.split(".")[:2]) < least:
-        _log.info("env: torch; %s %d.%d makes it faster (%s), here is %s", compiler, *least, advice, version)
+    if TorchVersion(version) < least:
+        _log.info("env: torch; %s %s makes it faster (%s), here is %s", compiler, least, advice, version)
         return False
     _log.info("env: loops compiled by %s", compiler)
     return True

@@ -99,10 +99,11 @@ def _paste_one_by_one(hint: Tensor, clicks: Tensor, patch: Tensor) -> None:
     centres = places[row, click]
     low = np.maximum(centres - radius, 0)
     high = np.minimum(centres + radius + 1, hint.shape[1:])
-    spans = np.concatenate((low, high, low - centres + radius, high - centres + radius), axis=1)
-    for i, (a, b, c, d, e, f, g, h, j, k, m, n) in zip(row.tolist(), spans.tolist(), strict=True):
-        window = into[i, a:d, b:e, c:f]
-        np.maximum(window, cube[g:k, h:m, j:n], out=window)
+    cut = radius - centres
+    spans = (row, low, high, low + cut, high + cut)
+    for i, begin, end, first, last in zip(*(span.tolist() for span in spans), strict=True):
+        window = into[i][tuple(map(slice, begin, end))]
+        np.maximum(window, cube[tuple(map(slice, first, last))], out=window)
 
 
 def _paste_together(hint: Tensor, clicks: Tensor, patch: Tensor) -> None:

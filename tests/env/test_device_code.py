@@ -68,9 +68,8 @@ def launches(patch: pytest.MonkeyPatch) -> tuple[set[str], list[Signature]]:
     """Names of all kernels, and what they are launched with in episodes of several kinds of env."""
     kernels = importlib.import_module("mecca_env.device_loops")
     noted: dict[str, Signature] = {}
-    names = {name for name, value in vars(kernels).items() if hasattr(value, "fn") and name.startswith("_")} - {
-        "_mix"
-    }  # called by kernels
+    jitted = {name for name, value in vars(kernels).items() if hasattr(value, "fn") and name.startswith("_")}
+    names = jitted - {"_mix"}  # which kernels call
     for name in names:
         patch.setattr(kernels, name, Launched(name, getattr(kernels, name), noted))
     patch.setattr(loops, "_compiled", lambda kind: kernels)

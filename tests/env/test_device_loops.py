@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
@@ -34,14 +33,9 @@ def there() -> torch.device:
 
 
 @pytest.fixture(scope="module")
-def kernels(there: torch.device) -> Iterator[ModuleType]:
-    """The kernels; without a GPU interpreted, which Triton decides when a kernel is made."""
-    with pytest.MonkeyPatch.context() as patch:
-        if there.type == "cpu":
-            patch.setenv("TRITON_INTERPRET", "1")
-        patch.delitem(sys.modules, "mecca_env.device_loops", raising=False)
-        yield importlib.import_module("mecca_env.device_loops")
-    sys.modules.pop("mecca_env.device_loops", None)
+def kernels() -> ModuleType:
+    """The kernels; without a GPU interpreted (`conftest.py`)."""
+    return importlib.import_module("mecca_env.device_loops")
 
 
 @pytest.fixture

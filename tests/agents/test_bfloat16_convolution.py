@@ -1,4 +1,4 @@
-"""The dilated convolution in bfloat16: the same as torch's, by another way to the gradient of its weights."""
+"""The convolution in bfloat16: the same as torch's, by another way to the gradient of its weights."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv3d
 
-from mecca_agents import convolution, dilated
+from mecca_agents import convolution
+from mecca_agents.bfloat16_convolution import LEAST_DEPTH, bfloat16_convolution, subgrids
 from mecca_agents.devices import autocast
 from mecca_agents.networks import PNet
 from mecca_agents.presets import Precision
@@ -41,8 +42,8 @@ def _error(found: Tensor, expected: Tensor) -> float:
 @pytest.mark.parametrize("shape", [(6, 6, 6), (11, 7, 8)])
 def test_subgrids_are_the_voxels_a_multiple_of_the_distance_apart(apart: int, shape: tuple[int, int, int]) -> None:
     values = (torch.rand(2, 3, *shape) + 1).contiguous(memory_format=torch.channels_last_3d)
-    grids = dilated.subgrids(values, apart)
-    assert grids.shape[:2] == (2 * apart**3, 3) and grids.shape[2] >= dilated.LEAST_DEPTH
+    grids = subgrids(values, apart)
+    assert grids.shape[:2] == (2 * apart**3, 3) and grids.shape[2] >= LEAST_DEPTH
     assert grids.is_contiguous(memory_format=torch.channels_last_3d)
     number = 0
     for row in values:
@@ -67,24 +68,24 @@ def test_it_is_as_near_to_float64_as_torchs_own(dilation: int, shape: tuple[int,
 
     expected = _found(plain, values, torch.float64)
     theirs = _found(plain, values, torch.bfloat16)
-    ours = _found(lambda *given: dilated.dilated_convolution(*given, dilation), values, torch.float32)
+    ours = _found(lambda *given: bfloat16_convolution(*given, dilation), values, torch.float32)
     for mine, other, truth in zip(ours, theirs, expected, strict=True):
         assert _error(mine, truth) < 1e-2
-        assert not _error(mine, truth) > 1.1 * _error(other, truth)  # theirs may be NaN (`dilated.LEAST_DEPTH`)
+        assert not _error(mine, truth) > 1.1 * _error(other, truth)  # theirs may be NaN (`LEAST_DEPTH`)
 
 
 def test_no_gradient_is_worked_out_that_nobody_wants() -> None:
     inputs, weight, bias = (tensor.float() for tensor in _values((8, 7, 6)))
     weight.requires_grad_()
-    dilated.dilated_convolution(inputs, weight, bias, 2).float().sum().backward()
+    bfloat16_convolution(inputs, weight, bias, 2).float().sum().backward()
     assert inputs.grad is None and weight.grad is not None and weight.grad.dtype == torch.float32
 
 
 @pytest.mark.parametrize("autocast", [True, False])
 def test_the_network_takes_it_in_bfloat16_alone(autocast: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
-    real = convolution.dilated_convolution
-    monkeypatch.setattr(convolution, "dilated_convolution", lambda *given: calls.append(given[-1]) or real(*given))
+    real = convolution.bfloat16_convolution
+    monkeypatch.setattr(convolution, "bfloat16_convolution", lambda *given: calls.append(given[-1]) or real(*given))
     network = PNet(3, {"out": 2}, 8, (1, 2, 3), shared_blocks=2)
     with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
         network(torch.randn(1, 3, 9, 8, 7))

@@ -14,7 +14,7 @@ LEAST_DEPTH = 3
 bfloat16 from memory that nobody wrote."""
 
 
-def dilated_convolution(inputs: Tensor, weight: Tensor, bias: Tensor, dilation: int) -> Tensor:
+def bfloat16_convolution(inputs: Tensor, weight: Tensor, bias: Tensor, dilation: int) -> Tensor:
     """A 3x3x3 convolution that keeps the grid, computed in bfloat16.
 
     Its weight gradient is found on the grids of voxels that are a multiple of the dilation apart: on each of them it is
@@ -31,7 +31,7 @@ def dilated_convolution(inputs: Tensor, weight: Tensor, bias: Tensor, dilation: 
         (B, out, D, H, W) bfloat16.
     """
     given = (tensor.to(torch.bfloat16) for tensor in (inputs, weight, bias))
-    result: Tensor = _DilatedConvolution.apply(*given, dilation)  # type: ignore[no-untyped-call]
+    result: Tensor = _Convolution.apply(*given, dilation)  # type: ignore[no-untyped-call]
     return result
 
 
@@ -55,7 +55,29 @@ def subgrids(values: Tensor, apart: int) -> Tensor:
     return folded.permute(0, 2, 4, 6, 1, 3, 5, 7).reshape(-1, *each, channels).movedim(-1, 1)
 
 
-class _DilatedConvolution(torch.autograd.Function):
+def gradients(
+    gradient: Tensor, inputs: Tensor, weight: Tensor, dilation: int, wanted: tuple[bool, bool, bool]
+) -> tuple[Tensor | None, ...]:
+    """Those of a 3x3x3 convolution that keeps the grid, as torch works them out.
+
+    Args:
+        gradient: Of its result, (B, out, D, H, W).
+        inputs: (B, in, D, H, W).
+        weight: (out, in, 3, 3, 3).
+        dilation: Distance of the voxels that it looks at.
+        wanted: Whether those of inputs, weight and bias are.
+
+    Returns:
+        These three, in the shapes of what they belong to; None where not wanted.
+    """
+    one, apart, none = [1, 1, 1], [dilation] * 3, [0, 0, 0]
+    found: tuple[Tensor | None, ...] = torch.ops.aten.convolution_backward(
+        gradient, inputs, weight, [len(weight)], one, apart, apart, False, none, 1, wanted
+    )
+    return found
+
+
+class _Convolution(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor, dilation: int) -> Tensor:
         ctx.save_for_backward(inputs, weight)
@@ -69,18 +91,7 @@ class _DilatedConvolution(torch.autograd.Function):
         gradient = gradient.contiguous(memory_format=torch.channels_last_3d)
         of_inputs = None
         if ctx.needs_input_grad[0]:
-            of_inputs, *_ = _gradients(gradient, inputs, weight, ctx.dilation, (True, False, False))
-        gradients, grids = subgrids(gradient, ctx.dilation), subgrids(inputs, ctx.dilation)
-        _, of_weight, of_bias = _gradients(gradients, grids, weight, 1, (False, True, True))
+            of_inputs, *_ = gradients(gradient, inputs, weight, ctx.dilation, (True, False, False))
+        pieces = (subgrids(gradient, ctx.dilation), subgrids(inputs, ctx.dilation))
+        _, of_weight, of_bias = gradients(*pieces, weight, 1, (False, True, True))
         return of_inputs, of_weight, of_bias, None
-
-
-def _gradients(
-    gradient: Tensor, inputs: Tensor, weight: Tensor, dilation: int, wanted: tuple[bool, bool, bool]
-) -> tuple[Tensor | None, ...]:
-    """Of inputs, weight and bias."""
-    one, apart, none = [1, 1, 1], [dilation] * 3, [0, 0, 0]
-    found: tuple[Tensor | None, ...] = torch.ops.aten.convolution_backward(
-        gradient, inputs, weight, [len(weight)], one, apart, apart, False, none, 1, wanted
-    )
-    return found
