@@ -33,8 +33,8 @@ from mecca_agents.devices import tuned
 from mecca_agents.networks import PNet
 from mecca_agents.presets import Precision, Preset
 from mecca_agents.rollout import Decision
-from mecca_agents.runs import make_task
-from mecca_agents.training import make_envs
+from mecca_agents.run_envs import make_envs
+from mecca_agents.run_loading import make_task
 
 
 class PlainPNet(PNet):

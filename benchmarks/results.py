@@ -30,7 +30,8 @@ import torch
 
 from benchmarks.document import DOCS, write_document
 from mecca_agents import PRESETS, methods
-from mecca_agents.benchmark import Plan, benchmark
+from mecca_agents.benchmark import benchmark
+from mecca_agents.benchmark_plan import Plan
 from mecca_agents.cells import Cell, make_cells, shard_of
 from mecca_agents.inference_time import time_methods
 from mecca_agents.report import report

@@ -26,15 +26,16 @@ import tyro
 from torch import Tensor
 
 from mecca_agents import PRESETS, Learned, Observation, Preset, TaskSpec, make_agent
-from mecca_agents.benchmark import Plan, benchmark
+from mecca_agents.benchmark import benchmark
+from mecca_agents.benchmark_plan import Plan
 from mecca_agents.cells import make_cells
 from mecca_agents.distributions import VoxelCategorical
 from mecca_agents.network_agent import NetworkAgent
-from mecca_agents.record_command import record
+from mecca_agents.offline_record import record
 from mecca_agents.report import report
 from mecca_agents.rollout import stack_observation
-from mecca_agents.runs import make_task
-from mecca_agents.training import make_envs
+from mecca_agents.run_envs import make_envs
+from mecca_agents.run_loading import make_task
 from mecca_env.vector_env import MeccaVectorEnv
 
 ENV = "MECCA-Phantom-v0"

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from mecca_agents import PRESETS, Observation, Preset, TaskSpec
-from mecca_agents.benchmark import Plan, benchmark
+from mecca_agents.benchmark import benchmark
+from mecca_agents.benchmark_plan import Plan
 from mecca_agents.cells import make_cells
 from mecca_agents.mask_predictor import MaskPredictor
 from mecca_agents.report import report

@@ -138,7 +138,8 @@ class Agent(ABC):
                 or the run is of another method than this class.
         """
         from mecca_agents.devices import find_device
-        from mecca_agents.runs import RunError, load_agent  # which needs this module
+        from mecca_agents.run_loading import load_agent  # which needs this module
+        from mecca_agents.runs import RunError
 
         agent, config = load_agent(run, find_device(device), checkpoint)
         if not isinstance(agent, cls):

@@ -69,7 +69,8 @@ class Benchmark:
         import torch
 
         from mecca_agents.agent import methods
-        from mecca_agents.benchmark import Plan, benchmark
+        from mecca_agents.benchmark import benchmark
+        from mecca_agents.benchmark_plan import Plan
         from mecca_agents.cells import make_cells, shard_of
         from mecca_env.arguments import read_count
 

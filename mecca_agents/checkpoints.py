@@ -28,7 +28,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from mecca_agents.errors import RunError
-from mecca_agents.progress import Tally
+from mecca_agents.tally import Tally
 from mecca_env.atomic import flush_to_disk
 from mecca_env.snapshot import Snapshot
 

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from mecca_env.rewards import Reward, cross_entropy
+from mecca_env.contracts import Reward
+from mecca_env.rewards import cross_entropy
 
 
 def consistent(raised: Tensor, label: Tensor) -> Tensor:

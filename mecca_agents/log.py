@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TextIO
 
 from mecca_agents.metrics import Events, Metrics
-from mecca_agents.progress import Display, Tally
+from mecca_agents.progress import Display
+from mecca_agents.tally import Tally
 
 
 class Log:

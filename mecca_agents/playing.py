@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mecca_agents.agent import Agent, Observation
 from mecca_env.config import EnvConfig
-from mecca_env.data.placement import Triple
+from mecca_env.data.base import Triple
 from mecca_env.state import State
 from mecca_env.vector_env import MeccaVectorEnv
 

@@ -20,21 +20,8 @@ from mecca_agents.comparison import (
     wins,
 )
 from mecca_agents.report_cells import FinishedCell, Study
-from mecca_agents.report_layout import (
-    SIGNIFICANCE,
-    Section,
-    Table,
-    bold,
-    caption,
-    interval,
-    number,
-    p_text,
-    percent,
-    plural,
-    record,
-    seeds_of,
-    seeds_text,
-)
+from mecca_agents.report_layout import SIGNIFICANCE, caption, interval, p_text, seeds_of, seeds_text
+from mecca_agents.tables import Section, Table, bold, number, percent, plural, record
 
 Rows = dict[str, dict[float, list[FinishedCell]]]
 

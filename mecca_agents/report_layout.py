@@ -3,58 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from mecca_agents.comparison import BOUNDS, SIGNIFICANT, Cells, Summary, collapsed
 from mecca_agents.report_cells import Study
-
-Record = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Section:
-    """The part of a table that is about one data set.
-
-    Attributes:
-        title: Of the data set, or what else it is about.
-        head: The columns.
-        lines: Their texts, row by row.
-        notes: Sentences below it, the caption first.
-    """
-
-    title: str
-    head: Sequence[str]
-    lines: Sequence[Sequence[str]]
-    notes: Sequence[str]
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of the report.
-
-    Attributes:
-        name: Of its CSV file.
-        title: Its heading.
-        about: What its columns are.
-        sections: One for each data set.
-        records: The same as numbers, the rows of the CSV file; all have the same columns.
-    """
-
-    name: str
-    title: str
-    about: str
-    sections: Sequence[Section]
-    records: Sequence[Record]
-
-
-def markdown(table: Table) -> str:
-    """The table as Markdown that can be read as it is, too."""
-    text = [f"## {table.title}", table.about]
-    for section in table.sections:
-        text += [f"### {section.title}", _grid(section.head, section.lines), *section.notes]
-    return "\n\n".join(part for part in text if part)
+from mecca_agents.tables import plural
 
 
 def caption(study: Study, cells: Cells) -> str:
@@ -95,11 +48,6 @@ def seeds_of(rows: Iterable[Cells]) -> int:
     return len({cell.seed for cells in rows for cell in cells})
 
 
-def number(value: float, form: str = ".2f") -> str:
-    """A number; "-" where there is none."""
-    return "-" if math.isnan(value) else format(value, form)
-
-
 def interval(summary: Summary, form: str = ".2f") -> str:
     """The 95 % interval of a mean."""
     return "-" if math.isnan(summary.low) else f"[{summary.low:{form}}, {summary.high:{form}}]"
@@ -110,47 +58,11 @@ def p_text(p: float) -> str:
     return "-" if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def bold(text: str, when: bool = True) -> str:
-    """The text, in bold where it deserves it."""
-    return f"**{text}**" if when else text
-
-
-def percent(fraction: float) -> str:
-    """A labelled fraction."""
-    return f"{100 * fraction:.4g} %"
-
-
-def plural(count: int, noun: str) -> str:
-    """So many of them."""
-    return f"{count} {noun}{'s' * (count != 1)}"
-
-
-def record(**values: Any) -> dict[str, Any]:
-    """A row of a CSV file: six significant digits, nothing where there is no number."""
-    return {key: _cell(value) for key, value in values.items()}
-
-
 SIGNIFICANCE = (
     "Bold is the best mean of a column, and only where it differs from the best of the others with p < "
     f"{SIGNIFICANT}: Wilcoxon's signed-rank test, two-sided and paired by case, with the seeds that both have, "
     "corrected by Holm for the number of competitors in the column."
 )
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, bool):
-        return int(value)
-    if isinstance(value, float):
-        return "" if math.isnan(value) else f"{value:.6g}"
-    return value
-
-
-def _grid(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(head, *lines, strict=True)]
-    rows = [head, ["-" * width for width in widths], *lines]
-    return "\n".join(
-        "| " + " | ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) + " |" for row in rows
-    )
 
 
 def _range(values: Sequence[float], form: str) -> str:

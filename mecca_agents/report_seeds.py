@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from mecca_agents.comparison import COLLAPSED, by_method, collapsed, last_dice
 from mecca_agents.report_cells import FinishedCell, Study
-from mecca_agents.report_layout import Section, Table, caption, percent, record
+from mecca_agents.report_layout import caption
+from mecca_agents.tables import Section, Table, percent, record
 
 
 def table_seeds(studies: Sequence[Study]) -> Table | None:

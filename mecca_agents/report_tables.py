@@ -25,20 +25,8 @@ from mecca_agents.comparison import (
     wins,
 )
 from mecca_agents.report_cells import EDGE, FinishedCell, Study
-from mecca_agents.report_layout import (
-    SIGNIFICANCE,
-    Section,
-    Table,
-    bold,
-    caption,
-    interval,
-    number,
-    p_text,
-    plural,
-    record,
-    seeds_of,
-    seeds_text,
-)
+from mecca_agents.report_layout import SIGNIFICANCE, caption, interval, p_text, seeds_of, seeds_text
+from mecca_agents.tables import Section, Table, bold, number, plural, record
 
 
 def table1(studies: Sequence[Study]) -> Table | None:

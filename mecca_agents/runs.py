@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import os
-import shutil
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
-from mecca_agents.agent import Agent, TaskSpec, make_agent
-from mecca_agents.checkpoints import MODEL, place_of, read_tensors, read_undisturbed
 from mecca_agents.errors import RunError as RunError  # part of this module, too
-from mecca_agents.locking import LOCK, locked
 from mecca_agents.presets import Preset
 from mecca_env.atomic import atomically, flush_to_disk
-from mecca_env.config import EnvConfig
 
 FORMAT = 4
 """Version of the folder's layout."""
@@ -90,55 +79,6 @@ def is_run(folder: Path) -> bool:
     return (folder / CONFIG).exists()
 
 
-def check_folder(folder: Path, overwrite: bool) -> None:
-    """See whether a run can be put into a folder; nothing in it is touched but, of a run, the lock.
-
-    Raises:
-        RunError: It exists already and may not be overwritten, is not a run, is in use, or cannot be made or written.
-    """
-    try:
-        if not folder.exists():
-            parent = next(path for path in folder.absolute().parents if path.exists())
-            if not parent.is_dir() or not os.access(parent, os.W_OK):
-                raise RunError(f"{folder}: cannot be made: {parent} is no folder that can be written")
-            return
-        if not overwrite:
-            raise RunError(f"{folder}: exists already; choose another folder, or pass --resume or --overwrite")
-        if not folder.is_dir() or (_contents(folder) and not is_run(folder)):
-            raise RunError(f"{folder}: expected a run to overwrite, found something else; it was left as it is")
-    except OSError as error:
-        raise RunError(f"{folder}: cannot be looked into: {error.strerror}") from error
-    if not os.access(folder, os.W_OK):
-        raise RunError(f"{folder}: cannot be overwritten: no permission to write")
-    with locked(folder):
-        pass
-
-
-def empty_folder(folder: Path, overwrite: bool) -> None:
-    """Remove an earlier run from a folder that this process has locked.
-
-    Its `config.json` goes last: killed before that, what is left can still be told to be a run.
-
-    Raises:
-        RunError: There is one and it may not be overwritten, or it cannot be removed.
-    """
-    try:
-        contents = _contents(folder)
-        if contents and not overwrite:
-            raise RunError(f"{folder}: exists already; another process has just made it")
-        for child in sorted(contents, key=lambda path: path.name == CONFIG):
-            if child.is_dir() and not child.is_symlink():
-                shutil.rmtree(child)
-            else:
-                child.unlink()
-    except OSError as error:
-        raise RunError(f"{folder}: cannot be emptied: {error.strerror}") from error
-
-
-def _contents(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if path.name != LOCK]
-
-
 def config_text(config: RunConfig) -> str:
     """What `config.json` holds. Raises `TypeError` where JSON cannot hold it."""
     try:
@@ -172,74 +112,6 @@ def read_config(folder: Path) -> RunConfig:
         raise RunError(f"{folder}: expected a run with a config.json, found none") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path}: expected the settings of a run, found {type(error).__name__}: {error}") from error
-
-
-def load_agent(
-    folder: Path | str, device: torch.device | str = "cpu", checkpoint: str = "last"
-) -> tuple[Agent, RunConfig]:
-    """The trained agent of a run, and how it was trained.
-
-    Args:
-        folder: The run's folder.
-        device: Where its networks live.
-        checkpoint: "last", or "best": the one with the highest smoothed training Dice.
-
-    Raises:
-        RunError: The folder is no run, there is no such checkpoint, or its weights are missing, damaged or of another
-            network.
-    """
-    folder = Path(folder)
-    if checkpoint not in ("last", "best"):
-        raise RunError(f"{folder}: expected the checkpoint last or best, got {checkpoint!r}")
-    config = read_config(folder)
-    agent = make_agent(config.method, config.preset, task_of(config), device=torch.device(device), seed=config.seed)
-    weights = read_undisturbed(folder, checkpoint, lambda place: _read_weights(place, device))
-    try:
-        agent.load_weights(weights)
-    except ValueError as error:
-        path = place_of(folder, checkpoint) / MODEL
-        raise RunError(f"{path}: expected weights of {config.method}: {error}") from error
-    return agent, config
-
-
-def make_task(config: EnvConfig, modalities: int) -> TaskSpec:
-    """What a method must know of an environment with these settings."""
-    return TaskSpec(config.shape, modalities, config.adjustments, config.action, config.guide)
-
-
-def task_of(config: RunConfig) -> TaskSpec:
-    """What the run's method was built for."""
-    env = EnvConfig(shape=config.preset.shape, **config.settings)
-    return make_task(env, config.modalities)
-
-
-def check_writable(path: Path) -> None:
-    """Raise `RunError` where a file could not be written; nothing is written."""
-    if not path.parent.is_dir():
-        raise RunError(f"{path}: expected an existing folder {path.parent}, found none")
-    if path.is_dir() or not os.access(path.parent, os.W_OK):
-        raise RunError(f"{path}: cannot be written")
-
-
-def write_rows(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write a CSV file of those columns. Raises `RunError` where its folder is missing or cannot be written."""
-
-    def write(temporary: Path) -> None:
-        with temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, columns)
-            writer.writeheader()
-            writer.writerows(rows)
-
-    try:
-        atomically(path, write)
-    except OSError as error:
-        raise RunError(f"{path}: cannot be written: {error.strerror}") from error
-
-
-def _read_weights(place: Path, device: torch.device | str) -> dict[str, Tensor]:
-    if not place.exists():
-        raise RunError(f"{place}: expected a checkpoint, found none; best is there only where the method logs a Dice")
-    return read_tensors(place / MODEL, device)
 
 
 def _frozen(value: Any) -> Any:

@@ -12,8 +12,7 @@ from mecca_agents.session_log import Entry, SessionError
 from mecca_agents.session_mask import BoxedMask, boxed, open_mask, unpacked
 from mecca_agents.session_play import Moment, Play
 from mecca_agents.session_view import whole_layer
-from mecca_env.data.placement import Triple
-from mecca_env.data.preprocessing import Box
+from mecca_env.data.base import Box, Triple
 from mecca_env.state import State
 
 MOST_UNDONE = 100

@@ -14,9 +14,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from mecca_env.data.base import DataError, Scan
+from mecca_env.data.base import DataError, Scan, Triple
 from mecca_env.data.inventory import SUFFIXES, stem
-from mecca_env.data.placement import Triple
 from mecca_env.data.reading import checked_image, read_image
 from mecca_env.data.smallest import smallest_type
 

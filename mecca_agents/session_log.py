@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mecca_env.atomic import atomically
-from mecca_env.data.placement import Triple
+from mecca_env.data.base import Triple
 
 FORMAT = 1
 """Version of the file."""

@@ -15,7 +15,8 @@ from torch import Tensor
 from mecca_agents.agent import METHODS, Agent, find_method
 from mecca_agents.devices import find_device
 from mecca_agents.errors import RunError
-from mecca_agents.runs import RunConfig, load_agent
+from mecca_agents.run_loading import load_agent
+from mecca_agents.runs import RunConfig
 from mecca_env.config import EnvConfig
 
 BUILT_IN = Path(__file__).parent / "data" / "phantom"

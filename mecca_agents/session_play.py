@@ -16,10 +16,10 @@ from mecca_agents.session_log import Click, SessionError
 from mecca_agents.session_mask import BoxedMask
 from mecca_agents.session_model import Model
 from mecca_env.actions import ActionReader
-from mecca_env.data.base import DataError
-from mecca_env.data.placement import Placement, Triple, fixed_placement
+from mecca_env.data.base import Box, DataError, Triple
+from mecca_env.data.placement import Placement, fixed_placement
 from mecca_env.data.placing import place_all
-from mecca_env.data.preprocessing import Box, prepare
+from mecca_env.data.preprocessing import prepare
 from mecca_env.data.regions import case_regions, placed_regions
 from mecca_env.data.resampling import Coordinates
 from mecca_env.simulator import Episode, Simulator

@@ -12,8 +12,7 @@ from mecca_agents.session_log import Click, SessionError
 from mecca_agents.session_model import Model
 from mecca_agents.session_play import Moment, Play
 from mecca_agents.session_view import Layer, Region, advised_regions, layer_slice, whole_layer
-from mecca_env.data.placement import Triple
-from mecca_env.data.preprocessing import Box
+from mecca_env.data.base import Box, Triple
 from mecca_env.state import State
 
 

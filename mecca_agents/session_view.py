@@ -12,8 +12,9 @@ from torch import Tensor
 
 from mecca_agents.session_log import SessionError
 from mecca_agents.session_play import Moment, Play
-from mecca_env.data.placement import Placement, Triple
-from mecca_env.data.preprocessing import Box, paste_part, read_part
+from mecca_env.data.base import Box, Triple
+from mecca_env.data.placement import Placement
+from mecca_env.data.preprocessing import paste_part, read_part
 
 Layer = Literal["mask", "probability", "action", "confidence", "advice", "hint"]
 """What can be laid over the scan."""

@@ -12,12 +12,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
-import gymnasium as gym
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-import mecca_env
 from mecca_agents.agent import Agent, Observation, find_method, make_agent
 from mecca_agents.checkpoints import (
     MODEL,
@@ -35,20 +33,13 @@ from mecca_agents.distributed import agreed, gathered, joined, leads, part_of, w
 from mecca_agents.locking import locked
 from mecca_agents.log import Log
 from mecca_agents.presets import Preset
-from mecca_agents.progress import Tally
 from mecca_agents.provenance import commit, differences, versions
-from mecca_agents.runs import (
-    RunConfig,
-    RunError,
-    check_folder,
-    config_text,
-    empty_folder,
-    make_task,
-    read_config,
-    task_of,
-    write_config,
-)
+from mecca_agents.run_envs import LISTED_CASES, make_envs
+from mecca_agents.run_folder import check_folder, empty_folder
+from mecca_agents.run_loading import make_task, task_of
+from mecca_agents.runs import RunConfig, RunError, config_text, read_config, write_config
 from mecca_agents.stopping import Stopped, StopRequest
+from mecca_agents.tally import Tally
 from mecca_env.arguments import read_config as read_settings
 from mecca_env.arguments import read_count
 from mecca_env.data.files import FileSource, foreground_values
@@ -57,22 +48,6 @@ from mecca_env.vector_env import MeccaVectorEnv
 
 COMMIT = commit()
 """The commit of the code that was loaded: the files may be others by the time that a run starts."""
-
-LISTED_CASES = 10_000
-"""A data set with more cases than this is procedural; its cases are not listed in the run's settings."""
-
-
-def make_envs(env: str, num_envs: int, **keywords: Any) -> MeccaVectorEnv:
-    """The torch vector env of an id.
-
-    Raises:
-        ValueError: The id is not one of this package's.
-    """
-    if env not in mecca_env.ENV_IDS:
-        raise ValueError(f"env: expected one of {', '.join(mecca_env.ENV_IDS)}, got {env!r}")
-    envs = gym.make_vec(env, num_envs=num_envs, **keywords).unwrapped
-    assert isinstance(envs, MeccaVectorEnv)
-    return envs
 
 
 def train(

@@ -14,11 +14,9 @@ from __future__ import annotations
 import gymnasium as gym
 
 from mecca_env.config import EnvConfig
+from mecca_env.contracts import Hint, Reward, SimulatedUser
 from mecca_env.data.base import DataError, PreparedCase, Scan, VolumeSource
-from mecca_env.hints import Hint
-from mecca_env.rewards import Reward
 from mecca_env.state import State
-from mecca_env.users import SimulatedUser
 
 __version__ = "0.1.0"
 

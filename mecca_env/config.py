@@ -10,9 +10,7 @@ from operator import index
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from mecca_env.hints import Hint
-    from mecca_env.rewards import Reward
-    from mecca_env.users import SimulatedUser
+    from mecca_env.contracts import Hint, Reward, SimulatedUser
 
 MIN_SIDE = 8
 """Smallest side of a grid, in voxels: below it a click's Gaussian covers the grid and SLIC has nothing to divide."""
@@ -35,9 +33,9 @@ class EnvConfig:
         adjustments: What each discrete action adds to the probability (Sec. 3.2); multiples of 0.001.
         action: "discrete" picks one of `adjustments` for each voxel; "continuous" adds a value in [-1, 1].
         reward: "gain" (Eq. 9), "focal" (Eq. 12-13), "error" (Eq. 14), "boundary" (`mecca_env.boundary`) or a function
-            (`mecca_env.rewards.Reward`).
-        user: "edge", "guided", "imprecise", "region-centre", "none" or a `mecca_env.users.SimulatedUser`.
-        hint: "gaussian", "euclidean", "geodesic", "supervoxel" or a `mecca_env.hints.Hint`.
+            (`mecca_env.contracts.Reward`).
+        user: "edge", "guided", "imprecise", "region-centre", "none" or a `mecca_env.contracts.SimulatedUser`.
+        hint: "gaussian", "euclidean", "geodesic", "supervoxel" or a `mecca_env.contracts.Hint`.
         hint_sigma: Standard deviation of a click's Gaussian, voxels. The paper gives only the kernel (Sec. 4.2).
         hint_radius: The Gaussian's window reaches this many voxels to either side at most (Sec. 4.2).
         epsilon: Probabilities are clamped to [epsilon, 1 - epsilon] inside the cross-entropy of Eq. 9, which is

@@ -12,12 +12,12 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from mecca_env.rewards import SCALE
+from mecca_env.exact import SCALE
 from mecca_env.state import State, Turn
 from mecca_env.torch_loops import LOWEST
 
 if TYPE_CHECKING:
-    from mecca_env.loops import Columns
+    from mecca_env.interface import Columns
 
 BLOCK = 1024
 """Voxels for each program of a kernel."""

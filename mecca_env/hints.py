@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from mecca_env.buffers import Buffers
 from mecca_env.config import EnvConfig
+from mecca_env.contracts import Hint
 from mecca_env.loops import loops
 from mecca_env.voxels import exists, flatten
-
-
-@runtime_checkable
-class Hint(Protocol):
-    """Turns clicks into a map that a network can read."""
-
-    def add(self, hint: Tensor, clicks: Tensor, volume: Tensor) -> Tensor:
-        """The hint map with more clicks in it.
-
-        Args:
-            hint: The map so far, (B, D, H, W) float32 in [0, 1]; not written to.
-            clicks: New clicks, (B, K, 3) int64, rows of -1 are none.
-            volume: The scan, (B, M, D, H, W) float32.
-
-        Returns:
-            A new map of the same shape; 1 at every click, nowhere below what `hint` was.
-        """
-        ...
 
 
 class GaussianHint:

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from mecca_env.compiled import over_rows
+from mecca_env.exact import SCALE
 from mecca_env.jit import Array, jit
-from mecca_env.rewards import SCALE
 from mecca_env.state import State, Turn
 from mecca_env.torch_loops import within as within  # only where values are refused late, which is on a GPU
 
 if TYPE_CHECKING:
-    from mecca_env.loops import Columns
+    from mecca_env.interface import Columns
 
 _WORD = 0xFFFFFFFF
 _FACTOR = 0x45D9F3B

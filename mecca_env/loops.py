@@ -4,103 +4,13 @@ from __future__ import annotations
 
 import importlib
 from functools import cache
-from typing import Protocol, TypeAlias, cast
+from typing import cast
 
 import torch
-from torch import Tensor
 
 from mecca_env import torch_loops
 from mecca_env.compiled import is_compiled
-from mecca_env.state import State, Turn
-
-Columns: TypeAlias = tuple[Tensor, Tensor, Tensor]
-"""Probability, gain and cell: a float32, a float32 and an integer tensor of one shape."""
-
-
-class Loops(Protocol):
-    """What `torch_loops` and its compiled counterparts, `host_loops` and `device_loops`, have in common."""
-
-    def within(self, values: Tensor, least: int, most: int) -> tuple[Tensor, Tensor]:
-        """Integers of any kind, each replaced by the nearest in range.
-
-        Args:
-            values: Of any shape.
-            least: From 0 up.
-            most: Up to 255.
-
-        Returns:
-            Those, uint8; and by how much the lowest of them was below and the highest above the range, (2,) int64, 0
-            where none was.
-        """
-        ...
-
-    def look_up(self, cell: Tensor, action: Tensor, tables: Columns, worth: Tensor, into: Columns) -> Tensor:
-        """Act in every voxel by table.
-
-        Args:
-            cell: (B, N), label and probability as one number.
-            action: (B, N) integers; cell + action is a row of the tables.
-            tables: What each row leads to, three times (K,).
-            worth: What a voxel adds to six sums, (6, K) float64; whole numbers, so that the order does not matter:
-                `SCALE` times its reward; 1 if it moved the wrong way far enough to count, and if it did at all; 2 if
-                it is rightly foreground; 1 for each of prediction and label in which it is foreground; 1.
-            into: Written: what each voxel led to, three times (B, N), contiguous.
-
-        Returns:
-            Mean reward, both misunderstandings and Dice, (4, B) float32.
-        """
-        ...
-
-    def turn(self, step: Tensor, dice: Tensor, keys: Tensor, budgets: Tensor, target: float) -> Turn:
-        """Whose turn it is after a step.
-
-        Args:
-            step: Steps taken before it, (B,) int64.
-            dice: After it, (B,) float32.
-            keys: `State.keys`, (B, T + 1) int64.
-            budgets: Clicks before each step and after the last, (T + 1,) int64.
-            target: An episode is over at this Dice.
-        """
-        ...
-
-    def draw_edges(self, state: State, allowed: Tensor | None, budget: Tensor, most: int, key: Tensor) -> Tensor:
-        """Click surface voxels of the label that are no surface voxels of the prediction and have not been clicked.
-
-        Args:
-            state: B episodes.
-            allowed: Where to click, (B, D, H, W) bool; None: anywhere.
-            budget: How often in each episode, (B,) int64.
-            most: Upper bound of `budget`.
-            key: A random stream for each episode, (B,) int64.
-
-        Returns:
-            (B, K, 3) int64 coordinates with K <= most, drawn uniformly without replacement, then rows of -1.
-        """
-        ...
-
-    def append(self, clicks: Tensor, n_clicks: Tensor, made: Tensor) -> tuple[Tensor, Tensor]:
-        """Note more clicks.
-
-        Args:
-            clicks: Those so far, (B, C, 3) int64, then rows of -1.
-            n_clicks: How many those are, (B,) int64.
-            made: Further ones, (B, K, 3) int64, rows of -1 are none; there is room for them.
-
-        Returns:
-            Both with the further ones, as new tensors.
-        """
-        ...
-
-    def paste(self, hint: Tensor, clicks: Tensor, patch: Tensor, into: Tensor) -> None:
-        """Merge a patch around each click into the hint, by maximum.
-
-        Args:
-            hint: (B, D, H, W) float32 in [0, 1].
-            clicks: (B, K, 3) int64, rows of -1 are none.
-            patch: (P, P, P) float32 in [0, 1], P odd.
-            into: Written: the merged hint, (B, D, H, W), contiguous.
-        """
-        ...
+from mecca_env.interface import Loops
 
 
 def loops(device: torch.device) -> Loops:

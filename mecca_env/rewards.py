@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
-from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 from mecca_env.boundary import boundary_weights
 from mecca_env.config import EnvConfig
+from mecca_env.contracts import Reward
 from mecca_env.voxels import label_surface
-
-SCALE = 2.0**24
-"""Rewards are added up in whole multiples of 1 / SCALE."""
-
-Reward: TypeAlias = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""(probability before, probability after, label), each (B, D, H, W) -> voxel reward (B, D, H, W) float32."""
 
 
 def cross_entropy(probability: Tensor, label: Tensor, epsilon: float) -> Tensor:
@@ -103,14 +96,3 @@ def _checked(reward: Reward, before: Tensor, after: Tensor, label: Tensor) -> Te
             f"got shape {tuple(values.shape)}, finite: {bool(torch.isfinite(values).all())}"
         )
     return values.to(torch.float32)
-
-
-def exact_mean(values: Tensor) -> Tensor:
-    """Mean over all but the first axis, (B, ...) float32 -> (B,) float32, with the same bits in any order of summing.
-
-    Floating-point sums depend on how the work is split, hence on the batch and on the number of threads. Sums of whole
-    numbers do not, as long as they stay below 2^53: values are rounded to 2^-24 (6e-8) and added as such.
-    """
-    flat = values.reshape(values.shape[0], -1)
-    total = (flat * SCALE).round_().sum(dim=1, dtype=torch.float64)
-    return (total / (SCALE * flat.shape[1])).to(torch.float32)

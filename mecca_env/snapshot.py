@@ -21,7 +21,7 @@ from torch import Tensor
 
 from mecca_env.config import EnvConfig
 from mecca_env.data.selection import Cases
-from mecca_env.episodes import EpisodeStream, StreamState
+from mecca_env.episode_stream import EpisodeStream, StreamState
 from mecca_env.rng import mix
 from mecca_env.state import State
 

@@ -7,36 +7,15 @@ it depends on the episode alone.
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
-
 import numpy as np
 import torch
 from torch import Tensor
 
+from mecca_env.contracts import SimulatedUser
 from mecca_env.loops import loops
 from mecca_env.rng import fold
 from mecca_env.state import State
 from mecca_env.voxels import draw, exists, flatten, inside, marked, to_voxels, values_at
-
-
-@runtime_checkable
-class SimulatedUser(Protocol):
-    """Someone who looks at a segmentation and clicks where it is wrong."""
-
-    def click(self, state: State, budget: Tensor, most: int, key: Tensor) -> Tensor:
-        """Voxels to click next.
-
-        Args:
-            state: B episodes.
-            budget: How often the user may click in each of them, (B,) int64; 0 where an episode has just ended.
-            most: The largest number that `budget` can hold here, known without looking at it.
-            key: A random stream for each episode and step, (B,) int64, for `mecca_env.rng`.
-
-        Returns:
-            (B, K, 3) int64 voxel coordinates, K <= most; rows of -1 are none. Inside the grid, none given twice, none
-            in `state.clicks`, at most `budget` of them.
-        """
-        ...
 
 
 class EdgeUser:

@@ -30,7 +30,8 @@ from mecca_env.data.base import VolumeSource
 from mecca_env.data.placement import Placement
 from mecca_env.data.preprocessing import paste_back
 from mecca_env.data.selection import open_cases
-from mecca_env.episodes import DEVICE_CACHE_BYTES, EpisodeMaker, EpisodeStream
+from mecca_env.episode_stream import EpisodeStream
+from mecca_env.episodes import DEVICE_CACHE_BYTES, EpisodeMaker
 from mecca_env.rendering import Scene, render_frame, scene_of
 from mecca_env.simulator import Simulator
 from mecca_env.snapshot import Origin, Snapshot, identity, overlay, read_origins, take

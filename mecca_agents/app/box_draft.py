@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from mecca_agents.session import SessionError
-from mecca_env.data.placement import Triple
-from mecca_env.data.preprocessing import Box
+from mecca_env.data.base import Box, Triple
 
 Extent = tuple[int, int]
 """First voxel and, exclusive, last one."""

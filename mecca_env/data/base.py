@@ -81,3 +81,10 @@ class VolumeSource(Protocol):
     def case(self, index: int) -> PreparedCase:
         """The prepared case `index`, 0 <= index < len(self). Raises `DataError` where its files are at fault."""
         ...
+
+
+Triple = tuple[int, int, int]
+
+
+Box = tuple[Triple, Triple]
+"""First voxel and opposite corner, exclusive."""

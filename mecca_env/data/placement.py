@@ -9,10 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mecca_env.data.base import PreparedCase
+from mecca_env.data.base import PreparedCase, Triple
 from mecca_env.data.resampling import Coordinates
-
-Triple = tuple[int, int, int]
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mecca_env.data.base import DataError, PreparedCase, Scan
-from mecca_env.data.placement import Placement, Triple, canonical_placement, draw_placement, fixed_placement
+from mecca_env.data.base import Box, DataError, PreparedCase, Scan, Triple
+from mecca_env.data.placement import Placement, canonical_placement, draw_placement, fixed_placement
 from mecca_env.data.placing import place
 from mecca_env.data.resampling import Coordinates, interpolate, nearest
 from mecca_env.data.saving import save_mask
@@ -31,8 +31,6 @@ __all__ = [
     "save_mask",
 ]
 
-Box = tuple[Triple, Triple]
-"""First voxel and opposite corner, exclusive."""
 
 _PASTE_TIE = 1e-9
 _POINTS_AT_ONCE = 1 << 21

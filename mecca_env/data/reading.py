@@ -9,10 +9,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mecca_env.data.base import DataError, Scan
+from mecca_env.data.base import DataError, Scan, Triple
 from mecca_env.data.image_files import Volume, checked, header_shape, read_volume
 from mecca_env.data.inventory import CaseFiles
-from mecca_env.data.placement import Triple
 
 Found = TypeVar("Found")
 

@@ -18,7 +18,8 @@ import pytest
 import tiny
 from tiny import write_scans
 
-from mecca_agents.benchmark import Plan, benchmark, run_cell, settle
+from mecca_agents.benchmark import benchmark, run_cell
+from mecca_agents.benchmark_plan import Plan, settle
 from mecca_agents.cells import ABLATION, Cell, make_cells, shard_of
 from mecca_agents.cli import main
 from mecca_agents.errors import RunError

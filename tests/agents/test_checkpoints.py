@@ -24,8 +24,8 @@ from mecca_agents.checkpoints import (
     write_best,
     write_checkpoint,
 )
-from mecca_agents.progress import Tally
 from mecca_agents.runs import RunError
+from mecca_agents.tally import Tally
 from mecca_env.snapshot import Snapshot
 
 CPU = torch.device("cpu")

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from mecca_agents.metrics import Events, Metrics
-from mecca_agents.progress import Display, Tally
+from mecca_agents.progress import Display
 from mecca_agents.runs import RunError
+from mecca_agents.tally import Tally
 
 NUMBERS = {
     "loss": 9.0,

@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 
-from mecca_agents.benchmark import Plan
+from mecca_agents.benchmark_plan import Plan
 from mecca_agents.cells import Cell
 from mecca_agents.presets import FAST
 

@@ -9,7 +9,8 @@ from volumes import prepared
 from mecca_env.config import EnvConfig
 from mecca_env.data.base import PreparedCase
 from mecca_env.data.selection import Cases
-from mecca_env.episodes import EpisodeMaker, EpisodeStream
+from mecca_env.episode_stream import EpisodeStream
+from mecca_env.episodes import EpisodeMaker
 
 
 class Corners:

@@ -1,0 +1,68 @@
+"""Where a run may be put: folders checked before anything is written, and emptied."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from mecca_agents.errors import RunError as RunError  # part of this module, too
+from mecca_agents.locking import LOCK, locked
+from mecca_agents.runs import CONFIG, is_run
+
+
+def check_folder(folder: Path, overwrite: bool) -> None:
+    """See whether a run can be put into a folder; nothing in it is touched but, of a run, the lock.
+
+    Raises:
+        RunError: It exists already and may not be overwritten, is not a run, is in use, or cannot be made or written.
+    """
+    try:
+        if not folder.exists():
+            parent = next(path for path in folder.absolute().parents if path.exists())
+            if not parent.is_dir() or not os.access(parent, os.W_OK):
+                raise RunError(f"{folder}: cannot be made: {parent} is no folder that can be written")
+            return
+        if not overwrite:
+            raise RunError(f"{folder}: exists already; choose another folder, or pass --resume or --overwrite")
+        if not folder.is_dir() or (_contents(folder) and not is_run(folder)):
+            raise RunError(f"{folder}: expected a run to overwrite, found something else; it was left as it is")
+    except OSError as error:
+        raise RunError(f"{folder}: cannot be looked into: {error.strerror}") from error
+    if not os.access(folder, os.W_OK):
+        raise RunError(f"{folder}: cannot be overwritten: no permission to write")
+    with locked(folder):
+        pass
+
+
+def empty_folder(folder: Path, overwrite: bool) -> None:
+    """Remove an earlier run from a folder that this process has locked.
+
+    Its `config.json` goes last: killed before that, what is left can still be told to be a run.
+
+    Raises:
+        RunError: There is one and it may not be overwritten, or it cannot be removed.
+    """
+    try:
+        contents = _contents(folder)
+        if contents and not overwrite:
+            raise RunError(f"{folder}: exists already; another process has just made it")
+        for child in sorted(contents, key=lambda path: path.name == CONFIG):
+            if child.is_dir() and not child.is_symlink():
+                shutil.rmtree(child)
+            else:
+                child.unlink()
+    except OSError as error:
+        raise RunError(f"{folder}: cannot be emptied: {error.strerror}") from error
+
+
+def _contents(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.name != LOCK]
+
+
+def check_writable(path: Path) -> None:
+    """Raise `RunError` where a file could not be written; nothing is written."""
+    if not path.parent.is_dir():
+        raise RunError(f"{path}: expected an existing folder {path.parent}, found none")
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise RunError(f"{path}: cannot be written")

@@ -1,0 +1,59 @@
+"""The trained agent of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from mecca_agents.agent import Agent, TaskSpec, make_agent
+from mecca_agents.checkpoints import MODEL, place_of, read_tensors, read_undisturbed
+from mecca_agents.errors import RunError as RunError  # part of this module, too
+from mecca_agents.runs import RunConfig, read_config
+from mecca_env.config import EnvConfig
+
+
+def load_agent(
+    folder: Path | str, device: torch.device | str = "cpu", checkpoint: str = "last"
+) -> tuple[Agent, RunConfig]:
+    """The trained agent of a run, and how it was trained.
+
+    Args:
+        folder: The run's folder.
+        device: Where its networks live.
+        checkpoint: "last", or "best": the one with the highest smoothed training Dice.
+
+    Raises:
+        RunError: The folder is no run, there is no such checkpoint, or its weights are missing, damaged or of another
+            network.
+    """
+    folder = Path(folder)
+    if checkpoint not in ("last", "best"):
+        raise RunError(f"{folder}: expected the checkpoint last or best, got {checkpoint!r}")
+    config = read_config(folder)
+    agent = make_agent(config.method, config.preset, task_of(config), device=torch.device(device), seed=config.seed)
+    weights = read_undisturbed(folder, checkpoint, lambda place: _read_weights(place, device))
+    try:
+        agent.load_weights(weights)
+    except ValueError as error:
+        path = place_of(folder, checkpoint) / MODEL
+        raise RunError(f"{path}: expected weights of {config.method}: {error}") from error
+    return agent, config
+
+
+def make_task(config: EnvConfig, modalities: int) -> TaskSpec:
+    """What a method must know of an environment with these settings."""
+    return TaskSpec(config.shape, modalities, config.adjustments, config.action, config.guide)
+
+
+def task_of(config: RunConfig) -> TaskSpec:
+    """What the run's method was built for."""
+    env = EnvConfig(shape=config.preset.shape, **config.settings)
+    return make_task(env, config.modalities)
+
+
+def _read_weights(place: Path, device: torch.device | str) -> dict[str, Tensor]:
+    if not place.exists():
+        raise RunError(f"{place}: expected a checkpoint, found none; best is there only where the method logs a Dice")
+    return read_tensors(place / MODEL, device)

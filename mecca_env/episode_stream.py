@@ -1,0 +1,105 @@
+"""The random streams of one env: which case comes next, and with which seed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from fractions import Fraction
+from math import floor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mecca_env.data.selection import Cases
+from mecca_env.rng import stream
+
+_DRAWS_AT_MOST = 1 << 16  # no luck in so many, at a chance of one in a thousand each, is no accident
+
+
+def is_labelled_turn(number: int, share: float) -> bool:
+    """Whether place `number` of an endless row is for a labelled case, when `share` of all places are.
+
+    They lie as evenly as they can: every run of n places holds n times `share` of them, rounded up or down. Exact for
+    numbers of any size, with `share` read as the decimal that it prints as.
+    """
+    exact = Fraction(str(float(share)))
+    return floor((number + 1) * exact) > floor(number * exact)
+
+
+@dataclass(frozen=True, eq=False)
+class StreamState:
+    """Where an `EpisodeStream` stands; nothing in it is ever written to.
+
+    Attributes:
+        seed: The env's seed.
+        episode: Number of the present episode, -1 before the first.
+        generator: State of the NumPy bit generator.
+        walks: Cases left of each walk, in order: through all (None), the labelled (True), the unlabelled (False).
+    """
+
+    seed: int
+    episode: int
+    generator: Mapping[str, Any]
+    walks: Mapping[bool | None, NDArray[np.int64]]
+
+
+class EpisodeStream:
+    """One env's host randomness: its NumPy generator, its walk through the cases, its count of episodes.
+
+    Args:
+        seed: Everything the env draws follows from it; None takes one from the operating system.
+    """
+
+    def __init__(self, seed: int | None) -> None:
+        self.seed = int(np.random.SeedSequence().generate_state(1, np.uint64)[0] >> 1) if seed is None else int(seed)
+        self.rng = np.random.default_rng(self.seed)
+        self.episode = -1
+        self._walks: dict[bool | None, NDArray[np.int64]] = {}  # see `StreamState`
+
+    @classmethod
+    def at(cls, state: StreamState) -> EpisodeStream:
+        """A stream that goes on from there.
+
+        Raises:
+            ValueError, TypeError, KeyError: `state.generator` is not one of NumPy's default generator.
+        """
+        stream = cls(state.seed)
+        stream.rng.bit_generator.state = deepcopy(dict(state.generator))
+        stream.episode = state.episode
+        stream._walks = dict(state.walks)
+        return stream
+
+    def state(self) -> StreamState:
+        """Where it stands, for `at`."""
+        return StreamState(self.seed, self.episode, dict(self.rng.bit_generator.state), dict(self._walks))
+
+    def next_case(self, cases: Cases, labelled: bool | None = None) -> int:
+        """The next case, of the labelled ones (True), of the others (False) or of all (None).
+
+        One shuffled pass through them after another, a walk of its own for each of the three; independent draws where
+        cases are endless, since there an order is not worth its memory and repeats are rare anyway.
+
+        Raises:
+            ValueError: None of very many endless cases is of the kind asked for.
+        """
+        if cases.endless:
+            for _ in range(_DRAWS_AT_MOST):
+                case = int(cases.indices[int(self.rng.integers(len(cases)))])
+                if labelled is None or cases.is_labelled(case) is labelled:
+                    return case
+            raise ValueError(
+                f"labelled_share, labelled_fraction: expected {'' if labelled else 'un'}labelled cases among "
+                f"{len(cases)}, got none in {_DRAWS_AT_MOST} draws"
+            )
+        order = self._walks.get(labelled, np.empty(0, dtype=np.int64))
+        if len(order) == 0:
+            order = self.rng.permutation(np.asarray(cases.indices if labelled is None else cases.pool(labelled)))
+        self._walks[labelled] = order[1:]
+        return int(order[0])
+
+    def next_key(self) -> int:
+        """The random stream of the next episode."""
+        self.episode += 1
+        return stream(self.seed, self.episode)
