@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mecca_env.transfer import to_device
+from mecca_env.tensors.transfer import to_device
 from mecca_env.voxels import exists
 
 REACH = 3.0

@@ -42,7 +42,7 @@ class SimulatedUser(Protocol):
             state: B episodes.
             budget: How often the user may click in each of them, (B,) int64; 0 where an episode has just ended.
             most: The largest number that `budget` can hold here, known without looking at it.
-            key: A random stream for each episode and step, (B,) int64, for `mecca_env.rng`.
+            key: A random stream for each episode and step, (B,) int64, for `mecca_env.tensors.rng`.
 
         Returns:
             (B, K, 3) int64 voxel coordinates, K <= most; rows of -1 are none. Inside the grid, none given twice, none

@@ -12,8 +12,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from mecca_env.exact import SCALE
 from mecca_env.state import State, Turn
+from mecca_env.tensors.exact import SCALE
 from mecca_env.torch_loops import LOWEST
 
 if TYPE_CHECKING:

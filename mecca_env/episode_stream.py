@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mecca_env.data.selection import Cases
-from mecca_env.rng import stream
+from mecca_env.tensors.rng import stream
 
 _DRAWS_AT_MOST = 1 << 16  # no luck in so many, at a chance of one in a thousand each, is no accident
 

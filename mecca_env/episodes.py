@@ -19,7 +19,7 @@ from mecca_env.data.selection import Cases
 from mecca_env.data.streaming import CaseStream, threads_ahead
 from mecca_env.episode_stream import EpisodeStream, is_labelled_turn
 from mecca_env.simulator import Episode
-from mecca_env.transfer import to_device
+from mecca_env.tensors.transfer import to_device
 
 DEVICE_CACHE_BYTES = 1 << 30
 """What the prepared cases of an env may take on its device unless told otherwise."""

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mecca_env.buffers import Buffers
 from mecca_env.config import EnvConfig
 from mecca_env.contracts import Hint
 from mecca_env.loops import loops
+from mecca_env.tensors.recycled import Buffers
 from mecca_env.voxels import exists, flatten
 
 

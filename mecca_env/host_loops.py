@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from mecca_env.compiled import over_rows
-from mecca_env.exact import SCALE
 from mecca_env.jit import Array, jit
 from mecca_env.state import State, Turn
+from mecca_env.tensors.exact import SCALE
 from mecca_env.torch_loops import within as within  # only where values are refused late, which is on a GPU
 
 if TYPE_CHECKING:

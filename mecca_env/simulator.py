@@ -14,9 +14,9 @@ from mecca_env.config import EnvConfig
 from mecca_env.guide import advise
 from mecca_env.hints import SupervoxelHint, make_hint
 from mecca_env.loops import loops
-from mecca_env.rng import fold
 from mecca_env.state import State
-from mecca_env.transfer import to_device
+from mecca_env.tensors.rng import fold
+from mecca_env.tensors.transfer import to_device
 from mecca_env.transitions import Transition, make_transition
 from mecca_env.users import make_user
 from mecca_env.voxels import face_neighbours, label_surface
@@ -31,7 +31,7 @@ class Episode:
         label: (D, H, W) bool.
         case_index: Which case of the data set it is.
         labelled: False: the episode earns no reward (Sec. 3.6).
-        key: Its random stream (`mecca_env.rng.stream`).
+        key: Its random stream (`mecca_env.tensors.rng.stream`).
         regions: Supervoxels of each step, (T, D, H, W) int16; needed where `EnvConfig.needs_regions`.
     """
 

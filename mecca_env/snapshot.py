@@ -22,8 +22,8 @@ from torch import Tensor
 from mecca_env.config import EnvConfig
 from mecca_env.data.selection import Cases
 from mecca_env.episode_stream import EpisodeStream, StreamState
-from mecca_env.rng import mix
 from mecca_env.state import State
+from mecca_env.tensors.rng import mix
 
 FORMAT = 1
 """Of `Snapshot`; raised when an older reader would misread it."""

@@ -1,7 +1,7 @@
 """The people who click, simulated. Anyone can write their own: one method, from a state to clicks.
 
 A user never clicks a voxel twice, never clicks more often than it may, and clicks less often where there is nothing
-left to click. Which of the eligible voxels it picks is drawn from the state's own random streams (`mecca_env.rng`), so
+left to click. Which of the eligible voxels it picks is drawn from the state's own random streams (`mecca_env.tensors.rng`), so
 it depends on the episode alone.
 """
 
@@ -13,8 +13,8 @@ from torch import Tensor
 
 from mecca_env.contracts import SimulatedUser
 from mecca_env.loops import loops
-from mecca_env.rng import fold
 from mecca_env.state import State
+from mecca_env.tensors.rng import fold
 from mecca_env.voxels import draw, exists, flatten, inside, marked, to_voxels, values_at
 
 

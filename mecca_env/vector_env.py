@@ -36,7 +36,7 @@ from mecca_env.rendering import Scene, render_frame, scene_of
 from mecca_env.simulator import Simulator
 from mecca_env.snapshot import Origin, Snapshot, identity, overlay, read_origins, take
 from mecca_env.state import State, observe, replace_rows
-from mecca_env.transfer import to_device
+from mecca_env.tensors.transfer import to_device
 from mecca_env.transitions import Transition
 from mecca_env.window import Window
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mecca_env.compiled import is_compiled, over_rows
-from mecca_env.rng import shuffle_keys
+from mecca_env.tensors.rng import shuffle_keys
 
 _NEVER = torch.iinfo(torch.int64).max
 

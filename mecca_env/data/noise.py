@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mecca_env.rng import mix
+from mecca_env.tensors.rng import mix
 
 FIELD_OF_VIEW = (192.0, 192.0, 128.0)
 """Extent of a phantom scan, mm: the largest head with a margin of background."""

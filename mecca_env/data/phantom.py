@@ -22,7 +22,7 @@ from mecca_env.data.noise import FIELD_OF_VIEW, Grid, Size
 from mecca_env.data.preprocessing import prepare
 from mecca_env.data.recent import RecentCases
 from mecca_env.data.tumour import Tumour, grow
-from mecca_env.rng import mix
+from mecca_env.tensors.rng import mix
 
 CASES = 2**30
 """Number of cases: every index below it is one."""

@@ -13,7 +13,7 @@ from mecca_env.compiled import is_compiled, over_rows
 from mecca_env.data.base import DataError, PreparedCase
 from mecca_env.data.placement import Placement
 from mecca_env.data.resampling import Coordinates, interpolate
-from mecca_env.transfer import to_device
+from mecca_env.tensors.transfer import to_device
 
 LABEL_TIE = 1e-6
 """An interpolated label must exceed one half by this: exact ties are background whatever the order of a sum."""

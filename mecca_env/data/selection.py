@@ -19,7 +19,7 @@ from mecca_env.data.catalog import CATALOG, open_dataset
 from mecca_env.data.files import FileSource
 from mecca_env.data.phantom import PhantomSource
 from mecca_env.data.splits import SPLITS, labelled_names
-from mecca_env.rng import fold
+from mecca_env.tensors.rng import fold
 
 PHANTOM = "Phantom"
 """Key of the built-in phantom."""

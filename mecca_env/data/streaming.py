@@ -17,7 +17,7 @@ from mecca_env.data.background import Background
 from mecca_env.data.base import PreparedCase, VolumeSource
 from mecca_env.data.recent import RecentCases
 from mecca_env.data.smallest import smallest_type
-from mecca_env.transfer import to_device
+from mecca_env.tensors.transfer import to_device
 
 _THREADS_AT_MOST = 4
 

@@ -16,8 +16,8 @@ from small import make_envs, random_actions
 from mecca_env import simulator
 from mecca_env.boundary import boundary_weights
 from mecca_env.config import EnvConfig
-from mecca_env.exact import exact_mean
 from mecca_env.rewards import cross_entropy, make_reward
+from mecca_env.tensors.exact import exact_mean
 from mecca_env.voxels import label_surface
 
 SHAPE = (3, 9, 8, 7)

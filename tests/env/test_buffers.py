@@ -13,7 +13,7 @@ import torch
 from small import make_envs, random_actions
 from torch import Tensor
 
-from mecca_env.buffers import SPARE, Buffers
+from mecca_env.tensors.recycled import SPARE, Buffers
 
 CPU = torch.device("cpu")
 SHAPE = (2, 3, 4)

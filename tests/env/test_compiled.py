@@ -21,7 +21,7 @@ from torch import Tensor
 
 from mecca_env import compiled, loops, torch_loops
 from mecca_env.hints import GaussianHint
-from mecca_env.rng import shuffle_keys
+from mecca_env.tensors.rng import shuffle_keys
 from mecca_env.users import EdgeUser
 
 pytest.importorskip("numba", reason="Numba is not installed")

@@ -26,7 +26,7 @@ from triton.runtime.jit import JITFunction
 
 from mecca_env import loops
 from mecca_env.actions import ActionReader
-from mecca_env.buffers import Buffers
+from mecca_env.tensors.recycled import Buffers
 
 GRID = (10, 9, 8)
 NAMES = {torch.uint8: "u8", torch.int32: "i32", torch.int64: "i64", torch.float32: "fp32", torch.float64: "fp64"}

@@ -16,9 +16,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from mecca_env import compiled, loops, torch_loops
 from mecca_env.actions import ActionReader
-from mecca_env.buffers import Buffers
-from mecca_env.exact import SCALE
 from mecca_env.hints import GaussianHint
+from mecca_env.tensors.exact import SCALE
+from mecca_env.tensors.recycled import Buffers
 from mecca_env.transitions import TableTransition
 from mecca_env.users import EdgeUser
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from mecca_env.config import EnvConfig
-from mecca_env.exact import exact_mean
 from mecca_env.rewards import make_reward
+from mecca_env.tensors.exact import exact_mean
 
 EPSILON = 0.01
 SHAPE = (2, 3, 4, 5)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare, kstest
 
-from mecca_env.rng import fold, mix, shuffle_keys, stream
+from mecca_env.tensors.rng import fold, mix, shuffle_keys, stream
 
 WORDS = st.integers(0, 2**32 - 1)
 LEAST_P = 1e-4

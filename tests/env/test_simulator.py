@@ -12,9 +12,9 @@ from scipy import ndimage
 from small import GRID, make_envs, random_actions
 
 from mecca_env.config import EnvConfig
-from mecca_env.rng import fold, shuffle_keys, stream
 from mecca_env.simulator import Episode, Simulator
 from mecca_env.state import State
+from mecca_env.tensors.rng import fold, shuffle_keys, stream
 
 ADJUSTMENTS = np.array(EnvConfig().adjustments)
 CROSS = ndimage.generate_binary_structure(3, 1)
