@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from mecca_env.config import EnvConfig
+from mecca_env.process.config import EnvConfig
 
 Volume = NDArray[np.float32]
 Mask = NDArray[np.bool_]

@@ -25,9 +25,9 @@ from benchmarks.timing import (
     milliseconds,
     wait_for,
 )
-from mecca_env.config import EnvConfig
 from mecca_env.data.base import PreparedCase, Scan
 from mecca_env.data.preprocessing import prepare
+from mecca_env.process.config import EnvConfig
 from mecca_env.state import State
 from mecca_env.vector_env import MeccaVectorEnv
 

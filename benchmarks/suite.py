@@ -24,8 +24,8 @@ from benchmarks.reference import FormulaEpisode, ReferenceEpisode, ReferenceStep
 from benchmarks.timing import BYTES_PER_VOXEL, Copy, machine, median, milliseconds
 from mecca_env.compiled import plain_torch
 from mecca_env.data.phantom import PhantomSource
-from mecca_env.hints import GaussianHint
-from mecca_env.users import EdgeUser
+from mecca_env.process.hints import GaussianHint
+from mecca_env.process.users import EdgeUser
 from mecca_env.vector_env import MeccaVectorEnv
 
 CLICKS = 5

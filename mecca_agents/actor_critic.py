@@ -16,8 +16,8 @@ from mecca_agents.distributions import VoxelCategorical, towards
 from mecca_agents.network_agent import NetworkAgent, between
 from mecca_agents.presets import Preset
 from mecca_agents.rollout import Decision, Rollout, collect, stack_observation
-from mecca_env.dynamics import DiscreteDynamics
-from mecca_env.rewards import make_reward
+from mecca_env.process.dynamics import DiscreteDynamics
+from mecca_env.process.rewards import make_reward
 from mecca_env.vector_env import MeccaVectorEnv
 
 

@@ -116,7 +116,7 @@ class Agent(ABC):
 
     @classmethod
     def env_settings(cls, preset: Preset, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """Settings of the environment that this method trains and is tested in (`mecca_env.config.EnvConfig`).
+        """Settings of the environment that this method trains and is tested in (`mecca_env.process.config.EnvConfig`).
 
         Args:
             preset: Its settings.

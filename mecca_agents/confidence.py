@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from mecca_env.contracts import Reward
-from mecca_env.rewards import cross_entropy
+from mecca_env.process.contracts import Reward
+from mecca_env.process.rewards import cross_entropy
 
 
 def consistent(raised: Tensor, label: Tensor) -> Tensor:
@@ -61,7 +61,7 @@ def simulated_gain(
         before: Probability of foreground before each step, (T, B, D, H, W).
         after: The same after it.
         label: Simulated label of each step (Eq. 10), (T, B, D, H, W) bool; before the first, it is that of the first.
-        epsilon: The environment's (`mecca_env.rewards.cross_entropy`).
+        epsilon: The environment's (`mecca_env.process.rewards.cross_entropy`).
         earlier: Simulated label of the step before the first, (B, D, H, W) bool; None: an episode begins here.
     """
     gain = torch.stack([earned(*step) for step in zip(before, after, label, strict=True)])

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from mecca_agents.agent import Agent, Observation
-from mecca_env.config import EnvConfig
 from mecca_env.data.base import Triple
+from mecca_env.process.config import EnvConfig
 from mecca_env.state import State
 from mecca_env.vector_env import MeccaVectorEnv
 

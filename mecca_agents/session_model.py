@@ -17,7 +17,7 @@ from mecca_agents.devices import find_device
 from mecca_agents.errors import RunError
 from mecca_agents.run_loading import load_agent
 from mecca_agents.runs import RunConfig
-from mecca_env.config import EnvConfig
+from mecca_env.process.config import EnvConfig
 
 BUILT_IN = Path(__file__).parent / "data" / "phantom"
 """The run that comes with the package: a small MECCA, trained on the phantom (`benchmarks.built_in`)."""

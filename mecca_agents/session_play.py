@@ -22,7 +22,7 @@ from mecca_env.data.placing import place_all
 from mecca_env.data.preprocessing import prepare
 from mecca_env.data.regions import case_regions, placed_regions
 from mecca_env.data.resampling import Coordinates
-from mecca_env.simulator import Episode, Simulator
+from mecca_env.process.simulator import Episode, Simulator
 from mecca_env.state import State, observe
 
 _ROUNDING = 1e-6  # voxels: what a click on the border of the view may lie outside of it

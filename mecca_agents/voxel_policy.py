@@ -18,7 +18,7 @@ from mecca_agents.distributions import VoxelCategorical, towards
 from mecca_agents.networks import PNet
 from mecca_agents.presets import PolicyHead
 from mecca_agents.rollout import stack_observation
-from mecca_env.config import EnvConfig
+from mecca_env.process.config import EnvConfig
 
 
 class VoxelActorCriticPolicy(ActorCriticPolicy):  # type: ignore[misc]

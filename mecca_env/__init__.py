@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import gymnasium as gym
 
-from mecca_env.config import EnvConfig
-from mecca_env.contracts import Hint, Reward, SimulatedUser
 from mecca_env.data.base import DataError, PreparedCase, Scan, VolumeSource
+from mecca_env.process.config import EnvConfig
+from mecca_env.process.contracts import Hint, Reward, SimulatedUser
 from mecca_env.state import State
 
 __version__ = "0.1.0"

@@ -11,8 +11,8 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from mecca_env.config import EnvConfig
 from mecca_env.loops import loops
+from mecca_env.process.config import EnvConfig
 
 
 def observation_space(config: EnvConfig, modalities: int) -> spaces.Dict:

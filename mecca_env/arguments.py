@@ -11,7 +11,7 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mecca_env.config import EnvConfig
+from mecca_env.process.config import EnvConfig
 
 
 def read_config(settings: Mapping[str, Any]) -> EnvConfig:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mecca_env.arguments import read_autoreset_mode
-from mecca_env.config import EnvConfig
 from mecca_env.data.base import VolumeSource
+from mecca_env.process.config import EnvConfig
 from mecca_env.vector_env import MeccaVectorEnv
 
 Observation = dict[str, NDArray[np.float32]]

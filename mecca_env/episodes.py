@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mecca_env.config import EnvConfig
 from mecca_env.data.base import PreparedCase
 from mecca_env.data.files import FileSource
 from mecca_env.data.phantom import PhantomSource
@@ -18,7 +17,8 @@ from mecca_env.data.regions import case_regions, placed_regions
 from mecca_env.data.selection import Cases
 from mecca_env.data.streaming import CaseStream, threads_ahead
 from mecca_env.episode_stream import EpisodeStream, is_labelled_turn
-from mecca_env.simulator import Episode
+from mecca_env.process.config import EnvConfig
+from mecca_env.process.simulator import Episode
 from mecca_env.tensors.transfer import to_device
 
 DEVICE_CACHE_BYTES = 1 << 30

@@ -19,9 +19,9 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mecca_env.config import EnvConfig
 from mecca_env.data.selection import Cases
 from mecca_env.episode_stream import EpisodeStream, StreamState
+from mecca_env.process.config import EnvConfig
 from mecca_env.state import State
 from mecca_env.tensors.rng import mix
 

@@ -32,12 +32,12 @@ from mecca_env.data.preprocessing import paste_back
 from mecca_env.data.selection import open_cases
 from mecca_env.episode_stream import EpisodeStream
 from mecca_env.episodes import DEVICE_CACHE_BYTES, EpisodeMaker
+from mecca_env.process.simulator import Simulator
+from mecca_env.process.transitions import Transition
 from mecca_env.rendering import Scene, render_frame, scene_of
-from mecca_env.simulator import Simulator
 from mecca_env.snapshot import Origin, Snapshot, identity, overlay, read_origins, take
 from mecca_env.state import State, observe, replace_rows
 from mecca_env.tensors.transfer import to_device
-from mecca_env.transitions import Transition
 from mecca_env.window import Window
 
 Observation: TypeAlias = dict[str, Tensor]
@@ -88,7 +88,7 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
             longer to draw than to reset, and for large scans. Once all cases are there, nothing is fetched. None: for
             the data sets of this package; True also asks a source of your own from that other thread.
         render_mode: None, "rgb_array" or "human".
-        **settings: The attributes of `mecca_env.config.EnvConfig`.
+        **settings: The attributes of `mecca_env.process.config.EnvConfig`.
 
     Attributes:
         config: Settings of the decision process.

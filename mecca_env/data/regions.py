@@ -7,12 +7,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mecca_env.config import EnvConfig
 from mecca_env.data.base import PreparedCase
 from mecca_env.data.placement import Placement, canonical_placement
 from mecca_env.data.placing import place_all
 from mecca_env.data.preprocessing import move_regions
-from mecca_env.guide import supervoxels
+from mecca_env.process.config import EnvConfig
+from mecca_env.process.guide import supervoxels
 
 
 def case_regions(case: PreparedCase, config: EnvConfig) -> NDArray[np.int16]:

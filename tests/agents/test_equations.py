@@ -20,9 +20,9 @@ from mecca_agents.confidence import (
 )
 from mecca_agents.network_agent import between
 from mecca_agents.presets import PAPER
-from mecca_env.config import EnvConfig
-from mecca_env.dynamics import DiscreteDynamics
-from mecca_env.rewards import gain
+from mecca_env.process.config import EnvConfig
+from mecca_env.process.dynamics import DiscreteDynamics
+from mecca_env.process.rewards import gain
 
 
 def cube(*values: float, dtype: torch.dtype = torch.float32) -> Tensor:

@@ -16,7 +16,7 @@ from mecca_agents.presets import FAST, Preset
 from mecca_agents.run_loading import task_of
 from mecca_agents.runs import RunConfig, read_config
 from mecca_agents.training import train
-from mecca_env.users import EdgeUser
+from mecca_env.process.users import EdgeUser
 
 TINY = replace(
     FAST, shape=(12, 12, 10), num_envs=4, updates=100, channels=8, dilations=(1, 2), learning_rate=5e-3, n_steps=None

@@ -14,7 +14,7 @@ from mecca_agents.agent import Agent, TaskSpec, find_method, make_agent
 from mecca_agents.mecca import Mecca, _simulated
 from mecca_agents.presets import FAST, Gradient, Precision, Preset
 from mecca_agents.rollout import Rollout, collect
-from mecca_env.config import EnvConfig
+from mecca_env.process.config import EnvConfig
 from mecca_env.vector_env import MeccaVectorEnv
 
 OFF = replace(

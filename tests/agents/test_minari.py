@@ -24,7 +24,7 @@ from mecca_agents.recording import Episode, Recorder, play_episode, play_episode
 from mecca_agents.run_envs import make_envs as make_phantom
 from mecca_agents.run_loading import make_task
 from mecca_agents.training import train
-from mecca_env.users import EdgeUser
+from mecca_env.process.users import EdgeUser
 from mecca_env.vector_env import MeccaVectorEnv
 
 minari = pytest.importorskip("minari")

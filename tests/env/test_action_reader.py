@@ -10,7 +10,7 @@ import torch
 from small import GRID, make_envs
 
 from mecca_env.actions import ActionReader
-from mecca_env.config import EnvConfig
+from mecca_env.process.config import EnvConfig
 
 SHAPE = (2, *GRID)
 

@@ -13,10 +13,10 @@ from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 from small import make_envs, random_actions
 
-from mecca_env import simulator
-from mecca_env.boundary import boundary_weights
-from mecca_env.config import EnvConfig
-from mecca_env.rewards import cross_entropy, make_reward
+from mecca_env.process import simulator
+from mecca_env.process.boundary import boundary_weights
+from mecca_env.process.config import EnvConfig
+from mecca_env.process.rewards import cross_entropy, make_reward
 from mecca_env.tensors.exact import exact_mean
 from mecca_env.voxels import label_surface
 

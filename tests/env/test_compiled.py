@@ -20,9 +20,9 @@ from small import make_envs, make_state, random_actions
 from torch import Tensor
 
 from mecca_env import compiled, loops, torch_loops
-from mecca_env.hints import GaussianHint
+from mecca_env.process.hints import GaussianHint
+from mecca_env.process.users import EdgeUser
 from mecca_env.tensors.rng import shuffle_keys
-from mecca_env.users import EdgeUser
 
 pytest.importorskip("numba", reason="Numba is not installed")
 CPU = torch.device("cpu")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mecca_env.config import EnvConfig
+from mecca_env.process.config import EnvConfig
 
 
 def test_defaults_are_those_of_the_paper() -> None:

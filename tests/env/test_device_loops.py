@@ -16,11 +16,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from mecca_env import compiled, loops, torch_loops
 from mecca_env.actions import ActionReader
-from mecca_env.hints import GaussianHint
+from mecca_env.process.hints import GaussianHint
+from mecca_env.process.transitions import TableTransition
+from mecca_env.process.users import EdgeUser
 from mecca_env.tensors.exact import SCALE
 from mecca_env.tensors.recycled import Buffers
-from mecca_env.transitions import TableTransition
-from mecca_env.users import EdgeUser
 
 pytest.importorskip("triton", reason="Triton is not installed")
 GRID = (10, 9, 8)

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from mecca_env.config import EnvConfig
-from mecca_env.dynamics import ContinuousDynamics, DiscreteDynamics
+from mecca_env.process.config import EnvConfig
+from mecca_env.process.dynamics import ContinuousDynamics, DiscreteDynamics
 
 PAPER = EnvConfig().adjustments
 CPU = torch.device("cpu")

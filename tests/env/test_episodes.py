@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from volumes import prepared
 
-from mecca_env.config import EnvConfig
 from mecca_env.data.base import PreparedCase
 from mecca_env.data.selection import Cases
 from mecca_env.episode_stream import EpisodeStream
 from mecca_env.episodes import EpisodeMaker
+from mecca_env.process.config import EnvConfig
 
 
 class Corners:

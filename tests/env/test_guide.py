@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from small import GRID, Blobs, make_envs, random_actions
 
-from mecca_env.guide import advise, supervoxels
+from mecca_env.process.guide import advise, supervoxels
 
 COUNTS = (40, 40, 20, 8)
 
@@ -88,7 +88,7 @@ def test_clicks_after_the_first_step_follow_the_advice(user: str) -> None:
 
 
 def test_a_user_object_of_its_own_mind_ignores_the_advice() -> None:
-    from mecca_env.users import EdgeUser
+    from mecca_env.process.users import EdgeUser
 
     settings: dict[str, Any] = {"supervoxels": (30, 25, 20), "clicks": (6, 40, 2), "guide": True}
     counts = {}

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from mecca_env import torch_loops
-from mecca_env.config import EnvConfig
-from mecca_env.contracts import Hint
-from mecca_env.hints import CheckedHint, EuclideanHint, GaussianHint, GeodesicHint, make_hint
+from mecca_env.process.config import EnvConfig
+from mecca_env.process.contracts import Hint
+from mecca_env.process.hints import CheckedHint, EuclideanHint, GaussianHint, GeodesicHint, make_hint
 
 SHAPE = (9, 11, 8)
 CLICK = st.tuples(*(st.integers(0, n - 1) for n in SHAPE))

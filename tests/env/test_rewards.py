@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from mecca_env.config import EnvConfig
-from mecca_env.rewards import make_reward
+from mecca_env.process.config import EnvConfig
+from mecca_env.process.rewards import make_reward
 from mecca_env.tensors.exact import exact_mean
 
 EPSILON = 0.01

@@ -11,8 +11,8 @@ import torch
 from scipy import ndimage
 from small import GRID, make_envs, random_actions
 
-from mecca_env.config import EnvConfig
-from mecca_env.simulator import Episode, Simulator
+from mecca_env.process.config import EnvConfig
+from mecca_env.process.simulator import Episode, Simulator
 from mecca_env.state import State
 from mecca_env.tensors.rng import fold, shuffle_keys, stream
 

@@ -17,8 +17,8 @@ from safetensors.torch import load_file, save_file
 from small import GRID, SETTINGS, Blobs, make_envs, random_actions
 from torch import Tensor
 
+from mecca_env.process.users import EdgeUser
 from mecca_env.snapshot import Snapshot
-from mecca_env.users import EdgeUser
 from mecca_env.vector_env import MeccaVectorEnv
 
 MODES = [mode.value for mode in AutoresetMode]
@@ -206,7 +206,7 @@ def test_objects_of_ones_own_are_known_by_name() -> None:
     fresh.restore(envs.snapshot())
     same(play(fresh, random_actions(envs, 4)), play(envs, random_actions(envs, 4)))
     other = make_envs(2, reward=my_reward)
-    with pytest.raises(ValueError, match=r"user is 'edge' here, 'mecca_env.users.EdgeUser' there"):
+    with pytest.raises(ValueError, match=r"user is 'edge' here, 'mecca_env.process.users.EdgeUser' there"):
         other.restore(envs.snapshot())
 
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from small import make_state
 
+from mecca_env.process.users import EdgeUser
 from mecca_env.state import State, replace_rows
-from mecca_env.users import EdgeUser
 
 SHAPE = (4, 5, 6)
 

@@ -13,11 +13,11 @@ from hypothesis.extra import numpy as hnp
 from small import GRID, Blobs, make_envs, random_actions
 from volumes import AFFINE, ellipsoid
 
-from mecca_env.config import EnvConfig
 from mecca_env.data.base import Scan
 from mecca_env.data.preprocessing import prepare
-from mecca_env.guide import supervoxels
-from mecca_env.hints import SupervoxelHint, make_hint
+from mecca_env.process.config import EnvConfig
+from mecca_env.process.guide import supervoxels
+from mecca_env.process.hints import SupervoxelHint, make_hint
 from mecca_env.vector_env import MeccaVectorEnv
 
 SHAPE = (4, 5, 3)

@@ -10,10 +10,10 @@ import pytest
 import torch
 from small import make_envs, make_state, random_actions
 
-from mecca_env.config import EnvConfig
-from mecca_env.dynamics import DiscreteDynamics
-from mecca_env.rewards import make_reward
-from mecca_env.transitions import PlainTransition, TableTransition, Transition, make_transition
+from mecca_env.process.config import EnvConfig
+from mecca_env.process.dynamics import DiscreteDynamics
+from mecca_env.process.rewards import make_reward
+from mecca_env.process.transitions import PlainTransition, TableTransition, Transition, make_transition
 
 CPU = torch.device("cpu")
 SHAPE = (3, 5, 6, 7)

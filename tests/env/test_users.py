@@ -15,10 +15,10 @@ from scipy import ndimage
 from scipy.stats import chi2
 from small import make_envs, make_state, random_actions
 
-from mecca_env.contracts import SimulatedUser
+from mecca_env.process.contracts import SimulatedUser
+from mecca_env.process.users import EdgeUser, ImpreciseUser, NoUser, RegionCentreUser, make_user
 from mecca_env.state import State
 from mecca_env.tensors.rng import fold, stream
-from mecca_env.users import EdgeUser, ImpreciseUser, NoUser, RegionCentreUser, make_user
 
 SHAPE = (5, 6, 4)
 MASKS = hnp.arrays(np.bool_, (2, *SHAPE))

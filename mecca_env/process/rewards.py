@@ -7,9 +7,9 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from mecca_env.boundary import boundary_weights
-from mecca_env.config import EnvConfig
-from mecca_env.contracts import Reward
+from mecca_env.process.boundary import boundary_weights
+from mecca_env.process.config import EnvConfig
+from mecca_env.process.contracts import Reward
 from mecca_env.voxels import label_surface
 
 

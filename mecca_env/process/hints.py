@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mecca_env.config import EnvConfig
-from mecca_env.contracts import Hint
 from mecca_env.loops import loops
+from mecca_env.process.config import EnvConfig
+from mecca_env.process.contracts import Hint
 from mecca_env.tensors.recycled import Buffers
 from mecca_env.voxels import exists, flatten
 

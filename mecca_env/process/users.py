@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mecca_env.contracts import SimulatedUser
 from mecca_env.loops import loops
+from mecca_env.process.contracts import SimulatedUser
 from mecca_env.state import State
 from mecca_env.tensors.rng import fold
 from mecca_env.voxels import draw, exists, flatten, inside, marked, to_voxels, values_at

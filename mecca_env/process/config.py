@@ -10,7 +10,7 @@ from operator import index
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from mecca_env.contracts import Hint, Reward, SimulatedUser
+    from mecca_env.process.contracts import Hint, Reward, SimulatedUser
 
 MIN_SIDE = 8
 """Smallest side of a grid, in voxels: below it a click's Gaussian covers the grid and SLIC has nothing to divide."""
@@ -32,10 +32,10 @@ class EnvConfig:
         clicks: Clicks the user may make before each step, one number per step (Sec. 4.3); None takes the paper's.
         adjustments: What each discrete action adds to the probability (Sec. 3.2); multiples of 0.001.
         action: "discrete" picks one of `adjustments` for each voxel; "continuous" adds a value in [-1, 1].
-        reward: "gain" (Eq. 9), "focal" (Eq. 12-13), "error" (Eq. 14), "boundary" (`mecca_env.boundary`) or a function
-            (`mecca_env.contracts.Reward`).
-        user: "edge", "guided", "imprecise", "region-centre", "none" or a `mecca_env.contracts.SimulatedUser`.
-        hint: "gaussian", "euclidean", "geodesic", "supervoxel" or a `mecca_env.contracts.Hint`.
+        reward: "gain" (Eq. 9), "focal" (Eq. 12-13), "error" (Eq. 14), "boundary" (`mecca_env.process.boundary`) or a function
+            (`mecca_env.process.contracts.Reward`).
+        user: "edge", "guided", "imprecise", "region-centre", "none" or a `mecca_env.process.contracts.SimulatedUser`.
+        hint: "gaussian", "euclidean", "geodesic", "supervoxel" or a `mecca_env.process.contracts.Hint`.
         hint_sigma: Standard deviation of a click's Gaussian, voxels. The paper gives only the kernel (Sec. 4.2).
         hint_radius: The Gaussian's window reaches this many voxels to either side at most (Sec. 4.2).
         epsilon: Probabilities are clamped to [epsilon, 1 - epsilon] inside the cross-entropy of Eq. 9, which is

@@ -8,13 +8,13 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from mecca_env.config import EnvConfig
-from mecca_env.contracts import Reward
-from mecca_env.dynamics import ContinuousDynamics, DiscreteDynamics, Dynamics
 from mecca_env.interface import Columns
 from mecca_env.loops import loops
 from mecca_env.metrics import dice, misunderstanding
-from mecca_env.rewards import make_reward
+from mecca_env.process.config import EnvConfig
+from mecca_env.process.contracts import Reward
+from mecca_env.process.dynamics import ContinuousDynamics, DiscreteDynamics, Dynamics
+from mecca_env.process.rewards import make_reward
 from mecca_env.state import State
 from mecca_env.tensors.exact import SCALE, exact_mean
 from mecca_env.tensors.recycled import Buffers

@@ -9,16 +9,16 @@ from math import inf
 import torch
 from torch import Tensor
 
-from mecca_env.boundary import boundary_weights
-from mecca_env.config import EnvConfig
-from mecca_env.guide import advise
-from mecca_env.hints import SupervoxelHint, make_hint
 from mecca_env.loops import loops
+from mecca_env.process.boundary import boundary_weights
+from mecca_env.process.config import EnvConfig
+from mecca_env.process.guide import advise
+from mecca_env.process.hints import SupervoxelHint, make_hint
+from mecca_env.process.transitions import Transition, make_transition
+from mecca_env.process.users import make_user
 from mecca_env.state import State
 from mecca_env.tensors.rng import fold
 from mecca_env.tensors.transfer import to_device
-from mecca_env.transitions import Transition, make_transition
-from mecca_env.users import make_user
 from mecca_env.voxels import face_neighbours, label_surface
 
 
