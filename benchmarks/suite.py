@@ -22,8 +22,8 @@ from benchmarks.error_clicks import error_clicks
 from benchmarks.monai_clicks import DeepEditClicks, DeepgrowClicks, channel
 from benchmarks.reference import FormulaEpisode, ReferenceEpisode, ReferenceStep
 from benchmarks.timing import BYTES_PER_VOXEL, Copy, machine, median, milliseconds
-from mecca_env.compiled import plain_torch
 from mecca_env.data.phantom import PhantomSource
+from mecca_env.kernels.backend import plain_torch
 from mecca_env.process.hints import GaussianHint
 from mecca_env.process.users import EdgeUser
 from mecca_env.vector_env import MeccaVectorEnv

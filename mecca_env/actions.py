@@ -11,7 +11,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from mecca_env.loops import loops
+from mecca_env.kernels.dispatch import loops
 from mecca_env.process.config import EnvConfig
 
 

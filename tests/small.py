@@ -11,9 +11,9 @@ from torch import Tensor
 from volumes import ellipsoid, prepared
 
 from mecca_env.data.base import PreparedCase
+from mecca_env.kernels.voxels import face_neighbours, label_surface
 from mecca_env.state import State
 from mecca_env.vector_env import MeccaVectorEnv
-from mecca_env.voxels import face_neighbours, label_surface
 
 GRID = (16, 14, 12)
 SETTINGS: dict[str, Any] = {"shape": GRID, "horizon": 3, "clicks": (6, 3, 2)}

@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mecca_env.compiled import is_compiled, over_rows
 from mecca_env.data.base import DataError, PreparedCase
 from mecca_env.data.placement import Placement
 from mecca_env.data.resampling import Coordinates, interpolate
+from mecca_env.kernels.backend import is_compiled, over_rows
 from mecca_env.tensors.transfer import to_device
 
 LABEL_TIE = 1e-6
@@ -103,7 +103,7 @@ def _resample_on_host(
     label: Tensor,
 ) -> None:
     """The same bits as `_resample`, in one compiled pass."""
-    from mecca_env.data.host_resampling import resample  # late, since loading Numba takes a second
+    from mecca_env.kernels.numba_resampling import resample  # late, since loading Numba takes a second
 
     def some(rows: NDArray[np.int64], volumes: NDArray[np.float32], masks: NDArray[np.bool_]) -> None:
         for row, out, mask in zip(rows, volumes, masks, strict=True):

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mecca_env.kernels.voxels import exists
 from mecca_env.tensors.transfer import to_device
-from mecca_env.voxels import exists
 
 REACH = 3.0
 """Farther from the surface than so many sigma, where the Gaussian is at 1 %, a voxel weighs 1."""

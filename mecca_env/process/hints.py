@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mecca_env.loops import loops
+from mecca_env.kernels.dispatch import loops
+from mecca_env.kernels.voxels import exists, flatten
 from mecca_env.process.config import EnvConfig
 from mecca_env.process.contracts import Hint
 from mecca_env.tensors.recycled import Buffers
-from mecca_env.voxels import exists, flatten
 
 
 class GaussianHint:

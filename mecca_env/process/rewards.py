@@ -7,10 +7,10 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from mecca_env.kernels.voxels import label_surface
 from mecca_env.process.boundary import boundary_weights
 from mecca_env.process.config import EnvConfig
 from mecca_env.process.contracts import Reward
-from mecca_env.voxels import label_surface
 
 
 def cross_entropy(probability: Tensor, label: Tensor, epsilon: float) -> Tensor:

@@ -9,7 +9,8 @@ from math import inf
 import torch
 from torch import Tensor
 
-from mecca_env.loops import loops
+from mecca_env.kernels.dispatch import loops
+from mecca_env.kernels.voxels import face_neighbours, label_surface
 from mecca_env.process.boundary import boundary_weights
 from mecca_env.process.config import EnvConfig
 from mecca_env.process.guide import advise
@@ -19,7 +20,6 @@ from mecca_env.process.users import make_user
 from mecca_env.state import State
 from mecca_env.tensors.rng import fold
 from mecca_env.tensors.transfer import to_device
-from mecca_env.voxels import face_neighbours, label_surface
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,8 +8,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from mecca_env.interface import Columns
-from mecca_env.loops import loops
+from mecca_env.kernels.dispatch import loops
+from mecca_env.kernels.interface import Columns
 from mecca_env.metrics import dice, misunderstanding
 from mecca_env.process.config import EnvConfig
 from mecca_env.process.contracts import Reward

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mecca_env.loops import loops
+from mecca_env.kernels.dispatch import loops
+from mecca_env.kernels.voxels import draw, exists, flatten, inside, marked, to_voxels, values_at
 from mecca_env.process.contracts import SimulatedUser
 from mecca_env.state import State
 from mecca_env.tensors.rng import fold
-from mecca_env.voxels import draw, exists, flatten, inside, marked, to_voxels, values_at
 
 
 class EdgeUser:

@@ -1,6 +1,6 @@
 """Compile Triton kernels for GPUs that need not be there: a program, since here Triton must not interpret them.
 
-Reads JSON, a list of kernels in `mecca_env.device_loops`: name, types of the arguments by name, and constants by place.
+Reads JSON, a list of kernels in `mecca_env.kernels.triton_step`: name, types of the arguments by name, and constants by place.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ import sys
 
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, compile
-
-from mecca_env import device_loops
 
 CAPABILITIES = (80, 90)
 """Of the A100, and of the H100."""

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from mecca_env.torch_loops import eligible_edges
+from mecca_env.kernels.torch_step import eligible_edges
 from mecca_env.vector_env import MeccaVectorEnv
 
 BATCH, CLICKS = 3, (25, 5, 5, 5, 5, 5, 5, 5)

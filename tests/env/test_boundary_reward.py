@@ -13,12 +13,12 @@ from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 from small import make_envs, random_actions
 
+from mecca_env.kernels.voxels import label_surface
 from mecca_env.process import simulator
 from mecca_env.process.boundary import boundary_weights
 from mecca_env.process.config import EnvConfig
 from mecca_env.process.rewards import cross_entropy, make_reward
 from mecca_env.tensors.exact import exact_mean
-from mecca_env.voxels import label_surface
 
 SHAPE = (3, 9, 8, 7)
 CROSS = ndimage.generate_binary_structure(3, 1)

@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 from small import make_envs, make_state, random_actions
 from torch import Tensor
 
-from mecca_env import compiled, loops, torch_loops
 from mecca_env.process.hints import GaussianHint
 from mecca_env.process.users import EdgeUser
 from mecca_env.tensors.rng import shuffle_keys
@@ -144,7 +143,7 @@ def test_hints_are_pasted_the_same(seed: int, radius: int) -> None:
 @given(key=st.integers(0, 2**32 - 1), index=st.integers(0, 2**31 - 1))
 def test_the_order_of_voxels_is_that_of_rng(key: int, index: int) -> None:
     expected = shuffle_keys(torch.tensor([key]), torch.tensor([[index]]))
-    assert int(importlib.import_module("mecca_env.host_loops")._shuffle_key(key, index)) == int(expected)
+    assert int(importlib.import_module("mecca_env.kernels.numba_step")._shuffle_key(key, index)) == int(expected)
 
 
 @given(seed=st.integers(0, 2**20), before=st.lists(st.integers(0, 4), min_size=2, max_size=2))

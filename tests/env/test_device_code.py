@@ -24,7 +24,6 @@ from small import make_envs, random_actions
 from torch import Tensor
 from triton.runtime.jit import JITFunction
 
-from mecca_env import loops
 from mecca_env.actions import ActionReader
 from mecca_env.tensors.recycled import Buffers
 
@@ -66,7 +65,7 @@ class Launched:
 
 def launches(patch: pytest.MonkeyPatch) -> tuple[set[str], list[Signature]]:
     """Names of all kernels, and what they are launched with in episodes of several kinds of env."""
-    kernels = importlib.import_module("mecca_env.device_loops")
+    kernels = importlib.import_module("mecca_env.kernels.triton_step")
     noted: dict[str, Signature] = {}
     jitted = {name for name, value in vars(kernels).items() if hasattr(value, "fn") and name.startswith("_")}
     names = jitted - {"_mix"}  # which kernels call

@@ -14,7 +14,6 @@ from small import make_envs, make_state, random_actions
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mecca_env import compiled, loops, torch_loops
 from mecca_env.actions import ActionReader
 from mecca_env.process.hints import GaussianHint
 from mecca_env.process.transitions import TableTransition
@@ -35,7 +34,7 @@ def there() -> torch.device:
 @pytest.fixture(scope="module")
 def kernels() -> ModuleType:
     """The kernels; without a GPU interpreted (`conftest.py`)."""
-    return importlib.import_module("mecca_env.device_loops")
+    return importlib.import_module("mecca_env.kernels.triton_step")
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """The inner loops of the env step as Triton kernels, for tensors on a GPU: one pass each, where torch takes several.
 
-Only `mecca_env.loops` imports this; `loops.Loops` says what each loop does. None of them waits for the GPU.
+Only `mecca_env.kernels.dispatch` imports this; `loops.Loops` says what each loop does. None of them waits for the GPU.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from mecca_env.kernels.torch_step import LOWEST
 from mecca_env.state import State, Turn
 from mecca_env.tensors.exact import SCALE
-from mecca_env.torch_loops import LOWEST
 
 if TYPE_CHECKING:
-    from mecca_env.interface import Columns
+    from mecca_env.kernels.interface import Columns
 
 BLOCK = 1024
 """Voxels for each program of a kernel."""

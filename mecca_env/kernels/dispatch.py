@@ -8,9 +8,8 @@ from typing import cast
 
 import torch
 
-from mecca_env import torch_loops
-from mecca_env.compiled import is_compiled
-from mecca_env.interface import Loops
+from mecca_env.kernels.backend import is_compiled
+from mecca_env.kernels.interface import Loops
 
 
 def loops(device: torch.device) -> Loops:
@@ -20,5 +19,5 @@ def loops(device: torch.device) -> Loops:
 
 @cache
 def _compiled(kind: str) -> Loops:
-    name = {"cpu": "host_loops", "cuda": "device_loops"}[kind]
-    return cast(Loops, importlib.import_module(f"mecca_env.{name}"))
+    name = {"cpu": "numba_step", "cuda": "triton_step"}[kind]
+    return cast(Loops, importlib.import_module(f"mecca_env.kernels.{name}"))

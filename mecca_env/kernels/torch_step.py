@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mecca_env.kernels.voxels import draw, exists, flatten, inside, marked, mask_surface, to_voxels, values_at
 from mecca_env.state import State, Turn
 from mecca_env.tensors.exact import SCALE
-from mecca_env.voxels import draw, exists, flatten, inside, marked, mask_surface, to_voxels, values_at
 
 if TYPE_CHECKING:
-    from mecca_env.interface import Columns
+    from mecca_env.kernels.interface import Columns
 
 
 LOWEST = -(2**62)

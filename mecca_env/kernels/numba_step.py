@@ -1,6 +1,6 @@
 """The inner loops of the env step, compiled by Numba for the CPU: one pass each, where torch takes several.
 
-Only `mecca_env.loops` imports this; `loops.Loops` says what each loop does.
+Only `mecca_env.kernels.dispatch` imports this; `loops.Loops` says what each loop does.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mecca_env.compiled import over_rows
-from mecca_env.jit import Array, jit
+from mecca_env.kernels.backend import over_rows
+from mecca_env.kernels.numba_jit import Array, jit
+from mecca_env.kernels.torch_step import within as within  # only where values are refused late, which is on a GPU
 from mecca_env.state import State, Turn
 from mecca_env.tensors.exact import SCALE
-from mecca_env.torch_loops import within as within  # only where values are refused late, which is on a GPU
 
 if TYPE_CHECKING:
-    from mecca_env.interface import Columns
+    from mecca_env.kernels.interface import Columns
 
 _WORD = 0xFFFFFFFF
 _FACTOR = 0x45D9F3B

@@ -1,13 +1,13 @@
 """Surfaces and neighbours of voxels, compiled by Numba for the CPU; imported only where that is there.
 
-Every loop gives bit for bit what the torch code in `mecca_env.voxels` gives.
+Every loop gives bit for bit what the torch code in `mecca_env.kernels.voxels` gives.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from mecca_env.jit import Array, jit
+from mecca_env.kernels.numba_jit import Array, jit
 
 
 @jit

@@ -7,7 +7,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from mecca_env.compiled import is_compiled, over_rows
+from mecca_env.kernels.backend import is_compiled, over_rows
 from mecca_env.tensors.rng import shuffle_keys
 
 _NEVER = torch.iinfo(torch.int64).max
@@ -30,7 +30,7 @@ def label_surface(label: Tensor) -> Tensor:
 def face_neighbours(index: Tensor, shape: tuple[int, int, int]) -> Tensor:
     """Flat indices of the six face neighbours of each voxel, (B, S) int64 -> (B, 6, S), -1 outside the grid."""
     if index.device.type == "cpu" and is_compiled(index.device):
-        from mecca_env.host_surface import list_neighbours
+        from mecca_env.kernels.numba_surface import list_neighbours
 
         found = index.new_empty((len(index), 6, index.shape[1]))
         over_rows(list_neighbours, index.contiguous(), found, shared=shape)
@@ -125,7 +125,7 @@ def values_at(mask: Tensor, index: Tensor) -> Tensor:
 
 def _surface_on_host(label: Tensor) -> Tensor:
     """The same as `label_surface`, in two compiled passes."""
-    from mecca_env.host_surface import list_surface, mark_surface
+    from mecca_env.kernels.numba_surface import list_surface, mark_surface
 
     label = label.contiguous().view(torch.uint8)
     edge, counts = torch.empty_like(label), torch.empty(len(label), dtype=torch.int64)
