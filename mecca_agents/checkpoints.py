@@ -30,7 +30,7 @@ from torch import Tensor
 from mecca_agents.errors import RunError
 from mecca_agents.tally import Tally
 from mecca_env.atomic import flush_to_disk
-from mecca_env.snapshot import Snapshot
+from mecca_env.episodes.snapshot import Snapshot
 
 MODEL, TRAINING, STATE = "model.safetensors", "training.safetensors", "state.json"
 

@@ -43,7 +43,7 @@ from mecca_agents.tally import Tally
 from mecca_env.arguments import read_config as read_settings
 from mecca_env.arguments import read_count
 from mecca_env.data.files import FileSource, foreground_values
-from mecca_env.snapshot import join_snapshots, snapshot_rows
+from mecca_env.episodes.snapshot import join_snapshots, snapshot_rows
 from mecca_env.vector_env import MeccaVectorEnv
 
 COMMIT = commit()

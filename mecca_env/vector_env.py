@@ -30,12 +30,12 @@ from mecca_env.data.base import VolumeSource
 from mecca_env.data.placement import Placement
 from mecca_env.data.preprocessing import paste_back
 from mecca_env.data.selection import open_cases
-from mecca_env.episode_stream import EpisodeStream
-from mecca_env.episodes import DEVICE_CACHE_BYTES, EpisodeMaker
+from mecca_env.episodes.maker import DEVICE_CACHE_BYTES, EpisodeMaker
+from mecca_env.episodes.snapshot import Origin, Snapshot, identity, overlay, read_origins, take
+from mecca_env.episodes.stream import EpisodeStream
 from mecca_env.process.simulator import Simulator
 from mecca_env.process.transitions import Transition
 from mecca_env.rendering import Scene, render_frame, scene_of
-from mecca_env.snapshot import Origin, Snapshot, identity, overlay, read_origins, take
 from mecca_env.state import State, observe, replace_rows
 from mecca_env.tensors.transfer import to_device
 from mecca_env.window import Window

@@ -26,7 +26,7 @@ from mecca_agents.checkpoints import (
 )
 from mecca_agents.runs import RunError
 from mecca_agents.tally import Tally
-from mecca_env.snapshot import Snapshot
+from mecca_env.episodes.snapshot import Snapshot
 
 CPU = torch.device("cpu")
 

@@ -22,7 +22,7 @@ from mecca_agents.distributed import Part, part_of
 from mecca_agents.presets import PRESETS
 from mecca_agents.run_envs import make_envs
 from mecca_agents.training import resume, train
-from mecca_env.snapshot import join_snapshots, snapshot_rows
+from mecca_env.episodes.snapshot import join_snapshots, snapshot_rows
 
 HERE = Path(__file__).resolve().parent
 PRESET = replace(

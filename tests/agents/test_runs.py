@@ -31,8 +31,8 @@ from mecca_agents.tables import write_rows
 from mecca_agents.tally import Tally
 from mecca_agents.training import resume, train
 from mecca_env.atomic import atomically, flush_to_disk
+from mecca_env.episodes.snapshot import Snapshot
 from mecca_env.process.config import EnvConfig
-from mecca_env.snapshot import Snapshot
 
 PRESET = replace(PRESETS["demo"], shape=(10, 9, 8), channels=4)
 CONFIG = RunConfig(

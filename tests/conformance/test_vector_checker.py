@@ -12,7 +12,7 @@ import torch
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from small import SETTINGS, Blobs
 
-from mecca_env.episode_stream import EpisodeStream
+from mecca_env.episodes.stream import EpisodeStream
 from mecca_env.testing import check_vector_env
 from mecca_env.vector_env import MeccaVectorEnv
 

@@ -8,8 +8,8 @@ from volumes import prepared
 
 from mecca_env.data.base import PreparedCase
 from mecca_env.data.selection import Cases
-from mecca_env.episode_stream import EpisodeStream
-from mecca_env.episodes import EpisodeMaker
+from mecca_env.episodes.maker import EpisodeMaker
+from mecca_env.episodes.stream import EpisodeStream
 from mecca_env.process.config import EnvConfig
 
 

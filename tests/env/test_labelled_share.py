@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from small import Blobs, make_envs, random_actions
 
 from mecca_env.data.selection import Cases
-from mecca_env.episode_stream import EpisodeStream, is_labelled_turn
+from mecca_env.episodes.stream import EpisodeStream, is_labelled_turn
 from mecca_env.vector_env import MeccaVectorEnv
 
 SHARES = st.floats(1e-6, 1.0)

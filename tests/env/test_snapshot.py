@@ -17,8 +17,8 @@ from safetensors.torch import load_file, save_file
 from small import GRID, SETTINGS, Blobs, make_envs, random_actions
 from torch import Tensor
 
+from mecca_env.episodes.snapshot import Snapshot
 from mecca_env.process.users import EdgeUser
-from mecca_env.snapshot import Snapshot
 from mecca_env.vector_env import MeccaVectorEnv
 
 MODES = [mode.value for mode in AutoresetMode]

@@ -16,7 +16,7 @@ from mecca_env.data.placing import place, place_all
 from mecca_env.data.regions import case_regions, placed_regions
 from mecca_env.data.selection import Cases
 from mecca_env.data.streaming import CaseStream, threads_ahead
-from mecca_env.episode_stream import EpisodeStream, is_labelled_turn
+from mecca_env.episodes.stream import EpisodeStream, is_labelled_turn
 from mecca_env.process.config import EnvConfig
 from mecca_env.process.simulator import Episode
 from mecca_env.tensors.transfer import to_device

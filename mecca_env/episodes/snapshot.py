@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mecca_env.data.selection import Cases
-from mecca_env.episode_stream import EpisodeStream, StreamState
+from mecca_env.episodes.stream import EpisodeStream, StreamState
 from mecca_env.process.config import EnvConfig
 from mecca_env.state import State
 from mecca_env.tensors.rng import mix
