@@ -1,6 +1,6 @@
 """Cropping, flipping, turning and resizing a case as a researcher would with SciPy, torch or MONAI, to compare with.
 
-Each does what `mecca_env.data.placing.place` does with the same placement: the image z-scored and clipped, the label
+Each does what `mecca_env.data.grid.sampling.place` does with the same placement: the image z-scored and clipped, the label
 thresholded, linear interpolation of both. None promises the same bits on every device. MONAI interpolates twice, first
 turning and then resizing.
 """
@@ -17,7 +17,7 @@ from scipy.ndimage import map_coordinates
 from torch import Tensor
 
 from mecca_env.data.base import PreparedCase
-from mecca_env.data.placement import Placement
+from mecca_env.data.grid.placement import Placement
 
 Placed = tuple[Tensor, Tensor]
 Place = Callable[[PreparedCase, Placement, float], Placed]

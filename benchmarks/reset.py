@@ -29,9 +29,9 @@ import torch
 from benchmarks.placements import CONTENDERS, Place, Placed, agreement
 from benchmarks.timing import benchmark_parser, machine, measure_and_report, median, milliseconds
 from mecca_env.data.base import PreparedCase
+from mecca_env.data.grid.placement import Placement, draw_placement
+from mecca_env.data.grid.sampling import place_all
 from mecca_env.data.phantom import PhantomSource
-from mecca_env.data.placement import Placement, draw_placement
-from mecca_env.data.placing import place_all
 from mecca_env.kernels.backend import plain_torch
 from mecca_env.process.config import EnvConfig
 from mecca_env.vector_env import MeccaVectorEnv

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from mecca_agents.session import InteractiveSession, Model, load_model
 from mecca_env.data.base import Scan
+from mecca_env.data.grid.cutting import bounding_box
 from mecca_env.data.phantom import PhantomSource
-from mecca_env.data.preprocessing import bounding_box
 from mecca_env.kernels.voxels import label_surface
 from mecca_env.metrics import dice
 

@@ -26,7 +26,7 @@ from benchmarks.timing import (
     wait_for,
 )
 from mecca_env.data.base import PreparedCase, Scan
-from mecca_env.data.preprocessing import prepare
+from mecca_env.data.grid.cutting import prepare
 from mecca_env.process.config import EnvConfig
 from mecca_env.state import State
 from mecca_env.vector_env import MeccaVectorEnv

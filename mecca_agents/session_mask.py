@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from mecca_agents.session_image import files_of
 from mecca_agents.session_log import SessionError
 from mecca_env.data.base import Box, DataError, Triple
-from mecca_env.data.preprocessing import bounding_box
+from mecca_env.data.grid.cutting import bounding_box
 from mecca_env.data.reading import read_label
 
 MaskLike: TypeAlias = ArrayLike | PathLike[str]

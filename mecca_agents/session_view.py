@@ -13,8 +13,8 @@ from torch import Tensor
 from mecca_agents.session_log import SessionError
 from mecca_agents.session_play import Moment, Play
 from mecca_env.data.base import Box, Triple
-from mecca_env.data.placement import Placement
-from mecca_env.data.preprocessing import paste_part, read_part
+from mecca_env.data.grid.cutting import paste_part, read_part
+from mecca_env.data.grid.placement import Placement
 
 Layer = Literal["mask", "probability", "action", "confidence", "advice", "hint"]
 """What can be laid over the scan."""

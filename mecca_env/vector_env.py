@@ -27,8 +27,8 @@ from mecca_env.arguments import (
     read_seeds,
 )
 from mecca_env.data.base import VolumeSource
-from mecca_env.data.placement import Placement
-from mecca_env.data.preprocessing import paste_back
+from mecca_env.data.grid.cutting import paste_back
+from mecca_env.data.grid.placement import Placement
 from mecca_env.data.selection import open_cases
 from mecca_env.episodes.maker import DEVICE_CACHE_BYTES, EpisodeMaker
 from mecca_env.episodes.snapshot import Origin, Snapshot, identity, overlay, read_origins, take

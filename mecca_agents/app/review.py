@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from mecca_agents.session import InteractiveSession
-from mecca_env.data.preprocessing import bounding_box
+from mecca_env.data.grid.cutting import bounding_box
 from mecca_env.metrics import dice, surface_metrics
 
 

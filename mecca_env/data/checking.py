@@ -7,8 +7,8 @@ from pathlib import Path
 
 from mecca_env.data.base import DataError
 from mecca_env.data.files import foreground_values
+from mecca_env.data.grid.cutting import prepare
 from mecca_env.data.layouts import DEFAULT_MODALITIES, discover
-from mecca_env.data.preprocessing import prepare
 from mecca_env.data.reading import examine
 
 

@@ -17,7 +17,7 @@ from mecca_agents.playing import Turn, play
 from mecca_agents.run_loading import load_agent
 from mecca_agents.session import InteractiveSession
 from mecca_env.data.files import FileSource
-from mecca_env.data.placement import fixed_placement
+from mecca_env.data.grid.placement import fixed_placement
 from mecca_env.kernels.backend import plain_torch
 
 HINT_DRIVEN = tuple(name for name in METHODS if find_method(name).sees_hints)

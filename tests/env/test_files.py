@@ -27,7 +27,7 @@ from mecca_env.data.base import DataError, VolumeSource
 from mecca_env.data.cache import CacheError
 from mecca_env.data.checking import check_folder
 from mecca_env.data.files import FileSource
-from mecca_env.data.preprocessing import fixed_placement, paste_back, place
+from mecca_env.data.grid.cutting import fixed_placement, paste_back, place
 
 
 @pytest.fixture(autouse=True)

@@ -18,8 +18,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from volumes import ellipsoid, prepared
 
 from mecca_env.data.base import PreparedCase
-from mecca_env.data.placement import Placement, fixed_placement
-from mecca_env.data.placing import LABEL_TIE, place, place_all
+from mecca_env.data.grid.placement import Placement, fixed_placement
+from mecca_env.data.grid.sampling import LABEL_TIE, place, place_all
 from mecca_env.kernels.voxels import face_neighbours, label_surface
 
 CPU = torch.device("cpu")

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from volumes import AFFINE, SHAPE, ellipsoid, prepared, scan_of
 
 from mecca_env.data.base import DataError, PreparedCase, Scan
-from mecca_env.data.layouts import discover
-from mecca_env.data.preprocessing import (
+from mecca_env.data.grid.cutting import (
     Placement,
     canonical_placement,
     draw_placement,
@@ -28,6 +27,7 @@ from mecca_env.data.preprocessing import (
     prepare,
     save_mask,
 )
+from mecca_env.data.layouts import discover
 from mecca_env.data.reading import read_scan
 
 GRID = (20, 18, 12)
@@ -297,7 +297,7 @@ def test_paste_back_in_slabs_is_the_same(monkeypatch: pytest.MonkeyPatch) -> Non
     placement = drawn(SMOOTH, 4)
     grid = torch.rand(GRID)
     whole = paste_back(grid, placement, SMOOTH.scan_shape)
-    monkeypatch.setattr("mecca_env.data.preprocessing._POINTS_AT_ONCE", 1)
+    monkeypatch.setattr("mecca_env.data.grid.cutting._POINTS_AT_ONCE", 1)
     assert np.array_equal(whole, paste_back(grid.numpy(), placement, SMOOTH.scan_shape)) and whole.any()
 
 

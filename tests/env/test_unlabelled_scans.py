@@ -10,11 +10,11 @@ import torch
 from volumes import AFFINE, ellipsoid, intensities, scan_of, write_nifti
 
 from mecca_env.data.base import DataError, Scan
+from mecca_env.data.grid.cutting import paste_back, paste_part, prepare, read_part
+from mecca_env.data.grid.placement import Placement, fixed_placement
+from mecca_env.data.grid.regions import case_regions, placed_regions
 from mecca_env.data.inventory import CaseFiles
-from mecca_env.data.placement import Placement, fixed_placement
-from mecca_env.data.preprocessing import paste_back, paste_part, prepare, read_part
 from mecca_env.data.reading import checked_image, read_image, read_label, read_scan
-from mecca_env.data.regions import case_regions, placed_regions
 from mecca_env.process.config import EnvConfig
 
 MASK = np.pad(ellipsoid(), 9)

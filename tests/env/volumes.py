@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mecca_env.data.base import PreparedCase, Scan
-from mecca_env.data.preprocessing import prepare
+from mecca_env.data.grid.cutting import prepare
 
 AFFINE = np.array([[-1.5, 0, 0, 40], [0, 1.25, 0, -30], [0, 0, 3, 7], [0, 0, 0, 1]], float)
 SHAPE = (24, 22, 16)

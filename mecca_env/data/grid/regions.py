@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mecca_env.data.base import PreparedCase
-from mecca_env.data.placement import Placement, canonical_placement
-from mecca_env.data.placing import place_all
-from mecca_env.data.preprocessing import move_regions
+from mecca_env.data.grid.cutting import move_regions
+from mecca_env.data.grid.placement import Placement, canonical_placement
+from mecca_env.data.grid.sampling import place_all
 from mecca_env.process.config import EnvConfig
 from mecca_env.process.guide import supervoxels
 

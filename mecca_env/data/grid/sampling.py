@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mecca_env.data.base import DataError, PreparedCase
-from mecca_env.data.placement import Placement
-from mecca_env.data.resampling import Coordinates, interpolate
+from mecca_env.data.grid.interpolation import Coordinates, interpolate
+from mecca_env.data.grid.placement import Placement
 from mecca_env.kernels.backend import is_compiled, over_rows
 from mecca_env.tensors.transfer import to_device
 

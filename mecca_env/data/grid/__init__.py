@@ -1,0 +1,1 @@
+"""A case onto an episode's grid, and a mask back onto the scan's."""
