@@ -16,7 +16,7 @@ from mecca_agents.evaluate_command import Evaluate
 from mecca_agents.record_command import Record
 from mecca_agents.stopping import Stopped
 from mecca_agents.train_command import _TRAIN, Train
-from mecca_env.data.cache import CacheError
+from mecca_env.data.caching.disk import CacheError
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from mecca_env.data.base import DataError, Scan, Triple
+from mecca_env.data.caching.smallest import smallest_type
 from mecca_env.data.inventory import SUFFIXES, stem
 from mecca_env.data.reading import checked_image, read_image
-from mecca_env.data.smallest import smallest_type
 
 ImageLike: TypeAlias = ArrayLike | PathLike[str] | Sequence["str | PathLike[str]"]
 """A file, one for each modality, or intensities, (X, Y, Z) or (M, X, Y, Z)."""

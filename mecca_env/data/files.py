@@ -13,11 +13,11 @@ import torch
 from numpy.typing import NDArray
 
 from mecca_env.data.base import DataError, PreparedCase
-from mecca_env.data.cache import Arrays, cache_path, fetch, file_identity
+from mecca_env.data.caching.disk import Arrays, cache_path, fetch, file_identity
+from mecca_env.data.caching.memory import RecentCases
 from mecca_env.data.grid.cutting import prepare
 from mecca_env.data.layouts import DEFAULT_MODALITIES, CaseFiles, discover
 from mecca_env.data.reading import read_scan
-from mecca_env.data.recent import RecentCases
 from mecca_env.data.splits import split_names
 
 SHOWN_FAULTS = 20

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from mecca_env.data.base import PreparedCase, VolumeSource
-from mecca_env.data.cache import fetch, file_identity
+from mecca_env.data.caching.disk import fetch, file_identity
 from mecca_env.data.catalog import CATALOG, open_dataset
 from mecca_env.data.files import FileSource
 from mecca_env.data.phantom import PhantomSource

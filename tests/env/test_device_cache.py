@@ -15,8 +15,8 @@ from torch import Tensor
 from volumes import write_pairs
 
 from mecca_env.data.base import PreparedCase
-from mecca_env.data.smallest import smallest_type
-from mecca_env.data.streaming import CaseStream
+from mecca_env.data.caching.device import CaseStream
+from mecca_env.data.caching.smallest import smallest_type
 from mecca_env.vector_env import MeccaVectorEnv
 
 CPU = torch.device("cpu")

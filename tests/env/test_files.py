@@ -24,7 +24,7 @@ from volumes import (
 
 from mecca_env.data import files as files_module
 from mecca_env.data.base import DataError, VolumeSource
-from mecca_env.data.cache import CacheError
+from mecca_env.data.caching.disk import CacheError
 from mecca_env.data.checking import check_folder
 from mecca_env.data.files import FileSource
 from mecca_env.data.grid.cutting import fixed_placement, paste_back, place

@@ -17,9 +17,9 @@ import pytest
 import torch
 from small import SETTINGS, Blobs, make_envs, random_actions
 
-from mecca_env.data.background import Background
 from mecca_env.data.base import DataError, PreparedCase
-from mecca_env.data.streaming import CaseStream
+from mecca_env.data.caching.background import Background
+from mecca_env.data.caching.device import CaseStream
 from mecca_env.vector_env import MeccaVectorEnv
 
 CPU = torch.device("cpu")

@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 
-from mecca_env.data.background import Background
 from mecca_env.data.base import PreparedCase, VolumeSource
-from mecca_env.data.recent import RecentCases
-from mecca_env.data.smallest import smallest_type
+from mecca_env.data.caching.background import Background
+from mecca_env.data.caching.memory import RecentCases
+from mecca_env.data.caching.smallest import smallest_type
 from mecca_env.tensors.transfer import to_device
 
 _THREADS_AT_MOST = 4
