@@ -16,7 +16,7 @@ from mecca_env.data.base import PreparedCase, VolumeSource
 from mecca_env.data.caching.disk import fetch, file_identity
 from mecca_env.data.catalog import CATALOG, open_dataset
 from mecca_env.data.files import FileSource
-from mecca_env.data.phantom import PhantomSource
+from mecca_env.data.phantom.source import PhantomSource
 from mecca_env.data.splits import SPLITS, labelled_names
 from mecca_env.process.config import EnvConfig
 from mecca_env.tensors.rng import fold

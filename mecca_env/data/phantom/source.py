@@ -16,12 +16,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mecca_env.data.anatomy import Head, brain_box, healthy
 from mecca_env.data.base import PreparedCase, Scan
 from mecca_env.data.caching.memory import RecentCases
 from mecca_env.data.grid.cutting import prepare
-from mecca_env.data.noise import FIELD_OF_VIEW, Grid, Size
-from mecca_env.data.tumour import Tumour, grow
+from mecca_env.data.phantom.anatomy import Head, brain_box, healthy
+from mecca_env.data.phantom.noise import FIELD_OF_VIEW, Grid, Size
+from mecca_env.data.phantom.tumour import Tumour, grow
 from mecca_env.tensors.rng import mix
 
 CASES = 2**30

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mecca_env.data.anatomy import WHITE, Anatomy, Head, Mass, brain_point, to_grid, to_head
-from mecca_env.data.noise import Grid, Point
+from mecca_env.data.phantom.anatomy import WHITE, Anatomy, Head, Mass, brain_point, to_grid, to_head
+from mecca_env.data.phantom.noise import Grid, Point
 
 CROSSING = 44.0
 """How deep tissue must lie for a tumour to grow through it into the other hemisphere, mm: the corpus callosum."""
