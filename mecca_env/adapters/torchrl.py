@@ -26,8 +26,8 @@ except ImportError as error:
     ) from error
 
 import mecca_env
+from mecca_env.adapters.partial_steps import step_some
 from mecca_env.arguments import read_autoreset_mode, read_seeds
-from mecca_env.partial_steps import step_some
 from mecca_env.vector_env import Info, MeccaVectorEnv, Observation
 
 _COUNTS, _SHARES = ("case_index", "step", "n_clicks"), ("dice", "misunderstanding", "misunderstanding_literal")
