@@ -35,7 +35,7 @@ from mecca_agents.benchmark_plan import Plan
 from mecca_agents.cells import Cell, make_cells, shard_of
 from mecca_agents.inference_time import time_methods
 from mecca_agents.report import report
-from mecca_agents.stopping import Stopped
+from mecca_agents.runtime.stopping import Stopped
 
 PAGE = DOCS / "results.md"
 MARKS = ("<!-- tables, written by benchmarks.results -->", "<!-- end of tables -->")

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from mecca_agents.devices import find_device
+from mecca_agents.runtime.devices import find_device
 
 COPY_BYTES = 256 * 2**20
 """Size of the buffer that is copied: several times the largest cache of a common machine."""

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mecca_agents.distributed import total
 from mecca_agents.presets import Credit
 from mecca_agents.rollout import Rollout
+from mecca_agents.runtime.distributed import total
 
 
 class Losses(NamedTuple):

@@ -51,7 +51,7 @@ class Agent(ABC):
     and a run of it that was stopped goes on exactly where it was.
 
     Attributes:
-        learns_together: Whether `learn` adds up the gradients of several processes (`mecca_agents.distributed`);
+        learns_together: Whether `learn` adds up the gradients of several processes (`mecca_agents.runtime.distributed`);
             without that, training it with more than one is refused.
         learns: Whether `learn` changes anything.
         sees_hints: Whether what it does depends on the user's clicks.
@@ -137,9 +137,9 @@ class Agent(ABC):
             mecca_agents.runs.RunError: The folder is no run, its weights are missing, damaged or of another network,
                 or the run is of another method than this class.
         """
-        from mecca_agents.devices import find_device
         from mecca_agents.run_loading import load_agent  # which needs this module
         from mecca_agents.runs import RunError
+        from mecca_agents.runtime.devices import find_device
 
         agent, config = load_agent(run, find_device(device), checkpoint)
         if not isinstance(agent, cls):

@@ -25,11 +25,11 @@ import torch
 
 from mecca_agents.benchmark_plan import USERS, Plan, settle
 from mecca_agents.cells import Cell
-from mecca_agents.devices import find_device
 from mecca_agents.evaluation import COLUMNS, evaluate_agent, result_row
 from mecca_agents.locking import Locked, locked
 from mecca_agents.runs import is_run, read_config
-from mecca_agents.stopping import Stopped
+from mecca_agents.runtime.devices import find_device
+from mecca_agents.runtime.stopping import Stopped
 from mecca_agents.tables import write_rows
 from mecca_agents.training import resume, train
 from mecca_env.atomic import atomically
@@ -80,7 +80,7 @@ def benchmark(plan: Plan, cells: Sequence[Cell], stream: TextIO | None = None) -
         mecca_agents.runs.RunError: The folder holds cells of other settings, or cannot be written.
         mecca_env.data.base.DataError: The data set cannot be used.
         ValueError: A setting is out of range.
-        mecca_agents.stopping.Stopped: Ctrl-C or SIGTERM came; the same command goes on.
+        mecca_agents.runtime.stopping.Stopped: Ctrl-C or SIGTERM came; the same command goes on.
     """
     stream = stream or sys.stderr
     settle(plan)

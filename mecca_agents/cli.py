@@ -14,7 +14,7 @@ from mecca_agents.annotate_command import Annotate
 from mecca_agents.benchmark_commands import DESCRIPTION, Benchmark, Report
 from mecca_agents.evaluate_command import Evaluate
 from mecca_agents.record_command import Record
-from mecca_agents.stopping import Stopped
+from mecca_agents.runtime.stopping import Stopped
 from mecca_agents.train_command import _TRAIN, Train
 from mecca_env.data.caching.disk import CacheError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mecca_agents.distributed import part_of, world_size
+from mecca_agents.runtime.distributed import part_of, world_size
 
 
 class VoxelCategorical:

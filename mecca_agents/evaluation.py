@@ -12,7 +12,6 @@ import numpy as np
 import torch
 
 from mecca_agents.agent import Agent
-from mecca_agents.devices import find_device
 from mecca_agents.figures import FigureWriter
 from mecca_agents.masks import MaskWriter
 from mecca_agents.playing import Observer, Turn, play
@@ -20,6 +19,7 @@ from mecca_agents.run_envs import LISTED_CASES, make_envs
 from mecca_agents.run_folder import check_writable
 from mecca_agents.run_loading import load_agent
 from mecca_agents.runs import RunConfig, RunError
+from mecca_agents.runtime.devices import find_device
 from mecca_agents.statistics import bootstrap_interval
 from mecca_agents.tables import write_rows
 from mecca_env.metrics import surface_metrics

@@ -36,10 +36,10 @@ from mecca_agents.confidence import (
     simulated_label,
     symmetric_loss,
 )
-from mecca_agents.distributed import total
 from mecca_agents.network_agent import between, check_finite
 from mecca_agents.presets import Preset
 from mecca_agents.rollout import Decision, Rollout, for_env, stack_observation
+from mecca_agents.runtime.distributed import total
 from mecca_env.process.rewards import make_reward
 from mecca_env.vector_env import MeccaVectorEnv
 

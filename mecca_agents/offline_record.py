@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mecca_agents.stopping import Stopped, StopRequest
+from mecca_agents.runtime.stopping import Stopped, StopRequest
 
 if TYPE_CHECKING:
     from gymnasium.envs.registration import EnvSpec
@@ -57,7 +57,7 @@ def record(
     Raises:
         ImportError: Minari is not installed.
         mecca_agents.minari_writer.DatasetError: The id is none, or there is such a data set already.
-        mecca_agents.stopping.Stopped: Ctrl-C or SIGTERM came; a `KeyboardInterrupt`.
+        mecca_agents.runtime.stopping.Stopped: Ctrl-C or SIGTERM came; a `KeyboardInterrupt`.
         OSError: There is no more space on the disk, for instance.
     """
     from tqdm import tqdm

@@ -105,8 +105,8 @@ class Record:
             raise ValueError(f"record: expected none of --env, --label, --shape {where}; got {flags}")
 
     def _run(self) -> tuple[Agent, MeccaVectorEnv, str]:
-        from mecca_agents.devices import find_device
         from mecca_agents.run_loading import load_agent
+        from mecca_agents.runtime.devices import find_device
 
         self._refuse("with a run, which knows")
         agent, config = load_agent(self._folder(), find_device(self.device), self.checkpoint)
@@ -122,9 +122,9 @@ class Record:
 
     def _method(self) -> tuple[Agent, MeccaVectorEnv, str]:
         from mecca_agents.agent import find_method, make_agent
-        from mecca_agents.devices import find_device
         from mecca_agents.presets import Preset
         from mecca_agents.run_loading import make_task
+        from mecca_agents.runtime.devices import find_device
 
         method = find_method(self.player)
         if method.learns:
@@ -138,8 +138,8 @@ class Record:
         return make_agent(self.player, preset, task, device=place, seed=self.seed), envs, self.player
 
     def _envs(self, env: str, root: Path | None, keywords: dict[str, Any], fallback: bool = True) -> MeccaVectorEnv:
-        from mecca_agents.devices import find_device
         from mecca_agents.run_envs import make_envs
+        from mecca_agents.runtime.devices import find_device
 
         given = {"split": self.split, "cases": self.cases, "fallback": fallback, "device": find_device(self.device)}
         return make_envs(env, 1, root=root, autoreset_mode="Disabled", **given, **keywords)

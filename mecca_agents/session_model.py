@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from mecca_agents.agent import METHODS, Agent, find_method
-from mecca_agents.devices import find_device
 from mecca_agents.errors import RunError
 from mecca_agents.run_loading import load_agent
 from mecca_agents.runs import RunConfig
+from mecca_agents.runtime.devices import find_device
 from mecca_env.process.config import EnvConfig
 
 BUILT_IN = Path(__file__).parent / "data" / "phantom"

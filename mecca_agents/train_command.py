@@ -59,8 +59,8 @@ class Train:
         missing = [flag for name, flag in _NEEDED.items() if name not in given]
         if missing:
             raise ValueError(f"train: expected METHOD, --env and --out, or --resume RUN; missing: {', '.join(missing)}")
-        from mecca_agents.distributed import restarted
         from mecca_agents.runs import is_run
+        from mecca_agents.runtime.distributed import restarted
         from mecca_agents.training import train
 
         method, env, out = (given.pop(name) for name in _NEEDED)

@@ -28,8 +28,6 @@ from mecca_agents.checkpoints import (
     write_best,
     write_checkpoint,
 )
-from mecca_agents.devices import tuned
-from mecca_agents.distributed import agreed, gathered, joined, leads, part_of, wait_for_all, world_size
 from mecca_agents.locking import locked
 from mecca_agents.log import Log
 from mecca_agents.presets import Preset
@@ -38,7 +36,9 @@ from mecca_agents.run_envs import LISTED_CASES, make_envs
 from mecca_agents.run_folder import check_folder, empty_folder
 from mecca_agents.run_loading import make_task, task_of
 from mecca_agents.runs import RunConfig, RunError, config_text, read_config, write_config
-from mecca_agents.stopping import Stopped, StopRequest
+from mecca_agents.runtime.devices import tuned
+from mecca_agents.runtime.distributed import agreed, gathered, joined, leads, part_of, wait_for_all, world_size
+from mecca_agents.runtime.stopping import Stopped, StopRequest
 from mecca_agents.tally import Tally
 from mecca_env.arguments import read_config as read_settings
 from mecca_env.arguments import read_count
@@ -100,7 +100,7 @@ def train(
             to: then the last good checkpoint stays.
         mecca_env.data.base.DataError: The data set cannot be used.
         FloatingPointError: A loss became NaN or infinite; update, tensor and last good checkpoint are named.
-        mecca_agents.stopping.Stopped: Ctrl-C or SIGTERM came; a `KeyboardInterrupt`.
+        mecca_agents.runtime.stopping.Stopped: Ctrl-C or SIGTERM came; a `KeyboardInterrupt`.
     """
     with joined(device) as place:
         return _train(
@@ -194,7 +194,7 @@ def resume(run: Path | str, *, device: str | None = None, stream: TextIO | None 
         mecca_agents.runs.RunError: The run, its checkpoint or its data set are not what they were, or missing, or
             another process trains there.
         FloatingPointError: As in `train`.
-        mecca_agents.stopping.Stopped: As in `train`.
+        mecca_agents.runtime.stopping.Stopped: As in `train`.
     """
     folder = Path(run)
     begun = read_config(folder)  # what is no run is refused before it gets a lock

@@ -27,7 +27,7 @@ from mecca_agents.inference_time import time_methods
 from mecca_agents.locking import locked
 from mecca_agents.presets import FAST
 from mecca_agents.runs import read_config
-from mecca_agents.stopping import Stopped
+from mecca_agents.runtime.stopping import Stopped
 from mecca_env.data.base import DataError
 
 PRESET = replace(FAST, shape=(12, 12, 10), num_envs=2, updates=3, channels=4, dilations=(1, 2))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mecca_agents.devices import autocast, find_device, tuned
+from mecca_agents.runtime.devices import autocast, find_device, tuned
 
 
 @pytest.mark.parametrize("name", ["tpu", "cuda:99", ""])

@@ -27,7 +27,7 @@ from mecca_agents.checkpoints import place_of
 from mecca_agents.cli import main
 from mecca_agents.presets import PRESETS, Preset
 from mecca_agents.runs import RunError, read_config
-from mecca_agents.stopping import Stopped
+from mecca_agents.runtime.stopping import Stopped
 from mecca_agents.training import resume, train
 
 HERE = Path(__file__).resolve().parent

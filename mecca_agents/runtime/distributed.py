@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
-from mecca_agents.devices import find_device
+from mecca_agents.runtime.devices import find_device
 
 Thing = TypeVar("Thing")
 
