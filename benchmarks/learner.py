@@ -32,8 +32,8 @@ from mecca_agents.agent import Observation, make_agent
 from mecca_agents.networks import PNet
 from mecca_agents.presets import Precision, Preset
 from mecca_agents.rollout import Decision
-from mecca_agents.run_envs import make_envs
-from mecca_agents.run_loading import make_task
+from mecca_agents.runs.envs import make_envs
+from mecca_agents.runs.loading import make_task
 from mecca_agents.runtime.devices import tuned
 
 

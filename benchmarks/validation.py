@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from mecca_agents import PRESETS, Preset, evaluate_agent, load_agent, resume, train
-from mecca_agents.run_envs import make_envs
+from mecca_agents.runs.envs import make_envs
 from mecca_env.atomic import atomically
 
 KEPT_OUT = 5

@@ -34,8 +34,8 @@ from mecca_agents.network_agent import NetworkAgent
 from mecca_agents.offline_record import record
 from mecca_agents.report import report
 from mecca_agents.rollout import stack_observation
-from mecca_agents.run_envs import make_envs
-from mecca_agents.run_loading import make_task
+from mecca_agents.runs.envs import make_envs
+from mecca_agents.runs.loading import make_task
 from mecca_env.vector_env import MeccaVectorEnv
 
 ENV = "MECCA-Phantom-v0"

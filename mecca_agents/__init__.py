@@ -10,8 +10,8 @@ from mecca_agents.agent import METHODS, Agent, Learned, Observation, TaskSpec, m
 from mecca_agents.evaluation import Result, evaluate, evaluate_agent
 from mecca_agents.presets import PRESETS, Preset
 from mecca_agents.reliability import Reliability
-from mecca_agents.run_loading import load_agent
-from mecca_agents.runs import RunConfig, RunError
+from mecca_agents.runs.config import RunConfig, RunError
+from mecca_agents.runs.loading import load_agent
 from mecca_agents.training import resume, train
 
 __all__ = [

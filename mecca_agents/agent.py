@@ -137,8 +137,8 @@ class Agent(ABC):
             mecca_agents.runs.RunError: The folder is no run, its weights are missing, damaged or of another network,
                 or the run is of another method than this class.
         """
-        from mecca_agents.run_loading import load_agent  # which needs this module
-        from mecca_agents.runs import RunError
+        from mecca_agents.runs.config import RunError
+        from mecca_agents.runs.loading import load_agent  # which needs this module
         from mecca_agents.runtime.devices import find_device
 
         agent, config = load_agent(run, find_device(device), checkpoint)

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from mecca_agents.cells import Cell
-from mecca_agents.errors import RunError
 from mecca_agents.presets import Preset
-from mecca_agents.run_envs import LISTED_CASES, make_envs
-from mecca_agents.runs import RunConfig, is_run
+from mecca_agents.runs.config import RunConfig, is_run
+from mecca_agents.runs.envs import LISTED_CASES, make_envs
+from mecca_agents.runs.errors import RunError
 from mecca_env.atomic import atomically
 
 FORMAT = 1

@@ -13,8 +13,8 @@ from mecca_agents.agent import make_agent
 from mecca_agents.evaluation import COLUMNS, Result, evaluate_agent, result_row
 from mecca_agents.figures import FigureWriter
 from mecca_agents.presets import PRESETS
-from mecca_agents.run_loading import task_of
-from mecca_agents.runs import read_config
+from mecca_agents.runs.config import read_config
+from mecca_agents.runs.loading import task_of
 from mecca_agents.tables import write_rows
 from mecca_agents.training import train
 

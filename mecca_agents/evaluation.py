@@ -15,10 +15,10 @@ from mecca_agents.agent import Agent
 from mecca_agents.figures import FigureWriter
 from mecca_agents.masks import MaskWriter
 from mecca_agents.playing import Observer, Turn, play
-from mecca_agents.run_envs import LISTED_CASES, make_envs
-from mecca_agents.run_folder import check_writable
-from mecca_agents.run_loading import load_agent
-from mecca_agents.runs import RunConfig, RunError
+from mecca_agents.runs.config import RunConfig, RunError
+from mecca_agents.runs.envs import LISTED_CASES, make_envs
+from mecca_agents.runs.folder import check_writable
+from mecca_agents.runs.loading import load_agent
 from mecca_agents.runtime.devices import find_device
 from mecca_agents.statistics import bootstrap_interval
 from mecca_agents.tables import write_rows

@@ -8,7 +8,7 @@ from typing import TextIO
 
 from mecca_agents.metrics import Events, Metrics
 from mecca_agents.progress import Display
-from mecca_agents.tally import Tally
+from mecca_agents.runs.tally import Tally
 
 
 class Log:

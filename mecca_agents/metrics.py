@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
-from mecca_agents.errors import RunError
+from mecca_agents.runs.errors import RunError
 from mecca_env.atomic import atomically, flush_to_disk
 
 

@@ -19,8 +19,8 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 from typing_extensions import Self
 
-from mecca_agents.locking import Locked, locked
 from mecca_agents.recording import Episode
+from mecca_agents.runs.locking import Locked, locked
 
 if TYPE_CHECKING:
     from minari.dataset.minari_storage import MinariStorage

@@ -6,7 +6,7 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
-from mecca_agents.tally import Tally
+from mecca_agents.runs.tally import Tally
 
 
 class Display:

@@ -59,7 +59,7 @@ class Record:
     def run(self) -> int:
         """Do it; the exit code."""
         from mecca_agents.minari_writer import import_minari
-        from mecca_agents.runs import is_run
+        from mecca_agents.runs.config import is_run
 
         import_minari()  # before anything else is done
         if self.sessions:
@@ -105,7 +105,7 @@ class Record:
             raise ValueError(f"record: expected none of --env, --label, --shape {where}; got {flags}")
 
     def _run(self) -> tuple[Agent, MeccaVectorEnv, str]:
-        from mecca_agents.run_loading import load_agent
+        from mecca_agents.runs.loading import load_agent
         from mecca_agents.runtime.devices import find_device
 
         self._refuse("with a run, which knows")
@@ -123,7 +123,7 @@ class Record:
     def _method(self) -> tuple[Agent, MeccaVectorEnv, str]:
         from mecca_agents.agent import find_method, make_agent
         from mecca_agents.presets import Preset
-        from mecca_agents.run_loading import make_task
+        from mecca_agents.runs.loading import make_task
         from mecca_agents.runtime.devices import find_device
 
         method = find_method(self.player)
@@ -138,7 +138,7 @@ class Record:
         return make_agent(self.player, preset, task, device=place, seed=self.seed), envs, self.player
 
     def _envs(self, env: str, root: Path | None, keywords: dict[str, Any], fallback: bool = True) -> MeccaVectorEnv:
-        from mecca_agents.run_envs import make_envs
+        from mecca_agents.runs.envs import make_envs
         from mecca_agents.runtime.devices import find_device
 
         given = {"split": self.split, "cases": self.cases, "fallback": fallback, "device": find_device(self.device)}

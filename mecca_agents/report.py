@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mecca_agents.comparison import collapsed
-from mecca_agents.errors import RunError
 from mecca_agents.report_cells import Study, read_studies
 from mecca_agents.report_clicks import table_clicks, table_misunderstanding
 from mecca_agents.report_labels import table3, table4, table5
 from mecca_agents.report_plots import figure8, figure9
 from mecca_agents.report_seeds import table_seeds
 from mecca_agents.report_tables import table1, table2, table6, table_s2
+from mecca_agents.runs.errors import RunError
 from mecca_agents.tables import markdown, plural, write_rows
 from mecca_env.atomic import atomically
 

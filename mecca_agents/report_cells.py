@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mecca_agents.errors import RunError
 from mecca_agents.evaluation import COLUMNS as RESULT_COLUMNS
 from mecca_agents.evaluation import Result
+from mecca_agents.runs.errors import RunError
 
 FORMAT = 1
 """Version of the folder's layout."""

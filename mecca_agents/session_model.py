@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from mecca_agents.agent import METHODS, Agent, find_method
-from mecca_agents.errors import RunError
-from mecca_agents.run_loading import load_agent
-from mecca_agents.runs import RunConfig
+from mecca_agents.runs.config import RunConfig
+from mecca_agents.runs.errors import RunError
+from mecca_agents.runs.loading import load_agent
 from mecca_agents.runtime.devices import find_device
 from mecca_env.process.config import EnvConfig
 

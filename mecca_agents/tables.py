@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mecca_agents.errors import RunError as RunError  # part of this module, too
+from mecca_agents.runs.errors import RunError as RunError  # part of this module, too
 from mecca_env.atomic import atomically
 
 Record = Mapping[str, Any]

@@ -59,7 +59,7 @@ class Train:
         missing = [flag for name, flag in _NEEDED.items() if name not in given]
         if missing:
             raise ValueError(f"train: expected METHOD, --env and --out, or --resume RUN; missing: {', '.join(missing)}")
-        from mecca_agents.runs import is_run
+        from mecca_agents.runs.config import is_run
         from mecca_agents.runtime.distributed import restarted
         from mecca_agents.training import train
 

@@ -17,7 +17,9 @@ import torch
 from numpy.typing import NDArray
 
 from mecca_agents.agent import Agent, Observation, find_method, make_agent
-from mecca_agents.checkpoints import (
+from mecca_agents.log import Log
+from mecca_agents.presets import Preset
+from mecca_agents.runs.checkpoints import (
     MODEL,
     TRAINING,
     Checkpoint,
@@ -28,18 +30,16 @@ from mecca_agents.checkpoints import (
     write_best,
     write_checkpoint,
 )
-from mecca_agents.locking import locked
-from mecca_agents.log import Log
-from mecca_agents.presets import Preset
-from mecca_agents.provenance import commit, differences, versions
-from mecca_agents.run_envs import LISTED_CASES, make_envs
-from mecca_agents.run_folder import check_folder, empty_folder
-from mecca_agents.run_loading import make_task, task_of
-from mecca_agents.runs import RunConfig, RunError, config_text, read_config, write_config
+from mecca_agents.runs.config import RunConfig, RunError, config_text, read_config, write_config
+from mecca_agents.runs.envs import LISTED_CASES, make_envs
+from mecca_agents.runs.folder import check_folder, empty_folder
+from mecca_agents.runs.loading import make_task, task_of
+from mecca_agents.runs.locking import locked
+from mecca_agents.runs.provenance import commit, differences, versions
+from mecca_agents.runs.tally import Tally
 from mecca_agents.runtime.devices import tuned
 from mecca_agents.runtime.distributed import agreed, gathered, joined, leads, part_of, wait_for_all, world_size
 from mecca_agents.runtime.stopping import Stopped, StopRequest
-from mecca_agents.tally import Tally
 from mecca_env.arguments import read_config as read_settings
 from mecca_env.arguments import read_count
 from mecca_env.data.files import FileSource, foreground_values

@@ -22,11 +22,11 @@ from mecca_agents.benchmark import benchmark, run_cell
 from mecca_agents.benchmark_plan import Plan, settle
 from mecca_agents.cells import ABLATION, Cell, make_cells, shard_of
 from mecca_agents.cli import main
-from mecca_agents.errors import RunError
 from mecca_agents.inference_time import time_methods
-from mecca_agents.locking import locked
 from mecca_agents.presets import FAST
 from mecca_agents.runs import read_config
+from mecca_agents.runs.errors import RunError
+from mecca_agents.runs.locking import locked
 from mecca_agents.runtime.stopping import Stopped
 from mecca_env.data.base import DataError
 

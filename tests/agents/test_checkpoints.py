@@ -14,8 +14,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from mecca_agents import checkpoints
-from mecca_agents.checkpoints import (
+from mecca_agents.runs import RunError, checkpoints
+from mecca_agents.runs.checkpoints import (
     Checkpoint,
     find_checkpoint,
     place_of,
@@ -24,8 +24,7 @@ from mecca_agents.checkpoints import (
     write_best,
     write_checkpoint,
 )
-from mecca_agents.runs import RunError
-from mecca_agents.tally import Tally
+from mecca_agents.runs.tally import Tally
 from mecca_env.episodes.snapshot import Snapshot
 
 CPU = torch.device("cpu")

@@ -17,9 +17,9 @@ import torch
 from safetensors.torch import load_file
 from tiny import ENV, write_scans
 
-from mecca_agents.checkpoints import MODEL, place_of
 from mecca_agents.presets import PRESETS
-from mecca_agents.run_envs import make_envs
+from mecca_agents.runs.checkpoints import MODEL, place_of
+from mecca_agents.runs.envs import make_envs
 from mecca_agents.runtime.distributed import Part, part_of
 from mecca_agents.training import resume, train
 from mecca_env.episodes.snapshot import join_snapshots, snapshot_rows

@@ -16,8 +16,8 @@ from torch import Tensor
 from mecca_agents.agent import Agent, Observation
 from mecca_agents.figures import FigureWriter, draw_case
 from mecca_agents.playing import Turn, play
-from mecca_agents.run_envs import make_envs
 from mecca_agents.runs import RunError
+from mecca_agents.runs.envs import make_envs
 
 SHAPE = (14, 12, 8)
 

@@ -17,7 +17,7 @@ from mecca_agents.distributions import VoxelCategorical
 from mecca_agents.mecca import Mecca
 from mecca_agents.presets import FAST, Preset
 from mecca_agents.rollout import collect
-from mecca_agents.run_loading import make_task
+from mecca_agents.runs.loading import make_task
 from mecca_env.vector_env import MeccaVectorEnv
 
 PRESET = replace(

@@ -13,8 +13,8 @@ from mecca_agents import a2c, actor_critic
 from mecca_agents.agent import Agent, make_agent
 from mecca_agents.evaluation import evaluate_agent
 from mecca_agents.presets import FAST, Preset
-from mecca_agents.run_loading import task_of
 from mecca_agents.runs import RunConfig, read_config
+from mecca_agents.runs.loading import task_of
 from mecca_agents.training import train
 from mecca_env.process.users import EdgeUser
 

@@ -13,8 +13,8 @@ import torch
 from mecca_agents.agent import Agent, find_method, make_agent, methods
 from mecca_agents.evaluation import evaluate_agent
 from mecca_agents.presets import FAST, Preset
-from mecca_agents.run_loading import load_agent, task_of
 from mecca_agents.runs import RunConfig, read_config
+from mecca_agents.runs.loading import load_agent, task_of
 from mecca_agents.training import train
 
 TINY = replace(

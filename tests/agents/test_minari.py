@@ -21,8 +21,8 @@ from mecca_agents.minari_writer import FILE, DatasetError, DatasetWriter
 from mecca_agents.offline_record import record
 from mecca_agents.presets import PRESETS, Preset
 from mecca_agents.recording import Episode, Recorder, play_episode, play_episodes
-from mecca_agents.run_envs import make_envs as make_phantom
-from mecca_agents.run_loading import make_task
+from mecca_agents.runs.envs import make_envs as make_phantom
+from mecca_agents.runs.loading import make_task
 from mecca_agents.training import train
 from mecca_env.process.users import EdgeUser
 from mecca_env.vector_env import MeccaVectorEnv

@@ -18,7 +18,7 @@ from mecca_agents.iter_mrl import IterMRL
 from mecca_agents.ppo import PPO, Experience, clipped_gain, ppo_losses, ratio_of
 from mecca_agents.presets import FAST, Preset
 from mecca_agents.rollout import collect
-from mecca_agents.run_loading import make_task
+from mecca_agents.runs.loading import make_task
 from mecca_env.vector_env import MeccaVectorEnv
 
 PRESET = replace(FAST, shape=GRID, channels=4, dilations=(1, 2), n_steps=None, epochs=3, balance=(0.5, 0.0))

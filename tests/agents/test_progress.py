@@ -14,7 +14,7 @@ import pytest
 from mecca_agents.metrics import Events, Metrics
 from mecca_agents.progress import Display
 from mecca_agents.runs import RunError
-from mecca_agents.tally import Tally
+from mecca_agents.runs.tally import Tally
 
 NUMBERS = {
     "loss": 9.0,

@@ -12,7 +12,7 @@ from small import GRID, make_envs
 from mecca_agents.agent import Agent, make_agent
 from mecca_agents.presets import Preset
 from mecca_agents.recording import Episode, Recorder, play_episodes
-from mecca_agents.run_loading import make_task
+from mecca_agents.runs.loading import make_task
 from mecca_env.vector_env import MeccaVectorEnv
 
 

@@ -23,10 +23,10 @@ from safetensors.torch import load_file, save_file
 from tiny import ENV, PRESET, write_scans
 
 from mecca_agents import training
-from mecca_agents.checkpoints import place_of
 from mecca_agents.cli import main
 from mecca_agents.presets import PRESETS, Preset
 from mecca_agents.runs import RunError, read_config
+from mecca_agents.runs.checkpoints import place_of
 from mecca_agents.runtime.stopping import Stopped
 from mecca_agents.training import resume, train
 
@@ -216,7 +216,9 @@ def test_resuming_with_the_same_code_says_nothing(stopped: Path) -> None:
 def test_the_commit_of_a_run_is_that_of_the_code_that_was_loaded(
     tmp_path: Path, scans: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mecca_agents.provenance._git", lambda *arguments: "a commit made after the code was loaded")
+    monkeypatch.setattr(
+        "mecca_agents.runs.provenance._git", lambda *arguments: "a commit made after the code was loaded"
+    )
     _train(tmp_path / "run", scans)
     assert read_config(tmp_path / "run").commit == training.COMMIT != "a commit made after the code was loaded"
 
@@ -369,7 +371,7 @@ def test_a_full_disk_stops_the_run_and_it_goes_on_when_there_is_space(
         save_file(tensors, path)
 
     with monkeypatch.context() as patch:
-        patch.setattr("mecca_agents.checkpoints.save_file", full)
+        patch.setattr("mecca_agents.runs.checkpoints.save_file", full)
         with pytest.raises(RunError, match="last: cannot be written.*No space left on device.*is whole"):
             _train(tmp_path / "run", scans)
     resume(tmp_path / "run", stream=io.StringIO())

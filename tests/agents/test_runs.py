@@ -20,15 +20,16 @@ from tiny import ENV, write_scans
 from tiny import PRESET as TINY
 
 from mecca_agents.agent import TaskSpec, make_agent
-from mecca_agents.checkpoints import Checkpoint, place_of, write_best, write_checkpoint
-from mecca_agents.locking import LOCK, locked
 from mecca_agents.presets import PRESETS
-from mecca_agents.provenance import commit, differences, versions
-from mecca_agents.run_folder import check_folder, check_writable, empty_folder
-from mecca_agents.run_loading import load_agent
-from mecca_agents.runs import RunConfig, RunError, read_config, write_config
+from mecca_agents.runs import RunConfig, RunError, read_config
+from mecca_agents.runs.checkpoints import Checkpoint, place_of, write_best, write_checkpoint
+from mecca_agents.runs.config import write_config
+from mecca_agents.runs.folder import check_folder, check_writable, empty_folder
+from mecca_agents.runs.loading import load_agent
+from mecca_agents.runs.locking import LOCK, locked
+from mecca_agents.runs.provenance import commit, differences, versions
+from mecca_agents.runs.tally import Tally
 from mecca_agents.tables import write_rows
-from mecca_agents.tally import Tally
 from mecca_agents.training import resume, train
 from mecca_env.atomic import atomically, flush_to_disk
 from mecca_env.episodes.snapshot import Snapshot

@@ -14,7 +14,7 @@ from torch import Tensor
 from mecca_agents.agent import METHODS, find_method
 from mecca_agents.evaluation import evaluation_envs
 from mecca_agents.playing import Turn, play
-from mecca_agents.run_loading import load_agent
+from mecca_agents.runs.loading import load_agent
 from mecca_agents.session import InteractiveSession
 from mecca_env.data.files import FileSource
 from mecca_env.data.grid.placement import fixed_placement

@@ -16,7 +16,7 @@ from mecca_agents.deepigeos import DeepIGeoS
 from mecca_agents.mask_predictor import MaskPredictor, cross_entropy, towards
 from mecca_agents.mean_teacher import DECAY, MeanTeacher, uncertainty
 from mecca_agents.presets import FAST
-from mecca_agents.run_loading import make_task
+from mecca_agents.runs.loading import make_task
 from mecca_agents.unet import PaddedUNet
 from mecca_env.vector_env import MeccaVectorEnv
 

@@ -15,8 +15,8 @@ from safetensors.torch import load_file
 
 from mecca_agents import PRESETS, evaluate_agent, resume, train
 from mecca_agents.agent import find_method, make_agent
-from mecca_agents.run_loading import task_of
 from mecca_agents.runs import read_config
+from mecca_agents.runs.loading import task_of
 
 METHOD = "benchmarks.voxel_ppo:VoxelPPO"
 SMALL = replace(PRESETS["demo"], shape=(12, 12, 10), channels=8, dilations=(1, 2), n_steps=1, updates=60)

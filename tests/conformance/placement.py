@@ -17,7 +17,7 @@ from torch import Tensor
 
 from mecca_agents.agent import METHODS, find_method, make_agent
 from mecca_agents.presets import FAST
-from mecca_agents.run_loading import make_task
+from mecca_agents.runs.loading import make_task
 from mecca_env.actions import ActionReader
 from mecca_env.testing import check_vector_env
 from mecca_env.vector_env import MeccaVectorEnv

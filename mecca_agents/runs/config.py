@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from mecca_agents.errors import RunError as RunError  # part of this module, too
 from mecca_agents.presets import Preset
+from mecca_agents.runs.errors import RunError as RunError  # part of this module, too
 from mecca_env.atomic import atomically, flush_to_disk
 
 FORMAT = 4

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from mecca_agents.agent import Agent, TaskSpec, make_agent
-from mecca_agents.checkpoints import MODEL, place_of, read_tensors, read_undisturbed
-from mecca_agents.errors import RunError as RunError  # part of this module, too
-from mecca_agents.runs import RunConfig, read_config
+from mecca_agents.runs.checkpoints import MODEL, place_of, read_tensors, read_undisturbed
+from mecca_agents.runs.config import RunConfig, read_config
+from mecca_agents.runs.errors import RunError as RunError  # part of this module, too
 from mecca_env.process.config import EnvConfig
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from mecca_agents.errors import RunError
+from mecca_agents.runs.errors import RunError
 
 LOCK = ".lock"
 """The file in a run's folder that is locked. It may stay there: a lock belongs to a process and ends with it."""

@@ -27,8 +27,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from mecca_agents.errors import RunError
-from mecca_agents.tally import Tally
+from mecca_agents.runs.errors import RunError
+from mecca_agents.runs.tally import Tally
 from mecca_env.atomic import flush_to_disk
 from mecca_env.episodes.snapshot import Snapshot
 

@@ -6,9 +6,9 @@ import os
 import shutil
 from pathlib import Path
 
-from mecca_agents.errors import RunError as RunError  # part of this module, too
-from mecca_agents.locking import LOCK, locked
-from mecca_agents.runs import CONFIG, is_run
+from mecca_agents.runs.config import CONFIG, is_run
+from mecca_agents.runs.errors import RunError as RunError  # part of this module, too
+from mecca_agents.runs.locking import LOCK, locked
 
 
 def check_folder(folder: Path, overwrite: bool) -> None:
