@@ -29,7 +29,7 @@ from benchmarks.timing import benchmark_parser, machine, measure_and_report, med
 from mecca_agents import PRESETS
 from mecca_agents.actor_critic import ActorCritic
 from mecca_agents.agent import Observation, make_agent
-from mecca_agents.networks import PNet
+from mecca_agents.networks.pnet import PNet
 from mecca_agents.presets import Precision, Preset
 from mecca_agents.rollout import Decision
 from mecca_agents.runs.envs import make_envs

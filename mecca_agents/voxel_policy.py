@@ -15,7 +15,7 @@ from stable_baselines3.common.torch_layers import FlattenExtractor
 from torch import Tensor
 
 from mecca_agents.distributions import VoxelCategorical, towards
-from mecca_agents.networks import PNet
+from mecca_agents.networks.pnet import PNet
 from mecca_agents.presets import PolicyHead
 from mecca_agents.rollout import stack_observation
 from mecca_env.process.config import EnvConfig

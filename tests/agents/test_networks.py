@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mecca_agents.networks import PNet
+from mecca_agents.networks.pnet import PNet
 
 
 def test_every_branch_keeps_the_grid() -> None:

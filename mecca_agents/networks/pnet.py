@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from mecca_agents.convolution import Mix, RectifiedConvolution, Squeeze
+from mecca_agents.networks.convolution import Mix, RectifiedConvolution, Squeeze
 
 
 class PNet(nn.Module):
