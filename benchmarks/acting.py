@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 
 from mecca_agents import evaluate_agent, load_agent
-from mecca_agents.actor_critic import ActorCritic
 from mecca_agents.agent import Agent, Observation
-from mecca_agents.distributions import VoxelCategorical
-from mecca_agents.mask_predictor import MaskPredictor
+from mecca_agents.learning.actor_critic import ActorCritic
+from mecca_agents.learning.distributions import VoxelCategorical
+from mecca_agents.learning.mask_predictor import MaskPredictor
 
 
 def ways(agent: Agent, seed: int) -> dict[str, Callable[[], None]]:

@@ -27,11 +27,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.timing import benchmark_parser, machine, measure_and_report, median, milliseconds
 from mecca_agents import PRESETS
-from mecca_agents.actor_critic import ActorCritic
 from mecca_agents.agent import Observation, make_agent
+from mecca_agents.learning.actor_critic import ActorCritic
+from mecca_agents.learning.rollout import Decision
 from mecca_agents.networks.pnet import PNet
 from mecca_agents.presets import Precision, Preset
-from mecca_agents.rollout import Decision
 from mecca_agents.runs.envs import make_envs
 from mecca_agents.runs.loading import make_task
 from mecca_agents.runtime.devices import tuned

@@ -26,8 +26,8 @@ from stable_baselines3.common.distributions import MultiCategoricalDistribution
 from torch import Tensor
 
 from benchmarks.timing import benchmark_parser, machine, measure_and_report, median, milliseconds, wait_for
-from mecca_agents.a2c import weighted_losses
-from mecca_agents.distributions import VoxelCategorical
+from mecca_agents.learning.a2c import weighted_losses
+from mecca_agents.learning.distributions import VoxelCategorical
 from mecca_agents.networks.pnet import PNet
 from mecca_agents.ppo import Experience, ppo_losses
 

@@ -20,9 +20,9 @@ from torch import Tensor
 
 from mecca_agents import sb3
 from mecca_agents.agent import Agent, Learned, Observation, TaskSpec, only_labelled
-from mecca_agents.network_agent import between
+from mecca_agents.learning.network_agent import between
+from mecca_agents.learning.optimizer_state import pack, unpack
 from mecca_agents.presets import Preset
-from mecca_agents.training_state import pack, unpack
 from mecca_env.adapters.sb3 import VoxelVecEnv
 from mecca_env.vector_env import MeccaVectorEnv
 

@@ -29,11 +29,11 @@ from mecca_agents import PRESETS, Learned, Observation, Preset, TaskSpec, make_a
 from mecca_agents.benchmark import benchmark
 from mecca_agents.benchmark_plan import Plan
 from mecca_agents.cells import make_cells
-from mecca_agents.distributions import VoxelCategorical
-from mecca_agents.network_agent import NetworkAgent
+from mecca_agents.learning.distributions import VoxelCategorical
+from mecca_agents.learning.network_agent import NetworkAgent
+from mecca_agents.learning.rollout import stack_observation
 from mecca_agents.offline_record import record
 from mecca_agents.report import report
-from mecca_agents.rollout import stack_observation
 from mecca_agents.runs.envs import make_envs
 from mecca_agents.runs.loading import make_task
 from mecca_env.vector_env import MeccaVectorEnv

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from mecca_agents.agent import Learned, Observation, TaskSpec
-from mecca_agents.mask_predictor import MaskPredictor, VolumePredictor, stack_volume
+from mecca_agents.learning.mask_predictor import MaskPredictor, VolumePredictor, stack_volume
 from mecca_agents.presets import Preset
 from mecca_env.vector_env import MeccaVectorEnv
 

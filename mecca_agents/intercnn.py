@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from mecca_agents.agent import Observation, TaskSpec
-from mecca_agents.mask_predictor import MaskPredictor
+from mecca_agents.learning.mask_predictor import MaskPredictor
+from mecca_agents.learning.rollout import stack_observation
 from mecca_agents.presets import Preset
-from mecca_agents.rollout import stack_observation
 
 
 class InterCNN(MaskPredictor):

@@ -16,8 +16,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mecca_agents.actor_critic import ActorCritic, merged
 from mecca_agents.agent import Learned, Observation, only_labelled
+from mecca_agents.learning.actor_critic import ActorCritic, merged
 from mecca_agents.presets import Preset
 from mecca_env.vector_env import MeccaVectorEnv
 

@@ -25,10 +25,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mecca_agents.a2c import class_weights
-from mecca_agents.actor_critic import ActorCritic, merged
 from mecca_agents.agent import Learned, Observation, TaskSpec, only_labelled
-from mecca_agents.confidence import (
+from mecca_agents.learning.a2c import class_weights
+from mecca_agents.learning.actor_critic import ActorCritic, merged
+from mecca_agents.learning.confidence import (
     certain,
     consistent,
     self_adaptive,
@@ -36,9 +36,9 @@ from mecca_agents.confidence import (
     simulated_label,
     symmetric_loss,
 )
-from mecca_agents.network_agent import between, check_finite
+from mecca_agents.learning.network_agent import between, check_finite
+from mecca_agents.learning.rollout import Decision, Rollout, for_env, stack_observation
 from mecca_agents.presets import Preset
-from mecca_agents.rollout import Decision, Rollout, for_env, stack_observation
 from mecca_agents.runtime.distributed import total
 from mecca_env.process.rewards import make_reward
 from mecca_env.vector_env import MeccaVectorEnv

@@ -24,11 +24,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from mecca_agents.a2c import Losses, class_weights, targets
-from mecca_agents.actor_critic import ActorCritic
 from mecca_agents.agent import Learned, Observation, only_labelled
+from mecca_agents.learning.a2c import Losses, class_weights, targets
+from mecca_agents.learning.actor_critic import ActorCritic
+from mecca_agents.learning.rollout import Decision, Rollout, collect
 from mecca_agents.presets import Preset
-from mecca_agents.rollout import Decision, Rollout, collect
 from mecca_agents.runtime.distributed import total
 from mecca_env.vector_env import MeccaVectorEnv
 

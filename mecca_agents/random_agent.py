@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from mecca_agents.agent import Observation
-from mecca_agents.untrained import Untrained
+from mecca_agents.learning.untrained import Untrained
 
 
 class RandomAgent(Untrained):

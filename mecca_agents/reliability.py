@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mecca_agents.confidence import consistent
+from mecca_agents.learning.confidence import consistent
 from mecca_agents.playing import Turn
 
 ROWS = 10

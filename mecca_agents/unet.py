@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from mecca_agents.agent import Observation, TaskSpec
-from mecca_agents.mask_predictor import VolumePredictor, stack_volume
+from mecca_agents.learning.mask_predictor import VolumePredictor, stack_volume
 from mecca_agents.presets import Preset
 
 

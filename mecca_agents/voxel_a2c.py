@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mecca_agents.a2c import weighted_losses
+from mecca_agents.learning.a2c import weighted_losses
 from mecca_agents.voxel_algorithm import VoxelAlgorithm
 
 

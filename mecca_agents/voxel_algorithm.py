@@ -14,7 +14,7 @@ from stable_baselines3.common.utils import FloatSchedule
 from stable_baselines3.common.vec_env import VecCheckNan, VecEnv, VecEnvWrapper, VecMonitor, VecVideoRecorder
 from torch import Tensor, nn
 
-from mecca_agents.network_agent import check_finite
+from mecca_agents.learning.network_agent import check_finite
 from mecca_agents.voxel_buffer import VoxelRolloutBuffer, VoxelStep
 from mecca_agents.voxel_policy import VoxelActorCriticPolicy
 from mecca_env.adapters.sb3 import VoxelVecEnv
@@ -47,7 +47,7 @@ class VoxelAlgorithm(OnPolicyAlgorithm):  # type: ignore[misc]
         vf_coef: Weight of the critic's loss (V - R)^2 / 2.
         max_grad_norm: Gradients are scaled down to this norm at most.
         balance: How far the rarer of foreground and background is weighted up, 0 to 1, a schedule
-            (`mecca_agents.a2c.class_weights`).
+            (`mecca_agents.learning.a2c.class_weights`).
         policy_kwargs: What the policy is made with, `{"channels": 16}` for one; `adjustments` are the env's.
         **common: `verbose`, `seed`, `device`, `tensorboard_log` and `stats_window_size`, as Stable-Baselines3 has them.
 

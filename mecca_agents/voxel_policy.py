@@ -14,10 +14,10 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.torch_layers import FlattenExtractor
 from torch import Tensor
 
-from mecca_agents.distributions import VoxelCategorical, towards
+from mecca_agents.learning.distributions import VoxelCategorical, towards
+from mecca_agents.learning.rollout import stack_observation
 from mecca_agents.networks.pnet import PNet
 from mecca_agents.presets import PolicyHead
-from mecca_agents.rollout import stack_observation
 from mecca_env.process.config import EnvConfig
 
 

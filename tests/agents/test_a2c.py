@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from mecca_agents.a2c import a2c_losses, class_weights, returns
-from mecca_agents.rollout import Rollout
+from mecca_agents.learning.a2c import a2c_losses, class_weights, returns
+from mecca_agents.learning.rollout import Rollout
 
 STEPS, ENVS, GRID = 4, 3, (2, 3, 2)
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.distributions import Categorical
 
-from mecca_agents.distributions import FIRST_WIDTH, VoxelCategorical, towards
+from mecca_agents.learning.distributions import FIRST_WIDTH, VoxelCategorical, towards
 
 
 def _pair() -> tuple[VoxelCategorical, Categorical]:

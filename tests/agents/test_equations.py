@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from mecca_agents.a2c import returns
-from mecca_agents.confidence import (
+from mecca_agents.learning.a2c import returns
+from mecca_agents.learning.confidence import (
     certain,
     consistent,
     self_adaptive,
@@ -18,7 +18,7 @@ from mecca_agents.confidence import (
     simulated_label,
     symmetric_loss,
 )
-from mecca_agents.network_agent import between
+from mecca_agents.learning.network_agent import between
 from mecca_agents.presets import PAPER
 from mecca_env.process.config import EnvConfig
 from mecca_env.process.dynamics import DiscreteDynamics

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from mecca_agents import a2c, actor_critic
 from mecca_agents.agent import Agent, make_agent
 from mecca_agents.evaluation import evaluate_agent
+from mecca_agents.learning import a2c, actor_critic
 from mecca_agents.presets import FAST, Preset
 from mecca_agents.runs import RunConfig, read_config
 from mecca_agents.runs.loading import task_of

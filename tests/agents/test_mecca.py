@@ -11,9 +11,9 @@ import torch
 from small import SETTINGS, make_envs
 
 from mecca_agents.agent import Agent, TaskSpec, find_method, make_agent
+from mecca_agents.learning.rollout import Rollout, collect
 from mecca_agents.mecca import Mecca, _simulated
 from mecca_agents.presets import FAST, Gradient, Precision, Preset
-from mecca_agents.rollout import Rollout, collect
 from mecca_env.process.config import EnvConfig
 from mecca_env.vector_env import MeccaVectorEnv
 
@@ -120,7 +120,7 @@ def test_true_labels_of_unlabelled_cases_teach_nothing(monkeypatch: pytest.Monke
                 misunderstanding=torch.where(rows, rollout.misunderstanding, 1.0),
             )
 
-        monkeypatch.setattr("mecca_agents.actor_critic.collect", play)
+        monkeypatch.setattr("mecca_agents.learning.actor_critic.collect", play)
         agent, envs = _play("mecca", preset, num_envs=4, labelled_fraction=0.5)
         logs.append(_update(agent, envs, updates=1))
         agents.append(agent)

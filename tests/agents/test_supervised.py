@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mecca_agents.agent import Agent, find_method, make_agent
 from mecca_agents.deepigeos import DeepIGeoS
-from mecca_agents.mask_predictor import MaskPredictor, cross_entropy, towards
+from mecca_agents.learning.mask_predictor import MaskPredictor, cross_entropy, towards
 from mecca_agents.mean_teacher import DECAY, MeanTeacher, uncertainty
 from mecca_agents.presets import FAST
 from mecca_agents.runs.loading import make_task

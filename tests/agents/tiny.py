@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from mecca_agents.agent import Agent, Learned, Observation, TaskSpec
+from mecca_agents.learning.optimizer_state import pack, unpack
+from mecca_agents.learning.rollout import stack_observation
 from mecca_agents.presets import Preset
-from mecca_agents.rollout import stack_observation
-from mecca_agents.training_state import pack, unpack
 from mecca_env.vector_env import MeccaVectorEnv
 
 PRESET = Preset(shape=(8, 8, 8), num_envs=2, updates=7, learning_rate=0.05)

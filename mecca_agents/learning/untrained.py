@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mecca_agents.agent import Agent, Learned, Observation, TaskSpec, only_labelled
-from mecca_agents.mask_predictor import Tally
+from mecca_agents.learning.mask_predictor import Tally
 from mecca_agents.presets import Preset
 from mecca_env.vector_env import MeccaVectorEnv
 

@@ -16,9 +16,9 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from mecca_agents.agent import Learned, Observation, TaskSpec, only_labelled
-from mecca_agents.network_agent import NetworkAgent, check_finite
+from mecca_agents.learning.network_agent import NetworkAgent, check_finite
+from mecca_agents.learning.rollout import stack_observation
 from mecca_agents.presets import Preset
-from mecca_agents.rollout import stack_observation
 from mecca_agents.runtime.distributed import total
 from mecca_env.vector_env import Info, MeccaVectorEnv
 

@@ -14,11 +14,11 @@ from torch.optim import Adam, Optimizer
 from torch.utils.checkpoint import checkpoint
 
 from mecca_agents.agent import Agent, TaskSpec
+from mecca_agents.learning.optimizer_state import pack, unpack
 from mecca_agents.networks.pnet import PNet
 from mecca_agents.presets import Preset
 from mecca_agents.runtime.devices import autocast
 from mecca_agents.runtime.distributed import sum_gradients
-from mecca_agents.training_state import pack, unpack
 
 
 class NetworkAgent(Agent):

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mecca_agents.learning.rollout import Rollout
 from mecca_agents.presets import Credit
-from mecca_agents.rollout import Rollout
 from mecca_agents.runtime.distributed import total
 
 

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mecca_agents.a2c import Losses, a2c_losses
 from mecca_agents.agent import Observation, TaskSpec
-from mecca_agents.distributions import VoxelCategorical, towards
-from mecca_agents.network_agent import NetworkAgent, between
+from mecca_agents.learning.a2c import Losses, a2c_losses
+from mecca_agents.learning.distributions import VoxelCategorical, towards
+from mecca_agents.learning.network_agent import NetworkAgent, between
+from mecca_agents.learning.rollout import Decision, Rollout, collect, stack_observation
 from mecca_agents.presets import Preset
-from mecca_agents.rollout import Decision, Rollout, collect, stack_observation
 from mecca_agents.runtime.distributed import total, world_size
 from mecca_env.process.dynamics import DiscreteDynamics
 from mecca_env.process.rewards import make_reward
