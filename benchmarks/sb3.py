@@ -26,10 +26,10 @@ from stable_baselines3.common.distributions import MultiCategoricalDistribution
 from torch import Tensor
 
 from benchmarks.timing import benchmark_parser, machine, measure_and_report, median, milliseconds, wait_for
+from mecca_agents.algorithms.ppo import Experience, ppo_losses
 from mecca_agents.learning.a2c import weighted_losses
 from mecca_agents.learning.distributions import VoxelCategorical
 from mecca_agents.networks.pnet import PNet
-from mecca_agents.ppo import Experience, ppo_losses
 
 STEPS, ACTIONS, ENTROPY_WEIGHT = 5, 6, 1e-3
 

@@ -157,19 +157,19 @@ def only_labelled(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 METHODS: dict[str, str] = {
-    "random": "mecca_agents.random_agent:RandomAgent",
-    "oracle": "mecca_agents.oracle:Oracle",
-    "pnet": "mecca_agents.pnet:PNetAgent",
-    "unet": "mecca_agents.unet:UNetAgent",
-    "ua-mt": "mecca_agents.mean_teacher:MeanTeacher",
-    "deepigeos": "mecca_agents.deepigeos:DeepIGeoS",
-    "intercnn": "mecca_agents.intercnn:InterCNN",
-    "iter-mrl": "mecca_agents.iter_mrl:IterMRL",
-    "focal-iter-mrl": "mecca_agents.focal_iter_mrl:FocalIterMRL",
-    "err-iter-mrl": "mecca_agents.err_iter_mrl:ErrIterMRL",
-    "bs-iris": "mecca_agents.bs_iris:BSIRIS",
-    "ppo": "mecca_agents.ppo:PPO",
-    "mecca": "mecca_agents.mecca:Mecca",
+    "random": "mecca_agents.algorithms.random_agent:RandomAgent",
+    "oracle": "mecca_agents.algorithms.oracle:Oracle",
+    "pnet": "mecca_agents.algorithms.pnet:PNetAgent",
+    "unet": "mecca_agents.algorithms.unet:UNetAgent",
+    "ua-mt": "mecca_agents.algorithms.ua_mt:MeanTeacher",
+    "deepigeos": "mecca_agents.algorithms.deepigeos:DeepIGeoS",
+    "intercnn": "mecca_agents.algorithms.intercnn:InterCNN",
+    "iter-mrl": "mecca_agents.algorithms.iter_mrl:IterMRL",
+    "focal-iter-mrl": "mecca_agents.algorithms.focal_iter_mrl:FocalIterMRL",
+    "err-iter-mrl": "mecca_agents.algorithms.err_iter_mrl:ErrIterMRL",
+    "bs-iris": "mecca_agents.algorithms.bs_iris:BSIRIS",
+    "ppo": "mecca_agents.algorithms.ppo:PPO",
+    "mecca": "mecca_agents.algorithms.mecca:Mecca",
 }
 """Every method by name, as "module:class"."""
 

@@ -9,8 +9,8 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
+from mecca_agents.algorithms.ppo import Experience
 from mecca_agents.learning.a2c import class_weights, returns
-from mecca_agents.ppo import Experience
 
 
 class VoxelStep(NamedTuple):

@@ -16,13 +16,13 @@ from typing import Any
 from stable_baselines3.common.utils import FloatSchedule
 from torch import Tensor
 
-from mecca_agents.ppo import Experience, ppo_losses, ratio_of
+from mecca_agents.algorithms.ppo import Experience, ppo_losses, ratio_of
 from mecca_agents.voxel_algorithm import Policy, Schedule, VoxelAlgorithm
 from mecca_env.arguments import read_count
 
 
 class VoxelPPO(VoxelAlgorithm):
-    """PPO (Schulman et al., 2017) of all voxels at once, by the loss of `mecca_agents.ppo`.
+    """PPO (Schulman et al., 2017) of all voxels at once, by the loss of `mecca_agents.algorithms.ppo`.
 
     Args:
         policy: As of `VoxelAlgorithm`, like all that is not named here.

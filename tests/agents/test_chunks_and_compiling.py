@@ -16,10 +16,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from mecca_agents.agent import TaskSpec, make_agent
+from mecca_agents.algorithms.mecca import Mecca
+from mecca_agents.algorithms.ua_mt import MeanTeacher
 from mecca_agents.learning import network_agent
 from mecca_agents.learning.rollout import Rollout, collect, stack_observation
-from mecca_agents.mean_teacher import MeanTeacher
-from mecca_agents.mecca import Mecca
 from mecca_agents.networks.pnet import PNet
 from mecca_agents.presets import FAST, Preset
 from mecca_env.vector_env import MeccaVectorEnv

@@ -110,14 +110,16 @@ def test_what_is_wrong_is_one_line_and_exit_code_two(
 def test_memory_that_runs_out_is_one_line_with_a_hint(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    monkeypatch.setattr("mecca_agents.iter_mrl.IterMRL.learn", lambda *arguments: _raise(error))
+    monkeypatch.setattr("mecca_agents.algorithms.iter_mrl.IterMRL.learn", lambda *arguments: _raise(error))
     assert main([*TRAIN, "--out", str(tmp_path / "run"), "--device", "cpu"]) == 2
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("mecca: ")]
     assert len(lines) == 1 and "out of memory" in lines[0] and "--num-envs, --channels or --shape" in lines[0]
 
 
 def test_an_unforeseen_error_keeps_its_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mecca_agents.iter_mrl.IterMRL.learn", lambda *arguments: _raise(RuntimeError("a bug")))
+    monkeypatch.setattr(
+        "mecca_agents.algorithms.iter_mrl.IterMRL.learn", lambda *arguments: _raise(RuntimeError("a bug"))
+    )
     with pytest.raises(RuntimeError, match="a bug"):
         main([*TRAIN, "--out", str(tmp_path / "run"), "--device", "cpu"])
 

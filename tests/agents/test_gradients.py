@@ -11,11 +11,11 @@ from small import GRID, make_envs
 from torch import Tensor
 
 from mecca_agents.agent import find_method, make_agent
+from mecca_agents.algorithms.mecca import Mecca
 from mecca_agents.learning.actor_critic import ActorCritic, merged
 from mecca_agents.learning.confidence import self_adaptive
 from mecca_agents.learning.distributions import VoxelCategorical
 from mecca_agents.learning.rollout import collect
-from mecca_agents.mecca import Mecca
 from mecca_agents.presets import FAST, Preset
 from mecca_agents.runs.loading import make_task
 from mecca_env.vector_env import MeccaVectorEnv

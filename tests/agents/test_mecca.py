@@ -11,8 +11,8 @@ import torch
 from small import SETTINGS, make_envs
 
 from mecca_agents.agent import Agent, TaskSpec, find_method, make_agent
+from mecca_agents.algorithms.mecca import Mecca, _simulated
 from mecca_agents.learning.rollout import Rollout, collect
-from mecca_agents.mecca import Mecca, _simulated
 from mecca_agents.presets import FAST, Gradient, Precision, Preset
 from mecca_env.process.config import EnvConfig
 from mecca_env.vector_env import MeccaVectorEnv

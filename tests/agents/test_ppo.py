@@ -12,11 +12,11 @@ from small import GRID, make_envs
 from torch import Tensor
 
 from mecca_agents.agent import make_agent
+from mecca_agents.algorithms.iter_mrl import IterMRL
+from mecca_agents.algorithms.ppo import PPO, Experience, clipped_gain, ppo_losses, ratio_of
 from mecca_agents.cells import Cell
-from mecca_agents.iter_mrl import IterMRL
 from mecca_agents.learning.a2c import a2c_losses
 from mecca_agents.learning.rollout import collect
-from mecca_agents.ppo import PPO, Experience, clipped_gain, ppo_losses, ratio_of
 from mecca_agents.presets import FAST, Preset
 from mecca_agents.runs.loading import make_task
 from mecca_env.vector_env import MeccaVectorEnv

@@ -12,12 +12,12 @@ from small import GRID, make_envs
 from torch import Tensor
 
 from mecca_agents.agent import Agent, find_method, make_agent
-from mecca_agents.deepigeos import DeepIGeoS
+from mecca_agents.algorithms.deepigeos import DeepIGeoS
+from mecca_agents.algorithms.ua_mt import DECAY, MeanTeacher, uncertainty
+from mecca_agents.algorithms.unet import PaddedUNet
 from mecca_agents.learning.mask_predictor import MaskPredictor, cross_entropy, towards
-from mecca_agents.mean_teacher import DECAY, MeanTeacher, uncertainty
 from mecca_agents.presets import FAST
 from mecca_agents.runs.loading import make_task
-from mecca_agents.unet import PaddedUNet
 from mecca_env.vector_env import MeccaVectorEnv
 
 PRESET = replace(FAST, shape=GRID, num_envs=3, channels=4, dilations=(1, 2), learning_rate=5e-3)

@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 from mecca_agents.agent import Learned, Observation
-from mecca_agents.mecca import Mecca
+from mecca_agents.algorithms.mecca import Mecca
 from mecca_env.vector_env import MeccaVectorEnv
 
 

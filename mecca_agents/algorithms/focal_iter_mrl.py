@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mecca_agents.iter_mrl import IterMRL
+from mecca_agents.algorithms.iter_mrl import IterMRL
 from mecca_agents.presets import Preset
 
 
