@@ -12,7 +12,7 @@ from mecca_agents.presets import PRESETS, Preset
 from mecca_agents.reliability import Reliability
 from mecca_agents.runs.config import RunConfig, RunError
 from mecca_agents.runs.loading import load_agent
-from mecca_agents.training import resume, train
+from mecca_agents.training.loop import resume, train
 
 __all__ = [
     "METHODS",

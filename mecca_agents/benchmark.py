@@ -31,7 +31,7 @@ from mecca_agents.runs.locking import Locked, locked
 from mecca_agents.runtime.devices import find_device
 from mecca_agents.runtime.stopping import Stopped
 from mecca_agents.tables import write_rows
-from mecca_agents.training import resume, train
+from mecca_agents.training.loop import resume, train
 from mecca_env.atomic import atomically
 
 CURVES = ("dice", "return", "entropy", "misunderstanding", "confidence_accuracy", "mask_share", "simulated_accuracy")

@@ -16,7 +16,7 @@ from mecca_agents.presets import PRESETS
 from mecca_agents.runs.config import read_config
 from mecca_agents.runs.loading import task_of
 from mecca_agents.tables import write_rows
-from mecca_agents.training import train
+from mecca_agents.training.loop import train
 
 METHOD, ENV = "mecca", "MECCA-Phantom-v0"
 

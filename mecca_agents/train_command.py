@@ -61,7 +61,7 @@ class Train:
             raise ValueError(f"train: expected METHOD, --env and --out, or --resume RUN; missing: {', '.join(missing)}")
         from mecca_agents.runs.config import is_run
         from mecca_agents.runtime.distributed import restarted
-        from mecca_agents.training import train
+        from mecca_agents.training.loop import train
 
         method, env, out = (given.pop(name) for name in _NEEDED)
         if restarted() and is_run(out):
@@ -79,7 +79,7 @@ class Train:
         return self._resume(self.resume)
 
     def _resume(self, run: Path) -> int:
-        from mecca_agents.training import resume
+        from mecca_agents.training.loop import resume
 
         resume(run, device=self.device)
         return _trained(run)

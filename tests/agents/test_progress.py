@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from mecca_agents.metrics import Events, Metrics
-from mecca_agents.progress import Display
 from mecca_agents.runs import RunError
 from mecca_agents.runs.tally import Tally
+from mecca_agents.training.display import Display
+from mecca_agents.training.metrics_file import Events, Metrics
 
 NUMBERS = {
     "loss": 9.0,

@@ -22,7 +22,6 @@ import torch
 from safetensors.torch import load_file, save_file
 from tiny import ENV, PRESET, write_scans
 
-from mecca_agents import training
 from mecca_agents.cli import main
 from mecca_agents.presets import PRESETS, Preset
 from mecca_agents.runs import RunError, read_config
@@ -230,7 +229,7 @@ def test_the_methods_go_on_bit_for_bit(
     settings = {"labelled_fraction": 0.5}
     _train(tmp_path / "whole", scans, method, SMALL, settings=settings)
     with monkeypatch.context() as patch:
-        patch.setattr("mecca_agents.progress.Display.show", _power_cut)
+        patch.setattr("mecca_agents.training.display.Display.show", _power_cut)
         with pytest.raises(ConnectionAbortedError):
             _train(tmp_path / "run", scans, method, SMALL, settings=settings)
     assert len(_log(tmp_path / "run")) == 3

@@ -17,7 +17,6 @@ import torch
 from numpy.typing import NDArray
 
 from mecca_agents.agent import Agent, Observation, find_method, make_agent
-from mecca_agents.log import Log
 from mecca_agents.presets import Preset
 from mecca_agents.runs.checkpoints import (
     MODEL,
@@ -40,6 +39,7 @@ from mecca_agents.runs.tally import Tally
 from mecca_agents.runtime.devices import tuned
 from mecca_agents.runtime.distributed import agreed, gathered, joined, leads, part_of, wait_for_all, world_size
 from mecca_agents.runtime.stopping import Stopped, StopRequest
+from mecca_agents.training.log import Log
 from mecca_env.arguments import read_config as read_settings
 from mecca_env.arguments import read_count
 from mecca_env.data.files import FileSource, foreground_values

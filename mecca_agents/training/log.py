@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TextIO
 
-from mecca_agents.metrics import Events, Metrics
-from mecca_agents.progress import Display
 from mecca_agents.runs.tally import Tally
+from mecca_agents.training.display import Display
+from mecca_agents.training.metrics_file import Events, Metrics
 
 
 class Log:
