@@ -19,7 +19,7 @@ import torch
 from scipy.ndimage import distance_transform_edt
 
 from mecca_agents import evaluate_agent, load_agent
-from mecca_agents.playing import Turn
+from mecca_agents.evaluation.play import Turn
 
 NEAR = 2.0
 """Voxels; the default sigma of a click's Gaussian."""

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from mecca_agents.playing import change_of, checked_confidence
+from mecca_agents.evaluation.play import change_of, checked_confidence
 from mecca_agents.session_image import Image
 from mecca_agents.session_log import Click, SessionError
 from mecca_agents.session_mask import BoxedMask

@@ -9,8 +9,8 @@ import pytest
 from benchmark_folder import constant, write_cell, write_study
 
 from mecca_agents.comparison import Array, at_last, by_method, by_step, collapsed, compare, in_order, summarise, wins
+from mecca_agents.evaluation.statistics import bootstrap_interval, paired_wilcoxon
 from mecca_agents.report_cells import read_cells
-from mecca_agents.statistics import bootstrap_interval, paired_wilcoxon
 
 RNG = np.random.default_rng(0)
 EASE = RNG.normal(80, 5, 12)  # of the cases, far more than what methods differ by

@@ -16,12 +16,12 @@ from torch import Tensor
 from mecca_agents.agent import Agent, Observation
 from mecca_agents.cli import main
 from mecca_agents.evaluation import Result, evaluate, evaluate_agent, table
-from mecca_agents.masks import MaskWriter
-from mecca_agents.playing import Turn
+from mecca_agents.evaluation.masks import MaskWriter
+from mecca_agents.evaluation.play import Turn
+from mecca_agents.evaluation.reliability import Reliability
+from mecca_agents.evaluation.statistics import bootstrap_interval
 from mecca_agents.presets import PRESETS
-from mecca_agents.reliability import Reliability
 from mecca_agents.runs import RunConfig, RunError, read_config
-from mecca_agents.statistics import bootstrap_interval
 from mecca_agents.training import train
 from mecca_env.data.base import DataError
 

@@ -14,8 +14,8 @@ from PIL import Image
 from torch import Tensor
 
 from mecca_agents.agent import Agent, Observation
-from mecca_agents.figures import FigureWriter, draw_case
-from mecca_agents.playing import Turn, play
+from mecca_agents.evaluation.figures import FigureWriter, draw_case
+from mecca_agents.evaluation.play import Turn, play
 from mecca_agents.runs import RunError
 from mecca_agents.runs.envs import make_envs
 

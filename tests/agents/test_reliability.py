@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from scipy.stats import mannwhitneyu
 
-from mecca_agents.reliability import BINS, LIMIT, Reliability
+from mecca_agents.evaluation.reliability import BINS, LIMIT, Reliability
 
 
 def _auroc(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import wilcoxon
 
-from mecca_agents.statistics import holm, paired_wilcoxon, rank_balance
+from mecca_agents.evaluation.statistics import holm, paired_wilcoxon, rank_balance
 
 
 def test_wilcoxon_is_that_of_scipy() -> None:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap
 
-from mecca_agents import statistics
-from mecca_agents.statistics import bootstrap_interval
+from mecca_agents.evaluation import statistics
+from mecca_agents.evaluation.statistics import bootstrap_interval
 
 
 def test_of_five_zeros_and_five_ones_it_is_that_of_the_binomial_distribution() -> None:

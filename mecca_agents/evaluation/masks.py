@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mecca_agents.playing import Turn
+from mecca_agents.evaluation.play import Turn
 from mecca_env.data.saving import save_mask
 
 

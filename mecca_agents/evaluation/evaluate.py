@@ -12,15 +12,15 @@ import numpy as np
 import torch
 
 from mecca_agents.agent import Agent
-from mecca_agents.figures import FigureWriter
-from mecca_agents.masks import MaskWriter
-from mecca_agents.playing import Observer, Turn, play
+from mecca_agents.evaluation.figures import FigureWriter
+from mecca_agents.evaluation.masks import MaskWriter
+from mecca_agents.evaluation.play import Observer, Turn, play
+from mecca_agents.evaluation.statistics import bootstrap_interval
 from mecca_agents.runs.config import RunConfig, RunError
 from mecca_agents.runs.envs import LISTED_CASES, make_envs
 from mecca_agents.runs.folder import check_writable
 from mecca_agents.runs.loading import load_agent
 from mecca_agents.runtime.devices import find_device
-from mecca_agents.statistics import bootstrap_interval
 from mecca_agents.tables import write_rows
 from mecca_env.metrics import surface_metrics
 from mecca_env.vector_env import MeccaVectorEnv
@@ -89,12 +89,12 @@ def evaluate(
         root: Folder of the data set; None takes the one it was trained on.
         split: "train", "test" or "all".
         out: CSV file to write, or None.
-        figures: Folder for a picture of every case (`mecca_agents.figures`), made if missing, or None.
+        figures: Folder for a picture of every case (`mecca_agents.evaluation.figures`), made if missing, or None.
         masks: Folder for the final mask of every case, as NIfTI on the scan's own grid, made if missing, or None.
         skip_bad: Leave unusable cases out, with a warning, rather than refuse to start.
         seed: Seed of the simulated user.
         device: "auto", "cpu" or "cuda".
-        observers: Are shown every step, a `mecca_agents.reliability.Reliability` for one.
+        observers: Are shown every step, a `mecca_agents.evaluation.reliability.Reliability` for one.
 
     Returns:
         One result for each case and step.

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mecca_agents.playing import Turn
+from mecca_agents.evaluation.play import Turn
 from mecca_agents.runs.errors import RunError
 from mecca_env.atomic import atomically
 from mecca_env.rendering import AXES, greyscale, shown_slice

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mecca_agents.evaluation.play import Turn
 from mecca_agents.learning.confidence import consistent
-from mecca_agents.playing import Turn
 
 ROWS = 10
 """Rows of the reliability table, equally wide."""
