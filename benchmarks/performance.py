@@ -25,7 +25,7 @@ from typing import Any
 
 from benchmarks.document import DOCS, write_document
 from benchmarks.timing import device_there, median, milliseconds
-from mecca_agents.cells import make_cells
+from mecca_agents.benchmark.cells import make_cells
 from mecca_env.atomic import atomically
 
 DOCUMENT, FOLDER, IMAGES = DOCS / "performance.md", DOCS / "performance", DOCS / "images"

@@ -31,9 +31,9 @@ import torch
 from benchmarks.document import DOCS, write_document
 from mecca_agents import PRESETS, methods
 from mecca_agents.benchmark import benchmark
-from mecca_agents.benchmark_plan import Plan
-from mecca_agents.cells import Cell, make_cells, shard_of
-from mecca_agents.inference_time import time_methods
+from mecca_agents.benchmark.cells import Cell, make_cells, shard_of
+from mecca_agents.benchmark.plan import Plan
+from mecca_agents.benchmark.timing import time_methods
 from mecca_agents.report import report
 from mecca_agents.runtime.stopping import Stopped
 

@@ -27,8 +27,8 @@ from torch import Tensor
 
 from mecca_agents import PRESETS, Learned, Observation, Preset, TaskSpec, make_agent
 from mecca_agents.benchmark import benchmark
-from mecca_agents.benchmark_plan import Plan
-from mecca_agents.cells import make_cells
+from mecca_agents.benchmark.cells import make_cells
+from mecca_agents.benchmark.plan import Plan
 from mecca_agents.learning.distributions import VoxelCategorical
 from mecca_agents.learning.network_agent import NetworkAgent
 from mecca_agents.learning.rollout import stack_observation

@@ -19,8 +19,8 @@ import tyro
 from mecca_agents import PRESETS
 from mecca_agents.agent import methods
 from mecca_agents.benchmark import run_cell
-from mecca_agents.benchmark_plan import Plan, settle
-from mecca_agents.cells import Cell, make_cells
+from mecca_agents.benchmark.cells import Cell, make_cells
+from mecca_agents.benchmark.plan import Plan, settle
 
 
 @dataclass(frozen=True)

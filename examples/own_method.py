@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from mecca_agents import PRESETS, Observation, Preset, TaskSpec
 from mecca_agents.benchmark import benchmark
-from mecca_agents.benchmark_plan import Plan
-from mecca_agents.cells import make_cells
+from mecca_agents.benchmark.cells import make_cells
+from mecca_agents.benchmark.plan import Plan
 from mecca_agents.learning.mask_predictor import MaskPredictor
 from mecca_agents.learning.rollout import stack_observation
 from mecca_agents.report import report

@@ -69,9 +69,9 @@ class Benchmark:
         import torch
 
         from mecca_agents.agent import methods
-        from mecca_agents.benchmark import benchmark
-        from mecca_agents.benchmark_plan import Plan
-        from mecca_agents.cells import make_cells, shard_of
+        from mecca_agents.benchmark.cells import make_cells, shard_of
+        from mecca_agents.benchmark.plan import Plan
+        from mecca_agents.benchmark.runner import benchmark
         from mecca_env.arguments import read_count
 
         seeds = range(read_count("seeds", self.seeds))
@@ -85,7 +85,7 @@ class Benchmark:
             print("\n".join(f"{plan.status(cell):8} {cell.name}" for cell in cells))
             return 0
         if self.timing:
-            from mecca_agents.inference_time import time_methods
+            from mecca_agents.benchmark.timing import time_methods
 
             print(time_methods(plan, [c for c in cells if (c.fraction, c.seed, c.variant) == (1.0, 0, "")]))
             return 0

@@ -19,10 +19,10 @@ import tiny
 from tiny import write_scans
 
 from mecca_agents.benchmark import benchmark, run_cell
-from mecca_agents.benchmark_plan import Plan, settle
-from mecca_agents.cells import ABLATION, Cell, make_cells, shard_of
+from mecca_agents.benchmark.cells import ABLATION, Cell, make_cells, shard_of
+from mecca_agents.benchmark.plan import Plan, settle
+from mecca_agents.benchmark.timing import time_methods
 from mecca_agents.cli import main
-from mecca_agents.inference_time import time_methods
 from mecca_agents.presets import FAST
 from mecca_agents.runs import read_config
 from mecca_agents.runs.errors import RunError

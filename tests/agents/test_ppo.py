@@ -14,7 +14,7 @@ from torch import Tensor
 from mecca_agents.agent import make_agent
 from mecca_agents.algorithms.iter_mrl import IterMRL
 from mecca_agents.algorithms.ppo import PPO, Experience, clipped_gain, ppo_losses, ratio_of
-from mecca_agents.cells import Cell
+from mecca_agents.benchmark.cells import Cell
 from mecca_agents.learning.a2c import a2c_losses
 from mecca_agents.learning.rollout import collect
 from mecca_agents.presets import FAST, Preset

@@ -11,8 +11,8 @@ from types import ModuleType
 
 import pytest
 
-from mecca_agents.benchmark_plan import Plan
-from mecca_agents.cells import Cell
+from mecca_agents.benchmark.cells import Cell
+from mecca_agents.benchmark.plan import Plan
 from mecca_agents.presets import FAST
 
 ray = pytest.importorskip("ray")

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mecca_agents.cells import Cell
+from mecca_agents.benchmark.cells import Cell
 from mecca_agents.presets import Preset
 from mecca_agents.runs.config import RunConfig, is_run
 from mecca_agents.runs.envs import LISTED_CASES, make_envs

@@ -23,8 +23,8 @@ from typing import TextIO
 import numpy as np
 import torch
 
-from mecca_agents.benchmark_plan import USERS, Plan, settle
-from mecca_agents.cells import Cell
+from mecca_agents.benchmark.cells import Cell
+from mecca_agents.benchmark.plan import USERS, Plan, settle
 from mecca_agents.evaluation.evaluate import COLUMNS, evaluate_agent, result_row
 from mecca_agents.runs.config import is_run, read_config
 from mecca_agents.runs.locking import Locked, locked

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from mecca_agents.agent import Agent
-from mecca_agents.benchmark_plan import Plan
-from mecca_agents.cells import Cell
+from mecca_agents.benchmark.cells import Cell
+from mecca_agents.benchmark.plan import Plan
 from mecca_agents.evaluation.evaluate import evaluation_envs
 from mecca_agents.evaluation.play import play
 from mecca_agents.runs.errors import RunError
