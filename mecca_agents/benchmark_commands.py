@@ -108,8 +108,8 @@ class Report:
 
     def run(self) -> int:
         """Do it; the exit code."""
-        from mecca_agents.report import summary, write_report
-        from mecca_agents.report_cells import read_studies
+        from mecca_agents.report.document import summary, write_report
+        from mecca_agents.report.studies import read_studies
 
         studies = read_studies(self.folder)
         path = write_report(studies, self.folder / "report" if self.out is None else self.out)

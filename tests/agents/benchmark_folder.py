@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mecca_agents.presets import BRIEF
-from mecca_agents.report_cells import COLUMNS, EDGE
+from mecca_agents.report.studies import COLUMNS, EDGE
 
 CLICKS = (25, 30, 35, 40, 45)
 

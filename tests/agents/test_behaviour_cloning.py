@@ -14,8 +14,8 @@ import torch
 from safetensors.torch import load_file
 
 from mecca_agents import presets
-from mecca_agents.comparison import at_last, by_method
-from mecca_agents.report_cells import read_studies
+from mecca_agents.report.comparison import at_last, by_method
+from mecca_agents.report.studies import read_studies
 from mecca_agents.runs.checkpoints import place_of
 from mecca_agents.training import resume, train
 

@@ -14,8 +14,8 @@ import pytest
 
 from mecca_agents import presets
 from mecca_agents.cli import main
-from mecca_agents.comparison import at_last, by_method
-from mecca_agents.report_cells import read_studies
+from mecca_agents.report.comparison import at_last, by_method
+from mecca_agents.report.studies import read_studies
 
 DOCS = Path(__file__).parents[2] / "docs"
 SMALL = replace(presets.DEMO, shape=(12, 12, 10), channels=4, dilations=(1, 2), num_envs=2, updates=3)

@@ -8,9 +8,19 @@ import numpy as np
 import pytest
 from benchmark_folder import constant, write_cell, write_study
 
-from mecca_agents.comparison import Array, at_last, by_method, by_step, collapsed, compare, in_order, summarise, wins
 from mecca_agents.evaluation.statistics import bootstrap_interval, paired_wilcoxon
-from mecca_agents.report_cells import read_cells
+from mecca_agents.report.comparison import (
+    Array,
+    at_last,
+    by_method,
+    by_step,
+    collapsed,
+    compare,
+    in_order,
+    summarise,
+    wins,
+)
+from mecca_agents.report.studies import read_cells
 
 RNG = np.random.default_rng(0)
 EASE = RNG.normal(80, 5, 12)  # of the cases, far more than what methods differ by
@@ -21,7 +31,7 @@ def _one_seed(values: dict[str, Array]) -> dict[str, dict[int, Array]]:
 
 
 def test_methods_come_in_the_registrys_order_and_own_ones_after_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mecca_agents.comparison.METHODS", {"unet": "", "mecca": "", "bs-iris": ""})
+    monkeypatch.setattr("mecca_agents.report.comparison.METHODS", {"unet": "", "mecca": "", "bs-iris": ""})
     assert in_order(["z:A", "bs-iris", "a:B", "unet", "mecca", "unet"]) == ["unet", "mecca", "bs-iris", "a:B", "z:A"]
 
 

@@ -15,11 +15,11 @@ from PIL import Image
 
 from mecca_agents.cli import main
 from mecca_agents.report import report
-from mecca_agents.report_cells import Study, read_studies
-from mecca_agents.report_labels import table3, table4, table5
-from mecca_agents.report_plots import figure8, figure9
-from mecca_agents.report_seeds import table_seeds
-from mecca_agents.report_tables import table1, table2, table6, table_s2
+from mecca_agents.report.label_tables import table3, table4, table5
+from mecca_agents.report.method_tables import table1, table2, table6, table_s2
+from mecca_agents.report.plots import figure8, figure9
+from mecca_agents.report.seed_table import table_seeds
+from mecca_agents.report.studies import Study, read_studies
 from mecca_agents.runs.errors import RunError
 from mecca_agents.tables import Table, markdown
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from benchmark_folder import CLICKS, constant, timing, write_cell, write_csv, write_study
 
-from mecca_agents.report_cells import read_cells, read_studies
+from mecca_agents.report.studies import read_cells, read_studies
 from mecca_agents.runs.errors import RunError
 
 DICE = {"b": [0.5, 0.6, 0.7, 0.8, 0.9], "a": [0.1, 0.2, 0.3, 0.4, 0.5]}

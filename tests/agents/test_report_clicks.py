@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from benchmark_folder import CLICKS, constant, write_cell, write_csv, write_study
 
-from mecca_agents.report_cells import read_studies
-from mecca_agents.report_clicks import (
+from mecca_agents.report.click_tables import (
     area_under_clicks,
     clicks_to_reach,
     share_worse,
     table_clicks,
     table_misunderstanding,
 )
+from mecca_agents.report.studies import read_studies
 
 DICE = np.array(
     [

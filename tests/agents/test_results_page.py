@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks.results import MARKS, PAGE, PARTS, page_text
-from mecca_agents.comparison import BOUNDS, at_last, by_method, by_step
 from mecca_agents.report import report
-from mecca_agents.report_cells import read_studies
-from mecca_agents.report_plots import HINTLESS
+from mecca_agents.report.comparison import BOUNDS, at_last, by_method, by_step
+from mecca_agents.report.plots import HINTLESS
+from mecca_agents.report.studies import read_studies
 
 RESULTS = PAGE.parent / "results"
 pytestmark = pytest.mark.skipif(not list(RESULTS.glob("*/results/*.json")), reason="no results are kept here")

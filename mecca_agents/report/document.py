@@ -14,13 +14,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mecca_agents.comparison import collapsed
-from mecca_agents.report_cells import Study, read_studies
-from mecca_agents.report_clicks import table_clicks, table_misunderstanding
-from mecca_agents.report_labels import table3, table4, table5
-from mecca_agents.report_plots import figure8, figure9
-from mecca_agents.report_seeds import table_seeds
-from mecca_agents.report_tables import table1, table2, table6, table_s2
+from mecca_agents.report.click_tables import table_clicks, table_misunderstanding
+from mecca_agents.report.comparison import collapsed
+from mecca_agents.report.label_tables import table3, table4, table5
+from mecca_agents.report.method_tables import table1, table2, table6, table_s2
+from mecca_agents.report.plots import figure8, figure9
+from mecca_agents.report.seed_table import table_seeds
+from mecca_agents.report.studies import Study, read_studies
 from mecca_agents.runs.errors import RunError
 from mecca_agents.tables import markdown, plural, write_rows
 from mecca_env.atomic import atomically
@@ -48,7 +48,7 @@ def report(folder: Path | str, out: Path | str | None = None) -> Path:
     """Write the report of a benchmark.
 
     Args:
-        folder: The benchmark's folder, with a sub-folder for each data set (`mecca_agents.report_cells`).
+        folder: The benchmark's folder, with a sub-folder for each data set (`mecca_agents.report.studies`).
         out: Folder for the report, made if missing; None takes `folder/report`.
 
     Returns:
@@ -65,7 +65,7 @@ def write_report(studies: Sequence[Study], out: Path | str) -> Path:
     """The same for data sets that have been read.
 
     Args:
-        studies: As `mecca_agents.report_cells.read_studies` returns them.
+        studies: As `mecca_agents.report.studies.read_studies` returns them.
         out: Folder for the report, made if missing.
 
     Returns:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from mecca_agents.comparison import BOUNDS, SIGNIFICANT, Cells, Summary, collapsed
-from mecca_agents.report_cells import Study
+from mecca_agents.report.comparison import BOUNDS, SIGNIFICANT, Cells, Summary, collapsed
+from mecca_agents.report.studies import Study
 from mecca_agents.tables import plural
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from mecca_agents.comparison import BOUNDS, Cells, by_method, by_step, summarise
-from mecca_agents.report_cells import Study
+from mecca_agents.report.comparison import BOUNDS, Cells, by_method, by_step, summarise
+from mecca_agents.report.studies import Study
 
 if TYPE_CHECKING:  # matplotlib takes a second to import
     from matplotlib.figure import Figure

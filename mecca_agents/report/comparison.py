@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mecca_agents.agent import METHODS
 from mecca_agents.evaluation.statistics import bootstrap_interval, holm, paired_wilcoxon, rank_balance
-from mecca_agents.report_cells import EDGE, FinishedCell
+from mecca_agents.report.studies import EDGE, FinishedCell
 
 BOUNDS = ("random", "oracle")
 """What any method should surpass and what none can: rows of a table, but no competitors."""

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mecca_agents.comparison import Array, by_method, by_step, summarise
-from mecca_agents.report_cells import Study
-from mecca_agents.report_layout import caption, interval, seeds_text
+from mecca_agents.report.comparison import Array, by_method, by_step, summarise
+from mecca_agents.report.layout import caption, interval, seeds_text
+from mecca_agents.report.studies import Study
 from mecca_agents.tables import Section, Table, record
 
 TARGETS = (0.85, 0.90)

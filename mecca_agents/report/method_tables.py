@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mecca_agents.comparison import (
+from mecca_agents.report.comparison import (
     BOUNDS,
     FEWEST_CASES,
     Array,
@@ -24,8 +24,8 @@ from mecca_agents.comparison import (
     summarise,
     wins,
 )
-from mecca_agents.report_cells import EDGE, FinishedCell, Study
-from mecca_agents.report_layout import SIGNIFICANCE, caption, interval, p_text, seeds_of, seeds_text
+from mecca_agents.report.layout import SIGNIFICANCE, caption, interval, p_text, seeds_of, seeds_text
+from mecca_agents.report.studies import EDGE, FinishedCell, Study
 from mecca_agents.tables import Section, Table, bold, number, plural, record
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mecca_agents.comparison import COLLAPSED, by_method, collapsed, last_dice
-from mecca_agents.report_cells import FinishedCell, Study
-from mecca_agents.report_layout import caption
+from mecca_agents.report.comparison import COLLAPSED, by_method, collapsed, last_dice
+from mecca_agents.report.layout import caption
+from mecca_agents.report.studies import FinishedCell, Study
 from mecca_agents.tables import Section, Table, percent, record
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from mecca_agents.comparison import (
+from mecca_agents.report.comparison import (
     FEWEST_CASES,
     Array,
     at_last,
@@ -19,8 +19,8 @@ from mecca_agents.comparison import (
     summarise,
     wins,
 )
-from mecca_agents.report_cells import FinishedCell, Study
-from mecca_agents.report_layout import SIGNIFICANCE, caption, interval, p_text, seeds_of, seeds_text
+from mecca_agents.report.layout import SIGNIFICANCE, caption, interval, p_text, seeds_of, seeds_text
+from mecca_agents.report.studies import FinishedCell, Study
 from mecca_agents.tables import Section, Table, bold, number, percent, plural, record
 
 Rows = dict[str, dict[float, list[FinishedCell]]]

@@ -1,0 +1,5 @@
+"""What a benchmark found: tables, figures, intervals and tests."""
+
+from mecca_agents.report.document import report
+
+__all__ = ["report"]
