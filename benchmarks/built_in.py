@@ -20,7 +20,7 @@ from mecca_agents.evaluation import evaluate_agent
 from mecca_agents.presets import PRESETS
 from mecca_agents.runs.checkpoints import MODEL, place_of
 from mecca_agents.runs.config import CONFIG
-from mecca_agents.session_model import BUILT_IN, load_model
+from mecca_agents.session.model import BUILT_IN, load_model
 from mecca_agents.training import train
 
 WAYS: dict[str, dict[str, Any]] = {

@@ -85,7 +85,7 @@ class Record:
         return path
 
     def _people(self) -> Path:
-        from mecca_agents.session_model import load_model
+        from mecca_agents.session.model import load_model
         from mecca_agents.session_recording import record_sessions
 
         self._refuse("with --sessions, whose run knows")
@@ -93,7 +93,7 @@ class Record:
         return record_sessions(self.sessions, model, self.dataset, scans=self.root, overwrite=self.overwrite)
 
     def _folder(self) -> Path:
-        from mecca_agents.session_model import BUILT_IN
+        from mecca_agents.session.model import BUILT_IN
 
         return BUILT_IN if self.player == "built-in" else Path(self.player)
 

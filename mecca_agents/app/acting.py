@@ -8,7 +8,7 @@ from nicegui import ui
 
 from mecca_agents.app.desk import Desk
 from mecca_agents.app.reading import read_entry, read_point, read_stroke
-from mecca_agents.session import SessionError
+from mecca_agents.session.interactive import SessionError
 
 
 class Acting:

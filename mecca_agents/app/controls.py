@@ -15,7 +15,7 @@ from mecca_agents.app.elements import Viewer
 from mecca_agents.app.looks import Looks
 from mecca_agents.app.opening import Opening
 from mecca_agents.app.side import Side
-from mecca_agents.session import SessionError
+from mecca_agents.session.interactive import SessionError
 
 _TOOLS = {"move": "Look", "box": "Box", "click": "Click"}
 

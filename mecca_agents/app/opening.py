@@ -13,7 +13,7 @@ from mecca_agents.app.elements import Picker
 from mecca_agents.app.folder import Listing
 from mecca_agents.app.reading import read_words
 from mecca_agents.app.uploads import MOST_FILES
-from mecca_agents.session import MOST_VOXELS, SessionError
+from mecca_agents.session.interactive import MOST_VOXELS, SessionError
 from mecca_env.data.inventory import SUFFIXES
 
 Use = Callable[[Sequence[Path], Sequence[str]], None]

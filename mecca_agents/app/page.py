@@ -15,7 +15,7 @@ from mecca_agents.app.elements import STYLE, Viewer
 from mecca_agents.app.looks import Looks
 from mecca_agents.app.side import Side
 from mecca_agents.app.workplaces import Workplaces
-from mecca_agents.session import SessionError
+from mecca_agents.session.interactive import SessionError
 
 _STYLE = """
 body { background: #14171c; color: #e8ebf0; overflow: hidden; }

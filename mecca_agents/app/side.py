@@ -10,7 +10,7 @@ from nicegui import ui
 from mecca_agents.app.elements import Viewer
 from mecca_agents.app.shortcuts import MOUSE, SHORTCUTS
 from mecca_agents.app.workplace import Workplace
-from mecca_agents.session import StepTime
+from mecca_agents.session.interactive import StepTime
 
 _COLUMNS = (("step", "Step"), ("clicks", "Clicks"), ("person", "You, s"), ("agent", "Agent, s"))
 _SCORES = (("dice", "Dice"), ("assd", "ASSD, mm"))

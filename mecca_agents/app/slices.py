@@ -16,7 +16,7 @@ from PIL import Image
 from mecca_agents.app.colours import HEATS, Heat, blend
 from mecca_agents.app.contours import outline
 from mecca_agents.app.planes import Plane
-from mecca_agents.session import InteractiveSession, SessionError
+from mecca_agents.session.interactive import InteractiveSession, SessionError
 
 OUTLINES = ("mask", "label", "advice")
 """What is outlined on every slice, where it is wanted and there."""

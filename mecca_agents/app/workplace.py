@@ -13,9 +13,9 @@ from mecca_agents.app.folder import Folder
 from mecca_agents.app.planes import Plane, planes_of
 from mecca_agents.app.review import Review
 from mecca_agents.app.uploads import Uploads
-from mecca_agents.session import InteractiveSession, Model, SessionError, SessionLog, read_log
-from mecca_agents.session_mask import open_mask
-from mecca_agents.session_timing import write_timing_table
+from mecca_agents.session.interactive import InteractiveSession, Model, SessionError, SessionLog, read_log
+from mecca_agents.session.mask import open_mask
+from mecca_agents.session.timing import write_timing_table
 from mecca_env.data.inventory import stem
 
 Done = TypeVar("Done")

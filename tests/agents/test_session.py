@@ -14,8 +14,8 @@ import torch
 from volumes import AFFINE, SHAPE, ellipsoid, intensities
 
 from mecca_agents.session import InteractiveSession, Layer, Model, SessionError, load_model
-from mecca_agents.session_course import MOST_UNDONE
-from mecca_agents.session_play import Moment
+from mecca_agents.session.episode import Moment
+from mecca_agents.session.history import MOST_UNDONE
 from mecca_env.state import State
 
 MASK = ellipsoid()

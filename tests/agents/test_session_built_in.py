@@ -11,7 +11,7 @@ import pytest
 import mecca_agents
 from mecca_agents.evaluation import evaluate_agent
 from mecca_agents.session import InteractiveSession, load_model
-from mecca_agents.session_model import BUILT_IN
+from mecca_agents.session.model import BUILT_IN
 from mecca_env.data.phantom import PhantomSource
 
 ROOT = Path(mecca_agents.__file__).parent

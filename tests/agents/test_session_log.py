@@ -18,8 +18,8 @@ from volumes import AFFINE, SHAPE, ellipsoid, intensities, write_nifti
 
 from mecca_agents.runs import RunError
 from mecca_agents.session import InteractiveSession, Model, SessionError, SessionLog, StepTime, load_model, read_log
-from mecca_agents.session_log import Entry
-from mecca_agents.session_timing import step_times, timing_table, write_timing_table
+from mecca_agents.session.log import Entry
+from mecca_agents.session.timing import step_times, timing_table, write_timing_table
 from mecca_agents.tables import markdown
 
 IMAGE = intensities(ellipsoid())

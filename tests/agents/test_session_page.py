@@ -15,7 +15,7 @@ from benchmarks import built_in
 from benchmarks import session as benchmark
 from mecca_agents.presets import PRESETS
 from mecca_agents.session import InteractiveSession
-from mecca_agents.session_model import BUILT_IN
+from mecca_agents.session.model import BUILT_IN
 
 PAGE = Path(__file__).parents[2] / "docs" / "session.md"
 

@@ -11,7 +11,7 @@ import pytest
 
 from mecca_agents.cli import main
 from mecca_agents.session import InteractiveSession, SessionError, load_model
-from mecca_agents.session_course import MOST_UNDONE
+from mecca_agents.session.history import MOST_UNDONE
 from mecca_agents.session_recording import session_episode
 from mecca_env.data.phantom import PhantomSource
 

@@ -11,10 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from mecca_agents.evaluation.play import change_of, checked_confidence
-from mecca_agents.session_image import Image
-from mecca_agents.session_log import Click, SessionError
-from mecca_agents.session_mask import BoxedMask
-from mecca_agents.session_model import Model
+from mecca_agents.session.log import Click, SessionError
+from mecca_agents.session.mask import BoxedMask
+from mecca_agents.session.model import Model
+from mecca_agents.session.scan import Image
 from mecca_env.actions import ActionReader
 from mecca_env.data.base import Box, DataError, Triple
 from mecca_env.data.grid.cutting import prepare

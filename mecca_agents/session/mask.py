@@ -14,8 +14,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mecca_agents.session_image import files_of
-from mecca_agents.session_log import SessionError
+from mecca_agents.session.log import SessionError
+from mecca_agents.session.scan import files_of
 from mecca_env.data.base import Box, DataError, Triple
 from mecca_env.data.grid.cutting import bounding_box
 from mecca_env.data.reading import read_label

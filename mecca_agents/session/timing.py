@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 
-from mecca_agents.session_log import Entry, SessionError, SessionLog
+from mecca_agents.session.log import Entry, SessionError, SessionLog
 from mecca_agents.tables import Section, Table, markdown, number, plural, record, write_rows
 from mecca_env.atomic import atomically
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from operator import index
 from typing import Any
 
-from mecca_agents.session_image import Image
-from mecca_agents.session_log import Entry, SessionError
-from mecca_agents.session_mask import BoxedMask, boxed, open_mask, unpacked
-from mecca_agents.session_play import Moment, Play
-from mecca_agents.session_view import whole_layer
+from mecca_agents.session.episode import Moment, Play
+from mecca_agents.session.layers import whole_layer
+from mecca_agents.session.log import Entry, SessionError
+from mecca_agents.session.mask import BoxedMask, boxed, open_mask, unpacked
+from mecca_agents.session.scan import Image
 from mecca_env.data.base import Box, Triple
 from mecca_env.state import State
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mecca_agents.session_log import SessionError
-from mecca_agents.session_play import Moment, Play
+from mecca_agents.session.episode import Moment, Play
+from mecca_agents.session.log import SessionError
 from mecca_env.data.base import Box, Triple
 from mecca_env.data.grid.cutting import paste_part, read_part
 from mecca_env.data.grid.placement import Placement

@@ -7,11 +7,11 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from mecca_agents.session_course import Course
-from mecca_agents.session_log import Click, SessionError
-from mecca_agents.session_model import Model
-from mecca_agents.session_play import Moment, Play
-from mecca_agents.session_view import Layer, Region, advised_regions, layer_slice, whole_layer
+from mecca_agents.session.episode import Moment, Play
+from mecca_agents.session.history import Course
+from mecca_agents.session.layers import Layer, Region, advised_regions, layer_slice, whole_layer
+from mecca_agents.session.log import Click, SessionError
+from mecca_agents.session.model import Model
 from mecca_env.data.base import Box, Triple
 from mecca_env.state import State
 

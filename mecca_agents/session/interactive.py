@@ -24,14 +24,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Self
 
-from mecca_agents.session_course import Course
-from mecca_agents.session_image import Image, ImageLike, open_image
-from mecca_agents.session_log import Click, Entry, SessionError, SessionLog, read_log
-from mecca_agents.session_mask import MaskLike
-from mecca_agents.session_model import Model, load_model
-from mecca_agents.session_shown import ShownSession
-from mecca_agents.session_timing import StepTime, step_times
-from mecca_agents.session_view import Layer, Region
+from mecca_agents.session.history import Course
+from mecca_agents.session.layers import Layer, Region
+from mecca_agents.session.log import Click, Entry, SessionError, SessionLog, read_log
+from mecca_agents.session.mask import MaskLike
+from mecca_agents.session.model import Model, load_model
+from mecca_agents.session.queries import ShownSession
+from mecca_agents.session.scan import Image, ImageLike, open_image
+from mecca_agents.session.timing import StepTime, step_times
 from mecca_env.data.saving import save_mask
 
 __all__ = [

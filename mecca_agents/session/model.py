@@ -19,7 +19,7 @@ from mecca_agents.runs.loading import load_agent
 from mecca_agents.runtime.devices import find_device
 from mecca_env.process.config import EnvConfig
 
-BUILT_IN = Path(__file__).parent / "data" / "phantom"
+BUILT_IN = Path(__file__).parents[1] / "data" / "phantom"
 """The run that comes with the package: a small MECCA, trained on the phantom (`benchmarks.built_in`)."""
 
 
