@@ -32,7 +32,7 @@ from mecca_agents.benchmark.plan import Plan
 from mecca_agents.learning.distributions import VoxelCategorical
 from mecca_agents.learning.network_agent import NetworkAgent
 from mecca_agents.learning.rollout import stack_observation
-from mecca_agents.offline_record import record
+from mecca_agents.offline.record import record
 from mecca_agents.report import report
 from mecca_agents.runs.envs import make_envs
 from mecca_agents.runs.loading import make_task

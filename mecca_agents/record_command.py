@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-from mecca_agents.offline_record import record
+from mecca_agents.offline.record import record
 
 if TYPE_CHECKING:
     from mecca_agents.agent import Agent
@@ -58,7 +58,7 @@ class Record:
 
     def run(self) -> int:
         """Do it; the exit code."""
-        from mecca_agents.minari_writer import import_minari
+        from mecca_agents.offline.minari_writer import import_minari
         from mecca_agents.runs.config import is_run
 
         import_minari()  # before anything else is done
@@ -85,8 +85,8 @@ class Record:
         return path
 
     def _people(self) -> Path:
+        from mecca_agents.offline.sessions import record_sessions
         from mecca_agents.session.model import load_model
-        from mecca_agents.session_recording import record_sessions
 
         self._refuse("with --sessions, whose run knows")
         model = load_model(self._folder(), checkpoint=self.checkpoint, device=self.device)

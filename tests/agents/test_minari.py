@@ -17,10 +17,10 @@ from tiny import write_scans
 
 from mecca_agents.agent import make_agent
 from mecca_agents.cli import main
-from mecca_agents.minari_writer import FILE, DatasetError, DatasetWriter
-from mecca_agents.offline_record import record
+from mecca_agents.offline.minari_writer import FILE, DatasetError, DatasetWriter
+from mecca_agents.offline.record import record
+from mecca_agents.offline.recorder import Episode, Recorder, play_episode, play_episodes
 from mecca_agents.presets import PRESETS, Preset
-from mecca_agents.recording import Episode, Recorder, play_episode, play_episodes
 from mecca_agents.runs.envs import make_envs as make_phantom
 from mecca_agents.runs.loading import make_task
 from mecca_agents.training import train
@@ -349,7 +349,7 @@ def test_a_recording_that_is_stopped_leaves_nothing(
             os.kill(os.getpid(), number)
         return play_episode(agent, envs, case, seed)
 
-    monkeypatch.setattr("mecca_agents.recording.play_episode", signalled)
+    monkeypatch.setattr("mecca_agents.offline.recorder.play_episode", signalled)
     assert main([*PHANTOM, "mecca/phantom-v0", "--episodes", "9"]) == code
     assert f"stopped by {number.name} after 3 of 9 episodes; nothing of them was kept" in capsys.readouterr().err
     assert signal.getsignal(number) == before

@@ -10,8 +10,8 @@ import torch
 from small import GRID, make_envs
 
 from mecca_agents.agent import Agent, make_agent
+from mecca_agents.offline.recorder import Episode, Recorder, play_episodes
 from mecca_agents.presets import Preset
-from mecca_agents.recording import Episode, Recorder, play_episodes
 from mecca_agents.runs.loading import make_task
 from mecca_env.vector_env import MeccaVectorEnv
 

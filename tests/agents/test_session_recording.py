@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from mecca_agents.cli import main
+from mecca_agents.offline.sessions import session_episode
 from mecca_agents.session import InteractiveSession, SessionError, load_model
 from mecca_agents.session.history import MOST_UNDONE
-from mecca_agents.session_recording import session_episode
 from mecca_env.data.phantom import PhantomSource
 
 Runs = Callable[..., Path]

@@ -19,7 +19,7 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 from typing_extensions import Self
 
-from mecca_agents.recording import Episode
+from mecca_agents.offline.recorder import Episode
 from mecca_agents.runs.locking import Locked, locked
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from mecca_agents.recording import Episode, Recorder, first_row
+from mecca_agents.offline.recorder import Episode, Recorder, first_row
 from mecca_agents.session.interactive import InteractiveSession, Model
 from mecca_agents.session.log import SessionError, SessionLog, read_log
 from mecca_env.actions import action_space, observation_space
@@ -58,10 +58,10 @@ def record_sessions(
         ImportError: Minari is not installed.
         SessionError: A file is no log, or one of another model, or without a step; its name is in the message.
         mecca_env.data.base.DataError: A scan cannot be used.
-        mecca_agents.minari_writer.DatasetError: The id is none, or there is such a data set already.
+        mecca_agents.offline.minari_writer.DatasetError: The id is none, or there is such a data set already.
         OSError: There is no more space on the disk, for instance.
     """
-    from mecca_agents.minari_writer import DatasetWriter
+    from mecca_agents.offline.minari_writer import DatasetWriter
 
     writer = DatasetWriter(
         dataset,

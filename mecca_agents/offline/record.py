@@ -56,14 +56,14 @@ def record(
 
     Raises:
         ImportError: Minari is not installed.
-        mecca_agents.minari_writer.DatasetError: The id is none, or there is such a data set already.
+        mecca_agents.offline.minari_writer.DatasetError: The id is none, or there is such a data set already.
         mecca_agents.runtime.stopping.Stopped: Ctrl-C or SIGTERM came; a `KeyboardInterrupt`.
         OSError: There is no more space on the disk, for instance.
     """
     from tqdm import tqdm
 
-    from mecca_agents.minari_writer import DatasetWriter
-    from mecca_agents.recording import play_episodes
+    from mecca_agents.offline.minari_writer import DatasetWriter
+    from mecca_agents.offline.recorder import play_episodes
     from mecca_env.arguments import read_count
 
     count = read_count("episodes", episodes)

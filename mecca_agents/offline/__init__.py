@@ -1,0 +1,1 @@
+"""Episodes as Minari data sets: an agent's, or people's."""
