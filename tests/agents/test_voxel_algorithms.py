@@ -22,7 +22,7 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import VecCheckNan, VecMonitor, VecNormalize
 
 from mecca_agents.sb3 import VoxelA2C, VoxelPPO
-from mecca_agents.voxel_ppo import divergence
+from mecca_agents.sb3.ppo import divergence
 from mecca_env.adapters.sb3 import VoxelVecEnv, final_dice
 from mecca_env.wrappers import SupervoxelActionVectorWrapper
 

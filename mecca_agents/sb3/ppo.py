@@ -17,7 +17,7 @@ from stable_baselines3.common.utils import FloatSchedule
 from torch import Tensor
 
 from mecca_agents.algorithms.ppo import Experience, ppo_losses, ratio_of
-from mecca_agents.voxel_algorithm import Policy, Schedule, VoxelAlgorithm
+from mecca_agents.sb3.algorithm import Policy, Schedule, VoxelAlgorithm
 from mecca_env.arguments import read_count
 
 

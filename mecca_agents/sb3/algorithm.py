@@ -15,8 +15,8 @@ from stable_baselines3.common.vec_env import VecCheckNan, VecEnv, VecEnvWrapper,
 from torch import Tensor, nn
 
 from mecca_agents.learning.network_agent import check_finite
-from mecca_agents.voxel_buffer import VoxelRolloutBuffer, VoxelStep
-from mecca_agents.voxel_policy import VoxelActorCriticPolicy
+from mecca_agents.sb3.buffer import VoxelRolloutBuffer, VoxelStep
+from mecca_agents.sb3.policy import VoxelActorCriticPolicy
 from mecca_env.adapters.sb3 import VoxelVecEnv
 from mecca_env.arguments import read_count
 

@@ -11,8 +11,8 @@ try:
 except ImportError as error:
     raise ImportError('Stable-Baselines3 is missing; install it with pip install "mecca[sb3]"') from error
 
-from mecca_agents.voxel_a2c import VoxelA2C
-from mecca_agents.voxel_policy import VoxelActorCriticPolicy
-from mecca_agents.voxel_ppo import VoxelPPO
+from mecca_agents.sb3.a2c import VoxelA2C
+from mecca_agents.sb3.policy import VoxelActorCriticPolicy
+from mecca_agents.sb3.ppo import VoxelPPO
 
 __all__ = ["VoxelA2C", "VoxelActorCriticPolicy", "VoxelPPO"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mecca_agents.learning.a2c import weighted_losses
-from mecca_agents.voxel_algorithm import VoxelAlgorithm
+from mecca_agents.sb3.algorithm import VoxelAlgorithm
 
 
 class VoxelA2C(VoxelAlgorithm):
