@@ -10,12 +10,12 @@ from typing import Annotated, Literal
 import tyro
 from tyro.conf import Positional, subcommand
 
-from mecca_agents.annotate_command import Annotate
-from mecca_agents.benchmark_commands import DESCRIPTION, Benchmark, Report
-from mecca_agents.evaluate_command import Evaluate
-from mecca_agents.record_command import Record
+from mecca_agents.commands.annotate import Annotate
+from mecca_agents.commands.benchmark import DESCRIPTION, Benchmark, Report
+from mecca_agents.commands.evaluate import Evaluate
+from mecca_agents.commands.record import Record
+from mecca_agents.commands.train import _TRAIN, Train
 from mecca_agents.runtime.stopping import Stopped
-from mecca_agents.train_command import _TRAIN, Train
 from mecca_env.data.caching.disk import CacheError
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
 
-from mecca_agents.preset_flags import PresetFlags, given_settings, preset_table
+from mecca_agents.commands.preset_flags import PresetFlags, given_settings, preset_table
 from mecca_agents.presets import find_preset
 
 
