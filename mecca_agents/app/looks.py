@@ -6,10 +6,10 @@ from typing import Any
 
 from nicegui import ui
 
-from mecca_agents.app.colours import CLICK, HEATS, LINES, Line, gradient
+from mecca_agents.app.drawing.colours import CLICK, HEATS, LINES, Line, gradient
+from mecca_agents.app.drawing.slices import OUTLINES
 from mecca_agents.app.elements import Viewer
 from mecca_agents.app.reading import read_window
-from mecca_agents.app.slices import OUTLINES
 from mecca_agents.app.workplace import Workplace
 
 _SWITCHES = {"mask": "M", "label": "L", "advice": "V", "box": "O", "view": "", "clicks": "K", "cross": "T"}

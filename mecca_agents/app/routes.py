@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from mecca_agents.app.slices import draw_slice, read_look
+from mecca_agents.app.drawing.slices import draw_slice, read_look
 from mecca_agents.app.workplace import Workplace
 from mecca_agents.app.workplaces import Workplaces
 from mecca_agents.session.interactive import SessionError

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from mecca_agents.app.contours import outline
+from mecca_agents.app.drawing.contours import outline
 from mecca_agents.app.folder import Folder
 from mecca_agents.app.guard import Guard, is_local
 from mecca_agents.app.review import score

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mecca_agents.app.box_draft import BoxDraft
+from mecca_agents.app.drawing.planes import Plane, planes_of
 from mecca_agents.app.folder import Folder
-from mecca_agents.app.planes import Plane, planes_of
 from mecca_agents.app.review import Review
 from mecca_agents.app.uploads import Uploads
 from mecca_agents.session.interactive import InteractiveSession, Model, SessionError, SessionLog, read_log

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mecca_agents.app.planes import Plane
+from mecca_agents.app.drawing.planes import Plane
 from mecca_agents.app.workplace import Workplace
 
 VIEWS = ("axial", "coronal", "sagittal")

@@ -7,7 +7,7 @@ from itertools import permutations, product
 import numpy as np
 import pytest
 
-from mecca_agents.app.planes import planes_of
+from mecca_agents.app.drawing.planes import planes_of
 
 WORLD = {"L": (0, -1), "R": (0, 1), "P": (1, -1), "A": (1, 1), "I": (2, -1), "S": (2, 1)}
 AFFINES = [

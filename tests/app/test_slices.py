@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 from scans import Case
 
-from mecca_agents.app.colours import HEATS, blend, table
-from mecca_agents.app.contours import outline
-from mecca_agents.app.planes import planes_of
-from mecca_agents.app.slices import Look, draw_slice, read_look
+from mecca_agents.app.drawing.colours import HEATS, blend, table
+from mecca_agents.app.drawing.contours import outline
+from mecca_agents.app.drawing.planes import planes_of
+from mecca_agents.app.drawing.slices import Look, draw_slice, read_look
 from mecca_agents.session import InteractiveSession, Model, SessionError
 
 QUERY = {"low": "0", "high": "100", "opacity": "0.5", "modality": "0", "heat": "", "outlines": "mask,label"}

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mecca_agents.app.colours import HEATS, Heat, blend
-from mecca_agents.app.contours import outline
-from mecca_agents.app.planes import Plane
+from mecca_agents.app.drawing.colours import HEATS, Heat, blend
+from mecca_agents.app.drawing.contours import outline
+from mecca_agents.app.drawing.planes import Plane
 from mecca_agents.session.interactive import InteractiveSession, SessionError
 
 OUTLINES = ("mask", "label", "advice")

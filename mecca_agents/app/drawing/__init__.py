@@ -1,0 +1,1 @@
+"""Slices of a scan as pictures with lines on them."""
