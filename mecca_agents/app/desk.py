@@ -12,7 +12,7 @@ from typing import Any
 
 from nicegui import ui
 
-from mecca_agents.app.workplace import Workplace
+from mecca_agents.app.tab.tab import Workplace
 from mecca_agents.session.interactive import SessionError
 
 _logger = logging.getLogger("mecca_agents")

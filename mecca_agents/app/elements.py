@@ -9,10 +9,10 @@ from typing import Any
 
 from nicegui.element import Element
 
-from mecca_agents.app.box_draft import BoxDraft
 from mecca_agents.app.drawing.colours import CLICK, LINES
 from mecca_agents.app.shortcuts import commands
-from mecca_agents.app.workplace import Workplace
+from mecca_agents.app.tab.box_draft import BoxDraft
+from mecca_agents.app.tab.tab import Workplace
 
 STYLE = (Path(__file__).parent / "parts" / "viewer.css").read_text(encoding="utf-8")
 """Of the views, CSS."""

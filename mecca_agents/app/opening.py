@@ -10,9 +10,9 @@ from nicegui import ui
 
 from mecca_agents.app.desk import Desk
 from mecca_agents.app.elements import Picker
-from mecca_agents.app.folder import Listing
 from mecca_agents.app.reading import read_words
-from mecca_agents.app.uploads import MOST_FILES
+from mecca_agents.app.tab.folder import Listing
+from mecca_agents.app.tab.uploads import MOST_FILES
 from mecca_agents.session.interactive import MOST_VOXELS, SessionError
 from mecca_env.data.inventory import SUFFIXES
 

@@ -14,7 +14,7 @@ from mecca_agents.app.desk import Desk
 from mecca_agents.app.elements import STYLE, Viewer
 from mecca_agents.app.looks import Looks
 from mecca_agents.app.side import Side
-from mecca_agents.app.workplaces import Workplaces
+from mecca_agents.app.tab.tabs import Workplaces
 from mecca_agents.session.interactive import SessionError
 
 _STYLE = """

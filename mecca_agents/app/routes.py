@@ -10,8 +10,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from mecca_agents.app.drawing.slices import draw_slice, read_look
-from mecca_agents.app.workplace import Workplace
-from mecca_agents.app.workplaces import Workplaces
+from mecca_agents.app.tab.tab import Workplace
+from mecca_agents.app.tab.tabs import Workplaces
 from mecca_agents.session.interactive import SessionError
 
 _NO_STORE = {"cache-control": "no-store"}

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from mecca_agents.app.drawing.contours import outline
-from mecca_agents.app.folder import Folder
 from mecca_agents.app.guard import Guard, is_local
-from mecca_agents.app.review import score
-from mecca_agents.app.workplaces import Workplaces
+from mecca_agents.app.tab.folder import Folder
+from mecca_agents.app.tab.review import score
+from mecca_agents.app.tab.tabs import Workplaces
 from mecca_agents.session.interactive import InteractiveSession, Model
 
 SHORTEST_TOKEN = 16

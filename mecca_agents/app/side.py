@@ -9,7 +9,7 @@ from nicegui import ui
 
 from mecca_agents.app.elements import Viewer
 from mecca_agents.app.shortcuts import MOUSE, SHORTCUTS
-from mecca_agents.app.workplace import Workplace
+from mecca_agents.app.tab.tab import Workplace
 from mecca_agents.session.interactive import StepTime
 
 _COLUMNS = (("step", "Step"), ("clicks", "Clicks"), ("person", "You, s"), ("agent", "Agent, s"))

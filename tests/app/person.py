@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mecca_agents.app.drawing.planes import Plane
-from mecca_agents.app.workplace import Workplace
+from mecca_agents.app.tab.tab import Workplace
 
 VIEWS = ("axial", "coronal", "sagittal")
 

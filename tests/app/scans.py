@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mecca_agents.app.workplaces import Workplaces
+from mecca_agents.app.tab.tabs import Workplaces
 
 
 def run(coroutine: Coroutine[Any, Any, Any]) -> Any:

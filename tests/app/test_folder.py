@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mecca_agents.app.folder import Folder
+from mecca_agents.app.tab.folder import Folder
 from mecca_agents.session import SessionError
 
 

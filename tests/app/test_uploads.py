@@ -9,7 +9,7 @@ import pytest
 from scans import run
 from starlette.requests import ClientDisconnect
 
-from mecca_agents.app.uploads import Upload, Uploads, shown_name
+from mecca_agents.app.tab.uploads import Upload, Uploads, shown_name
 from mecca_agents.session import SessionError
 
 

@@ -13,10 +13,10 @@ import pytest
 import torch
 from scans import Case
 
-from mecca_agents.app.folder import Folder
-from mecca_agents.app.review import score
-from mecca_agents.app.workplace import Workplace
-from mecca_agents.app.workplaces import Workplaces
+from mecca_agents.app.tab.folder import Folder
+from mecca_agents.app.tab.review import score
+from mecca_agents.app.tab.tab import Workplace
+from mecca_agents.app.tab.tabs import Workplaces
 from mecca_agents.session import Model, SessionError, read_log
 from mecca_env.data.base import DataError
 from mecca_env.metrics import dice, surface_metrics

@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mecca_agents.app.box_draft import BoxDraft
 from mecca_agents.app.drawing.planes import Plane, planes_of
-from mecca_agents.app.folder import Folder
-from mecca_agents.app.review import Review
-from mecca_agents.app.uploads import Uploads
+from mecca_agents.app.tab.box_draft import BoxDraft
+from mecca_agents.app.tab.folder import Folder
+from mecca_agents.app.tab.review import Review
+from mecca_agents.app.tab.uploads import Uploads
 from mecca_agents.session.interactive import InteractiveSession, Model, SessionError, SessionLog, read_log
 from mecca_agents.session.mask import open_mask
 from mecca_agents.session.timing import write_timing_table

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 
-from mecca_agents.app.folder import Folder
-from mecca_agents.app.workplace import Workplace
+from mecca_agents.app.tab.folder import Folder
+from mecca_agents.app.tab.tab import Workplace
 from mecca_agents.session.interactive import Model, SessionError
 
 

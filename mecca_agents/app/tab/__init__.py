@@ -1,0 +1,1 @@
+"""What belongs to one open page, without a word about how it looks."""
