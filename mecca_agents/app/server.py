@@ -84,7 +84,7 @@ def make_app(model: Model, settings: Settings) -> tuple[Any, Workplaces]:
         from nicegui import ui
     except ImportError as error:
         raise ImportError('the annotation page needs NiceGUI; install it with pip install "mecca[app]"') from error
-    from mecca_agents.app.page import add_page
+    from mecca_agents.app.page.page import add_page
     from mecca_agents.app.routes import routes
 
     workplaces = Workplaces(model, Folder(settings.folder), settings.most_upload, settings.most_pages)

@@ -15,7 +15,7 @@ import pytest
 from person import VIEWS, Person
 from scans import Case
 
-from mecca_agents.app.shortcuts import SHORTCUTS
+from mecca_agents.app.page.shortcuts import SHORTCUTS
 from mecca_agents.session import read_log
 
 

@@ -8,8 +8,8 @@ from nicegui import ui
 
 from mecca_agents.app.drawing.colours import CLICK, HEATS, LINES, Line, gradient
 from mecca_agents.app.drawing.slices import OUTLINES
-from mecca_agents.app.elements import Viewer
-from mecca_agents.app.reading import read_window
+from mecca_agents.app.page.browser_input import read_window
+from mecca_agents.app.page.elements import Viewer
 from mecca_agents.app.tab.tab import Workplace
 
 _SWITCHES = {"mask": "M", "label": "L", "advice": "V", "box": "O", "view": "", "clicks": "K", "cross": "T"}

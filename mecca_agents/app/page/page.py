@@ -9,11 +9,11 @@ from typing import Any
 
 from nicegui import ui
 
-from mecca_agents.app.controls import Controls
-from mecca_agents.app.desk import Desk
-from mecca_agents.app.elements import STYLE, Viewer
-from mecca_agents.app.looks import Looks
-from mecca_agents.app.side import Side
+from mecca_agents.app.page.controls import Controls
+from mecca_agents.app.page.elements import STYLE, Viewer
+from mecca_agents.app.page.runner import Desk
+from mecca_agents.app.page.side_panel import Side
+from mecca_agents.app.page.view_controls import Looks
 from mecca_agents.app.tab.tabs import Workplaces
 from mecca_agents.session.interactive import SessionError
 

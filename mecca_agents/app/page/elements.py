@@ -10,7 +10,7 @@ from typing import Any
 from nicegui.element import Element
 
 from mecca_agents.app.drawing.colours import CLICK, LINES
-from mecca_agents.app.shortcuts import commands
+from mecca_agents.app.page.shortcuts import commands
 from mecca_agents.app.tab.box_draft import BoxDraft
 from mecca_agents.app.tab.tab import Workplace
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from nicegui import ui
 
-from mecca_agents.app.desk import Desk
-from mecca_agents.app.elements import Picker
-from mecca_agents.app.reading import read_words
+from mecca_agents.app.page.browser_input import read_words
+from mecca_agents.app.page.elements import Picker
+from mecca_agents.app.page.runner import Desk
 from mecca_agents.app.tab.folder import Listing
 from mecca_agents.app.tab.uploads import MOST_FILES
 from mecca_agents.session.interactive import MOST_VOXELS, SessionError

@@ -9,12 +9,12 @@ from typing import Any
 
 from nicegui import ui
 
-from mecca_agents.app.acting import Acting
-from mecca_agents.app.desk import Desk
-from mecca_agents.app.elements import Viewer
-from mecca_agents.app.looks import Looks
-from mecca_agents.app.opening import Opening
-from mecca_agents.app.side import Side
+from mecca_agents.app.page.elements import Viewer
+from mecca_agents.app.page.open_dialogs import Opening
+from mecca_agents.app.page.runner import Desk
+from mecca_agents.app.page.session_commands import Acting
+from mecca_agents.app.page.side_panel import Side
+from mecca_agents.app.page.view_controls import Looks
 from mecca_agents.session.interactive import SessionError
 
 _TOOLS = {"move": "Look", "box": "Box", "click": "Click"}

@@ -6,8 +6,8 @@ from typing import Any
 
 from nicegui import ui
 
-from mecca_agents.app.desk import Desk
-from mecca_agents.app.reading import read_entry, read_point, read_stroke
+from mecca_agents.app.page.browser_input import read_entry, read_point, read_stroke
+from mecca_agents.app.page.runner import Desk
 from mecca_agents.session.interactive import SessionError
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from nicegui import ui
 
-from mecca_agents.app.elements import Viewer
-from mecca_agents.app.shortcuts import MOUSE, SHORTCUTS
+from mecca_agents.app.page.elements import Viewer
+from mecca_agents.app.page.shortcuts import MOUSE, SHORTCUTS
 from mecca_agents.app.tab.tab import Workplace
 from mecca_agents.session.interactive import StepTime
 
