@@ -26,7 +26,7 @@ import nibabel
 import numpy as np
 import torch
 
-from benchmarks.placements import CONTENDERS, Place, Placed, agreement
+from benchmarks.rivals.placements import CONTENDERS, Place, Placed, agreement
 from benchmarks.timing import benchmark_parser, machine, measure_and_report, median, milliseconds
 from mecca_env.data.base import PreparedCase
 from mecca_env.data.grid.placement import Placement, draw_placement

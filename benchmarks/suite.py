@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.error_clicks import error_clicks
-from benchmarks.monai_clicks import DeepEditClicks, DeepgrowClicks, channel
-from benchmarks.reference import FormulaEpisode, ReferenceEpisode, ReferenceStep
+from benchmarks.rivals.error_clicks import error_clicks
+from benchmarks.rivals.monai_clicks import DeepEditClicks, DeepgrowClicks, channel
+from benchmarks.rivals.reference import FormulaEpisode, ReferenceEpisode, ReferenceStep
 from benchmarks.timing import BYTES_PER_VOXEL, Copy, machine, median, milliseconds
 from mecca_env.data.phantom import PhantomSource
 from mecca_env.kernels.backend import plain_torch

@@ -20,10 +20,10 @@ BATCH, CLICKS = 3, (25, 5, 5, 5, 5, 5, 5, 5)
 
 @pytest.fixture(scope="module")
 def reference() -> Iterator[ModuleType]:
-    """`benchmarks.reference`: `benchmarks` is no installed package, it lies at the root of the repository."""
+    """`benchmarks.rivals.reference`: `benchmarks` is no installed package, it lies at the root of the repository."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(Path(__file__).parents[2]))
-        yield import_module("benchmarks.reference")
+        yield import_module("benchmarks.rivals.reference")
 
 
 @pytest.fixture

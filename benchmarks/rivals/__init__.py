@@ -1,0 +1,1 @@
+"""What the environment's speed is compared with."""
