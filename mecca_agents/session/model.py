@@ -20,7 +20,7 @@ from mecca_agents.runtime.devices import find_device
 from mecca_env.process.config import EnvConfig
 
 BUILT_IN = Path(__file__).parents[1] / "data" / "phantom"
-"""The run that comes with the package: a small MECCA, trained on the phantom (`benchmarks.built_in`)."""
+"""The run that comes with the package: a small MECCA, trained on the phantom (`experiments.built_in`)."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks.guidance import Clicks
+from experiments.guidance import Clicks
 
 
 def _turn(step: int, clicks: list[tuple[int, int, int]], advice: torch.Tensor | None) -> Any:

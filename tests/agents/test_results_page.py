@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.results import MARKS, PAGE, PARTS, page_text
+from experiments.results import MARKS, PAGE, PARTS, page_text
 from mecca_agents.report import report
 from mecca_agents.report.comparison import BOUNDS, at_last, by_method, by_step
 from mecca_agents.report.plots import HINTLESS

@@ -14,7 +14,7 @@ import pytest
 import torch
 from volumes import AFFINE, SHAPE, ellipsoid, intensities, write_nifti
 
-from benchmarks import saved_mask
+from experiments import saved_mask
 from mecca_agents.session import InteractiveSession, SessionError, load_model
 from mecca_env.data.base import DataError
 from mecca_env.metrics import dice

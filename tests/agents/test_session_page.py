@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from volumes import ellipsoid, intensities, write_nifti
 
-from benchmarks import built_in
 from benchmarks import session as benchmark
+from experiments import built_in
 from mecca_agents.presets import PRESETS
 from mecca_agents.session import InteractiveSession
 from mecca_agents.session.model import BUILT_IN

@@ -1,6 +1,6 @@
 """Compare settings of a preset on a fifth of the training cases that is kept out of the training.
 
-    python -m benchmarks.validation --data /data/Task04_Hippocampus --set '{"gae_lambda": 1}' --set '{"gamma": 0}'
+    python -m experiments.validation --data /data/Task04_Hippocampus --set '{"gae_lambda": 1}' --set '{"gamma": 0}'
 
 Test cases are never touched, so a preset may be chosen by what this prints. Every setting and seed is a run of its own
 under `--runs`; a stopped command goes on where it was, and what is there is not trained again.

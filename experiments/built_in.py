@@ -1,7 +1,7 @@
 """Make the run that comes with the package, and measure it on phantoms that were not trained on.
 
-    python -m benchmarks.built_in --train runs/phantom   # five minutes; then copies what the package needs
-    python -m benchmarks.built_in                        # measures what the package has
+    python -m experiments.built_in --train runs/phantom   # five minutes; then copies what the package needs
+    python -m experiments.built_in                        # measures what the package has
 
 The box of a person is not as tight as that of a label, and some make no click: the lines below the first say what
 becomes of that.

@@ -1,6 +1,6 @@
 """Play a trained MECCA with users who are shown more or fewer of its least confident supervoxels.
 
-    python -m benchmarks.guidance runs/hippocampus-mecca --split test
+    python -m experiments.guidance runs/hippocampus-mecca --split test
 
 For each number of advised regions, over all steps that follow advice: Dice after the last step, the mean distance
 between two clicks of one step, how much of what is wrong lies inside the advice, how much lies within two voxels of a

@@ -1,11 +1,11 @@
 """Every table of docs/results.md, from an empty folder.
 
-    python -m benchmarks.results --data /data
+    python -m experiments.results --data /data
 
 As two single-threaded processes side by side, stopped and started again at will:
 
-    python -m benchmarks.results --data /data --shard 1/2 & python -m benchmarks.results --data /data --shard 2/2 & wait
-    python -m benchmarks.results --data /data --timing       # Table 6, when nothing else runs
+    python -m experiments.results --data /data --shard 1/2 & python -m experiments.results --data /data --shard 2/2 & wait
+    python -m experiments.results --data /data --timing       # Table 6, when nothing else runs
 
 It does what these commands do, with the most telling cells first:
 
@@ -38,7 +38,7 @@ from mecca_agents.report import report
 from mecca_agents.runtime.stopping import Stopped
 
 PAGE = DOCS / "results.md"
-MARKS = ("<!-- tables, written by benchmarks.results -->", "<!-- end of tables -->")
+MARKS = ("<!-- tables, written by experiments.results -->", "<!-- end of tables -->")
 
 PRESET = "brief"
 LABELS = ("pnet", "ua-mt", "deepigeos", "iter-mrl", "mecca")

@@ -1,6 +1,6 @@
 """Measure two choices that the paper leaves open: epsilon of Eq. 9, and who is paid what (Eq. 4 against Eq. 8).
 
-    python -m benchmarks.choices                        # about fifteen minutes on two cores
+    python -m experiments.choices                        # about fifteen minutes on two cores
 
 Every row is one training of the demo's preset on the phantom from the same seed, tested on the same unseen phantoms.
 """

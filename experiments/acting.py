@@ -1,6 +1,6 @@
 """Test a trained run with several ways to choose a voxel's action.
 
-    python -m benchmarks.acting runs/results/hippocampus-mecca-seed0 runs/results/hippocampus-iter-mrl-seed0
+    python -m experiments.acting runs/results/hippocampus-mecca-seed0 runs/results/hippocampus-iter-mrl-seed0
 
 Of a policy, the adjustment nearest to the expected one is what `act` takes; the others are the most probable action and
 a sample. A mask predictor goes to its probability; the other way is to round each move to the nearest adjustment.
