@@ -4,7 +4,9 @@
 
 As two single-threaded processes side by side, stopped and started again at will:
 
-    python -m experiments.results --data /data --shard 1/2 & python -m experiments.results --data /data --shard 2/2 & wait
+    python -m experiments.results --data /data --shard 1/2 &
+    python -m experiments.results --data /data --shard 2/2 &
+    wait
     python -m experiments.results --data /data --timing       # Table 6, when nothing else runs
 
 It does what these commands do, with the most telling cells first:

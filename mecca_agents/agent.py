@@ -51,7 +51,7 @@ class Agent(ABC):
     and a run of it that was stopped goes on exactly where it was.
 
     Attributes:
-        learns_together: Whether `learn` adds up the gradients of several processes (`mecca_agents.runtime.distributed`);
+        learns_together: Whether `learn` adds up the gradients of several processes (`runtime.distributed`);
             without that, training it with more than one is refused.
         learns: Whether `learn` changes anything.
         sees_hints: Whether what it does depends on the user's clicks.
@@ -116,7 +116,7 @@ class Agent(ABC):
 
     @classmethod
     def env_settings(cls, preset: Preset, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """Settings of the environment that this method trains and is tested in (`mecca_env.process.config.EnvConfig`).
+        """Settings of the environment that this method trains and is tested in (`mecca_env.EnvConfig`).
 
         Args:
             preset: Its settings.

@@ -88,7 +88,7 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
             longer to draw than to reset, and for large scans. Once all cases are there, nothing is fetched. None: for
             the data sets of this package; True also asks a source of your own from that other thread.
         render_mode: None, "rgb_array" or "human".
-        **settings: The attributes of `mecca_env.process.config.EnvConfig`.
+        **settings: The attributes of `mecca_env.EnvConfig`.
 
     Attributes:
         config: Settings of the decision process.

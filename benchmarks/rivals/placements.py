@@ -1,6 +1,6 @@
 """Cropping, flipping, turning and resizing a case as a researcher would with SciPy, torch or MONAI, to compare with.
 
-Each does what `mecca_env.data.grid.sampling.place` does with the same placement: the image z-scored and clipped, the label
+Each does what `mecca_env.data.grid.sampling.place` does with the same placement: image z-scored and clipped, label
 thresholded, linear interpolation of both. None promises the same bits on every device. MONAI interpolates twice, first
 turning and then resizing.
 """

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from mecca_agents.app.drawing.slices import draw_slice, read_look
 from mecca_agents.app.tab.tab import Workplace
 from mecca_agents.app.tab.tabs import Workplaces
-from mecca_agents.session.interactive import SessionError
+from mecca_agents.session import SessionError
 
 _NO_STORE = {"cache-control": "no-store"}
 

@@ -20,7 +20,7 @@ from mecca_agents.app.guard import Guard, is_local
 from mecca_agents.app.tab.folder import Folder
 from mecca_agents.app.tab.review import score
 from mecca_agents.app.tab.tabs import Workplaces
-from mecca_agents.session.interactive import InteractiveSession, Model
+from mecca_agents.session import InteractiveSession, Model
 
 SHORTEST_TOKEN = 16
 """Characters; a shorter token could be guessed."""

@@ -41,7 +41,7 @@ class Annotate:
         """Serve until Ctrl-C; the exit code."""
         from mecca_agents.app.guard import is_local
         from mecca_agents.app.server import Settings, new_token, serve
-        from mecca_agents.session.interactive import load_model
+        from mecca_agents.session import load_model
 
         missing = [str(path) for path in self.scan if not path.is_file()]
         if missing:

@@ -48,7 +48,7 @@ class RunConfig:
         skip_bad: Whether unusable cases were left out.
         checkpoint_every: Updates between two checkpoints.
         device: The device that was asked for.
-        environment: Every setting of the environment (`mecca_env.process.config.EnvConfig`), defaults included.
+        environment: Every setting of the environment (`mecca_env.EnvConfig`), defaults included.
         versions: Versions of the packages that matter; None of one that does not say.
         commit: The git commit of the code, with "-dirty" where files were changed since; None outside of git.
         format: Version of the folder's layout.

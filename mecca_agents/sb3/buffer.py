@@ -77,7 +77,7 @@ class VoxelRolloutBuffer:
 
         Args:
             bootstrap: Value of the states after the last step, (B, D, H, W); it counts where no episode ended there.
-            balance: How far the rarer of foreground and background is weighted up (`mecca_agents.learning.a2c.class_weights`).
+            balance: How far the rarer of foreground and background is weighted up (`learning.a2c.class_weights`).
         """
         columns = zip(*(step[1:] for step in self._steps), strict=True)
         action, log_prob, value, reward, done, label, labelled = (torch.stack(part) for part in columns)

@@ -1,14 +1,4 @@
-"""A trained agent and a person, on one scan: boxes, clicks and masks in the scan's own voxels.
-
-from mecca_agents.session import InteractiveSession
-
-session = InteractiveSession("runs/first")  # or no run at all: the small one that comes with the package
-session.set_image("scan.nii.gz")
-session.set_box((40, 60, 20), (90, 110, 52))
-session.add_clicks([(52, 81, 33), (78, 90.5, 40)])
-mask = session.step()
-session.save("mask.nii.gz")
-"""
+"""The session: what may be done to a scan, one thing at a time, and what is kept of it."""
 
 from __future__ import annotations
 
@@ -25,7 +15,6 @@ from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Self
 
 from mecca_agents.session.history import Course
-from mecca_agents.session.layers import Layer, Region
 from mecca_agents.session.log import Click, Entry, SessionError, SessionLog, read_log
 from mecca_agents.session.mask import MaskLike
 from mecca_agents.session.model import Model, load_model
@@ -33,21 +22,6 @@ from mecca_agents.session.queries import ShownSession
 from mecca_agents.session.scan import Image, ImageLike, open_image
 from mecca_agents.session.timing import StepTime, step_times
 from mecca_env.data.saving import save_mask
-
-__all__ = [
-    "MOST_VOXELS",
-    "Click",
-    "Entry",
-    "InteractiveSession",
-    "Layer",
-    "Model",
-    "Region",
-    "SessionError",
-    "SessionLog",
-    "StepTime",
-    "load_model",
-    "read_log",
-]
 
 MOST_VOXELS = 1 << 28
 """Scans of more voxels than this, over all modalities, are refused: 512 x 512 x 1024, a gigabyte as float32."""

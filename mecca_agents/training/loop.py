@@ -81,7 +81,7 @@ def train(
         root: Folder of the data set; None looks under $MECCA_DATA.
         label: Foreground value or values; None takes the data set's own.
         cases: Only these cases of the training split, as in the environment.
-        settings: Further settings of the environment (`mecca_env.process.config.EnvConfig`) that JSON can hold; they win over
+        settings: Further settings of the environment (`mecca_env.EnvConfig`) that JSON can hold; they win over
             what the method sets itself.
         skip_bad: Leave unusable cases out, with a warning, rather than refuse to start.
         checkpoint_every: Updates between two checkpoints.

@@ -14,7 +14,7 @@ from mecca_env.kernels.interface import Loops
 
 def loops(device: torch.device) -> Loops:
     """The quickest loops for tensors on that device."""
-    return _compiled(device.type) if is_compiled(device) else cast(Loops, torch_loops)
+    return _compiled(device.type) if is_compiled(device) else cast(Loops, torch_step)
 
 
 @cache

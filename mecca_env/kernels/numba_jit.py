@@ -1,4 +1,4 @@
-"""Numba's compiler with this package's settings; imported only where `mecca_env.kernels.backend` says that it is there."""
+"""Numba's compiler with this package's settings; imported only where `backend` says that it is there."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The loops of a reset, compiled by Numba for the CPU: a case cut, turned, resized and z-scored in one pass.
 
-Imported only where `mecca_env.kernels.backend` says that Numba is there. Every loop gives bit for bit what the torch code
+Imported only where `backend` says that Numba is there. Every loop gives bit for bit what the torch code
 beside its caller gives: the same operations in double precision, in the same order, none of them contracted.
 """
 

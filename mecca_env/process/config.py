@@ -32,7 +32,7 @@ class EnvConfig:
         clicks: Clicks the user may make before each step, one number per step (Sec. 4.3); None takes the paper's.
         adjustments: What each discrete action adds to the probability (Sec. 3.2); multiples of 0.001.
         action: "discrete" picks one of `adjustments` for each voxel; "continuous" adds a value in [-1, 1].
-        reward: "gain" (Eq. 9), "focal" (Eq. 12-13), "error" (Eq. 14), "boundary" (`mecca_env.process.boundary`) or a function
+        reward: "gain" (Eq. 9), "focal" (Eq. 12-13), "error" (Eq. 14), "boundary" (`process.boundary`) or a function
             (`mecca_env.process.contracts.Reward`).
         user: "edge", "guided", "imprecise", "region-centre", "none" or a `mecca_env.process.contracts.SimulatedUser`.
         hint: "gaussian", "euclidean", "geodesic", "supervoxel" or a `mecca_env.process.contracts.Hint`.

@@ -1,7 +1,7 @@
 """The people who click, simulated. Anyone can write their own: one method, from a state to clicks.
 
 A user never clicks a voxel twice, never clicks more often than it may, and clicks less often where there is nothing
-left to click. Which of the eligible voxels it picks is drawn from the state's own random streams (`mecca_env.tensors.rng`), so
+left to click. Which of the eligible voxels it picks is drawn from the state's own random streams (`tensors.rng`), so
 it depends on the episode alone.
 """
 

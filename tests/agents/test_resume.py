@@ -27,7 +27,7 @@ from mecca_agents.presets import PRESETS, Preset
 from mecca_agents.runs import RunError, read_config
 from mecca_agents.runs.checkpoints import place_of
 from mecca_agents.runtime.stopping import Stopped
-from mecca_agents.training import resume, train
+from mecca_agents.training import loop, resume, train
 
 HERE = Path(__file__).resolve().parent
 SMALL = replace(PRESETS["demo"], shape=(10, 9, 8), channels=4, confidence_channels=4, num_envs=2, updates=4)
@@ -68,7 +68,7 @@ import torch
 torch.set_num_threads(1)
 from tiny import ENV, PRESET
 from dataclasses import replace
-from mecca_agents import checkpoints
+from mecca_agents.runs import checkpoints
 from mecca_agents.training import resume, train
 out, scans, updates = sys.argv[1], sys.argv[2], int(sys.argv[3])
 def begin():
@@ -219,7 +219,7 @@ def test_the_commit_of_a_run_is_that_of_the_code_that_was_loaded(
         "mecca_agents.runs.provenance._git", lambda *arguments: "a commit made after the code was loaded"
     )
     _train(tmp_path / "run", scans)
-    assert read_config(tmp_path / "run").commit == training.COMMIT != "a commit made after the code was loaded"
+    assert read_config(tmp_path / "run").commit == loop.COMMIT != "a commit made after the code was loaded"
 
 
 @pytest.mark.parametrize("method", ["iter-mrl", "ppo", "mecca"])
@@ -332,11 +332,11 @@ def _edit(path: Path, **changes: Any) -> None:
         (lambda run: write_scans(run.parent / "Task09_Spleen", 9), "another: number of cases is 7 here, 4 there"),
         (lambda run: _edit(run / "config.json", settings={"horizon": 4}), "horizon is 4 here, 5 there"),
         (lambda run: _truncate(place_of(run) / "model.safetensors"), "last/model.safetensors: expected tensors"),
-        (lambda run: _truncate(place_of(run) / "training.safetensors"), "last/training.safetensors: expected tensors"),
+        (lambda run: _truncate(place_of(run) / "training.safetensors"), "last/loop.safetensors: expected tensors"),
         (lambda run: save_file({"alien": torch.ones(1)}, place_of(run) / "model.safetensors"), "weights do not fit"),
         (
             lambda run: save_file({"agent.alien.x": torch.ones(1)}, place_of(run) / "training.safetensors"),
-            "last/training.safetensors: the run cannot go on from it.*'alien.x' belongs to no",
+            "last/loop.safetensors: the run cannot go on from it.*'alien.x' belongs to no",
         ),
         (lambda run: shutil.rmtree(run / "checkpoints"), "last/state.json: expected the state of a checkpoint"),
         (lambda run: (run / "metrics.csv").unlink(), "metrics.csv: expected the rows of updates 0 to 3"),

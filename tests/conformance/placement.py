@@ -19,6 +19,7 @@ from mecca_agents.agent import METHODS, find_method, make_agent
 from mecca_agents.presets import FAST
 from mecca_agents.runs.loading import make_task
 from mecca_env.actions import ActionReader
+from mecca_env.kernels import backend, dispatch, triton_step
 from mecca_env.testing import check_vector_env
 from mecca_env.vector_env import MeccaVectorEnv
 
@@ -80,7 +81,7 @@ def play() -> None:
     for settings in ENVS:
         here = episodes("cpu", **settings)
         for kernels in (False, True) if settings in INTERPRETED else (False,):
-            compiled._found = lambda kind, kernels=kernels: kernels or kind == "cpu"  # type: ignore[assignment]
+            backend._found = lambda kind, kernels=kernels: kernels or kind == "cpu"  # type: ignore[assignment]
             with Elsewhere():
                 count = same(episodes(DEVICE, **settings), here, "")
             assert bool(LAUNCHED) == kernels
@@ -150,16 +151,16 @@ def main() -> None:
     """Everything, with what torch has for real devices alone in the place of what it lacks for this one."""
     torch.Generator = _Generator  # type: ignore[misc]
     torch.inference_mode = lambda *_: torch.no_grad()  # type: ignore[assignment]
-    launch = device_loops._launch
+    launch = triton_step._launch
 
     def on_host(kernel: Any, grid: Any, *arguments: Any) -> None:
         assert all(isinstance(value, ElsewhereTensor) for value in arguments if isinstance(value, Tensor)), kernel
         LAUNCHED.append(kernel)
         launch(kernel, grid, *(value.held if isinstance(value, ElsewhereTensor) else value for value in arguments))
 
-    device_loops._launch = on_host
-    chosen = loops._compiled
-    loops._compiled = lambda kind: chosen("cpu") if kind == "cpu" else device_loops  # type: ignore[assignment,return-value]
+    triton_step._launch = on_host
+    chosen = dispatch._compiled
+    dispatch._compiled = lambda kind: chosen("cpu") if kind == "cpu" else triton_step  # type: ignore[assignment,return-value]
     play()
     look_around()
     learn()

@@ -1,6 +1,6 @@
 """Compile Triton kernels for GPUs that need not be there: a program, since here Triton must not interpret them.
 
-Reads JSON, a list of kernels in `mecca_env.kernels.triton_step`: name, types of the arguments by name, and constants by place.
+Reads JSON, kernels of `mecca_env.kernels.triton_step`: name, types of the arguments by name, and constants by place.
 """
 
 from __future__ import annotations

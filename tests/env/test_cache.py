@@ -75,7 +75,7 @@ def test_keys_are_distinct_and_do_not_depend_on_order(one: dict[str, Any], other
 
 def test_format_is_part_of_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     before = cache_path(KEY)
-    monkeypatch.setattr(cache, "FORMAT", cache.FORMAT + 1)
+    monkeypatch.setattr(disk, "FORMAT", disk.FORMAT + 1)
     assert cache_path(KEY) != before
 
 
@@ -155,7 +155,7 @@ def test_a_full_disk_leaves_no_file_behind(folder: Path, monkeypatch: pytest.Mon
         file.write_bytes(b"half an archive")
         raise error
 
-    monkeypatch.setattr(cache.np, "savez", fail)
+    monkeypatch.setattr(disk.np, "savez", fail)
     with pytest.raises(CacheError if isinstance(error, OSError) else KeyboardInterrupt) as caught:
         fetch(KEY, lambda: dict(ARRAYS))
     if isinstance(error, OSError):

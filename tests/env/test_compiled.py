@@ -30,8 +30,8 @@ CPU = torch.device("cpu")
 @pytest.fixture(autouse=True)
 def host_loops() -> Any:
     """The compiled loops, or these tests would compare torch with itself."""
-    found = loops.loops(CPU)
-    assert found is not torch_loops, f"{compiled.VARIABLE}={os.environ.get(compiled.VARIABLE)}"
+    found = dispatch.loops(CPU)
+    assert found is not torch_loops, f"{backend.VARIABLE}={os.environ.get(backend.VARIABLE)}"
     return found
 
 
@@ -71,7 +71,7 @@ def played(surroundings: AbstractContextManager[None], **settings: Any) -> list[
     ids=str,
 )
 def test_an_env_gives_the_same_bits_with_and_without(settings: dict[str, Any]) -> None:
-    fast, slow = played(nullcontext(), **settings), played(compiled.plain_torch(), **settings)
+    fast, slow = played(nullcontext(), **settings), played(backend.plain_torch(), **settings)
     for one, two in zip(fast, slow, strict=True):
         assert one.keys() == two.keys() and len(one) > 10
         for name in one:
@@ -100,7 +100,7 @@ def test_an_error_in_another_thread_is_raised() -> None:
     try:
         torch.set_num_threads(3)
         with pytest.raises(RuntimeError, match="the last row"):
-            compiled.over_rows(fails_on_the_last, torch.arange(3))
+            backend.over_rows(fails_on_the_last, torch.arange(3))
     finally:
         torch.set_num_threads(before)
 
@@ -122,7 +122,7 @@ def test_users_click_the_same_voxels(seed: int, budget: list[int], share: float)
         looked = make_state(state.label.numpy(), probability=probability, clicks=clicks, advice=advice)
         user = EdgeUser(within_advice=within)
         fast = user.click(looked, torch.tensor(budget), 9, key)
-        with compiled.plain_torch():
+        with backend.plain_torch():
             slow = user.click(looked, torch.tensor(budget), 9, key)
         assert torch.equal(fast, slow)
 
@@ -135,7 +135,7 @@ def test_hints_are_pasted_the_same(seed: int, radius: int) -> None:
     clicks[:, 1] = -1
     before = hint.clone()
     fast = GaussianHint(1.5, radius).add(hint, clicks, hint[:, None])
-    with compiled.plain_torch():
+    with backend.plain_torch():
         slow = GaussianHint(1.5, radius).add(hint, clicks, hint[:, None])
     assert torch.equal(fast, slow) and torch.equal(hint, before)
 
@@ -154,15 +154,15 @@ def test_clicks_are_noted_the_same(seed: int, before: list[int]) -> None:
         clicks[row, :count] = torch.from_numpy(rng.integers(0, 9, (count, 3)))
     made[torch.from_numpy(rng.random((2, 3)) < 0.5)] = -1  # not only at the end: a user may leave gaps
     given = (clicks, torch.tensor(before), made)
-    for fast, slow in zip(loops.loops(CPU).append(*given), torch_loops.append(*given), strict=True):
+    for fast, slow in zip(dispatch.loops(CPU).append(*given), torch_step.append(*given), strict=True):
         assert torch.equal(fast, slow)
 
 
 def said(caplog: pytest.LogCaptureFixture) -> str:
-    compiled._found.cache_clear()
+    backend._found.cache_clear()
     with caplog.at_level(logging.INFO, logger="mecca_env"):
-        loops.loops(CPU)
-    loops.loops(CPU)
+        dispatch.loops(CPU)
+    dispatch.loops(CPU)
     (record,) = caplog.records  # once, not at every step
     return record.getMessage()
 
@@ -171,7 +171,7 @@ def said(caplog: pytest.LogCaptureFixture) -> str:
 def forgotten() -> Iterator[None]:
     """What was loaded is looked for again, then and afterwards."""
     yield
-    compiled._found.cache_clear()
+    backend._found.cache_clear()
 
 
 def test_the_log_says_that_the_loops_run(caplog: pytest.LogCaptureFixture, forgotten: None) -> None:
@@ -181,9 +181,9 @@ def test_the_log_says_that_the_loops_run(caplog: pytest.LogCaptureFixture, forgo
 def test_the_variable_switches_them_off(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, forgotten: None
 ) -> None:
-    monkeypatch.setenv(compiled.VARIABLE, "0")
+    monkeypatch.setenv(backend.VARIABLE, "0")
     assert said(caplog) == "env: torch, since MECCA_COMPILED is 0"
-    assert loops.loops(CPU) is torch_loops
+    assert dispatch.loops(CPU) is torch_loops
 
 
 def test_without_numba_torch_does_it(
@@ -191,7 +191,7 @@ def test_without_numba_torch_does_it(
 ) -> None:
     monkeypatch.setitem(sys.modules, "numba", None)
     assert "mecca[numba]" in said(caplog)
-    assert loops.loops(CPU) is torch_loops
+    assert dispatch.loops(CPU) is torch_loops
 
 
 def test_a_compiler_that_is_too_old_is_not_taken(
@@ -201,7 +201,7 @@ def test_a_compiler_that_is_too_old_is_not_taken(
 
     monkeypatch.setattr(numba, "__version__", "0.9.1")
     assert said(caplog) == 'env: torch; Numba 0.60 makes it faster (pip install "mecca[numba]"), here is 0.9.1'
-    assert loops.loops(CPU) is torch_loops
+    assert dispatch.loops(CPU) is torch_loops
 
 
 def test_importing_and_making_an_env_does_not_load_numba() -> None:

@@ -71,7 +71,7 @@ def launches(patch: pytest.MonkeyPatch) -> tuple[set[str], list[Signature]]:
     names = jitted - {"_mix"}  # which kernels call
     for name in names:
         patch.setattr(kernels, name, Launched(name, getattr(kernels, name), noted))
-    patch.setattr(loops, "_compiled", lambda kind: kernels)
+    patch.setattr(dispatch, "_compiled", lambda kind: kernels)
     patch.setattr(Buffers, "empty", lambda self, shape, dtype, device: torch.empty(shape, dtype=dtype))
     many = tuple(a / 100 for a in range(-99, 100, 2))
     for batch, settings in (

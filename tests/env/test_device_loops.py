@@ -40,7 +40,7 @@ def kernels() -> ModuleType:
 @pytest.fixture
 def on_device(kernels: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Everything takes the kernels and torch's memory, as on a GPU, on whatever device."""
-    monkeypatch.setattr(loops, "_compiled", lambda kind: kernels)
+    monkeypatch.setattr(dispatch, "_compiled", lambda kind: kernels)
     monkeypatch.setattr(
         Buffers, "empty", lambda self, shape, dtype, device: torch.empty(shape, dtype=dtype, device=device)
     )
@@ -59,7 +59,7 @@ def test_integers_out_of_range(kernels: ModuleType, there: torch.device, dtype: 
         assert kept.dtype == torch.uint8 and torch.equal(kept, values.clamp(0, 5).to(torch.uint8))
         lowest, highest = min((0, *wrong)), max((5, *wrong))
         assert beyond.tolist() == [min(-lowest, 2**62), highest - 5]
-        for one, other in zip(torch_loops.within(values, 0, 5), (kept, beyond), strict=True):
+        for one, other in zip(torch_step.within(values, 0, 5), (kept, beyond), strict=True):
             assert torch.equal(one, other)
 
 
@@ -86,7 +86,7 @@ def test_turns(kernels: ModuleType, there: torch.device) -> None:
     dice, budgets = torch.tensor([0.5, 0.2, 0.1, 0.0, 0.0], device=there), torch.tensor([9, 5, 4, 0], device=there)
     for target in (0.4, float("inf")):
         turn = kernels.turn(step, dice, keys, budgets, target)
-        for fast, slow in zip(turn, torch_loops.turn(step, dice, keys, budgets, target), strict=True):
+        for fast, slow in zip(turn, torch_step.turn(step, dice, keys, budgets, target), strict=True):
             assert fast.dtype == slow.dtype and torch.equal(fast, slow)
         assert turn.over.tolist() == [target < 0.5, False, True, True, True]
         assert turn.budget.tolist() == [0 if target < 0.5 else 5, 4, 0, 0, 0]
@@ -101,7 +101,7 @@ def test_clicks_are_noted(kernels: ModuleType, there: torch.device) -> None:
         made = torch.from_numpy(rng.integers(0, 9, (3, seed % 3 + 1, 3))).to(there)
         made[torch.from_numpy(rng.random(made.shape[:2]) < 0.5).to(there)] = -1
         given = (clicks, n_clicks, made)
-        for fast, slow in zip(kernels.append(*given), torch_loops.append(*given), strict=True):
+        for fast, slow in zip(kernels.append(*given), torch_step.append(*given), strict=True):
             assert torch.equal(fast, slow)
 
 
@@ -121,7 +121,7 @@ def test_clicks(on_device: None, there: torch.device, within: bool) -> None:
         assert not state.clicks.is_contiguous()
         given = (state, torch.tensor([3, 5], device=there), 5, torch.from_numpy(rng.integers(0, 2**32, 2)).to(there))
         fast = EdgeUser(within).click(*given)
-        with compiled.plain_torch():
+        with backend.plain_torch():
             slow = EdgeUser(within).click(*given)
         assert torch.equal(fast, slow)
 
@@ -137,7 +137,7 @@ def test_clicks_on_a_large_surface(on_device: None, kernels: ModuleType, there: 
     assert state.surface.shape[1] > 2 * kernels.BLOCK
     given = (state, torch.tensor([most, most], device=there), most, torch.tensor([5, 6], device=there))
     fast = EdgeUser().click(*given)
-    with compiled.plain_torch():
+    with backend.plain_torch():
         slow = EdgeUser().click(*given)
     assert torch.equal(fast, slow) and int((fast[0] >= 0).all(-1).sum()) == most
 
@@ -150,7 +150,7 @@ def test_hints(on_device: None, there: torch.device, radius: int) -> None:
     clicks[:, 1] = -1
     before = hint.clone()
     fast = GaussianHint(1.5, radius).add(hint, clicks, hint[:, None])
-    with compiled.plain_torch():
+    with backend.plain_torch():
         slow = GaussianHint(1.5, radius).add(hint, clicks, hint[:, None])
     assert torch.equal(fast, slow) and torch.equal(hint, before)
 
@@ -160,14 +160,14 @@ def test_an_env_gives_the_same_bits(on_device: None, there: torch.device, settin
     fast, slow = (make_envs(2, shape=GRID, device=str(there), **settings) for _ in range(2))
     assert isinstance(fast._simulator._transition, TableTransition)
     one: Any = fast.reset(seed=1)
-    with compiled.plain_torch():
+    with backend.plain_torch():
         two: Any = slow.reset(seed=1)
     for action in random_actions(fast, 4):
         assert all(torch.equal(one[0][key], two[0][key]) for key in two[0])
         assert all(torch.equal(one[-1][key], two[-1][key]) for key in two[-1] if isinstance(two[-1][key], Tensor))
         sent: Any = {"adjustment": action, "confidence": torch.rand(action.shape)} if fast.config.guide else action
         one = fast.step(sent)
-        with compiled.plain_torch():
+        with backend.plain_torch():
             two = slow.step(sent)
 
 
@@ -223,8 +223,8 @@ class Watching(TorchDispatchMode):
 def test_a_step_does_not_wait_for_the_device(
     on_device: None, there: torch.device, settings: dict[str, Any], plainly: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torch_loops, "_paste_one_by_one", torch_loops._paste_together)
-    monkeypatch.setattr(compiled, "_wanted", not plainly)
+    monkeypatch.setattr(torch_step, "_paste_one_by_one", torch_step._paste_together)
+    monkeypatch.setattr(backend, "_wanted", not plainly)
     envs = make_envs(2, shape=GRID, device=str(there), **settings)
     envs._actions = ActionReader(envs.config, 2, there, late=True)
     envs.reset(seed=1)

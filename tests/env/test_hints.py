@@ -51,8 +51,8 @@ def test_both_ways_of_pasting_give_the_same_bits(clicks: list[list[tuple[int, ..
     before = torch.rand(EMPTY.shape, generator=torch.Generator().manual_seed(seed))
     here, there = before.clone(), before.clone()
     patch = torch.rand((7, 7, 7), generator=torch.Generator().manual_seed(seed + 1))
-    torch_loops._paste_one_by_one(here, torch.tensor(clicks), patch)
-    torch_loops._paste_together(there, torch.tensor(clicks), patch)
+    torch_step._paste_one_by_one(here, torch.tensor(clicks), patch)
+    torch_step._paste_together(there, torch.tensor(clicks), patch)
     assert torch.equal(here, there)
 
 

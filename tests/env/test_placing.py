@@ -88,11 +88,11 @@ def by_the_formula(case: PreparedCase, placement: Placement, clip: float) -> tup
 @given(st.integers(0, 2**20), st.integers(1, 3))
 def test_compiled_torch_and_the_formula_are_the_same_bits(seed: int, channels: int) -> None:
     pytest.importorskip("numba", reason="Numba is not installed")
-    assert compiled.is_compiled(CPU)
+    assert backend.is_compiled(CPU)
     case = random_case(seed, channels)
     placement = random_placement(case, seed)
     volume, label, missed = place_all([case], [placement], 5.0, CPU)
-    with compiled.plain_torch():
+    with backend.plain_torch():
         by_torch = place_all([case], [placement], 5.0, CPU)
     expected_volume, expected_label = by_the_formula(case, placement, 5.0)
     assert torch.equal(volume, by_torch[0]) and torch.equal(label, by_torch[1]) and missed == by_torch[2]
@@ -144,7 +144,7 @@ def test_surfaces_and_neighbours_are_the_same_bits(seed: int, share: float) -> N
     label = torch.from_numpy(rng.random((3, *shape)) < share)
     surface = label_surface(label)
     beside = face_neighbours(surface, shape)
-    with compiled.plain_torch():
+    with backend.plain_torch():
         other = label_surface(label)
         assert torch.equal(surface, other) and torch.equal(beside, face_neighbours(other, shape))
 
@@ -166,7 +166,7 @@ def test_a_device_is_not_waited_for_more_often_by_more_episodes() -> None:
     for batch in (1, 6):
         cases = [random_case(0)] * batch
         placements = [fixed_placement(cases[0], GRID, 0)] * batch
-        with compiled.plain_torch(), Waiting() as waiting:
+        with backend.plain_torch(), Waiting() as waiting:
             label_surface(place_all(cases, placements, 5.0, CPU)[1])
         counted.append(waiting.times)
     assert counted[0] == counted[1] > 0  # it does notice those of the surface
@@ -187,5 +187,5 @@ def loops(request: pytest.FixtureRequest) -> Iterator[None]:
     """With the compiled loops, and without."""
     if request.param == "compiled":
         pytest.importorskip("numba", reason="Numba is not installed")
-    with nullcontext() if request.param == "compiled" else compiled.plain_torch():
+    with nullcontext() if request.param == "compiled" else backend.plain_torch():
         yield

@@ -16,7 +16,7 @@ from PIL import Image
 from mecca_agents.app.drawing.colours import HEATS, Heat, blend
 from mecca_agents.app.drawing.contours import outline
 from mecca_agents.app.drawing.planes import Plane
-from mecca_agents.session.interactive import InteractiveSession, SessionError
+from mecca_agents.session import InteractiveSession, SessionError
 
 OUTLINES = ("mask", "label", "advice")
 """What is outlined on every slice, where it is wanted and there."""

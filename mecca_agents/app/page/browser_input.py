@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from mecca_agents.session.interactive import SessionError
+from mecca_agents.session import SessionError
 
 Point = tuple[float, float, float]
 

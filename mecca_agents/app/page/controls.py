@@ -15,7 +15,7 @@ from mecca_agents.app.page.runner import Desk
 from mecca_agents.app.page.session_commands import Acting
 from mecca_agents.app.page.side_panel import Side
 from mecca_agents.app.page.view_controls import Looks
-from mecca_agents.session.interactive import SessionError
+from mecca_agents.session import SessionError
 
 _TOOLS = {"move": "Look", "box": "Box", "click": "Click"}
 

@@ -14,11 +14,13 @@ from mecca_agents.app.page.shortcuts import commands
 from mecca_agents.app.tab.box_draft import BoxDraft
 from mecca_agents.app.tab.tab import Workplace
 
-STYLE = (Path(__file__).parent / "parts" / "viewer.css").read_text(encoding="utf-8")
+_WEB = Path(__file__).parents[1] / "web"
+
+STYLE = (_WEB / "parts" / "viewer.css").read_text(encoding="utf-8")
 """Of the views, CSS."""
 
 
-class Viewer(Element, component="viewer.js", esm={"mecca-viewer": "parts"}):  # type: ignore[call-arg]
+class Viewer(Element, component=_WEB / "viewer.js", esm={"mecca-viewer": str(_WEB / "parts")}):  # type: ignore[call-arg]
     """Three linked views of the scan of a workplace; what stands in it fills the fourth place.
 
     Events: `boxdrawn` {axis, start, end}, `pointset` {point}, `windowset` [low, high], `command` (see `shortcuts`),
@@ -60,7 +62,7 @@ class Viewer(Element, component="viewer.js", esm={"mecca-viewer": "parts"}):  # 
         )
 
 
-class Picker(Element, component="picker.js"):  # type: ignore[call-arg]
+class Picker(Element, component=_WEB / "picker.js"):  # type: ignore[call-arg]
     """A button that sends files of the person's computer; each gets a key (`Uploads.take`).
 
     Args:

@@ -13,7 +13,7 @@ from mecca_agents.app.page.elements import Picker
 from mecca_agents.app.page.runner import Desk
 from mecca_agents.app.tab.folder import Listing
 from mecca_agents.app.tab.uploads import MOST_FILES
-from mecca_agents.session.interactive import MOST_VOXELS, SessionError
+from mecca_agents.session import MOST_VOXELS, SessionError
 from mecca_env.data.inventory import SUFFIXES
 
 Use = Callable[[Sequence[Path], Sequence[str]], None]

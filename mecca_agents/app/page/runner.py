@@ -13,7 +13,7 @@ from typing import Any
 from nicegui import ui
 
 from mecca_agents.app.tab.tab import Workplace
-from mecca_agents.session.interactive import SessionError
+from mecca_agents.session import SessionError
 
 _logger = logging.getLogger("mecca_agents")
 

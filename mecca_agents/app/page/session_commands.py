@@ -8,7 +8,7 @@ from nicegui import ui
 
 from mecca_agents.app.page.browser_input import read_entry, read_point, read_stroke
 from mecca_agents.app.page.runner import Desk
-from mecca_agents.session.interactive import SessionError
+from mecca_agents.session import SessionError
 
 
 class Acting:

@@ -10,7 +10,7 @@ from nicegui import ui
 from mecca_agents.app.page.elements import Viewer
 from mecca_agents.app.page.shortcuts import MOUSE, SHORTCUTS
 from mecca_agents.app.tab.tab import Workplace
-from mecca_agents.session.interactive import StepTime
+from mecca_agents.session import StepTime
 
 _COLUMNS = (("step", "Step"), ("clicks", "Clicks"), ("person", "You, s"), ("agent", "Agent, s"))
 _SCORES = (("dice", "Dice"), ("assd", "ASSD, mm"))

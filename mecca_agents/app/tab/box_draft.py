@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from mecca_agents.session.interactive import SessionError
+from mecca_agents.session import SessionError
 from mecca_env.data.base import Box, Triple
 
 Extent = tuple[int, int]

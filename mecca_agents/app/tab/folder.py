@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from mecca_agents.session.interactive import SessionError
+from mecca_agents.session import SessionError
 from mecca_env.data.inventory import stem
 
 MOST_SHOWN = 1000

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mecca_agents.session.interactive import InteractiveSession
+from mecca_agents.session import InteractiveSession
 from mecca_env.data.grid.cutting import bounding_box
 from mecca_env.metrics import dice, surface_metrics
 

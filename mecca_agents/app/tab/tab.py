@@ -13,7 +13,7 @@ from mecca_agents.app.tab.box_draft import BoxDraft
 from mecca_agents.app.tab.folder import Folder
 from mecca_agents.app.tab.review import Review
 from mecca_agents.app.tab.uploads import Uploads
-from mecca_agents.session.interactive import InteractiveSession, Model, SessionError, SessionLog, read_log
+from mecca_agents.session import InteractiveSession, Model, SessionError, SessionLog, read_log
 from mecca_agents.session.mask import open_mask
 from mecca_agents.session.timing import write_timing_table
 from mecca_env.data.inventory import stem

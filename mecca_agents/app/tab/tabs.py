@@ -6,7 +6,7 @@ import threading
 
 from mecca_agents.app.tab.folder import Folder
 from mecca_agents.app.tab.tab import Workplace
-from mecca_agents.session.interactive import Model, SessionError
+from mecca_agents.session import Model, SessionError
 
 
 class Workplaces:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mecca_agents.session.interactive import SessionError
+from mecca_agents.session import SessionError
 from mecca_env.data.inventory import SUFFIXES
 
 MOST_FILES = 8
