@@ -8,6 +8,7 @@ from typing import cast
 
 import torch
 
+from mecca_env.kernels import torch_step
 from mecca_env.kernels.backend import is_compiled
 from mecca_env.kernels.interface import Loops
 

@@ -13,7 +13,7 @@ Columns: TypeAlias = tuple[Tensor, Tensor, Tensor]
 
 
 class Loops(Protocol):
-    """What `torch_loops` and its compiled counterparts, `host_loops` and `device_loops`, have in common."""
+    """What `torch_step` and its compiled counterparts, `numba_step` and `triton_step`, have in common."""
 
     def within(self, values: Tensor, least: int, most: int) -> tuple[Tensor, Tensor]:
         """Integers of any kind, each replaced by the nearest in range.

@@ -139,7 +139,7 @@ def _look_up_bytes(
 
 @jit
 def _measure(counts: Array, worth: Array, measures: Array) -> None:
-    """`torch_loops.measures` of one row."""
+    """`torch_step.measures` of one row."""
     sums = np.zeros(len(worth))
     for k in range(len(counts)):
         for number in range(len(worth)):

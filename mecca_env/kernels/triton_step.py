@@ -172,7 +172,7 @@ def _look_up(
 def _measure(
     counts: tl.tensor, worth: tl.tensor, measured: tl.tensor, size: tl.tensor, batch: tl.tensor, bins: tl.constexpr
 ) -> None:
-    """`torch_loops.measures` of one row."""
+    """`torch_step.measures` of one row."""
     row = tl.program_id(0)
     case = tl.arange(0, bins)
     count = tl.load(counts + row.to(tl.int64) * bins + case).to(tl.float64)

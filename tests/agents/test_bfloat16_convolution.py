@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.nn.functional import conv3d
 
 from mecca_agents.bfloat16_convolution import LEAST_DEPTH, bfloat16_convolution, subgrids
-from mecca_agents.networks.pnet import PNet, convolution
+from mecca_agents.networks import convolution
+from mecca_agents.networks.pnet import PNet
 from mecca_agents.presets import Precision
 from mecca_agents.runtime.devices import autocast
 

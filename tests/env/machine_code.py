@@ -11,6 +11,8 @@ import sys
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, compile
 
+from mecca_env.kernels import triton_step
+
 CAPABILITIES = (80, 90)
 """Of the A100, and of the H100."""
 
@@ -18,7 +20,7 @@ CAPABILITIES = (80, 90)
 def main() -> None:
     """Compile each; the first that does not raises."""
     for name, types, constants in json.load(sys.stdin):
-        kernel = getattr(device_loops, name)
+        kernel = getattr(triton_step, name)
         for capability in CAPABILITIES:
             source = ASTSource(kernel, types, {(int(place),): value for place, value in constants.items()})
             made = compile(source, target=GPUTarget("cuda", capability, 32))

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mecca_env.data.base import DataError
+from mecca_env.data.caching import disk
 from mecca_env.data.caching.disk import Arrays, CacheError, cache_folder, cache_path, fetch, file_identity
 
 ARRAYS: Arrays = {"a": np.arange(24, dtype=np.float32).reshape(2, 3, 4), "b": np.array([True, False]), "c": np.int64(3)}

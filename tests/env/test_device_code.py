@@ -25,6 +25,7 @@ from torch import Tensor
 from triton.runtime.jit import JITFunction
 
 from mecca_env.actions import ActionReader
+from mecca_env.kernels import dispatch
 from mecca_env.tensors.recycled import Buffers
 
 GRID = (10, 9, 8)

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mecca_env.actions import ActionReader
+from mecca_env.kernels import backend, dispatch, torch_step
 from mecca_env.process.hints import GaussianHint
 from mecca_env.process.transitions import TableTransition
 from mecca_env.process.users import EdgeUser

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from mecca_env.kernels import torch_step
 from mecca_env.process.config import EnvConfig
 from mecca_env.process.contracts import Hint
 from mecca_env.process.hints import CheckedHint, EuclideanHint, GaussianHint, GeodesicHint, make_hint

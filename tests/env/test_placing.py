@@ -20,6 +20,7 @@ from volumes import ellipsoid, prepared
 from mecca_env.data.base import PreparedCase
 from mecca_env.data.grid.placement import Placement, fixed_placement
 from mecca_env.data.grid.sampling import LABEL_TIE, place, place_all
+from mecca_env.kernels import backend
 from mecca_env.kernels.voxels import face_neighbours, label_surface
 
 CPU = torch.device("cpu")
