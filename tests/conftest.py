@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +10,7 @@ import hypothesis
 import pytest
 import torch
 
-HERE = Path(__file__).resolve().parent
-sys.path.append(str(HERE / "env"))  # volumes.py, for tests of other folders
+from tests.support import ROOT
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 if not torch.cuda.is_available():
@@ -34,6 +32,12 @@ def own_surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Small networks are as fast on one thread as on two, and do not fight with other processes for the cores."""
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(autouse=True)
 def fresh_warnings(monkeypatch: pytest.MonkeyPatch) -> None:
     """The warning of a missing data set comes once in a process; here once in a test."""
@@ -43,7 +47,7 @@ def fresh_warnings(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder with real data sets; MECCA_TEST_DATA says where, by default ../shared/data."""
-    folder = Path(os.environ.get("MECCA_TEST_DATA", HERE.parent.parent / "shared" / "data"))
+    folder = Path(os.environ.get("MECCA_TEST_DATA", ROOT.parent / "shared" / "data"))
     if not folder.is_dir():
         pytest.skip(f"no real data: {folder} is not a folder (MECCA_TEST_DATA)")
     return folder

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small import SETTINGS
-from volumes import write_brats2015, write_brats2020, write_decathlon, write_mmwhs, write_pairs
+
+from tests.support.envs import SETTINGS
+from tests.support.volumes import write_brats2015, write_brats2020, write_decathlon, write_mmwhs, write_pairs
 
 WRITERS: dict[str, Callable[[Path], Path] | None] = {
     "MECCA-BraTS-v0": write_brats2020,

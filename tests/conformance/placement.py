@@ -11,8 +11,6 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import torch
-from elsewhere import DEVICE, Elsewhere, ElsewhereTensor
-from small import GRID, SETTINGS, make_envs, random_actions
 from torch import Tensor
 
 from mecca_agents.agent import METHODS, find_method, make_agent
@@ -22,6 +20,8 @@ from mecca_env.actions import ActionReader
 from mecca_env.kernels import backend, dispatch, triton_step
 from mecca_env.testing import check_vector_env
 from mecca_env.vector_env import MeccaVectorEnv
+from tests.support.elsewhere import DEVICE, Elsewhere, ElsewhereTensor
+from tests.support.envs import GRID, SETTINGS, make_envs, random_actions
 
 ENVS: tuple[dict[str, Any], ...] = (
     {},

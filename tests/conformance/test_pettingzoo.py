@@ -10,7 +10,8 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
-from small import Blobs
+
+from tests.support.envs import Blobs
 
 pytest.importorskip("pettingzoo", reason="needs the extra mecca[interop]")
 

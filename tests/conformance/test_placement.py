@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from torch.utils import backend_registration
+
+from tests.support import ROOT
 
 pytest.importorskip("triton", minversion="3.4", reason="Triton is not installed, or older than 3.4")
 if not hasattr(backend_registration, "_setup_privateuseone_for_python_backend"):
@@ -16,11 +17,9 @@ if not hasattr(backend_registration, "_setup_privateuseone_for_python_backend"):
 
 
 def test_everything_is_on_the_device_asked_for() -> None:
-    program = Path(__file__).with_name("placement.py")
-    folders = (program.parent, program.parents[1], program.parents[1] / "env")
     around = {**os.environ, "TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"}
-    around["PYTHONPATH"] = os.pathsep.join(str(folder) for folder in folders)
-    done = subprocess.run([sys.executable, str(program)], env=around, capture_output=True, text=True)
+    program = [sys.executable, "-m", "tests.conformance.placement"]
+    done = subprocess.run(program, cwd=ROOT, env=around, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     for said in (
         "env {}, kernels",

@@ -7,7 +7,8 @@ from pathlib import Path
 import gymnasium as gym
 import numpy as np
 import pytest
-from small import SETTINGS, Blobs, make_envs, random_actions
+
+from tests.support.envs import SETTINGS, Blobs, make_envs, random_actions
 
 pytest.importorskip("moviepy", reason="recording needs the extra mecca[video]")
 

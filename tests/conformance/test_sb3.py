@@ -12,7 +12,6 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from small import GRID, SETTINGS, Blobs, make_envs, random_actions
 
 from mecca_env.wrappers import (
     EpisodeStatistics,
@@ -22,6 +21,7 @@ from mecca_env.wrappers import (
     SupervoxelActionVectorWrapper,
     SupervoxelActionWrapper,
 )
+from tests.support.envs import GRID, SETTINGS, Blobs, make_envs, random_actions
 
 pytest.importorskip("stable_baselines3", reason="needs the extra mecca[sb3]")
 

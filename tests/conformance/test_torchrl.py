@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from small import SETTINGS, Blobs, make_envs
 from torch import Tensor
 
 from mecca_env.wrappers import EpisodeStatistics, FlattenAction, FlattenObservation, StackObservation
+from tests.support.envs import SETTINGS, Blobs, make_envs
 
 pytest.importorskip("torchrl", reason="needs the extra mecca[interop]")
 

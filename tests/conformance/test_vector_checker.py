@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
-from small import SETTINGS, Blobs
 
 from mecca_env.episodes.stream import EpisodeStream
 from mecca_env.testing import check_vector_env
 from mecca_env.vector_env import MeccaVectorEnv
+from tests.support.envs import SETTINGS, Blobs
 
 MODES = list(AutoresetMode)
 SAME, NEXT, DISABLED = AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP, AutoresetMode.DISABLED

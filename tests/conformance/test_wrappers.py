@@ -11,11 +11,11 @@ import pytest
 import torch
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
-from small import SETTINGS, Blobs, host, make_envs, random_actions
 from torch import Tensor
 
 from mecca_env.testing import check_vector_env
 from mecca_env.wrappers import EpisodeStatistics, FlattenAction, FlattenObservation, NumpyConversion, StackObservation
+from tests.support.envs import SETTINGS, Blobs, host, make_envs, random_actions
 
 MODES = [mode.value for mode in AutoresetMode]
 VOXELS = 16 * 14 * 12

@@ -1,0 +1,140 @@
+"""What is drawn: pictures with the scan's own intensities, colours over them, outlines where masks end."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mecca_agents.app.drawing.colours import HEATS, blend, table
+from mecca_agents.app.drawing.contours import outline
+from mecca_agents.app.drawing.planes import planes_of
+from mecca_agents.app.drawing.slices import Look, draw_slice, read_look
+from mecca_agents.session import InteractiveSession, Model, SessionError
+from tests.support.annotation import Case
+
+QUERY = {"low": "0", "high": "100", "opacity": "0.5", "modality": "0", "heat": "", "outlines": "mask,label"}
+
+
+def _pixels(drawn: dict[str, object]) -> np.ndarray:
+    data = base64.b64decode(str(drawn["image"]).partition("base64,")[2])
+    return np.asarray(Image.open(io.BytesIO(data)))
+
+
+def _filled(path: str, shape: tuple[int, int]) -> np.ndarray:
+    """The pixels whose middle lies inside a path, by the even-odd rule."""
+    from matplotlib.path import Path
+
+    rows, columns = np.indices(shape)
+    middles = np.stack([columns.ravel() + 0.5, rows.ravel() + 0.5], axis=1)
+    inside = np.zeros(len(middles), bool)
+    for part in re.findall(r"M([^Z]*)Z", path):
+        points = [[float(v) for v in point.split()] for point in part.split("L")]
+        inside ^= Path(points).contains_points(middles)
+    return inside.reshape(shape)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_an_outline_encloses_the_mask_and_nothing_else(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    mask = rng.random((17, 23)) < 0.5
+    assert (_filled(outline(mask), mask.shape) == mask).all()
+
+
+def test_an_outline_goes_around_holes_and_along_the_border() -> None:
+    mask = np.ones((6, 7), bool)
+    mask[2:4, 3] = False
+    assert outline(mask).count("M") == 2
+    assert (_filled(outline(mask), mask.shape) == mask).all()
+    assert outline(np.zeros((4, 4), bool)) == ""
+
+
+def test_a_straight_edge_takes_few_points() -> None:
+    mask = np.zeros((300, 300), bool)
+    mask[10:290, 20:280] = True
+    assert outline(mask).count("L") <= 8
+
+
+def test_the_window_maps_intensities_to_greys(model: Model) -> None:
+    image = np.arange(4 * 5 * 6, dtype=np.float32).reshape(4, 5, 6)
+    with InteractiveSession(model) as session:
+        session.set_image(image)
+        plane = planes_of(session.affine)[0]
+        pixels = _pixels(draw_slice(session, plane, 3, Look(20, 80)))
+    expected = np.clip((image[:, :, 3] - 20) / 60, 0, 1) * 255
+    assert np.abs(pixels.astype(float) - plane.picture(expected)).max() <= 1
+
+
+def test_masks_labels_and_colours_of_a_step(model: Model, case: Case) -> None:
+    with InteractiveSession(model) as session:
+        session.set_image(case.scan)
+        session.set_box(*case.box)
+        session.step()
+        mask, probability, (low, high) = session.mask(), session.probability(), session.view
+        for plane in planes_of(session.affine):
+            index = int(np.argwhere(mask).mean(axis=0)[plane.axis])
+            look = Look(0, 1000, "probability", 1.0, outlines=frozenset(("mask", "label", "advice")))
+            drawn = draw_slice(session, plane, index, look, case.label)
+            picture = plane.picture(mask.take(index, plane.axis))
+            assert picture.any()
+            assert (_filled(drawn["paths"]["mask"], picture.shape) == picture).all()
+            wanted = plane.picture(case.label.take(index, plane.axis))
+            assert (_filled(drawn["paths"]["label"], picture.shape) == wanted).all()
+            seen = np.zeros(mask.shape, bool)
+            seen[tuple(slice(a, b) for a, b in zip(low, high, strict=True))] = True
+            inside = plane.picture(seen.take(index, plane.axis))
+            values = plane.picture(probability.take(index, plane.axis))
+            colours = table("probability")[np.rint(values * 255).astype(int)]
+            pixels = _pixels(drawn)
+            assert np.abs(pixels[inside].astype(float) - colours[inside]).max() <= 1  # wholly covered
+            assert (pixels[~inside] == pixels[~inside][:, :1]).all()  # grey outside of what the agent sees
+
+
+def test_a_label_of_another_scan_is_left_out(model: Model, case: Case) -> None:
+    with InteractiveSession(model) as session:
+        session.set_image(case.scan)
+        look = Look(0, 1, outlines=frozenset(("label",)))
+        drawn = draw_slice(session, planes_of(session.affine)[0], 0, look, np.ones((3, 3, 3), bool))
+    assert drawn["paths"] == {}
+
+
+@pytest.mark.parametrize("heat", HEATS)
+def test_colours_differ_in_brightness_from_end_to_end(heat: str) -> None:
+    """Without any colour vision the ends of a scale are still apart from its middle or from each other."""
+    light = table(heat) @ np.array([0.2126, 0.7152, 0.0722])  # type: ignore[arg-type]
+    assert np.ptp(light) > 90
+
+
+def test_hints_and_small_actions_leave_the_scan_alone() -> None:
+    grey = np.full((1, 3), 100, np.float32)
+    values = np.array([[0.0, 0.4, np.nan]], np.float32)
+    assert (blend(grey, values, "hint", 1.0, 1.0)[0, [0, 2]] == 100).all()
+    acted = blend(grey, values, "action", 1.0, 0.4)
+    assert (acted[0, [0, 2]] == 100).all()
+    assert (acted[0, 1] == table("action")[-1].round()).all()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"low": "100"},
+        {"low": "nan"},
+        {"high": "inf"},
+        {"low": ""},
+        {"opacity": "2"},
+        {"heat": "fire"},
+        {"outlines": "mask,../etc"},
+        {"modality": "0.5"},
+        {"modality": "1e400"},
+    ],
+)
+def test_looks_that_cannot_be_are_refused(change: dict[str, str]) -> None:
+    assert read_look(QUERY) == Look(0, 100, None, 0.5, 0, frozenset(("mask", "label")))
+    with pytest.raises(SessionError, match=next(iter(change)) + "|window"):
+        read_look({**QUERY, **change})
+    with pytest.raises(SessionError):
+        read_look({name: value for name, value in QUERY.items() if name not in change} if "low" in change else {})

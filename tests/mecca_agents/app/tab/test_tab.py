@@ -1,0 +1,213 @@
+"""One page's own: scans and labels, scores of each step, what is saved and loaded again, and what is left behind."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+
+from mecca_agents.app.tab.folder import Folder
+from mecca_agents.app.tab.review import score
+from mecca_agents.app.tab.tab import Workplace
+from mecca_agents.app.tab.tabs import Workplaces
+from mecca_agents.session import Model, SessionError, read_log
+from mecca_env.data.base import DataError
+from mecca_env.metrics import dice, surface_metrics
+from tests.support.annotation import Case
+
+
+@pytest.fixture
+def place(model: Model, case: Case) -> Iterator[Workplace]:
+    """With the case opened."""
+    place = Workplace(model, Folder(case.folder), 1 << 20)
+    place.open_scan([case.scan], ["head.nii.gz"])
+    yield place
+    place.close()
+
+
+def _write(path: Path, array: np.ndarray, affine: np.ndarray) -> Path:
+    nib.save(nib.Nifti1Image(array, affine), path)
+    return path
+
+
+def test_a_review_scores_every_step_and_forgets_what_is_taken_back(place: Workplace, case: Case) -> None:
+    place.act("set_box", *case.box)
+    place.act("step")
+    place.open_label(case.label_file, "head_label.nii.gz")
+    assert place.review is not None and len(place.review.scores) == 1
+    place.act("add_clicks", case.edges(5))
+    place.act("step")
+    first, second = place.review.scores
+    mask = torch.from_numpy(place.session.mask())
+    label = torch.from_numpy(case.label)
+    assert second.dice == float(dice(mask[None], label[None]))
+    assert second.assd == surface_metrics(mask, label, spacing=place.session.spacing).assd
+    assert first.dice != second.dice
+    place.act("undo")
+    assert place.review.scores == [first]
+    place.act("redo")
+    assert place.review.scores == [first, second]
+    place.act("reset")
+    assert place.review.scores == []
+    place.act("undo")
+    assert place.review.scores == [first, second]
+
+
+def test_scores_of_parts_are_those_of_the_whole() -> None:
+    rng = np.random.default_rng(0)
+    mask, label = np.zeros((20, 22, 24), bool), np.zeros((20, 22, 24), bool)
+    mask[0:6, 5:9, 4:8] = rng.random((6, 4, 4)) < 0.7
+    label[3:9, 6:12, 5:7] = rng.random((6, 6, 2)) < 0.7
+    found = score(mask, label, (1.0, 2.0, 3.0))
+    assert found.assd == pytest.approx(surface_metrics(mask, label, spacing=(1.0, 2.0, 3.0)).assd, abs=1e-6)
+    nothing = np.zeros_like(mask)
+    assert score(nothing, label, (1.0, 1.0, 1.0)).assd == pytest.approx(np.sqrt(20**2 + 22**2 + 24**2))
+    assert score(nothing, nothing, (1.0, 1.0, 1.0)).dice == 1.0
+
+
+def test_labels_that_do_not_fit(place: Workplace, case: Case, tmp_path: Path) -> None:
+    label = case.label.astype(np.uint8)
+    shifted = case.affine.copy()
+    shifted[0, 3] += 5
+    wrong = {
+        "the affine of the scan": _write(tmp_path / "shifted.nii.gz", label, shifted),
+        "shape": _write(tmp_path / "small.nii.gz", label[1:], case.affine),
+        "empty label": _write(tmp_path / "empty.nii.gz", label * 0, case.affine),
+        "a readable image": tmp_path / "text.nii.gz",
+        "expected a readable": tmp_path / "gone.nii.gz",
+    }
+    (tmp_path / "text.nii.gz").write_text("no image")
+    for words, path in wrong.items():
+        with pytest.raises(DataError, match=words) as caught:
+            place.open_label(path, "shown.nii.gz")
+        assert "shown.nii.gz" in str(caught.value) and str(tmp_path) not in str(caught.value)
+    assert place.review is None
+
+
+def test_the_mask_is_saved_on_the_scans_own_grid(place: Workplace, case: Case, tmp_path: Path) -> None:
+    place.act("set_box", *case.box)
+    place.act("step")
+    name, content = place.mask_file()
+    assert name == "head_mask.nii.gz"
+    (tmp_path / name).write_bytes(content)
+    saved = nib.load(tmp_path / name)
+    assert (np.asarray(saved.dataobj) == place.session.mask()).all() and place.session.mask().any()
+    assert np.allclose(saved.affine, case.affine)
+    assert list(place.uploads.folder.iterdir()) == []
+    place.open_label(tmp_path / name, name)  # a saved mask is a label
+    assert place.review is not None and place.review.scores[0].dice == 1.0
+
+
+def test_a_saved_mask_is_gone_on_from(place: Workplace, case: Case, tmp_path: Path) -> None:
+    place.act("set_box", *case.box)
+    place.act("step")
+    saved = place.session.mask()
+    name, content = place.mask_file()
+    (tmp_path / name).write_bytes(content)
+    place.open_scan([case.scan], ["head.nii.gz"])
+    place.open_label(case.label_file, "label")
+    assert place.session.pristine
+    place.open_mask(tmp_path / name, name)
+    assert (place.session.mask() == saved).all() and not place.session.pristine
+    assert place.draft.box == place.session.box is not None
+    assert place.review is not None and place.review.scores == []
+    place.act("step")
+    assert len(place.review.scores) == 1
+    with pytest.raises(DataError, match=r"^shown\.nii: expected a readable image") as caught:
+        place.open_mask(tmp_path / "gone.nii", "shown.nii")
+    assert str(tmp_path) not in str(caught.value)
+    place.act("undo"), place.act("undo")
+    assert place.session.pristine and place.draft.box is None
+
+
+def test_a_log_brings_everything_back(place: Workplace, model: Model, case: Case, tmp_path: Path) -> None:
+    place.act("set_box", *case.box)
+    place.act("add_clicks", case.edges(6))
+    place.act("step")
+    place.mask_file()
+    place.act("add_clicks", case.edges(9, seed=1))
+    place.act("step")
+    place.act("undo")
+    name, content = place.log_file()
+    path = tmp_path / name
+    path.write_bytes(content)
+    log = read_log(path)
+    assert log.files == ("head.nii.gz",)  # no path of the server
+    assert str(place.uploads.folder) not in content.decode()
+    assert [e.details["path"] for e in log.entries if e.action == "save"] == ["head_mask.nii.gz"]
+    other = Workplace(model, Folder(case.folder), 1 << 20)
+    with pytest.raises(SessionError):
+        other.open_log(path, name)
+    other.open_scan([case.scan], ["head.nii.gz"])
+    other.open_label(case.label_file, "label")
+    other.open_log(path, name)
+    assert (other.session.probability() == place.session.probability()).all()
+    assert other.session.clicks == place.session.clicks and other.draft.box == place.session.box
+    assert other.review is not None and len(other.review.scores) == 1
+    assert other.session.can_redo
+    other.close()
+
+
+def test_times_of_all_cases_of_a_page(place: Workplace, case: Case) -> None:
+    with pytest.raises(SessionError, match="expected one step at least"):
+        place.times_file(".csv")
+    for steps in (2, 3):
+        place.open_scan([case.scan], ["head.nii.gz"])
+        place.act("set_box", *case.box)
+        for number in range(steps):
+            place.act("add_clicks", case.edges(2 + number, seed=number))
+            place.act("step")
+    place.open_scan([case.scan], ["head.nii.gz"])  # nothing is done with this one
+    assert place.cases == 2
+    name, content = place.times_file(".csv")
+    assert name == "head_times.csv"
+    row = next(csv.DictReader(io.StringIO(content.decode())))
+    assert row["method"] == "mecca" and row["sessions"] == "2" and {"1", "2", "3"} <= set(row)
+    assert "Interaction time (s)" in place.times_file(".md")[1].decode()
+
+
+def test_another_scan_begins_anew_and_a_bad_one_changes_nothing(place: Workplace, case: Case, tmp_path: Path) -> None:
+    place.act("set_box", *case.box)
+    place.act("step")
+    place.open_label(case.label_file, "label")
+    bad = tmp_path / "bad.nii.gz"
+    bad.write_text("no image")
+    with pytest.raises(DataError, match=r"^shown\.nii\.gz: expected a readable image") as caught:
+        place.open_scan([bad], ["shown.nii.gz"])
+    assert str(tmp_path) not in str(caught.value)
+    assert place.session.steps == 1 and place.review is not None and place.name == "head.nii.gz"
+    place.open_scan([case.scan], ["other.nii.gz"])
+    assert place.session.steps == 0 and place.review is None and place.draft.box is None
+
+
+def test_nothing_can_be_saved_without_a_scan(model: Model, case: Case) -> None:
+    place = Workplace(model, Folder(case.folder), 1 << 20)
+    for save in (place.mask_file, place.log_file):
+        with pytest.raises(SessionError, match="expected a scan"):
+            save()
+    place.close()
+    place.close()
+    assert not place.uploads.folder.exists()
+
+
+def test_as_many_pages_as_there_may_be(model: Model, case: Case) -> None:
+    workplaces = Workplaces(model, Folder(case.folder), 1 << 20, most=2)
+    first, second = workplaces.add(), workplaces.add()
+    assert first.key != second.key and workplaces.find(first.key) is first
+    with pytest.raises(SessionError, match="at most 2"):
+        workplaces.add()
+    first.connected = False
+    third = workplaces.add()  # nobody looks at the first one any more
+    assert len(workplaces) == 2 and not first.uploads.folder.exists()
+    with pytest.raises(SessionError, match="load the page anew"):
+        workplaces.find(first.key)
+    workplaces.remove(third)
+    workplaces.remove(third)
+    workplaces.close()
+    assert len(workplaces) == 0 and not second.uploads.folder.exists()

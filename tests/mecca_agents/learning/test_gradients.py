@@ -1,0 +1,166 @@
+"""The two forms of Eq. 5, and how often an optimiser step is taken."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from mecca_agents.agent import find_method, make_agent
+from mecca_agents.algorithms.mecca import Mecca
+from mecca_agents.learning.actor_critic import ActorCritic, merged
+from mecca_agents.learning.confidence import self_adaptive
+from mecca_agents.learning.distributions import VoxelCategorical
+from mecca_agents.learning.rollout import collect
+from mecca_agents.presets import FAST, Preset
+from mecca_agents.runs.loading import make_task
+from mecca_env.vector_env import MeccaVectorEnv
+from tests.support.envs import GRID, make_envs
+
+PRESET = replace(
+    FAST,
+    shape=GRID,
+    channels=4,
+    confidence_channels=4,
+    dilations=(1, 2),
+    balance=(0.0, 0.0),
+    entropy_weight=0.0,
+    value_weight=0.0,
+    gae_lambda=0.0,
+    gamma=0.0,
+    simulated_from=0.0,
+    n_steps=1,
+    gradient="sampled",
+    policy_head="actions",
+)
+
+
+def _pair(method: str, preset: Preset, **settings: Any) -> tuple[ActorCritic, MeccaVectorEnv]:
+    envs = make_envs(2, **{**find_method(method).env_settings(preset, settings), **settings})
+    agent = make_agent(method, preset, make_task(envs.config, 1), device=torch.device("cpu"), seed=0)
+    assert isinstance(agent, ActorCritic)
+    return agent, envs
+
+
+def _policy_gradient(agent: ActorCritic) -> Tensor:
+    return torch.cat(
+        [p.grad.flatten() for key, p in agent.networks.named_parameters() if ".policy." in key and p.grad is not None]
+    )
+
+
+def test_what_every_action_would_have_earned_is_what_the_environment_pays() -> None:
+    agent, envs = _pair("iter-mrl", replace(PRESET, gradient="expected"))
+    observation, _ = envs.reset(seed=0)
+    rollout = agent.with_rewards(collect(envs, observation, agent.decide, 3), envs)
+    assert rollout.rewards is not None and rollout.rewards.shape == (3, 2, 6, *GRID)
+    taken = rollout.rewards.gather(2, rollout.action.unsqueeze(2)).squeeze(2)
+    torch.testing.assert_close(taken, rollout.reward, atol=1e-6, rtol=0)
+
+
+def test_sampled_gradients_are_the_expected_one_in_the_mean() -> None:
+    """Over one step without discounted future, with actions drawn anew; the critic is no part of either."""
+    gradients = {}
+    for gradient in ("expected", "sampled"):
+        agent, envs = _pair("iter-mrl", replace(PRESET, gradient=gradient))
+        observation, _ = envs.reset(seed=0)
+        draws = []
+        for _ in range(1 if gradient == "expected" else 400):
+            start = envs.snapshot()
+            rollout = collect(envs, observation, agent.decide, 1)
+            agent.backward(agent.losses(agent.with_rewards(rollout, envs), 0.0).total)
+            draws.append(_policy_gradient(agent))
+            observation, _ = envs.restore(start)
+        gradients[gradient] = torch.stack(draws)
+    exact, draws = gradients["expected"][0], gradients["sampled"]
+    off = (draws.mean(0) - exact).norm() / exact.norm()
+    assert off < 0.1
+    alone = ((draws - exact).norm(dim=1) / exact.norm()).mean()
+    assert alone > 3 * off  # so the mean is what they have in common, and one draw is noisy
+
+
+def test_with_confidence_every_action_is_weighted_by_its_own() -> None:
+    preset = replace(PRESET, gradient="expected", interaction_guide=False, simulated_labels=False)
+    agent, envs = _pair("mecca", preset)
+    assert isinstance(agent, Mecca)
+    observation, _ = envs.reset(seed=0)
+    rollout = collect(envs, observation, agent.decide, 1)
+    taught = agent.teach(rollout, envs, 0.0)
+    assert taught.rewards is not None and rollout.confidence is not None and rollout.opposite is not None
+    plain = agent.with_rewards(rollout, envs).rewards
+    assert plain is not None
+    raised = agent.adjustments[rollout.action] > 0
+    for a, adjustment in enumerate(agent.adjustments):
+        confidence = torch.where(raised == (adjustment > 0), rollout.confidence, rollout.opposite)
+        expected = self_adaptive(plain[:, :, a], confidence, preset.alpha, preset.beta)
+        torch.testing.assert_close(taught.rewards[:, :, a], expected)
+    taken = taught.rewards.gather(2, rollout.action.unsqueeze(2)).squeeze(2)
+    torch.testing.assert_close(taken, taught.reward, atol=1e-6, rtol=0)
+
+
+def test_the_opposite_confidence_is_that_of_the_action_turned_round() -> None:
+    agent, envs = _pair("mecca", replace(PRESET, gradient="expected"))
+    assert isinstance(agent, Mecca)
+    observation, _ = envs.reset(seed=0)
+    decision = agent.decide(observation)
+    turned = 5 - decision.action  # the adjustments are symmetric
+    torch.testing.assert_close(decision.opposite, agent.confidence(observation, turned))
+
+
+@pytest.mark.parametrize("method", ["iter-mrl", "mecca"])
+@pytest.mark.parametrize(("n_steps", "descents"), [(None, 1), (1, 3), (3, 1)])
+def test_an_optimiser_step_follows_every_n_steps(
+    method: str, n_steps: int | None, descents: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent, envs = _pair(method, replace(PRESET, n_steps=n_steps))
+    calls = []
+    descend = agent.descend
+    monkeypatch.setattr(agent, "descend", lambda *args: calls.append(args) or descend(*args))
+    observation, _ = envs.reset(seed=0)
+    learned = agent.learn(envs, observation, 0.0)
+    assert len(calls) == descents and envs.steps_taken == 3 * 2
+    assert torch.equal(learned.observation["probability"], torch.full((2, *GRID), 0.5))  # a new episode has begun
+
+
+def test_n_steps_that_do_not_divide_an_episode_are_refused() -> None:
+    agent, envs = _pair("iter-mrl", replace(PRESET, n_steps=2))
+    observation, _ = envs.reset(seed=0)
+    with pytest.raises(ValueError, match="n_steps: expected a divisor of the 3 steps of an episode, got 2"):
+        agent.learn(envs, observation, 0.0)
+
+
+def test_the_confidence_network_learns_from_as_many_steps_however_they_are_grouped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for n_steps in (None, 1):
+        agent, envs = _pair("mecca", replace(PRESET, n_steps=n_steps, confidence_steps=2))
+        assert isinstance(agent, Mecca)
+        judged: list[int] = []
+        judge = agent.judge
+
+        def noted(rollout: Any, steps: Tensor, judge: Any = judge, judged: list[int] = judged) -> dict[str, float]:
+            judged.append(len(steps))
+            return dict(judge(rollout, steps))
+
+        monkeypatch.setattr(agent, "judge", noted)
+        observation, _ = envs.reset(seed=0)
+        agent.learn(envs, observation, 0.0)
+        assert sum(judged) == 2
+
+
+def test_numbers_of_parts_become_those_of_the_episode() -> None:
+    parts = [{"return": 1.0, "dice": 0.2, "dice_first": 0.2, "loss": 3.0}, {"return": 2.0, "dice": 0.6, "loss": 5.0}]
+    assert merged(parts) == {"return": 3.0, "dice": 0.6, "dice_first": 0.2, "loss": 4.0}
+
+
+def test_the_expected_gradient_is_zero_where_all_actions_earn_the_same() -> None:
+    logits = torch.randn(2, 6, 3, 3, 3, requires_grad=True, generator=torch.Generator().manual_seed(0))
+    (VoxelCategorical(logits).log_probs.exp() * 0.7).sum().backward()  # type: ignore[no-untyped-call]
+    assert logits.grad is not None and float(logits.grad.abs().max()) < 1e-6
+
+
+def test_pay_by_the_mean_has_no_expected_gradient() -> None:
+    with pytest.raises(ValueError, match="credit: expected 'voxel' with gradient='expected', got 'mean'"):
+        Preset(gradient="expected", credit="mean")

@@ -1,0 +1,80 @@
+"""Small cases, states and envs, made in milliseconds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from mecca_env.data.base import PreparedCase
+from mecca_env.kernels.voxels import face_neighbours, label_surface
+from mecca_env.state import State
+from mecca_env.vector_env import MeccaVectorEnv
+from tests.support.volumes import ellipsoid, prepared
+
+GRID = (16, 14, 12)
+SETTINGS: dict[str, Any] = {"shape": GRID, "horizon": 3, "clicks": (6, 3, 2)}
+
+
+class Blobs:
+    """A data set of ellipsoids of different sizes, in memory."""
+
+    def __init__(self, count: int = 6, modalities: int = 1) -> None:
+        self.name = "blobs"
+        self.modalities = modalities
+        self._cases = [
+            prepared(ellipsoid(radii=(4 + i % 3, 6 - i % 4, 3 + i % 2)), channels=modalities) for i in range(count)
+        ]
+
+    def __len__(self) -> int:
+        return len(self._cases)
+
+    def case_name(self, index: int) -> str:
+        return f"blob_{index}"
+
+    def case(self, index: int) -> PreparedCase:
+        return self._cases[index]
+
+
+def make_envs(num_envs: int = 3, **keywords: Any) -> MeccaVectorEnv:
+    """A small vector env over `Blobs`."""
+    return MeccaVectorEnv(num_envs, **{"dataset": Blobs(), **SETTINGS, **keywords})
+
+
+def random_actions(envs: MeccaVectorEnv, steps: int, seed: int = 0) -> list[NDArray[np.int64]]:
+    """Actions for every env and step, each env's own whatever their number."""
+    choices = len(envs.config.adjustments)
+    rows = [np.random.default_rng([seed, i]) for i in range(envs.num_envs)]
+    return [np.stack([rng.integers(choices, size=envs.config.shape) for rng in rows]) for _ in range(steps)]
+
+
+def make_state(label: ArrayLike, probability: ArrayLike | None = None, clicks: Any = (), **other: Any) -> State:
+    """A state in the middle of nowhere: these labels (B, D, H, W), these clicks already made in every episode."""
+    truth = torch.from_numpy(np.array(label, dtype=bool))
+    batch = len(truth)
+    value = np.full(truth.shape, 0.5) if probability is None else np.asarray(probability)
+    made = torch.as_tensor(clicks, dtype=torch.int64).reshape(-1, 3)
+    fields: dict[str, Any] = {
+        "volume": torch.zeros((batch, 1, *truth.shape[1:])),
+        "label": truth,
+        "surface": label_surface(truth),
+        "neighbours": face_neighbours(label_surface(truth), truth.shape[1:]),
+        "case_index": torch.zeros(batch, dtype=torch.int64),
+        "labelled": torch.ones(batch, dtype=torch.bool),
+        "keys": torch.arange(2 * batch).view(batch, 2),
+        "step": torch.zeros(batch, dtype=torch.int64),
+        "probability": torch.as_tensor(value.astype(np.float32)),
+        "hint": torch.zeros(truth.shape),
+        "clicks": made.expand(batch, -1, -1),
+        "n_clicks": torch.full((batch,), len(made)),
+        "dice": torch.zeros(batch),
+    }
+    return State(**(fields | other))
+
+
+def host(tensor: Tensor) -> NDArray[Any]:
+    """As a NumPy array."""
+    return np.asarray(tensor.cpu())
