@@ -28,7 +28,7 @@ MODULES = ("reinforce", "elsewhere")
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty folder to stand in; the presets are small, and nothing stays behind."""
     monkeypatch.setitem(presets.PRESETS, "demo", SMALL)
-    monkeypatch.setattr("mecca_agents.evaluation.PHANTOM_CASES", 2)
+    monkeypatch.setattr("mecca_agents.evaluation.evaluate.PHANTOM_CASES", 2)
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
     monkeypatch.setattr(sys, "path", ["", *sys.path])  # as for a program started in that folder
     monkeypatch.chdir(tmp_path)

@@ -90,7 +90,7 @@ def _queries() -> st.SearchStrategy[str]:
 def test_a_thousand_malformed_requests(served: Served, case: Case, targets: Any, monkeypatch: Any) -> None:
     """They crash nothing and open nothing: no file is opened or listed for them, no upload stays, no page is made."""
     opened: list[Any] = []
-    monkeypatch.setattr("mecca_agents.session.open_image", lambda *given: opened.append(given))
+    monkeypatch.setattr("mecca_agents.session.interactive.open_image", lambda *given: opened.append(given))
     monkeypatch.setattr("mecca_agents.app.tab.folder.Folder.file", lambda *given: opened.append(given))
     monkeypatch.setattr("mecca_agents.app.tab.folder.Folder.listing", lambda *given: opened.append(given))
     before, statuses = set(served.workplaces._open), []

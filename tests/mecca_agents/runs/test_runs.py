@@ -195,7 +195,7 @@ def test_settings_that_the_run_could_not_store_leave_the_earlier_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _run(tmp_path / "run")
-    monkeypatch.setattr("mecca_agents.training.versions", lambda: {"torch": object()})
+    monkeypatch.setattr("mecca_agents.training.loop.versions", lambda: {"torch": object()})
     with pytest.raises(TypeError, match="expected values that JSON can hold"):
         _tiny(tmp_path / "run", root=write_scans(tmp_path / "Task09_Spleen"), overwrite=True)
     load_agent(tmp_path / "run")
