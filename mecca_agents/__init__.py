@@ -7,8 +7,8 @@ results = evaluate("runs/first")
 """
 
 from mecca_agents.agent import METHODS, Agent, Learned, Observation, TaskSpec, make_agent, methods
-from mecca_agents.evaluation.evaluate import Result, evaluate, evaluate_agent
 from mecca_agents.evaluation.reliability import Reliability
+from mecca_agents.evaluation.runner import Result, evaluate, evaluate_agent
 from mecca_agents.presets import PRESETS, Preset
 from mecca_agents.runs.config import RunConfig, RunError
 from mecca_agents.runs.loading import load_agent

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from mecca_agents.agent import make_agent
-from mecca_agents.evaluation.evaluate import COLUMNS, Result, evaluate_agent, result_row
 from mecca_agents.evaluation.figures import FigureWriter
+from mecca_agents.evaluation.runner import COLUMNS, Result, evaluate_agent, result_row
 from mecca_agents.presets import PRESETS
 from mecca_agents.runs.config import read_config
 from mecca_agents.runs.loading import task_of

@@ -25,7 +25,7 @@ import torch
 
 from mecca_agents.benchmark.cells import Cell
 from mecca_agents.benchmark.plan import USERS, Plan, settle
-from mecca_agents.evaluation.evaluate import COLUMNS, evaluate_agent, result_row
+from mecca_agents.evaluation.runner import COLUMNS, evaluate_agent, result_row
 from mecca_agents.runs.config import is_run, read_config
 from mecca_agents.runs.locking import Locked, locked
 from mecca_agents.runtime.devices import find_device

@@ -14,8 +14,8 @@ import torch
 from mecca_agents.agent import Agent
 from mecca_agents.benchmark.cells import Cell
 from mecca_agents.benchmark.plan import Plan
-from mecca_agents.evaluation.evaluate import evaluation_envs
 from mecca_agents.evaluation.play import play
+from mecca_agents.evaluation.runner import evaluation_envs
 from mecca_agents.runs.errors import RunError
 from mecca_agents.runs.loading import load_agent
 from mecca_agents.runtime.devices import find_device

@@ -39,8 +39,8 @@ class Evaluate:
 
     def run(self) -> int:
         """Do it; the exit code."""
-        from mecca_agents.evaluation.evaluate import evaluate, table
         from mecca_agents.evaluation.reliability import Reliability
+        from mecca_agents.evaluation.runner import evaluate, table
 
         reliability = Reliability()
         results = evaluate(

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mecca_agents.evaluation.evaluate import COLUMNS as RESULT_COLUMNS
-from mecca_agents.evaluation.evaluate import Result
+from mecca_agents.evaluation.runner import COLUMNS as RESULT_COLUMNS
+from mecca_agents.evaluation.runner import Result
 from mecca_agents.runs.errors import RunError
 
 FORMAT = 1

@@ -28,7 +28,7 @@ MODULES = ("reinforce", "elsewhere")
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty folder to stand in; the presets are small, and nothing stays behind."""
     monkeypatch.setitem(presets.PRESETS, "demo", SMALL)
-    monkeypatch.setattr("mecca_agents.evaluation.evaluate.PHANTOM_CASES", 2)
+    monkeypatch.setattr("mecca_agents.evaluation.runner.PHANTOM_CASES", 2)
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
     monkeypatch.setattr(sys, "path", ["", *sys.path])  # as for a program started in that folder
     monkeypatch.chdir(tmp_path)
@@ -85,7 +85,7 @@ def test_bring_your_own_leads_to_rows_of_the_table(here: Path, capsys: pytest.Ca
 
 
 def test_the_class_of_the_page_goes_on_bit_for_bit(here: Path) -> None:
-    from test_resume import _same
+    from tests.mecca_agents.training.test_resume import _same
 
     code = next(text for _, text in _blocks(DOCS / "bring_your_own.md") if text.startswith("# reinforce.py"))
     (here / "reinforce.py").write_text(code)

@@ -29,7 +29,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_it_is_found_in_the_folder_one_stands_in(
     module: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mecca_agents.evaluation.evaluate.PHANTOM_CASES", 2)
+    monkeypatch.setattr("mecca_agents.evaluation.runner.PHANTOM_CASES", 2)
     train = "train my_module:Threshold --env MECCA-Phantom-v0 --shape 12 12 10 --updates 5 --out run"
     assert main(train.split()) == 0
     assert main(["evaluate", "run", "--out", "test.csv"]) == 0

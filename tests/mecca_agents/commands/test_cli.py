@@ -28,7 +28,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
 def test_train_then_evaluate(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mecca_agents.evaluation.evaluate.PHANTOM_CASES", 2)
+    monkeypatch.setattr("mecca_agents.evaluation.runner.PHANTOM_CASES", 2)
     run = tmp_path / "run"
     assert main([*TRAIN, "--out", str(run)]) == 0
     assert [row["update"] for row in _rows(run / "metrics.csv")] == ["0", "1"]
@@ -44,7 +44,7 @@ def test_train_then_evaluate(
 
 
 def test_evaluation_is_reproducible(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mecca_agents.evaluation.evaluate.PHANTOM_CASES", 2)
+    monkeypatch.setattr("mecca_agents.evaluation.runner.PHANTOM_CASES", 2)
     assert main([*TRAIN, "--out", str(tmp_path / "run")]) == 0
     for name in ("one.csv", "two.csv"):
         assert main(["evaluate", str(tmp_path / "run"), "--out", str(tmp_path / name)]) == 0

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mecca_agents.agent import METHODS, find_method
-from mecca_agents.evaluation.evaluate import evaluation_envs
 from mecca_agents.evaluation.play import Turn, play
+from mecca_agents.evaluation.runner import evaluation_envs
 from mecca_agents.runs.loading import load_agent
 from mecca_agents.session import InteractiveSession
 from mecca_env.data.files import FileSource

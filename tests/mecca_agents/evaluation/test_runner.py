@@ -218,7 +218,7 @@ def test_a_folder_that_cannot_be_made_is_refused_before_any_work(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, argument: str, place: str
 ) -> None:
     (tmp_path / "taken").write_text("a file")
-    monkeypatch.setattr("mecca_agents.evaluation.evaluate.make_envs", lambda *_, **__: pytest.fail("work was begun"))
+    monkeypatch.setattr("mecca_agents.evaluation.runner.make_envs", lambda *_, **__: pytest.fail("work was begun"))
     with pytest.raises(RunError, match=f"{place}: expected a folder for files, cannot make it: "):
         evaluate(run, device="cpu", **{argument: tmp_path / place})
 
@@ -227,7 +227,7 @@ def test_a_folder_that_is_read_only_is_refused_before_any_work(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mecca_agents.runs.folder.os.access", lambda path, mode: Path(path) != tmp_path)
-    monkeypatch.setattr("mecca_agents.evaluation.evaluate.make_envs", lambda *_, **__: pytest.fail("work was begun"))
+    monkeypatch.setattr("mecca_agents.evaluation.runner.make_envs", lambda *_, **__: pytest.fail("work was begun"))
     with pytest.raises(RunError, match="expected a folder to write to, cannot write there"):
         evaluate(run, device="cpu", masks=tmp_path)
 
@@ -259,7 +259,7 @@ def test_of_one_case_there_is_no_interval() -> None:
 def test_the_command_line_prints_the_reliability_and_writes_every_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mecca_agents.evaluation.evaluate.PHANTOM_CASES", 2)
+    monkeypatch.setattr("mecca_agents.evaluation.runner.PHANTOM_CASES", 2)
     train("mecca", "MECCA-Phantom-v0", tmp_path / "run", preset=PRESET, device="cpu")
     options = [f"--{name}={tmp_path / name}" for name in ("figures", "masks")]
     assert main(["evaluate", str(tmp_path / "run"), f"--out={tmp_path / 'test.csv'}", *options]) == 0
