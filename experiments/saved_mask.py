@@ -18,7 +18,7 @@ from mecca_agents.session import InteractiveSession, Model, load_model
 from mecca_env.data.base import Scan
 from mecca_env.data.grid.cutting import bounding_box
 from mecca_env.data.phantom import PhantomSource
-from mecca_env.kernels.voxels import label_surface
+from mecca_env.kernels.dispatch import loops
 from mecca_env.metrics import dice
 
 
@@ -56,7 +56,8 @@ def _clicks(session: InteractiveSession, scan: Scan, rng: np.random.Generator, c
 
 
 def _edge(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    surface = label_surface(torch.from_numpy(mask)[None])[0]
+    label = torch.from_numpy(mask)[None]
+    surface = loops(label.device).label_surface(label)[0]
     edge = np.zeros(mask.size, bool)
     edge[surface[surface >= 0].numpy()] = True
     return edge.reshape(mask.shape)

@@ -1,19 +1,36 @@
-"""The inner loops of the env step, as every implementation of them has them."""
+"""The inner loops of a step and a reset, as every implementation of them has them."""
 
 from __future__ import annotations
 
-from typing import Protocol, TypeAlias
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
+from mecca_env.kernels.interpolation import Coordinates
 from mecca_env.state import State, Turn
 
 Columns: TypeAlias = tuple[Tensor, Tensor, Tensor]
 """Probability, gain and cell: a float32, a float32 and an integer tensor of one shape."""
 
 
+class Cut(NamedTuple):
+    """A case's part of a scan, and the points of it that a grid shows."""
+
+    image: Tensor  # (M, X, Y, Z) of any real type
+    label: Tensor  # (X, Y, Z) bool
+    mean: NDArray[np.float64]  # of each modality, (M,)
+    std: NDArray[np.float64]  # likewise
+    points: Coordinates  # of the grid's voxels, in voxel indices of the image; on the device of the results
+
+
 class Loops(Protocol):
-    """What `torch_step` and its compiled counterparts, `numba_step` and `triton_step`, have in common."""
+    """The loops that `torch_step`, `torch_cpu_step`, `numba_step` and `triton_step` have in common.
+
+    The first six are those of a step, the last three those of a reset.
+    """
 
     def within(self, values: Tensor, least: int, most: int) -> tuple[Tensor, Tensor]:
         """Integers of any kind, each replaced by the nearest in range.
@@ -94,5 +111,40 @@ class Loops(Protocol):
             clicks: (B, K, 3) int64, rows of -1 are none.
             patch: (P, P, P) float32 in [0, 1], P odd.
             into: Written: the merged hint, (B, D, H, W), contiguous.
+        """
+        ...
+
+    def label_surface(self, label: Tensor) -> Tensor:
+        """The surface voxels of labels: those with a face neighbour outside the mask, or outside the grid.
+
+        Args:
+            label: (B, D, H, W) bool.
+
+        Returns:
+            Flat indices, ascending, then -1, (B, S) int64.
+        """
+        ...
+
+    def face_neighbours(self, index: Tensor, shape: tuple[int, int, int]) -> Tensor:
+        """The six face neighbours of voxels.
+
+        Args:
+            index: Flat indices, -1 for none, (B, S) int64.
+            shape: The grid, (D, H, W).
+
+        Returns:
+            Flat indices, -1 outside the grid, (B, 6, S) int64.
+        """
+        ...
+
+    def resample(self, cuts: Sequence[Cut], clip: float, threshold: float, volume: Tensor, label: Tensor) -> None:
+        """Interpolate the scans and labels of B cases, z-score and clip the ones, threshold the others.
+
+        Args:
+            cuts: B of them.
+            clip: z-scored intensities are clipped to plus and minus this.
+            threshold: Foreground is what exceeds it.
+            volume: Written: (B, M, D, H, W) float32, contiguous.
+            label: Written: (B, D, H, W) bool, contiguous.
         """
         ...

@@ -1,7 +1,7 @@
 """The loops of a reset, compiled by Numba for the CPU: a case cut, turned, resized and z-scored in one pass.
 
-Imported only where `backend` says that Numba is there. Every loop gives bit for bit what the torch code
-beside its caller gives: the same operations in double precision, in the same order, none of them contracted.
+Only `numba_step` imports this. Every loop gives bit for bit what the torch code in `interpolation` and in
+`torch_step.resample` gives: the same operations in double precision, in the same order, none of them contracted.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def resample(
     volume: Array,
     mask: Array,
 ) -> None:
-    """Interpolate image and label (`resampling.interpolate`), z-score and clip the one, threshold the other.
+    """Interpolate image and label (`interpolation.interpolate`), z-score and clip the one, threshold the other.
 
     Args:
         image: (M, X, Y, Z) of any real type.
@@ -62,7 +62,7 @@ def resample(
 
 @jit
 def _weights(at: float, size: int, border: bool) -> tuple[int, int, float, float]:
-    """The voxels below and above a coordinate, inside the volume, and their weights (`resampling._neighbours`)."""
+    """The voxels below and above a coordinate, inside the volume, and their weights (`interpolation._neighbours`)."""
     if border:
         at = min(max(at, 0.0), size - 1.0)
     below = floor(at)

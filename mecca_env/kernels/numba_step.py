@@ -1,29 +1,34 @@
-"""The inner loops of the env step, compiled by Numba for the CPU: one pass each, where torch takes several.
+"""The inner loops of a step and a reset, compiled by Numba for the CPU: one pass each, where torch takes several.
 
-Only `mecca_env.kernels.dispatch` imports this; `loops.Loops` says what each loop does.
+Only `mecca_env.kernels.dispatch` imports this; `Loops` says what each loop does.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from mecca_env.kernels import numba_resampling
 from mecca_env.kernels.backend import over_rows
 from mecca_env.kernels.numba_jit import Array, jit
+from mecca_env.kernels.numba_surface import list_neighbours, list_surface, mark_surface
 from mecca_env.kernels.torch_step import within as within  # only where values are refused late, which is on a GPU
 from mecca_env.state import State, Turn
 from mecca_env.tensors.exact import SCALE
 
 if TYPE_CHECKING:
-    from mecca_env.kernels.interface import Columns
+    from mecca_env.kernels.interface import Columns, Cut
 
 _WORD = 0xFFFFFFFF
 _FACTOR = 0x45D9F3B
 _GOLDEN = 0x9E3779B9
 _NEVER = np.iinfo(np.int64).max
+_RESAMPLED = (torch.uint8, torch.int16, torch.float32)  # what `smallest_type` gives; other types are widened
 
 
 def look_up(cell: Tensor, action: Tensor, tables: Columns, worth: Tensor, into: Columns) -> Tensor:
@@ -66,6 +71,52 @@ def append(clicks: Tensor, n_clicks: Tensor, made: Tensor) -> tuple[Tensor, Tens
 def paste(hint: Tensor, clicks: Tensor, patch: Tensor, into: Tensor) -> None:
     """See `Loops.paste`."""
     over_rows(_paste, hint.contiguous(), clicks.contiguous(), into, shared=(patch.numpy(),))
+
+
+def label_surface(label: Tensor) -> Tensor:
+    """See `Loops.label_surface`."""
+    label = label.contiguous().view(torch.uint8)
+    edge, counts = torch.empty_like(label), torch.empty(len(label), dtype=torch.int64)
+    over_rows(mark_surface, label, edge, counts)
+    surface = torch.empty((len(label), int(counts.max())), dtype=torch.int64)
+    over_rows(list_surface, edge, surface)
+    return surface
+
+
+def face_neighbours(index: Tensor, shape: tuple[int, int, int]) -> Tensor:
+    """See `Loops.face_neighbours`."""
+    found = index.new_empty((len(index), 6, index.shape[1]))
+    over_rows(list_neighbours, index.contiguous(), found, shared=shape)
+    return found
+
+
+def resample(cuts: Sequence[Cut], clip: float, threshold: float, volume: Tensor, label: Tensor) -> None:
+    """See `Loops.resample`."""
+
+    def some(rows: NDArray[np.int64], volumes: NDArray[np.float32], masks: NDArray[np.bool_]) -> None:
+        for row, out, mask in zip(rows, volumes, masks, strict=True):
+            cut = cuts[row]
+            image = cut.image if cut.image.dtype in _RESAMPLED else cut.image.double()
+            numba_resampling.resample(
+                _array(image),
+                _array(cut.label.view(torch.uint8)),
+                _array(cut.points.first),
+                _array(cut.points.second),
+                _array(cut.points.third),
+                cut.mean,
+                cut.std,
+                clip,
+                threshold,
+                out,
+                mask,
+            )
+
+    over_rows(some, torch.arange(len(cuts)), volume, label)
+
+
+def _array(tensor: Tensor) -> Array:
+    array: Array = tensor.cpu().contiguous().numpy()
+    return array
 
 
 @jit

@@ -1,6 +1,6 @@
-"""Surfaces and neighbours of voxels, compiled by Numba for the CPU; imported only where that is there.
+"""Surfaces and neighbours of voxels, compiled by Numba for the CPU. Only `numba_step` imports this.
 
-Every loop gives bit for bit what the torch code in `mecca_env.kernels.voxels` gives.
+Every loop gives bit for bit what `label_surface` and `face_neighbours` of `torch_step` give.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def list_surface(edge: Array, surface: Array) -> None:
 
 @jit
 def list_neighbours(index: Array, beside: Array, depth: int, height: int, width: int) -> None:
-    """The face neighbours of voxels (`voxels.face_neighbours`).
+    """The face neighbours of voxels (`Loops.face_neighbours`).
 
     Args:
         index: Flat indices, -1 for none, (B, S) int64.

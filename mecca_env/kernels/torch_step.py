@@ -1,20 +1,21 @@
-"""The inner loops of the env step in plain torch, for any device; `loops.Loops` says what each of them does."""
+"""The inner loops of a step and a reset in plain torch, for any device; `Loops` says what each of them does."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from mecca_env.kernels.interpolation import interpolate
 from mecca_env.kernels.voxels import draw, exists, flatten, inside, marked, mask_surface, to_voxels, values_at
 from mecca_env.state import State, Turn
 from mecca_env.tensors.exact import SCALE
+from mecca_env.tensors.transfer import to_device
 
 if TYPE_CHECKING:
-    from mecca_env.kernels.interface import Columns
-
+    from mecca_env.kernels.interface import Columns, Cut
 
 LOWEST = -(2**62)
 """Integers below this count as this, so that differences fit 64 bits."""
@@ -29,28 +30,27 @@ def within(values: Tensor, least: int, most: int) -> tuple[Tensor, Tensor]:
 
 def look_up(cell: Tensor, action: Tensor, tables: Columns, worth: Tensor, into: Columns) -> Tensor:
     """See `Loops.look_up`."""
-    case = cell + action.to(cell.dtype)
-    index = case.view(-1).to(torch.int64)  # which is looked up more quickly than int32, and counted more slowly
+    entry = read_tables(cell, action, tables, into).to(torch.int64)
+    counts = torch.zeros((len(entry), worth.shape[1]), dtype=torch.int64, device=entry.device)
+    return measures(counts.scatter_add_(1, entry, torch.ones_like(entry)), worth)
+
+
+def read_tables(cell: Tensor, action: Tensor, tables: Columns, into: Columns) -> Tensor:
+    """Write what every voxel's entry of the tables holds (`Loops.look_up`), and return which entry that is, (B, N)."""
+    entry = cell + action.to(cell.dtype)
+    index = entry.view(-1).to(torch.int64)  # which is looked up more quickly than int32
     for table, target in zip(tables, into, strict=True):
         torch.index_select(table, 0, index, out=target.view(-1))
-    return measures(_counts(case.to(torch.int32), worth.shape[1]), worth)
+    return entry
 
 
 def measures(counts: Tensor, worth: Tensor) -> Tensor:
-    """What `look_up` returns, (4, B) float32, of how often each row of its tables was looked up, (B, K) integers."""
+    """The result of `look_up`, (4, B) float32, from how often each entry was looked up, (B, K) integers."""
     sums = worth @ counts.to(torch.float64).T
     wrong, wrong_literally, overlap, total, voxels = sums[1:].to(torch.float32)
     reward = (sums[0] / (SCALE * sums[5])).to(torch.float32)
     dice = torch.where(total > 0, overlap / total.clamp_min(1.0), 1.0)
     return torch.stack((reward, wrong / voxels, wrong_literally / voxels, dice))
-
-
-def _counts(rows: Tensor, size: int) -> Tensor:
-    """How often each number below `size` occurs in each row, (B, N) int32 -> (B, size) int64."""
-    if rows.device.type == "cpu":
-        return torch.stack([torch.bincount(row, minlength=size) for row in rows])
-    counts = torch.zeros((len(rows), size), dtype=torch.int64, device=rows.device)
-    return counts.scatter_add_(1, rows.to(torch.int64), torch.ones_like(rows, dtype=torch.int64))
 
 
 def turn(step: Tensor, dice: Tensor, keys: Tensor, budgets: Tensor, target: float) -> Turn:
@@ -88,30 +88,40 @@ def append(clicks: Tensor, n_clicks: Tensor, made: Tensor) -> tuple[Tensor, Tens
 
 
 def paste(hint: Tensor, clicks: Tensor, patch: Tensor, into: Tensor) -> None:
-    """See `Loops.paste`."""
+    """See `Loops.paste`: all patches in one scatter; a maximum does not depend on the order it is taken in."""
     into.copy_(hint)
-    (_paste_one_by_one if hint.device.type == "cpu" else _paste_together)(into, clicks, patch)
-
-
-def _paste_one_by_one(hint: Tensor, clicks: Tensor, patch: Tensor) -> None:
-    radius, cube, into, places = len(patch) // 2, patch.numpy(), hint.numpy(), clicks.numpy()
-    row, click = (places[..., 0] >= 0).nonzero()
-    centres = places[row, click]
-    low = np.maximum(centres - radius, 0)
-    high = np.minimum(centres + radius + 1, hint.shape[1:])
-    cut = radius - centres
-    spans = (row, low, high, low + cut, high + cut)
-    for i, begin, end, first, last in zip(*(span.tolist() for span in spans), strict=True):
-        window = into[i][tuple(map(slice, begin, end))]
-        np.maximum(window, cube[tuple(map(slice, first, last))], out=window)
-
-
-def _paste_together(hint: Tensor, clicks: Tensor, patch: Tensor) -> None:
-    """The same patches in one scatter; a maximum does not depend on the order it is taken in."""
     batch, shape, radius = len(hint), (hint.shape[1], hint.shape[2], hint.shape[3]), len(patch) // 2
     steps = torch.arange(-radius, radius + 1, device=hint.device)
     voxels = clicks[:, :, None, :] + torch.cartesian_prod(steps, steps, steps)  # (B, K, P * P * P, 3)
     there = inside(voxels, shape) & exists(clicks[:, :, None, 0])
     flat = torch.where(there, flatten(voxels, shape), 0).reshape(batch, -1)
     values = torch.where(there, patch.reshape(1, 1, -1), 0.0).reshape(batch, -1)
-    hint.view(batch, -1).scatter_reduce_(1, flat, values, "amax")
+    into.view(batch, -1).scatter_reduce_(1, flat, values, "amax")
+
+
+def label_surface(label: Tensor) -> Tensor:
+    """See `Loops.label_surface`."""
+    row, flat = mask_surface(label).flatten(1).nonzero().T.contiguous()  # one wait for a GPU, whatever the batch
+    first = torch.searchsorted(row, torch.arange(len(label) + 1, device=row.device))
+    surface = torch.full((len(label), int(first.diff().max())), -1, device=row.device)
+    surface[row, torch.arange(len(row), device=row.device) - first[row]] = flat
+    return surface
+
+
+def face_neighbours(index: Tensor, shape: tuple[int, int, int]) -> Tensor:
+    """See `Loops.face_neighbours`."""
+    voxels = to_voxels(index, shape)  # (B, S, 3)
+    steps = torch.tensor([[-1, 0, 0], [1, 0, 0], [0, -1, 0], [0, 1, 0], [0, 0, -1], [0, 0, 1]], device=index.device)
+    beside = voxels[:, None] + steps[:, None]  # (B, 6, S, 3)
+    there = inside(beside, shape) & exists(index)[:, None]
+    return torch.where(there, flatten(beside, shape), -1)
+
+
+def resample(cuts: Sequence[Cut], clip: float, threshold: float, volume: Tensor, label: Tensor) -> None:
+    """See `Loops.resample`."""
+    device = volume.device
+    for row, cut in enumerate(cuts):
+        mean, std = (to_device(torch.from_numpy(v), device)[:, None, None, None] for v in (cut.mean, cut.std))
+        intensity = interpolate(to_device(cut.image, device), cut.points, border=True)
+        volume[row] = intensity.sub_(mean).div_(std).clamp_(-clip, clip)
+        label[row] = interpolate(to_device(cut.label, device)[None], cut.points, border=False)[0] > threshold

@@ -1,6 +1,6 @@
-"""The inner loops of the env step as Triton kernels, for tensors on a GPU: one pass each, where torch takes several.
+"""The inner loops of a step as Triton kernels, for tensors on a GPU: one pass each, where torch takes several.
 
-Only `mecca_env.kernels.dispatch` imports this; `loops.Loops` says what each loop does. None of them waits for the GPU.
+Only `mecca_env.kernels.dispatch` imports this; `Loops` says what each loop does. None of a step waits for the GPU.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ import triton.language as tl
 from torch import Tensor
 
 from mecca_env.kernels.torch_step import LOWEST
+from mecca_env.kernels.torch_step import face_neighbours as face_neighbours  # a reset has no kernels of its own
+from mecca_env.kernels.torch_step import label_surface as label_surface
+from mecca_env.kernels.torch_step import resample as resample
 from mecca_env.state import State, Turn
 from mecca_env.tensors.exact import SCALE
 

@@ -1,4 +1,4 @@
-"""Sets of voxels as flat indices, (B, S) int64 padded with -1: surfaces, draws, and the way to coordinates and back."""
+"""Sets of voxels as flat indices, (B, S) int64 padded with -1: draws, masks, and the way to coordinates and back."""
 
 from __future__ import annotations
 
@@ -7,39 +7,9 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from mecca_env.kernels.backend import is_compiled, over_rows
 from mecca_env.tensors.rng import shuffle_keys
 
 _NEVER = torch.iinfo(torch.int64).max
-
-
-def label_surface(label: Tensor) -> Tensor:
-    """Flat indices of each label's surface voxels, (B, D, H, W) bool -> (B, S) int64, ascending, padded with -1.
-
-    A surface voxel has a face neighbour outside the mask; outside the grid counts as outside.
-    """
-    if label.device.type == "cpu" and is_compiled(label.device):
-        return _surface_on_host(label)
-    row, flat = mask_surface(label).flatten(1).nonzero().T.contiguous()  # one wait for a GPU, whatever the batch
-    first = torch.searchsorted(row, torch.arange(len(label) + 1, device=row.device))
-    surface = torch.full((len(label), int(first.diff().max())), -1, device=row.device)
-    surface[row, torch.arange(len(row), device=row.device) - first[row]] = flat
-    return surface
-
-
-def face_neighbours(index: Tensor, shape: tuple[int, int, int]) -> Tensor:
-    """Flat indices of the six face neighbours of each voxel, (B, S) int64 -> (B, 6, S), -1 outside the grid."""
-    if index.device.type == "cpu" and is_compiled(index.device):
-        from mecca_env.kernels.numba_surface import list_neighbours
-
-        found = index.new_empty((len(index), 6, index.shape[1]))
-        over_rows(list_neighbours, index.contiguous(), found, shared=shape)
-        return found
-    place = to_voxels(index, shape)  # (B, S, 3)
-    steps = torch.tensor([[-1, 0, 0], [1, 0, 0], [0, -1, 0], [0, 1, 0], [0, 0, -1], [0, 0, 1]], device=index.device)
-    beside = place[:, None] + steps[:, None]  # (B, 6, S, 3)
-    there = inside(beside, shape) & exists(index)[:, None]
-    return torch.where(there, flatten(beside, shape), -1)
 
 
 def mask_surface(mask: Tensor) -> Tensor:
@@ -79,9 +49,9 @@ def draw(
     """
     counter = index if counter is None else counter
     keys = torch.where(eligible, shuffle_keys(key, counter.clamp_min(0)), _NEVER)
-    first, place = keys.topk(min(most, keys.shape[1]), dim=1, largest=False, sorted=True)
+    first, position = keys.topk(min(most, keys.shape[1]), dim=1, largest=False, sorted=True)
     rank = torch.arange(first.shape[1], device=index.device)
-    return torch.where((first != _NEVER) & (rank < budget[:, None]), index.gather(1, place), -1)
+    return torch.where((first != _NEVER) & (rank < budget[:, None]), index.gather(1, position), -1)
 
 
 def to_voxels(flat: Tensor, shape: tuple[int, int, int]) -> Tensor:
@@ -121,15 +91,3 @@ def marked(voxels: Tensor, shape: tuple[int, int, int]) -> Tensor:
 def values_at(mask: Tensor, index: Tensor) -> Tensor:
     """Values of a mask, (B, ...) bool, at flat indices (B, S); False at -1."""
     return mask.reshape(len(mask), -1).gather(1, index.clamp_min(0)) & exists(index)
-
-
-def _surface_on_host(label: Tensor) -> Tensor:
-    """The same as `label_surface`, in two compiled passes."""
-    from mecca_env.kernels.numba_surface import list_surface, mark_surface
-
-    label = label.contiguous().view(torch.uint8)
-    edge, counts = torch.empty_like(label), torch.empty(len(label), dtype=torch.int64)
-    over_rows(mark_surface, label, edge, counts)
-    surface = torch.empty((len(label), int(counts.max())), dtype=torch.int64)
-    over_rows(list_surface, edge, surface)
-    return surface

@@ -25,7 +25,7 @@ def boundary_weights(surface: Tensor, shape: tuple[int, int, int], weight: float
     Squared distances are integers, so the map is a table look-up and has the same bits on every device.
 
     Args:
-        surface: Flat indices of each label's surface voxels, (B, S) int64, -1 for none (`voxels.label_surface`).
+        surface: Flat indices of each label's surface voxels, (B, S) int64, -1 for none (`Loops.label_surface`).
         shape: The grid, (D, H, W).
         weight: Extra weight on the surface itself.
         sigma: Voxels.

@@ -7,7 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from mecca_env.kernels.voxels import label_surface
+from mecca_env.kernels.dispatch import loops
 from mecca_env.process.boundary import boundary_weights
 from mecca_env.process.config import EnvConfig
 from mecca_env.process.contracts import Reward
@@ -56,7 +56,8 @@ def error(before: Tensor, after: Tensor, label: Tensor, epsilon: float, weight: 
 def boundary(before: Tensor, after: Tensor, label: Tensor, epsilon: float, weight: float, sigma: float) -> Tensor:
     """The gain, weighted more near the label's surface (`boundary.boundary_weights`, which the env keeps instead)."""
     shape = (label.shape[1], label.shape[2], label.shape[3])
-    return gain(before, after, label, epsilon).mul_(boundary_weights(label_surface(label), shape, weight, sigma))
+    surface = loops(label.device).label_surface(label)
+    return gain(before, after, label, epsilon).mul_(boundary_weights(surface, shape, weight, sigma))
 
 
 def _as_float(mask: Tensor) -> Tensor:

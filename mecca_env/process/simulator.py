@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from mecca_env.kernels.dispatch import loops
-from mecca_env.kernels.voxels import face_neighbours, label_surface
 from mecca_env.process.boundary import boundary_weights
 from mecca_env.process.config import EnvConfig
 from mecca_env.process.guide import advise
@@ -66,7 +65,7 @@ class Simulator:
         """The first state of each episode: every probability a half, the user's first clicks made (Sec. 4.3)."""
         self._some_unlabelled |= not all(e.labelled for e in episodes)
         label = torch.stack([e.label for e in episodes])
-        surface = label_surface(label)
+        surface = loops(self.device).label_surface(label)
         count = len(episodes)
         zero = torch.zeros(count, dtype=torch.int64, device=self.device)
         regions = None
@@ -77,7 +76,7 @@ class Simulator:
             volume=torch.stack([e.volume for e in episodes]),
             label=label,
             surface=surface,
-            neighbours=face_neighbours(surface, self.config.shape),
+            neighbours=loops(self.device).face_neighbours(surface, self.config.shape),
             case_index=to_device(torch.tensor([e.case_index for e in episodes]), self.device),
             labelled=to_device(torch.tensor([e.labelled for e in episodes]), self.device),
             keys=to_device(self._keys(episodes), self.device),

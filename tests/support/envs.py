@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from mecca_env.data.base import PreparedCase
-from mecca_env.kernels.voxels import face_neighbours, label_surface
+from mecca_env.kernels.dispatch import loops
 from mecca_env.state import State
 from mecca_env.vector_env import MeccaVectorEnv
 from tests.support.volumes import ellipsoid, prepared
@@ -57,11 +57,13 @@ def make_state(label: ArrayLike, probability: ArrayLike | None = None, clicks: A
     batch = len(truth)
     value = np.full(truth.shape, 0.5) if probability is None else np.asarray(probability)
     made = torch.as_tensor(clicks, dtype=torch.int64).reshape(-1, 3)
+    surface = loops(truth.device).label_surface(truth)
+    depth, height, width = truth.shape[1:]
     fields: dict[str, Any] = {
         "volume": torch.zeros((batch, 1, *truth.shape[1:])),
         "label": truth,
-        "surface": label_surface(truth),
-        "neighbours": face_neighbours(label_surface(truth), truth.shape[1:]),
+        "surface": surface,
+        "neighbours": loops(truth.device).face_neighbours(surface, (depth, height, width)),
         "case_index": torch.zeros(batch, dtype=torch.int64),
         "labelled": torch.ones(batch, dtype=torch.bool),
         "keys": torch.arange(2 * batch).view(batch, 2),

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mecca_env.data.base import Box, DataError, PreparedCase, Scan, Triple
-from mecca_env.data.grid.interpolation import Coordinates, interpolate, nearest
 from mecca_env.data.grid.placement import Placement, canonical_placement, draw_placement, fixed_placement
 from mecca_env.data.grid.sampling import place
 from mecca_env.data.saving import save_mask
+from mecca_env.kernels.interpolation import Coordinates, interpolate, nearest
 
 __all__ = [
     "Placement",

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mecca_env.data.base import PreparedCase, Triple
-from mecca_env.data.grid.interpolation import Coordinates
+from mecca_env.kernels.interpolation import Coordinates
 
 
 @dataclass(frozen=True)

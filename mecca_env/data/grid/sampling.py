@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from mecca_env.data.base import DataError, PreparedCase
-from mecca_env.data.grid.interpolation import Coordinates, interpolate
 from mecca_env.data.grid.placement import Placement
-from mecca_env.kernels.backend import is_compiled, over_rows
+from mecca_env.kernels.dispatch import loops
+from mecca_env.kernels.interface import Cut
+from mecca_env.kernels.interpolation import Coordinates
 from mecca_env.tensors.transfer import to_device
 
 LABEL_TIE = 1e-6
 """An interpolated label must exceed one half by this: exact ties are background whatever the order of a sum."""
-
-_COMPILED_FOR = (torch.uint8, torch.int16, torch.float32)  # what `smallest_type` gives; others are widened
 
 
 def place(
@@ -66,8 +63,8 @@ def place_all(
     shape = placements[0].shape
     volume = torch.empty((len(cases), len(cases[0].image), *shape), device=device)
     label = torch.empty((len(cases), *shape), dtype=torch.bool, device=device)
-    resample = _resample_on_host if device.type == "cpu" and is_compiled(device) else _resample
-    resample(cases, placements, intensity_clip, volume, label)
+    cuts = [_cut(case, placement, device) for case, placement in zip(cases, placements, strict=True)]
+    loops(device).resample(cuts, intensity_clip, 0.5 + LABEL_TIE, volume, label)
     missed = []
     for row, found in enumerate(label.flatten(1).any(dim=1).tolist()):
         if found:
@@ -79,57 +76,10 @@ def place_all(
     return volume, label, missed
 
 
-def _resample(
-    cases: Sequence[PreparedCase],
-    placements: Sequence[Placement],
-    intensity_clip: float,
-    volume: Tensor,
-    label: Tensor,
-) -> None:
-    device = volume.device
-    for row, (case, placement) in enumerate(zip(cases, placements, strict=True)):
-        points = _points(case, placement, device)
-        mean, std = (to_device(torch.from_numpy(v), device)[:, None, None, None] for v in (case.mean, case.std))
-        intensity = interpolate(to_device(case.image, device), points, border=True)
-        volume[row] = intensity.sub_(mean).div_(std).clamp_(-intensity_clip, intensity_clip)
-        label[row] = interpolate(to_device(case.label, device)[None], points, border=False)[0] > 0.5 + LABEL_TIE
-
-
-def _resample_on_host(
-    cases: Sequence[PreparedCase],
-    placements: Sequence[Placement],
-    intensity_clip: float,
-    volume: Tensor,
-    label: Tensor,
-) -> None:
-    """The same bits as `_resample`, in one compiled pass."""
-    from mecca_env.kernels.numba_resampling import resample  # late, since loading Numba takes a second
-
-    def some(rows: NDArray[np.int64], volumes: NDArray[np.float32], masks: NDArray[np.bool_]) -> None:
-        for row, out, mask in zip(rows, volumes, masks, strict=True):
-            case = cases[row]
-            points = _points(case, placements[row], volume.device)
-            image = case.image if case.image.dtype in _COMPILED_FOR else case.image.double()
-            resample(
-                image.cpu().contiguous().numpy(),
-                case.label.cpu().contiguous().view(torch.uint8).numpy(),
-                points.first.contiguous().numpy(),
-                points.second.contiguous().numpy(),
-                points.third.contiguous().numpy(),
-                case.mean,
-                case.std,
-                intensity_clip,
-                0.5 + LABEL_TIE,
-                out,
-                mask,
-            )
-
-    over_rows(some, torch.arange(len(cases)), volume, label)
-
-
-def _points(case: PreparedCase, placement: Placement, device: torch.device) -> Coordinates:
-    """Where the grid's voxels lie, in voxel indices of the cut."""
-    return placement.in_scan(device).moved([-o for o in case.origin])
+def _cut(case: PreparedCase, placement: Placement, device: torch.device) -> Cut:
+    """The case, and the points of its cut that the placement's grid shows."""
+    points = placement.in_scan(device).moved([-o for o in case.origin])
+    return Cut(case.image, case.label, case.mean, case.std, points)
 
 
 def _nearest_to_foreground(case: PreparedCase, placement: Placement) -> Tensor:
@@ -144,7 +94,7 @@ def _nearest_to_foreground(case: PreparedCase, placement: Placement) -> Tensor:
 
 
 def _check(case: PreparedCase, placement: Placement, channels: int) -> None:
-    """What the loops rely on."""
+    """Refuse what the loops rely on not to be."""
     expected = (channels, *case.label.shape)
     if tuple(case.image.shape) != expected or not len(case.mean) == len(case.std) == channels:
         raise ValueError(

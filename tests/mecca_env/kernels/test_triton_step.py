@@ -224,7 +224,7 @@ class Watching(TorchDispatchMode):
 def test_a_step_does_not_wait_for_the_device(
     on_device: None, there: torch.device, settings: dict[str, Any], plainly: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torch_step, "_paste_one_by_one", torch_step._paste_together)
+    monkeypatch.setattr(dispatch, "torch_cpu_step", torch_step)  # what a GPU would get
     monkeypatch.setattr(backend, "_wanted", not plainly)
     envs = make_envs(2, shape=GRID, device=str(there), **settings)
     envs._actions = ActionReader(envs.config, 2, there, late=True)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
-from mecca_env.kernels.voxels import label_surface
+from mecca_env.kernels.dispatch import loops
 from mecca_env.process import simulator
 from mecca_env.process.boundary import boundary_weights
 from mecca_env.process.config import EnvConfig
@@ -31,7 +31,7 @@ LABELS = st.builds(
 
 def weights(label: np.ndarray, weight: float, sigma: float, device: str = "cpu") -> torch.Tensor:
     there = torch.from_numpy(label).to(device)
-    return boundary_weights(label_surface(there), label.shape[1:], weight, sigma)
+    return boundary_weights(loops(there.device).label_surface(there), label.shape[1:], weight, sigma)
 
 
 def oracle(label: np.ndarray, weight: float, sigma: float) -> np.ndarray:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from mecca_env.kernels import torch_step
+from mecca_env.kernels import torch_cpu_step, torch_step
 from mecca_env.process.config import EnvConfig
 from mecca_env.process.contracts import Hint
 from mecca_env.process.hints import CheckedHint, EuclideanHint, GaussianHint, GeodesicHint, make_hint
@@ -50,10 +50,10 @@ def test_gaussian_is_the_brute_force_one(clicks: list[list[tuple[int, ...]]]) ->
 @given(CLICKS, st.integers(0, 2**31))
 def test_both_ways_of_pasting_give_the_same_bits(clicks: list[list[tuple[int, ...]]], seed: int) -> None:
     before = torch.rand(EMPTY.shape, generator=torch.Generator().manual_seed(seed))
-    here, there = before.clone(), before.clone()
+    here, there = torch.empty_like(before), torch.empty_like(before)
     patch = torch.rand((7, 7, 7), generator=torch.Generator().manual_seed(seed + 1))
-    torch_step._paste_one_by_one(here, torch.tensor(clicks), patch)
-    torch_step._paste_together(there, torch.tensor(clicks), patch)
+    torch_cpu_step.paste(before, torch.tensor(clicks), patch, here)
+    torch_step.paste(before, torch.tensor(clicks), patch, there)
     assert torch.equal(here, there)
 
 

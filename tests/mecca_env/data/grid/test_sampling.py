@@ -20,7 +20,7 @@ from mecca_env.data.base import PreparedCase
 from mecca_env.data.grid.placement import Placement, fixed_placement
 from mecca_env.data.grid.sampling import LABEL_TIE, place, place_all
 from mecca_env.kernels import backend
-from mecca_env.kernels.voxels import face_neighbours, label_surface
+from mecca_env.kernels.dispatch import loops
 from tests.support.volumes import ellipsoid, prepared
 
 CPU = torch.device("cpu")
@@ -103,7 +103,7 @@ def test_compiled_torch_and_the_formula_are_the_same_bits(seed: int, channels: i
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int32, torch.float16, torch.float64])
-def test_the_type_makes_no_difference(dtype: torch.dtype, loops: None) -> None:
+def test_the_type_makes_no_difference(dtype: torch.dtype, either: None) -> None:
     case = random_case(1, 2)
     whole = case.image.abs().floor().clamp(0, 255)
     placement = random_placement(case, 1)
@@ -113,7 +113,7 @@ def test_the_type_makes_no_difference(dtype: torch.dtype, loops: None) -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_a_batch_is_its_cases_one_by_one(threads: int, loops: None) -> None:
+def test_a_batch_is_its_cases_one_by_one(threads: int, either: None) -> None:
     cases = [random_case(seed) for seed in range(5)]
     placements = [random_placement(case, seed) for seed, case in enumerate(cases)]
     before = torch.get_num_threads()
@@ -143,11 +143,11 @@ def test_surfaces_and_neighbours_are_the_same_bits(seed: int, share: float) -> N
     rng = np.random.default_rng(seed)
     shape = tuple(int(n) for n in rng.integers(1, 8, 3))
     label = torch.from_numpy(rng.random((3, *shape)) < share)
-    surface = label_surface(label)
-    beside = face_neighbours(surface, shape)
+    surface = loops(CPU).label_surface(label)
+    beside = loops(CPU).face_neighbours(surface, shape)
     with backend.plain_torch():
-        other = label_surface(label)
-        assert torch.equal(surface, other) and torch.equal(beside, face_neighbours(other, shape))
+        other = loops(CPU).label_surface(label)
+        assert torch.equal(surface, other) and torch.equal(beside, loops(CPU).face_neighbours(other, shape))
 
 
 class Waiting(TorchDispatchMode):
@@ -168,7 +168,7 @@ def test_a_device_is_not_waited_for_more_often_by_more_episodes() -> None:
         cases = [random_case(0)] * batch
         placements = [fixed_placement(cases[0], GRID, 0)] * batch
         with backend.plain_torch(), Waiting() as waiting:
-            label_surface(place_all(cases, placements, 5.0, CPU)[1])
+            loops(CPU).label_surface(place_all(cases, placements, 5.0, CPU)[1])
         counted.append(waiting.times)
     assert counted[0] == counted[1] > 0  # it does notice those of the surface
 
@@ -180,11 +180,11 @@ def test_a_gpu_places_the_same_bits() -> None:
     here = place_all(cases, placements, 5.0, CPU)
     there = place_all(cases, placements, 5.0, torch.device("cuda"))
     assert torch.equal(here[0], there[0].cpu()) and torch.equal(here[1], there[1].cpu()) and here[2] == there[2]
-    assert torch.equal(label_surface(here[1]), label_surface(there[1]).cpu())
+    assert torch.equal(loops(CPU).label_surface(here[1]), loops(there[1].device).label_surface(there[1]).cpu())
 
 
 @pytest.fixture(params=["compiled", "torch"])
-def loops(request: pytest.FixtureRequest) -> Iterator[None]:
+def either(request: pytest.FixtureRequest) -> Iterator[None]:
     """With the compiled loops, and without."""
     if request.param == "compiled":
         pytest.importorskip("numba", reason="Numba is not installed")
