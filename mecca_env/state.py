@@ -33,7 +33,7 @@ class State:
     dice: Tensor  # (B,) float32
     regions: Tensor | None = None  # (B, T, D, H, W) int16, the supervoxels of each step; None: nobody needs them
     advice: Tensor | None = None  # (B, D, H, W) bool, where the guide asks for clicks; None without a guide
-    cell: Tensor | None = None  # (B, D, H, W), label and probability as one number (`transitions.TableTransition`)
+    situation: Tensor | None = None  # (B, D, H, W), label and probability as one number (`TableTransition`)
     weights: Tensor | None = None  # (B, D, H, W) float32, of each voxel's gain (`boundary`); None: all weigh the same
 
     @cached_property

@@ -31,7 +31,18 @@ FORMAT = 1
 _LATER = ("boundary_weight", "boundary_sigma")
 """Settings that earlier snapshots of this format do not name: those were taken with the defaults."""
 
-_CHANGING = ("step", "probability", "hint", "clicks", "n_clicks", "dice", "advice", "cell")  # within an episode
+_CHANGING = {
+    "step": "step",
+    "probability": "probability",
+    "hint": "hint",
+    "clicks": "clicks",
+    "n_clicks": "n_clicks",
+    "dice": "dice",
+    "advice": "advice",
+    "cell": "situation",
+}
+"""Fields of `State` that change within an episode, by the names that they have in a snapshot of this format."""
+
 _WALK = "walk."
 _WALKS: dict[str, bool | None] = {"all": None, "labelled": True, "unlabelled": False}
 
@@ -100,7 +111,7 @@ def take(
         generators: State of each env's bit generator as it is now.
         steps_taken: Steps made since construction, over all envs.
     """
-    tensors = {name: _stored(value) for name in _CHANGING if (value := getattr(state, name)) is not None}
+    tensors = {name: _stored(value) for name, value in _changing(state).items()}
     tensors["over"] = torch.from_numpy(over.copy())
     tensors["content"] = _stored(_content(state))
     episodes: list[dict[str, Any]] = []
@@ -207,7 +218,7 @@ def overlay(fresh: State, snapshot: Snapshot) -> State:
     Raises:
         ValueError: A tensor is missing, unknown, or of another shape or dtype; or a case is no longer what it was.
     """
-    expected = {name: value for name in _CHANGING if (value := getattr(fresh, name)) is not None}
+    expected = _changing(fresh)
     expected |= {"over": fresh.labelled, "content": fresh.case_index}  # for their shape and dtype
     walks = {f"{_WALK}{i}.{name}" for i in range(len(fresh.step)) for name in _WALKS}
     unknown = sorted(set(snapshot.tensors) - set(expected) - walks)
@@ -225,8 +236,14 @@ def overlay(fresh: State, snapshot: Snapshot) -> State:
             f"cases {fresh.case_index[other].tolist()}"
         )
     there = fresh.label.device
-    changed = {name: snapshot.tensors[name].to(there, copy=True) for name in expected if name in _CHANGING}
+    changed = {_CHANGING[name]: snapshot.tensors[name].to(there, copy=True) for name in expected if name in _CHANGING}
     return replace(fresh, **changed)
+
+
+def _changing(state: State) -> dict[str, Tensor]:
+    """The tensors of a state that change within an episode, by their names in a snapshot."""
+    found = {name: getattr(state, field) for name, field in _CHANGING.items()}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _origin(snapshot: Snapshot, index: int, episode: Mapping[str, Any]) -> Origin:

@@ -13,7 +13,7 @@ from mecca_env.kernels.interpolation import Coordinates
 from mecca_env.state import State, Turn
 
 Columns: TypeAlias = tuple[Tensor, Tensor, Tensor]
-"""Probability, gain and cell: a float32, a float32 and an integer tensor of one shape."""
+"""Probability, gain and situation: a float32, a float32 and an integer tensor of one shape."""
 
 
 class Cut(NamedTuple):
@@ -46,13 +46,15 @@ class Loops(Protocol):
         """
         ...
 
-    def look_up(self, cell: Tensor, action: Tensor, tables: Columns, worth: Tensor, into: Columns) -> Tensor:
-        """Act in every voxel by table.
+    def look_up(self, situation: Tensor, action: Tensor, tables: Columns, worth: Tensor, into: Columns) -> Tensor:
+        """Act in every voxel by table; the rewards in it are those of `process.rewards`, Eq. 9 unless told otherwise.
+
+        They were evaluated when the env was made, for every situation and action (`TableTransition`).
 
         Args:
-            cell: (B, N), label and probability as one number.
-            action: (B, N) integers; cell + action is a row of the tables.
-            tables: What each row leads to, three times (K,).
+            situation: `State.situation`, (B, N), label and probability as one number.
+            action: (B, N) integers; situation + action is an entry of the tables.
+            tables: The probability, gain and situation that each entry leads to, three times (K,).
             worth: What a voxel adds to six sums, (6, K) float64; whole numbers, so that the order does not matter:
                 `SCALE` times its reward; 1 if it moved the wrong way far enough to count, and if it did at all; 2 if
                 it is rightly foreground; 1 for each of prediction and label in which it is foreground; 1.

@@ -31,12 +31,12 @@ _NEVER = np.iinfo(np.int64).max
 _RESAMPLED = (torch.uint8, torch.int16, torch.float32)  # what `smallest_type` gives; other types are widened
 
 
-def look_up(cell: Tensor, action: Tensor, tables: Columns, worth: Tensor, into: Columns) -> Tensor:
+def look_up(situation: Tensor, action: Tensor, tables: Columns, worth: Tensor, into: Columns) -> Tensor:
     """See `Loops.look_up`."""
-    measures = torch.empty((len(cell), 4), dtype=torch.float32)
+    measures = torch.empty((len(situation), 4), dtype=torch.float32)
     shared = tuple(table.numpy() for table in (*tables, worth))
-    loop = _look_up_bytes if cell.dtype == torch.uint8 else _look_up
-    over_rows(loop, cell, action.contiguous(), *into, measures, shared=shared)
+    loop = _look_up_bytes if situation.dtype == torch.uint8 else _look_up
+    over_rows(loop, situation, action.contiguous(), *into, measures, shared=shared)
     return measures.T.contiguous()
 
 
@@ -121,53 +121,54 @@ def _array(tensor: Tensor) -> Array:
 
 @jit
 def _look_up(
-    cell: Array,
+    situation: Array,
     action: Array,
     probability: Array,
     gain: Array,
-    next_cell: Array,
+    next_situation: Array,
     measures: Array,
     probabilities: Array,
     gains: Array,
-    cells: Array,
+    situations: Array,
     worth: Array,
 ) -> None:
-    """Cells of any integer type."""
-    for row in range(len(cell)):
-        counts = np.zeros(len(cells), np.int64)
-        for voxel in range(cell.shape[1]):
-            case = np.int64(cell[row, voxel]) + np.int64(action[row, voxel])
-            probability[row, voxel] = probabilities[case]
-            gain[row, voxel] = gains[case]
-            next_cell[row, voxel] = cells[case]
-            counts[case] += 1
+    """Situations of any integer type."""
+    for row in range(len(situation)):
+        counts = np.zeros(len(situations), np.int64)
+        for voxel in range(situation.shape[1]):
+            entry = np.int64(situation[row, voxel]) + np.int64(action[row, voxel])
+            probability[row, voxel] = probabilities[entry]
+            gain[row, voxel] = gains[entry]
+            next_situation[row, voxel] = situations[entry]
+            counts[entry] += 1
         _measure(counts, worth, measures[row])
 
 
 @jit
 def _look_up_bytes(
-    cell: Array,
+    situation: Array,
     action: Array,
     probability: Array,
     gain: Array,
-    next_cell: Array,
+    next_situation: Array,
     measures: Array,
     probabilities: Array,
     gains: Array,
-    cells: Array,
+    situations: Array,
     worth: Array,
 ) -> None:
-    """Cells of one byte, four of them in a word: half of the reads and writes, which are what takes the time."""
-    voxels = cell.shape[1]
+    """Situations of one byte, four of them in a word: half of the reads and writes, which are what takes the time."""
+    voxels = situation.shape[1]
     whole = voxels - voxels % 4
-    case = np.empty(whole, np.uint8)  # at first the row of the tables, then the next cell
-    words, wide = case.view(np.uint32), cells.astype(np.uint32)
-    for row in range(len(cell)):
-        before, chosen = cell[row], action[row]
-        after, earned, following = probability[row], gain[row], next_cell[row]
-        tally = np.zeros((4, len(cells)), np.int32)  # one would have neighbours of a kind wait for each other's count
+    entry = np.empty(whole, np.uint8)  # at first the entry of the tables, then the next situation
+    words, wide = entry.view(np.uint32), situations.astype(np.uint32)
+    for row in range(len(situation)):
+        before, chosen = situation[row], action[row]
+        after, earned, following = probability[row], gain[row], next_situation[row]
+        # Four tallies, since one would have neighbours of a kind wait for each other's count.
+        tally = np.zeros((4, len(situations)), np.int32)
         for v in range(whole):
-            case[v] = before[v] + chosen[v]
+            entry[v] = before[v] + chosen[v]
         for place in range(len(words)):
             word, v = words[place], 4 * place
             a, b, c, d = word & 255, (word >> 8) & 255, (word >> 16) & 255, word >> 24
@@ -180,10 +181,10 @@ def _look_up_bytes(
             tally[2, c] += 1
             tally[3, d] += 1
         for v in range(whole):
-            following[v] = case[v]
+            following[v] = entry[v]
         for v in range(whole, voxels):
             a = np.uint32(before[v]) + np.uint32(chosen[v])
-            after[v], earned[v], following[v] = probabilities[a], gains[a], cells[a]
+            after[v], earned[v], following[v] = probabilities[a], gains[a], situations[a]
             tally[0, a] += 1
         _measure(tally.sum(0), worth, measures[row])
 

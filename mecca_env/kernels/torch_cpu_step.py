@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from mecca_env.kernels.interface import Columns
 
 
-def look_up(cell: Tensor, action: Tensor, tables: Columns, worth: Tensor, into: Columns) -> Tensor:
+def look_up(situation: Tensor, action: Tensor, tables: Columns, worth: Tensor, into: Columns) -> Tensor:
     """See `Loops.look_up`."""
-    entry = read_tables(cell, action, tables, into).to(torch.int32)  # which is counted more quickly than int64
+    entry = read_tables(situation, action, tables, into).to(torch.int32)  # which is counted more quickly than int64
     return measures(torch.stack([torch.bincount(row, minlength=worth.shape[1]) for row in entry]), worth)
 
 

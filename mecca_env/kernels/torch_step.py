@@ -28,16 +28,16 @@ def within(values: Tensor, least: int, most: int) -> tuple[Tensor, Tensor]:
     return values.clamp(least, most).to(torch.uint8), beyond
 
 
-def look_up(cell: Tensor, action: Tensor, tables: Columns, worth: Tensor, into: Columns) -> Tensor:
+def look_up(situation: Tensor, action: Tensor, tables: Columns, worth: Tensor, into: Columns) -> Tensor:
     """See `Loops.look_up`."""
-    entry = read_tables(cell, action, tables, into).to(torch.int64)
+    entry = read_tables(situation, action, tables, into).to(torch.int64)
     counts = torch.zeros((len(entry), worth.shape[1]), dtype=torch.int64, device=entry.device)
     return measures(counts.scatter_add_(1, entry, torch.ones_like(entry)), worth)
 
 
-def read_tables(cell: Tensor, action: Tensor, tables: Columns, into: Columns) -> Tensor:
+def read_tables(situation: Tensor, action: Tensor, tables: Columns, into: Columns) -> Tensor:
     """Write what every voxel's entry of the tables holds (`Loops.look_up`), and return which entry that is, (B, N)."""
-    entry = cell + action.to(cell.dtype)
+    entry = situation + action.to(situation.dtype)
     index = entry.view(-1).to(torch.int64)  # which is looked up more quickly than int32
     for table, target in zip(tables, into, strict=True):
         torch.index_select(table, 0, index, out=target.view(-1))

@@ -45,18 +45,17 @@ def within(values: Tensor, least: int, most: int) -> tuple[Tensor, Tensor]:
     return kept, beyond
 
 
-def look_up(cell: Tensor, action: Tensor, tables: Columns, worth: Tensor, into: Columns) -> Tensor:
+def look_up(situation: Tensor, action: Tensor, tables: Columns, worth: Tensor, into: Columns) -> Tensor:
     """See `Loops.look_up`."""
-    batch, voxels = cell.shape
+    batch, voxels = situation.shape
     size = len(tables[0])
     bins = max(triton.next_power_of_2(size), 16)
-    counts = torch.zeros((batch, bins), dtype=torch.int32, device=cell.device)
+    counts = torch.zeros((batch, bins), dtype=torch.int32, device=situation.device)
     grid = (triton.cdiv(voxels, BLOCK), batch)
     together = bins <= COUNTED_TOGETHER
-    _launch(
-        _look_up, grid, cell.contiguous(), action.contiguous(), *into, counts, *tables, voxels, bins, together, BLOCK
-    )
-    measured = torch.empty((4, batch), dtype=torch.float32, device=cell.device)
+    given = (situation.contiguous(), action.contiguous())
+    _launch(_look_up, grid, *given, *into, counts, *tables, voxels, bins, together, BLOCK)
+    measured = torch.empty((4, batch), dtype=torch.float32, device=situation.device)
     _launch(_measure, (batch,), counts, worth, measured, size, batch, bins)
     return measured
 
@@ -140,7 +139,7 @@ def _within(
 
 @triton.jit
 def _look_up(
-    cell: tl.tensor,
+    situation: tl.tensor,
     action: tl.tensor,
     probability: tl.tensor,
     gain: tl.tensor,
@@ -148,7 +147,7 @@ def _look_up(
     counts: tl.tensor,
     probabilities: tl.tensor,
     gains: tl.tensor,
-    cells: tl.tensor,
+    situations: tl.tensor,
     voxels: tl.tensor,
     bins: tl.constexpr,
     together: tl.constexpr,
@@ -158,17 +157,16 @@ def _look_up(
     row = tl.program_id(1).to(tl.int64)
     there = voxel < voxels
     place = row * voxels + voxel
-    case = tl.load(cell + place, mask=there, other=0).to(tl.int32) + tl.load(action + place, mask=there, other=0).to(
-        tl.int32
-    )
-    tl.store(probability + place, tl.load(probabilities + case, mask=there), mask=there)
-    tl.store(gain + place, tl.load(gains + case, mask=there), mask=there)
-    tl.store(after + place, tl.load(cells + case, mask=there), mask=there)
+    before = tl.load(situation + place, mask=there, other=0).to(tl.int32)
+    entry = before + tl.load(action + place, mask=there, other=0).to(tl.int32)
+    tl.store(probability + place, tl.load(probabilities + entry, mask=there), mask=there)
+    tl.store(gain + place, tl.load(gains + entry, mask=there), mask=there)
+    tl.store(after + place, tl.load(situations + entry, mask=there), mask=there)
     if together:
-        count = tl.histogram(case, bins, mask=there)
+        count = tl.histogram(entry, bins, mask=there)
         tl.atomic_add(counts + row * bins + tl.arange(0, bins), count, mask=count > 0)
     else:
-        tl.atomic_add(counts + row * bins + case, 1, mask=there)
+        tl.atomic_add(counts + row * bins + entry, 1, mask=there)
 
 
 @triton.jit
@@ -177,15 +175,15 @@ def _measure(
 ) -> None:
     """`torch_step.measures` of one row."""
     row = tl.program_id(0)
-    case = tl.arange(0, bins)
-    count = tl.load(counts + row.to(tl.int64) * bins + case).to(tl.float64)
-    there = case < size
-    earned = tl.sum(tl.load(worth + case, mask=there, other=0.0) * count)
-    wrong = tl.sum(tl.load(worth + size + case, mask=there, other=0.0) * count).to(tl.float32)
-    literally = tl.sum(tl.load(worth + 2 * size + case, mask=there, other=0.0) * count).to(tl.float32)
-    overlap = tl.sum(tl.load(worth + 3 * size + case, mask=there, other=0.0) * count).to(tl.float32)
-    total = tl.sum(tl.load(worth + 4 * size + case, mask=there, other=0.0) * count).to(tl.float32)
-    voxels = tl.sum(tl.load(worth + 5 * size + case, mask=there, other=0.0) * count)
+    entry = tl.arange(0, bins)
+    count = tl.load(counts + row.to(tl.int64) * bins + entry).to(tl.float64)
+    there = entry < size
+    earned = tl.sum(tl.load(worth + entry, mask=there, other=0.0) * count)
+    wrong = tl.sum(tl.load(worth + size + entry, mask=there, other=0.0) * count).to(tl.float32)
+    literally = tl.sum(tl.load(worth + 2 * size + entry, mask=there, other=0.0) * count).to(tl.float32)
+    overlap = tl.sum(tl.load(worth + 3 * size + entry, mask=there, other=0.0) * count).to(tl.float32)
+    total = tl.sum(tl.load(worth + 4 * size + entry, mask=there, other=0.0) * count).to(tl.float32)
+    voxels = tl.sum(tl.load(worth + 5 * size + entry, mask=there, other=0.0) * count)
     tl.store(measured + row, (earned / (_SCALE * voxels)).to(tl.float32))
     tl.store(measured + batch + row, tl.div_rn(wrong, voxels.to(tl.float32)))
     tl.store(measured + 2 * batch + row, tl.div_rn(literally, voxels.to(tl.float32)))

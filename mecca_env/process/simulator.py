@@ -87,7 +87,7 @@ class Simulator:
             n_clicks=zero,
             dice=torch.zeros(count, device=self.device),  # nothing is above a half yet
             regions=regions,
-            cell=self._transition.start(label),
+            situation=self._transition.start(label),
             weights=self._weights(surface),
         )
         assert self.config.clicks is not None
@@ -109,7 +109,7 @@ class Simulator:
             and which episodes are over, (B,) bool: no more clicks are made in those.
         """
         config = self.config
-        made = earned = self._transition(state, action)
+        made = earned = self._transition(state, action)  # Eq. 1-2 and the reward, Eq. 9: `process.transitions`
         if self._some_unlabelled:
             labelled = state.labelled.to(torch.float32)
             earned = replace(
@@ -117,7 +117,7 @@ class Simulator:
             )
         target = inf if config.target_dice is None else config.target_dice
         turn = loops(self.device).turn(state.step, made.dice, state.keys, self._budgets, target)
-        after = replace(state, probability=made.probability, dice=made.dice, cell=made.cell, step=turn.step)
+        after = replace(state, probability=made.probability, dice=made.dice, situation=made.situation, step=turn.step)
         if config.guide and confidence is not None:
             after = replace(after, advice=advise(self.regions(after), confidence, config.advised, self._most_regions))
         assert config.clicks is not None

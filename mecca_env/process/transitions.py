@@ -1,4 +1,9 @@
-"""From an action to what it changes and earns: the plain way, and by table look-up where only few cases exist."""
+"""From an action to what it changes and earns: the plain way, and by table look-up where a voxel has few situations.
+
+The reward of a voxel is Eq. 9 (`process.rewards.gain`) unless the env was made with another one. `PlainTransition`
+calls it at every step. `TableTransition`, which the default env takes, has called it once, when the env was made, for
+every situation that a voxel can be in and every action; at a step it looks the rewards up.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +36,7 @@ class Transition:
         dice: After the step, (B,) float32.
         misunderstanding: Share of voxels that moved the wrong way by more than `config.wrong_way`, (B,) float32.
         misunderstanding_literal: Share that moved the wrong way at all (Definition 1 to the letter), (B,) float32.
-        cell: The next `State.cell`.
+        situation: The next `State.situation`.
     """
 
     probability: Tensor
@@ -40,14 +45,14 @@ class Transition:
     dice: Tensor
     misunderstanding: Tensor
     misunderstanding_literal: Tensor
-    cell: Tensor | None = None
+    situation: Tensor | None = None
 
 
 class TransitionRule(Protocol):
     """Computes transitions."""
 
     def start(self, label: Tensor) -> Tensor | None:
-        """`State.cell` of new episodes with these labels, (B, D, H, W) bool."""
+        """`State.situation` of new episodes with these labels, (B, D, H, W) bool."""
         ...
 
     def __call__(self, state: State, action: Tensor) -> Transition:
@@ -88,9 +93,10 @@ class PlainTransition:
 class TableTransition:
     """The same bits by look-up, where a voxel has few situations.
 
-    With the paper's adjustments a probability is one of eleven, so label, probability and action have 2 x 11 x 6 = 132
-    combinations. What each of them leads to is worked out once, by `PlainTransition`; a step is one index and three
-    look-ups, and its reward and measures follow from how often each combination occurs.
+    With the paper's adjustments a probability is one of eleven, so a voxel's situation, label and probability, is one
+    of 2 x 11, and with the action there are 2 x 11 x 6 = 132 entries. The constructor works out what each of them leads
+    to, by `PlainTransition`: dynamics (Eq. 1-2) and reward (`process.rewards`, Eq. 9 by default). A step is one index
+    and three look-ups, and its mean reward and measures follow from how often each entry occurs.
 
     Args:
         plain: The rule to tabulate; its reward looks at one voxel at a time.
@@ -105,13 +111,14 @@ class TableTransition:
             for t in torch.meshgrid(torch.arange(2), torch.arange(levels), torch.arange(choices), indexing="ij")
         )
         unit = torch.tensor(1.0 / config.lattice, dtype=torch.float32)
+        # Here Eq. 9 is evaluated, for every entry; the steps of the env only look it up.
         everything = plain.apply(*(t.to(device) for t in (level * unit, label.bool(), action)))
         after = (everything.probability.cpu() * config.lattice).round().to(torch.int64)
         self._per_label = levels * choices
         self._half = (config.lattice // 2) * choices
         self._dtype = torch.uint8 if 2 * levels * choices <= 256 else torch.int32
-        cell = (label * self._per_label + after * choices).reshape(-1).to(device=device, dtype=self._dtype)
-        self._tables: Columns = (everything.probability.reshape(-1), everything.voxel_reward.reshape(-1), cell)
+        situation = (label * self._per_label + after * choices).reshape(-1).to(device=device, dtype=self._dtype)
+        self._tables: Columns = (everything.probability.reshape(-1), everything.voxel_reward.reshape(-1), situation)
         self._buffers = Buffers()
         found = (everything.probability > 0.5).reshape(-1).cpu()
         truth = label.reshape(-1).bool()
@@ -126,24 +133,24 @@ class TableTransition:
         self._worth = torch.stack([row.to(torch.float64) for row in rows]).to(device)  # (6, size)
 
     def start(self, label: Tensor) -> Tensor:
-        """Label and probability of a half, as an index without the action."""
+        """Label and probability of a half, as the number of the situation's first entry."""
         return label.view(torch.uint8).to(self._dtype) * self._per_label + self._half
 
     def __call__(self, state: State, action: Tensor) -> Transition:
-        """See `TransitionRule`."""
-        assert state.cell is not None
-        shape = state.cell.shape
-        flat = state.cell.flatten(1)
+        """See `TransitionRule`. The rewards come from the table that the constructor made by `process.rewards`."""
+        assert state.situation is not None
+        shape = state.situation.shape
+        flat = state.situation.flatten(1)
         into = self._grids(flat)
         measured = loops(flat.device).look_up(flat, action.flatten(1), self._tables, self._worth, into)
-        probability, voxel_reward, cell = (grid.view(shape) for grid in into)
+        probability, voxel_reward, situation = (grid.view(shape) for grid in into)
         reward, wrong, wrong_literally, dice = measured
-        return Transition(probability, reward, voxel_reward, dice, wrong, wrong_literally, cell)
+        return Transition(probability, reward, voxel_reward, dice, wrong, wrong_literally, situation)
 
     def _grids(self, like: Tensor) -> Columns:
         """Where the results go."""
-        probability, gain, cell = (self._buffers.empty(like.shape, t.dtype, like.device) for t in self._tables)
-        return probability, gain, cell
+        probability, gain, situation = (self._buffers.empty(like.shape, t.dtype, like.device) for t in self._tables)
+        return probability, gain, situation
 
 
 class WeightedTransition:

@@ -299,6 +299,14 @@ def test_a_damaged_snapshot_is_refused(damage: str) -> None:
     assert envs.snapshot().host == before.host
 
 
+def test_tensors_are_stored_under_the_names_of_earlier_versions() -> None:
+    """Or runs that were trained with them would not resume."""
+    envs = make_envs(1, guide=True)
+    envs.reset(seed=0)
+    names = "step probability hint clicks n_clicks dice advice cell over content walk.0.all"
+    assert set(envs.snapshot().tensors) == set(names.split())
+
+
 def test_there_is_nothing_to_take_before_the_first_reset_and_after_close() -> None:
     envs = make_envs(2)
     with pytest.raises(gym.error.ResetNeeded):

@@ -67,15 +67,15 @@ def test_integers_out_of_range(kernels: ModuleType, there: torch.device, dtype: 
 @pytest.mark.parametrize("size", [12, 132, 1500])
 def test_look_up(kernels: ModuleType, there: torch.device, size: int) -> None:
     rng = np.random.default_rng(size)
-    cell = torch.from_numpy(rng.integers(0, size - 5, (3, 2500))).to(torch.int32).to(there)
+    situation = torch.from_numpy(rng.integers(0, size - 5, (3, 2500))).to(torch.int32).to(there)
     action = torch.from_numpy(rng.integers(0, 6, (3, 2500))).to(torch.uint8).to(there)
     probabilities, gains = (torch.from_numpy(rng.random(size, dtype=np.float32)).to(there) for _ in range(2))
-    cells = torch.from_numpy(rng.integers(0, size, size)).to(torch.int32).to(there)
+    situations = torch.from_numpy(rng.integers(0, size, size)).to(torch.int32).to(there)
     worth = torch.from_numpy(rng.integers(1, 9, (6, size))).to(torch.float64).to(there)
-    case = (cell + action).long()
-    into = (torch.empty_like(probabilities[case]), torch.empty_like(gains[case]), torch.empty_like(cells[case]))
-    measured = kernels.look_up(cell, action, (probabilities, gains, cells), worth, into)
-    for written, table in zip(into, (probabilities, gains, cells), strict=True):
+    case = (situation + action).long()
+    into = (torch.empty_like(probabilities[case]), torch.empty_like(gains[case]), torch.empty_like(situations[case]))
+    measured = kernels.look_up(situation, action, (probabilities, gains, situations), worth, into)
+    for written, table in zip(into, (probabilities, gains, situations), strict=True):
         assert torch.equal(written, table[case])
     gain, wrong, wrong_literally, overlap, total, voxels = worth[:, case].sum(-1)
     expected = torch.stack((gain / SCALE / voxels, wrong / voxels, wrong_literally / voxels, overlap / total))

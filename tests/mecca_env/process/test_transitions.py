@@ -34,7 +34,7 @@ def rules(config: EnvConfig) -> tuple[PlainTransition, TableTransition]:
 
 
 def same(one: Transition, two: Transition) -> None:
-    for name in (f.name for f in fields(Transition) if f.name != "cell"):
+    for name in (f.name for f in fields(Transition) if f.name != "situation"):
         here, there = getattr(one, name), getattr(two, name)
         assert here.dtype == there.dtype and torch.equal(here, there), name
 
@@ -48,26 +48,26 @@ def test_the_table_gives_the_bits_of_the_plain_rule(adjustments: tuple[float, ..
     label = rng.random(SHAPE) < 0.4
     label[1] = False  # an empty label has its own rule in the Dice score
     state = make_state(label)
-    state = replace(state, cell=table.start(state.label))
+    state = replace(state, situation=table.start(state.label))
     for dtype in (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64):
         action = torch.from_numpy(rng.integers(len(adjustments), size=SHAPE)).to(dtype)
-        kept = [None if x is None else x.clone() for x in (state.cell, state.probability, action)]
+        kept = [None if x is None else x.clone() for x in (state.situation, state.probability, action)]
         slow, fast = plain(state, action), table(state, action)
         same(slow, fast)
-        assert all(torch.equal(a, b) for a, b in zip(kept, (state.cell, state.probability, action), strict=True))
-        state = replace(state, probability=fast.probability, cell=fast.cell)
+        assert all(torch.equal(a, b) for a, b in zip(kept, (state.situation, state.probability, action), strict=True))
+        state = replace(state, probability=fast.probability, situation=fast.situation)
 
 
 def test_an_episode_by_table_does_not_depend_on_its_batch() -> None:
     config = EnvConfig()
     _, table = rules(config)
     state = make_state(np.random.default_rng(1).random(SHAPE) < 0.5)
-    state = replace(state, cell=table.start(state.label))
+    state = replace(state, situation=table.start(state.label))
     action = torch.from_numpy(np.random.default_rng(2).integers(6, size=SHAPE))
     together = table(state, action)
     for row in range(SHAPE[0]):
         alone = make_state(state.label[row : row + 1].numpy())
-        made = table(replace(alone, cell=table.start(alone.label)), action[row : row + 1])
+        made = table(replace(alone, situation=table.start(alone.label)), action[row : row + 1])
         same(made, Transition(**{k: v[row : row + 1] for k, v in vars(together).items() if v is not None}))
 
 
@@ -98,7 +98,7 @@ def test_an_env_by_table_is_the_env_by_the_plain_rule() -> None:
     fast, slow = make_envs(3), make_envs(3)
     slow._simulator._transition = rules(slow.config)[0]  # type: ignore[assignment]
     fast.reset(seed=0), slow.reset(seed=0)
-    slow._state = replace(slow.state, cell=None)
+    slow._state = replace(slow.state, situation=None)
     for action in random_actions(fast, 2):
         one, two = fast.step(action), slow.step(action)
         assert torch.equal(one[1], two[1])
