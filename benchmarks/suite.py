@@ -103,7 +103,7 @@ class Rounds:
         self._order = random.Random(seed)
         for env in (self.env, self.eager):
             for index in env.cases.indices:
-                env._episodes.case(int(index))  # drawn now and kept, so that a reset only resamples
+                env._episodes.maker.case(int(index))  # drawn now and kept, so that a reset only resamples
 
     def run(self, repeats: int) -> Measured:
         """`repeats` rounds after one that warms up and checks that ours and the plain step agree."""

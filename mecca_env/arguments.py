@@ -57,6 +57,20 @@ def read_device(device: str | torch.device) -> torch.device:
     return found
 
 
+def read_render_mode(mode: str | None) -> str | None:
+    """A render mode. Raises `ValueError`."""
+    if mode not in (None, "human", "rgb_array"):
+        raise ValueError(f"render_mode: expected None, 'human' or 'rgb_array', got {mode!r}")
+    return mode
+
+
+def read_prefetch(prefetch: bool | None) -> bool | None:
+    """A setting that may be left open. Raises `ValueError`."""
+    if prefetch not in (None, True, False):
+        raise ValueError(f"prefetch: expected None, True or False, got {prefetch!r}")
+    return prefetch
+
+
 def read_seeds(seed: int | Sequence[int | None] | None, num_envs: int) -> list[int | None]:
     """The seed of every env: seed + i, or the one given for it, or None. Raises `ValueError`."""
     if seed is None:
@@ -82,3 +96,23 @@ def read_mask(mask: Any, num_envs: int) -> NDArray[np.int64]:
             f"got {values.dtype} {values.tolist()}"
         )
     return np.flatnonzero(values)
+
+
+def read_reset_options(
+    options: Mapping[str, Any] | None, num_envs: int
+) -> tuple[NDArray[np.int64], Sequence[str | int | None]]:
+    """The envs that a reset is of, and the case that each of the B envs is to show, None where it is to be drawn.
+
+    Raises:
+        ValueError: An option is unknown or does not fit.
+    """
+    options = dict(options or {})
+    rows = read_mask(options.pop("reset_mask", None), num_envs)
+    cases = options.pop("cases", None)
+    if options:
+        raise ValueError(f"options: expected 'reset_mask' and 'cases' only, got {sorted(options)}")
+    if cases is None:
+        cases = [None] * num_envs
+    if isinstance(cases, str) or not isinstance(cases, Sequence) or len(cases) != num_envs:
+        raise ValueError(f"options['cases']: expected {num_envs} cases, got {cases!r}")
+    return rows, cases

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from functools import cached_property
 from os import PathLike
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, TypeAlias
 
 import gymnasium as gym
 import numpy as np
@@ -23,25 +22,25 @@ from mecca_env.arguments import (
     read_config,
     read_count,
     read_device,
-    read_mask,
+    read_prefetch,
+    read_render_mode,
+    read_reset_options,
     read_seeds,
 )
 from mecca_env.data.base import VolumeSource
-from mecca_env.data.grid.cutting import paste_back
-from mecca_env.data.grid.placement import Placement
 from mecca_env.data.selection import open_cases
+from mecca_env.episodes.batch import EpisodeBatch
 from mecca_env.episodes.maker import DEVICE_CACHE_BYTES, EpisodeMaker
-from mecca_env.episodes.snapshot import Origin, Snapshot, identity, overlay, read_origins, take
+from mecca_env.episodes.snapshot import Snapshot, identity
 from mecca_env.episodes.stream import EpisodeStream
+from mecca_env.infos import Info, copied, final_info, info_of
 from mecca_env.process.simulator import Simulator
 from mecca_env.process.transitions import Transition
 from mecca_env.rendering import Scene, render_frame, scene_of
-from mecca_env.state import State, observe, replace_rows
-from mecca_env.tensors.transfer import to_device
+from mecca_env.state import State, observe
 from mecca_env.window import Window
 
 Observation: TypeAlias = dict[str, Tensor]
-Info: TypeAlias = dict[str, Any]
 StepResult: TypeAlias = tuple[Observation, Tensor, Tensor, Tensor, Info]
 
 
@@ -94,7 +93,6 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
         config: Settings of the decision process.
         cases: Which cases of which data set are played.
         device: Where all tensors live.
-        steps_taken: Steps made since construction, over all envs.
 
     Raises:
         ValueError: An argument is out of range; the message names it, what was expected and what was given.
@@ -107,7 +105,6 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
         "render_fps": 2,
         "autoreset_mode": AutoresetMode.SAME_STEP,
     }
-    _TRANSITION_KEYS: ClassVar[tuple[str, ...]] = ("voxel_reward", "misunderstanding", "misunderstanding_literal")
 
     def __init__(
         self,
@@ -131,15 +128,12 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
         self.num_envs = read_count("num_envs", num_envs)
         self.autoreset_mode = read_autoreset_mode(autoreset_mode)
         self.metadata = {**type(self).metadata, "autoreset_mode": self.autoreset_mode}
-        if render_mode not in (None, *self.metadata["render_modes"]):
-            raise ValueError(f"render_mode: expected None, 'human' or 'rgb_array', got {render_mode!r}")
-        self.render_mode = render_mode
+        self.render_mode = read_render_mode(render_mode)
         cache_bytes = None if device_cache_bytes is None else read_bytes("device_cache_bytes", device_cache_bytes)
-        if prefetch not in (None, True, False):
-            raise ValueError(f"prefetch: expected None, True or False, got {prefetch!r}")
+        prefetch = read_prefetch(prefetch)
         self.config = read_config(settings)
         self.device = read_device(device)
-        self._simulator = Simulator(self.config, self.device)
+        simulator = Simulator(self.config, self.device)  # before the data set: it refuses settings that do not fit
         self.cases = open_cases(
             dataset,
             root=root,
@@ -149,23 +143,20 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
             modalities=modalities,
             fallback=fallback,
             skip_bad=skip_bad,
-            config=self.config,
+            extension=self.config.extension,
+            rotation=self.config.rotation,
+            evaluation_extension=self.config.evaluation_extension,
+            labelled_fraction=self.config.labelled_fraction,
             device=self.device,
             memory_bytes=0,  # prepared cases are kept once, on the device
         )
         if cache_bytes is None:
             cache_bytes = DEVICE_CACHE_BYTES if isinstance(dataset, str) or self.device.type != "cpu" else 0
-        self._episodes = EpisodeMaker(self.cases, self.config, self.device, cache_bytes, prefetch)
+        maker = EpisodeMaker(self.cases, self.config, self.device, cache_bytes, prefetch)
+        self._episodes = EpisodeBatch(simulator, maker, self.num_envs)
         self._actions = ActionReader(self.config, self.num_envs, self.device)
         self.single_observation_space = observation_space(self.config, self.dataset.modalities)
         self.single_action_space = action_space(self.config)
-        self._streams = [EpisodeStream(None) for _ in range(self.num_envs)]
-        self._placements: list[Placement] = []
-        self._origins: list[Origin] = []
-        self._state: State | None = None
-        self._over = np.zeros(self.num_envs, dtype=np.bool_)
-        self._steps = np.zeros(self.num_envs, dtype=np.int64)
-        self.steps_taken = 0
         self._window: Window | None = None
 
     @cached_property
@@ -186,20 +177,22 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
     @property
     def state(self) -> State:
         """The state of all episodes. Raises `gymnasium.error.ResetNeeded` before the first reset."""
-        self._check_open()
-        if self._state is None:
-            raise gym.error.ResetNeeded("call reset() before this: there is no episode yet")
-        return self._state
+        return self._begun.state
+
+    @property
+    def steps_taken(self) -> int:
+        """Steps made since construction, over all envs."""
+        return self._episodes.steps_taken
 
     @property  # type: ignore[misc]
     def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
         """The host generator of every env."""
-        return tuple(stream.rng for stream in self._streams)
+        return tuple(stream.rng for stream in self._episodes.streams)
 
     @property
     def np_random_seed(self) -> tuple[int, ...]:  # type: ignore[override]
         """The seed of every env."""
-        return tuple(stream.seed for stream in self._streams)
+        return tuple(stream.seed for stream in self._episodes.streams)
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
@@ -218,24 +211,16 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
             ValueError: A seed, mask or case does not fit.
         """
         self._check_open()
-        options = dict(options or {})
-        rows = read_mask(options.pop("reset_mask", None), self.num_envs)
-        if self._state is None and len(rows) < self.num_envs:
+        rows, wanted = read_reset_options(options, self.num_envs)
+        if not self._episodes.begun and len(rows) < self.num_envs:
             raise gym.error.ResetNeeded("the first reset must be of all envs")
-        wanted = options.pop("cases", None)
-        if options:
-            raise ValueError(f"options: expected 'reset_mask' and 'cases' only, got {sorted(options)}")
-        if wanted is None:
-            wanted = [None] * self.num_envs
-        if isinstance(wanted, str) or not isinstance(wanted, Sequence) or len(wanted) != self.num_envs:
-            raise ValueError(f"options['cases']: expected {self.num_envs} cases, got {wanted!r}")
         chosen = [self.cases.find(case) for case in wanted]
-        for i, number in enumerate(self._seeds(seed)):
+        for i, number in enumerate(read_seeds(seed, self.num_envs)):
             if number is not None and i in rows:
-                self._streams[i] = EpisodeStream(number)
+                self._episodes.streams[i] = EpisodeStream(number)
         self._begin(rows, chosen)
         self._show()
-        return self._observe(self.state), self._info(self.state, None)
+        return self._observe(self.state), info_of(self.state, None)
 
     def step(self, actions: Any) -> StepResult:
         """Every voxel of every env acts.
@@ -251,40 +236,55 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
             TypeError: The dtype does not fit.
             gymnasium.error.ResetNeeded: Before the first reset; with autoreset disabled, on an episode that is over.
         """
-        state = self.state
+        episodes = self._begun
         action, confidence = self._actions.read(actions)
-        ended = np.flatnonzero(self._over)
-        if len(ended) and self.autoreset_mode is AutoresetMode.DISABLED:
-            raise gym.error.ResetNeeded(
-                f"the episodes of envs {ended.tolist()} are over: call reset(options={{'reset_mask': ...}}) first"
-            )
-        self._state, transition, terminated = self._simulator.step(state, action, confidence)
-        self._steps += 1
-        self.steps_taken += self.num_envs
-        self._over = self._finished(terminated)
-        final: Info = {}
+        ended = np.flatnonzero(episodes.over)
+        if self.autoreset_mode is AutoresetMode.DISABLED:
+            self._refuse_ended(ended)
+        transition, terminated = episodes.step(action, confidence)
         if len(ended):  # next-step autoreset: these envs ignore the action and begin anew
-            self._begin(ended, [None] * self.num_envs)
+            self._begin(ended)
             rows = torch.from_numpy(ended).to(self.device)
-            transition, terminated = _without(transition, rows), terminated.index_fill(0, rows, False)
-        if self.autoreset_mode is AutoresetMode.SAME_STEP and self._over.any():
-            final = self._final(self.state, transition)
-            self._begin(np.flatnonzero(self._over), [None] * self.num_envs)
-        self._show()
-        observation, info = self._observe(self.state), self._info(self.state, transition)
-        if final:  # TorchRL writes last observations over first ones, in place: not into the state
-            observation, info = _copied(observation), _copied(info) | final
-        truncated = torch.zeros_like(terminated)
-        return observation, transition.reward, terminated, truncated, info
+            transition, terminated = transition.without(rows), terminated.index_fill(0, rows, False)
+        final: Info = {}
+        if self.autoreset_mode is AutoresetMode.SAME_STEP and episodes.over.any():
+            mask = torch.from_numpy(episodes.over.copy()).to(self.device)
+            final = final_info(self._observe(self.state), info_of(self.state, transition), mask)
+            self._begin(np.flatnonzero(episodes.over))
+        return self._returned(transition, terminated, final)
+
+    def step_some(self, actions: Any, acting: NDArray[np.bool_]) -> StepResult:
+        """Only some of the envs act; the others stay where they are and earn nothing.
+
+        For libraries that leave out the envs whose episodes are over. A method of its own, since `step` has Gymnasium's
+        signature, which wrappers pass on, and envs that reset themselves have no use for it.
+
+        Args:
+            actions: Of all envs, as `step` takes them; those of envs that stay have no effect.
+            acting: (B,) bool.
+
+        Returns:
+            As `step`; envs that stay are `terminated` when they were over before.
+
+        Raises:
+            ValueError, TypeError: As `step`; or the envs reset themselves.
+            gymnasium.error.ResetNeeded: Before the first reset; or an env that acts is over.
+        """
+        if self.autoreset_mode is not AutoresetMode.DISABLED:
+            raise ValueError(
+                f"autoreset_mode: expected 'Disabled' for steps of some envs, got {self.autoreset_mode.value!r}"
+            )
+        episodes = self._begun
+        action, confidence = self._actions.read(actions)
+        self._refuse_ended(np.flatnonzero(episodes.over & acting))
+        return self._returned(*episodes.step_some(action, confidence, acting), {})
 
     def snapshot(self) -> Snapshot:
         """The env at this moment, for `restore`: small, since scans and labels are made again and not stored.
 
-        Raises:
-            gymnasium.error.ResetNeeded: Before the first reset.
+        Raises `gymnasium.error.ResetNeeded` before the first reset.
         """
-        generators = [stream.rng.bit_generator.state for stream in self._streams]
-        return take(self._identity(), self.state, self._over, self._origins, generators, self.steps_taken)
+        return self._begun.snapshot(self._identity())
 
     def restore(self, snapshot: Snapshot) -> tuple[Observation, Info]:
         """Go on from a snapshot, bit for bit as the env that it was taken of, on any device.
@@ -302,26 +302,14 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
             ValueError: The snapshot is of another env, or damaged; the message says what differs.
         """
         self._check_open()
-        origins, generators = read_origins(snapshot, self._identity())
-        streams = [EpisodeStream.at(origin.stream) for origin in origins]
-        made = self._episodes.make_all(streams, [origin.case for origin in origins])
-        state = overlay(self._simulator.begin([episode for episode, _ in made]), snapshot)
-        for stream, generator in zip(streams, generators, strict=True):
-            stream.rng.bit_generator.state = generator  # `np_random` is public: somebody may have drawn from it
-        self._streams, self._origins, self._state = streams, origins, state
-        self._placements = [placement for _, placement in made]
-        self._over = np.array(snapshot.tensors["over"].cpu().numpy())
-        self._steps = np.array(state.step.cpu().numpy())
-        self.steps_taken = int(snapshot.host["steps_taken"])
-        self._look_ahead(range(self.num_envs))
+        self._episodes.restore(snapshot, self._identity())
         self._show()
-        return self._observe(self.state), self._info(self.state, None)
+        return self._observe(self.state), info_of(self.state, None)
 
     def render(self) -> tuple[NDArray[np.uint8], ...] | None:
         """One RGB frame for every env, (height, width, 3) uint8; None in "human" mode, which shows env 0 in a window.
 
-        Raises:
-            ValueError: The env was made without a render mode.
+        Raises `ValueError` where the env was made without a render mode.
         """
         if self.render_mode is None:
             raise ValueError("render_mode: expected 'rgb_array' or 'human' when the env was made, got None")
@@ -349,12 +337,7 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
         Returns:
             Region numbers from 0, (R, T, D, H, W) int16.
         """
-        chosen = list(range(self.num_envs) if rows is None else rows)
-        state = self.state
-        if state.regions is not None:
-            return state.regions[chosen]
-        made = (self._episodes.regions(int(state.case_index[i]), self._placements[i]) for i in chosen)
-        return torch.stack(list(made))
+        return self._begun.supervoxels(rows)
 
     def paste_back(self, index: int, grid: Tensor | None = None) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
         """A mask of env `index` on its scan's own grid.
@@ -366,98 +349,51 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
         Returns:
             The mask, (X, Y, Z) bool, and the scan's affine, (4, 4), voxel index to millimetres.
         """
-        state = self.state
-        case = self._episodes.case(int(state.case_index[index]))
-        values = (state.probability[index] if grid is None else grid).cpu()
-        return paste_back(values, self._placements[index], case.scan_shape), case.affine
+        return self._begun.paste_back(index, grid)
 
     def close_extras(self, **kwargs: Any) -> None:
         """Close the window, if any, and let go of the cases; `close` calls it once."""
         if self._window is not None:
             self._window.close()
         self._episodes.close()
-        self._state = None
 
-    def _begin(self, rows: NDArray[np.int64], chosen: Sequence[int | None]) -> None:
-        """New episodes in those rows."""
+    def _begin(self, rows: NDArray[np.int64], cases: Sequence[int | None] | None = None) -> None:
+        """Begin new episodes in those rows, once all actions so far are known to have been in range."""
         self._actions.refuse(wait=True)
-        origins = [Origin(self._streams[i].state(), chosen[i]) for i in rows]
-        made = self._episodes.make_all([self._streams[i] for i in rows], [chosen[i] for i in rows])
-        fresh = self._simulator.begin([episode for episode, _ in made])
-        if self._state is None or len(rows) == self.num_envs:
-            self._state = fresh
-            self._placements = [placement for _, placement in made]
-            self._origins = origins
-        else:
-            self._state = replace_rows(self._state, to_device(torch.from_numpy(rows), self.device), fresh)
-            self._placements, self._origins = list(self._placements), list(self._origins)
-            for i, (_, placement), origin in zip(rows, made, origins, strict=True):
-                self._placements[i], self._origins[i] = placement, origin
-        self._steps[rows] = 0
-        self._over[rows] = False
-        self._look_ahead(rows)
+        self._episodes.begin(rows, cases)
 
-    def _look_ahead(self, rows: Iterable[int]) -> None:
-        """Have their next cases fetched; a case that was asked for does not say which will be next."""
-        drawn = {int(i): self._origins[i].case is None for i in rows}
-        self._episodes.look_ahead({i: self._streams[i] if known else None for i, known in drawn.items()})
+    def _returned(self, transition: Transition, terminated: Tensor, final: Info) -> StepResult:
+        """The result of a step, with the `final` entries of what was reset in it."""
+        self._show()
+        observation, info = self._observe(self.state), info_of(self.state, transition)
+        if final:  # TorchRL writes last observations over first ones, in place: not into the state
+            observation, info = copied(observation), copied(info) | final
+        return observation, transition.reward, terminated, torch.zeros_like(terminated), info
+
+    def _refuse_ended(self, rows: NDArray[np.int64]) -> None:
+        if len(rows):
+            raise gym.error.ResetNeeded(
+                f"the episodes of envs {rows.tolist()} are over: call reset(options={{'reset_mask': ...}}) first"
+            )
 
     def _identity(self) -> dict[str, Any]:
         return identity(self.cases, self.config, self.num_envs, self.autoreset_mode)
 
-    def _finished(self, terminated: Tensor) -> NDArray[np.bool_]:
-        """Which episodes are over, without looking at the device where the horizon alone decides."""
-        if self.config.target_dice is None:
-            return np.asarray(self._steps >= self.config.horizon)
-        return np.array(terminated.cpu().numpy())  # a copy: `_begin` writes to it
-
-    def _final(self, state: State, transition: Transition) -> Info:
-        mask = torch.from_numpy(self._over.copy()).to(self.device)
-        return {
-            "final_obs": self._observe(state),
-            "_final_obs": mask,
-            "final_info": self._info(state, transition),
-            "_final_info": mask.clone(),
-        }
-
     def _observe(self, state: State) -> Observation:
         return observe(state)
 
-    def _info(self, state: State, transition: Transition | None) -> Info:
-        info: Info = {
-            "case_index": state.case_index,
-            "labelled": state.labelled,
-            "step": state.step,
-            "dice": state.dice,
-            "clicks": state.clicks,
-            "n_clicks": state.n_clicks,
-        }
-        if state.advice is not None:
-            info["advice"] = state.advice
-        if transition is not None:
-            return info | {key: getattr(transition, key) for key in self._TRANSITION_KEYS}
-        nothing = {key: torch.zeros_like(state.dice) for key in self._TRANSITION_KEYS}
-        return info | nothing | {"voxel_reward": torch.zeros_like(state.probability)}
-
-    def _seeds(self, seed: int | Sequence[int | None] | None) -> list[int | None]:
-        return read_seeds(seed, self.num_envs)
-
     def _show(self) -> None:
         if self.render_mode == "human":
-            if self._window is None:
-                self._window = Window(fps=self.metadata["render_fps"])
+            self._window = self._window or Window(fps=self.metadata["render_fps"])
             self._window.show(render_frame(self.scene(0)))
 
     def _check_open(self) -> None:
         if self.closed:
             raise gym.error.ClosedEnvironmentError("this env has been closed; make a new one")
 
-
-def _copied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {key: value.clone() for key, value in tensors.items()}
-
-
-def _without(transition: Transition, rows: Tensor) -> Transition:
-    """The transition with nothing earned in those rows."""
-    earned = ("reward", *MeccaVectorEnv._TRANSITION_KEYS)
-    return replace(transition, **{name: getattr(transition, name).index_fill(0, rows, 0) for name in earned})
+    @property
+    def _begun(self) -> EpisodeBatch:
+        self._check_open()
+        if not self._episodes.begun:
+            raise gym.error.ResetNeeded("call reset() before this: there is no episode yet")
+        return self._episodes

@@ -20,7 +20,8 @@ from mecca_agents.learning.network_agent import NetworkAgent, check_finite
 from mecca_agents.learning.rollout import stack_observation
 from mecca_agents.presets import Preset
 from mecca_agents.runtime.distributed import total
-from mecca_env.vector_env import Info, MeccaVectorEnv
+from mecca_env.infos import Info
+from mecca_env.vector_env import MeccaVectorEnv
 
 
 class MaskPredictor(NetworkAgent):

@@ -19,8 +19,8 @@ from mecca_env.actions import ActionReader
 from mecca_env.data.base import Box, DataError, Triple
 from mecca_env.data.grid.cutting import prepare
 from mecca_env.data.grid.placement import Placement, fixed_placement
-from mecca_env.data.grid.regions import case_regions, placed_regions
 from mecca_env.data.grid.sampling import place_all
+from mecca_env.episodes.regions import case_regions, placed_regions
 from mecca_env.kernels.interpolation import Coordinates
 from mecca_env.process.simulator import Episode, Simulator
 from mecca_env.state import State, observe

@@ -26,9 +26,9 @@ except ImportError as error:
     ) from error
 
 import mecca_env
-from mecca_env.adapters.partial_steps import step_some
 from mecca_env.arguments import read_autoreset_mode, read_seeds
-from mecca_env.vector_env import Info, MeccaVectorEnv, Observation
+from mecca_env.infos import Info
+from mecca_env.vector_env import MeccaVectorEnv, Observation
 
 _COUNTS, _SHARES = ("case_index", "step", "n_clicks"), ("dice", "misunderstanding", "misunderstanding_literal")
 
@@ -123,7 +123,7 @@ class MeccaEnv(EnvBase):
         if acting is None:
             observation, _, terminated, _, info = self.envs.step(action)
         else:
-            observation, _, terminated, _, info = step_some(self.envs, action, acting.view(-1).cpu().numpy())
+            observation, _, terminated, _, info = self.envs.step_some(action, acting.view(-1).cpu().numpy())
         reward = {"reward": info["voxel_reward"].unsqueeze(-1)}
         return self._tensordict(self._observed(observation, info) | reward | self._ended(terminated))
 

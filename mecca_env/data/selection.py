@@ -18,7 +18,6 @@ from mecca_env.data.catalog import CATALOG, open_dataset
 from mecca_env.data.files import FileSource
 from mecca_env.data.phantom.source import PhantomSource
 from mecca_env.data.splits import SPLITS, labelled_names
-from mecca_env.process.config import EnvConfig
 from mecca_env.tensors.rng import fold
 
 PHANTOM = "Phantom"
@@ -150,7 +149,10 @@ class Cases:
 def open_cases(
     dataset: str | VolumeSource,
     *,
-    config: EnvConfig,
+    extension: tuple[int, int],
+    rotation: float,
+    evaluation_extension: int,
+    labelled_fraction: float = 1.0,
     root: str | PathLike[str] | None = None,
     split: str = "train",
     cases: int | Sequence[str | int] | None = None,
@@ -165,7 +167,10 @@ def open_cases(
 
     Args:
         dataset: A key of `mecca_env.data.catalog.CATALOG`, "Phantom", or a source.
-        config: Settings of the decision process.
+        extension: Least and most voxels a training crop extends beyond the label on each side (Sec. 4.1).
+        rotation: Largest rotation in training, degrees.
+        evaluation_extension: Extension of the crops of evaluation, voxels.
+        labelled_fraction: Share of the cases that are labelled (Sec. 3.6).
         root: Folder of the data set; None looks under $MECCA_DATA.
         split: "train", "test" or "all". A source of one's own is taken whole.
         cases: Names or indices; an integer takes that many from the split's beginning. The phantom's indices are its
@@ -198,9 +203,9 @@ def open_cases(
             modalities=modalities,
             split=split,
             names=names,
-            extension=config.extension,
-            rotation=config.rotation,
-            evaluation_extension=config.evaluation_extension,
+            extension=extension,
+            rotation=rotation,
+            evaluation_extension=evaluation_extension,
             skip_bad=skip_bad,
             memory_bytes=memory_bytes,
         )
@@ -213,14 +218,14 @@ def open_cases(
     indices: range = range(len(source)) if source is not None else _phantom_split(split)
     if source is None:
         source = PhantomSource(
-            extension=config.extension,
-            rotation=config.rotation,
-            evaluation_extension=config.evaluation_extension,
+            extension=extension,
+            rotation=rotation,
+            evaluation_extension=evaluation_extension,
             device=device,
             memory_bytes=memory_bytes,
         )
     everything = Cases(source, split, indices)
-    return Cases(source, split, _select(everything, cases), config.labelled_fraction)
+    return Cases(source, split, _select(everything, cases), labelled_fraction)
 
 
 def _phantom_split(split: str) -> range:

@@ -12,10 +12,10 @@ from mecca_env.data.base import PreparedCase
 from mecca_env.data.caching.device import CaseStream, threads_ahead
 from mecca_env.data.files import FileSource
 from mecca_env.data.grid.placement import Placement, draw_placement, fixed_placement
-from mecca_env.data.grid.regions import case_regions, placed_regions
 from mecca_env.data.grid.sampling import place, place_all
 from mecca_env.data.phantom.source import PhantomSource
 from mecca_env.data.selection import Cases
+from mecca_env.episodes.regions import case_regions, placed_regions
 from mecca_env.episodes.stream import EpisodeStream, is_labelled_turn
 from mecca_env.process.config import EnvConfig
 from mecca_env.process.simulator import Episode

@@ -9,6 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mecca_env.tensors.exact import SCALE
+
 
 def supervoxels(
     volume: NDArray[np.float32], counts: Sequence[int], spacing: tuple[float, float, float], compactness: float
@@ -78,9 +80,9 @@ def region_sums(index: Tensor, values: Tensor, most: int) -> tuple[Tensor, Tenso
         most: A number that all region numbers are below, R.
 
     Returns:
-        The sums, (B, R) float64, exact to 2^-24 a voxel, and the sizes, (B, R) int64.
+        The sums, (B, R) float64, exact to 1 / `SCALE` a voxel, and the sizes, (B, R) int64.
     """
     size = torch.zeros((len(index), most), dtype=torch.int64, device=index.device)
     # Integers: the sum, hence the ranking, does not depend on the order of adding.
-    total = torch.zeros_like(size).scatter_add_(1, index, (values * 2.0**24).round_().to(torch.int64))
-    return total.to(torch.float64) * 2.0**-24, size.scatter_add_(1, index, torch.ones_like(index))
+    total = torch.zeros_like(size).scatter_add_(1, index, (values * SCALE).round_().to(torch.int64))
+    return total.to(torch.float64) / SCALE, size.scatter_add_(1, index, torch.ones_like(index))

@@ -47,6 +47,11 @@ class Transition:
     misunderstanding_literal: Tensor
     situation: Tensor | None = None
 
+    def without(self, rows: Tensor) -> Transition:
+        """The same with nothing earned and nothing misunderstood by the episodes of `rows`, (R,) int64."""
+        earned = ("reward", "voxel_reward", "misunderstanding", "misunderstanding_literal")
+        return replace(self, **{name: getattr(self, name).index_fill(0, rows, 0) for name in earned})
+
 
 class TransitionRule(Protocol):
     """Computes transitions."""

@@ -15,9 +15,10 @@ from torch import Tensor
 from mecca_env.actions import ActionReader
 from mecca_env.arguments import read_count
 from mecca_env.env import MeccaEnv, Observation
+from mecca_env.infos import Info
 from mecca_env.process.config import EnvConfig
 from mecca_env.process.guide import region_sums
-from mecca_env.vector_env import Info, MeccaVectorEnv, StepResult
+from mecca_env.vector_env import MeccaVectorEnv, StepResult
 from mecca_env.wrappers.base import TorchWrapper
 
 

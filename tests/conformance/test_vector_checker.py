@@ -11,6 +11,7 @@ import pytest
 import torch
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
+from mecca_env.arguments import read_seeds
 from mecca_env.episodes.stream import EpisodeStream
 from mecca_env.testing import check_vector_env
 from mecca_env.vector_env import MeccaVectorEnv
@@ -149,7 +150,7 @@ def test_seed_counts_only_once() -> None:
 
         def reset(self, *, seed: Any = None, options: Any = None) -> Any:
             self.times += 1
-            seeds = self._seeds(seed)
+            seeds = read_seeds(seed, self.num_envs)
             return super().reset(seed=[None if s is None else s + 1000 * self.times for s in seeds], options=options)
 
     refuses(Stubborn, "same seed and actions differ")
@@ -161,7 +162,7 @@ def test_a_generator_shared_by_all_envs() -> None:
 
         def reset(self, *, seed: Any = None, options: Any = None) -> Any:
             if seed is not None:
-                self._streams = [EpisodeStream(self._seeds(seed)[0])] * self.num_envs
+                self._episodes.streams = [EpisodeStream(read_seeds(seed, self.num_envs)[0])] * self.num_envs
             return super().reset(options=options)
 
     refuses(Sharing, "place in the batch")
@@ -174,7 +175,7 @@ def test_later_episodes_from_a_shared_generator() -> None:
         def reset(self, *, seed: Any = None, options: Any = None) -> Any:
             returned = super().reset(seed=seed, options=options)
             if seed is not None:
-                self._streams = [self._streams[0]] * self.num_envs
+                self._episodes.streams = [self._episodes.streams[0]] * self.num_envs
             return returned
 
     for mode in (SAME, NEXT):
@@ -185,8 +186,9 @@ def test_one_seed_for_all_envs() -> None:
     class Same(MeccaVectorEnv):
         """Gives every env the seed itself, and not seed + i."""
 
-        def _seeds(self, seed: Any) -> Any:
-            return [seed] * self.num_envs if isinstance(seed, int) else super()._seeds(seed)
+        def reset(self, *, seed: Any = None, options: Any = None) -> Any:
+            seeds = [seed] * self.num_envs if isinstance(seed, int) else seed
+            return super().reset(seed=seeds, options=options)
 
     refuses(Same, "place in the batch .or seeds are not seed")
 

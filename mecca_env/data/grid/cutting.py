@@ -1,4 +1,4 @@
-"""From a scan to the cut that episodes are placed in (`placing`), and from an episode's grid back to the scan."""
+"""From a scan to the cut that grids are laid over (`sampling`), and from an episode's grid back to the scan."""
 
 from __future__ import annotations
 
@@ -11,26 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mecca_env.data.base import Box, DataError, PreparedCase, Scan, Triple
-from mecca_env.data.grid.placement import Placement, canonical_placement, draw_placement, fixed_placement
-from mecca_env.data.grid.sampling import place
-from mecca_env.data.saving import save_mask
+from mecca_env.data.grid.placement import Placement
 from mecca_env.kernels.interpolation import Coordinates, interpolate, nearest
-
-__all__ = [
-    "Placement",
-    "bounding_box",
-    "canonical_placement",
-    "draw_placement",
-    "fixed_placement",
-    "move_regions",
-    "paste_back",
-    "paste_part",
-    "place",
-    "prepare",
-    "read_part",
-    "save_mask",
-]
-
 
 _PASTE_TIE = 1e-9
 _POINTS_AT_ONCE = 1 << 21

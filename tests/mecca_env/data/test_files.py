@@ -16,7 +16,9 @@ from mecca_env.data.base import DataError, VolumeSource
 from mecca_env.data.caching.disk import CacheError
 from mecca_env.data.checking import check_folder
 from mecca_env.data.files import FileSource
-from mecca_env.data.grid.cutting import fixed_placement, paste_back, place
+from mecca_env.data.grid.cutting import paste_back
+from mecca_env.data.grid.placement import fixed_placement
+from mecca_env.data.grid.sampling import place
 from tests.support.volumes import (
     SHAPE,
     ellipsoid,

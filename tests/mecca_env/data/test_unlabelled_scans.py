@@ -11,9 +11,9 @@ import torch
 from mecca_env.data.base import DataError, Scan
 from mecca_env.data.grid.cutting import paste_back, paste_part, prepare, read_part
 from mecca_env.data.grid.placement import Placement, fixed_placement
-from mecca_env.data.grid.regions import case_regions, placed_regions
 from mecca_env.data.inventory import CaseFiles
 from mecca_env.data.reading import checked_image, read_image, read_label, read_scan
+from mecca_env.episodes.regions import case_regions, placed_regions
 from mecca_env.process.config import EnvConfig
 from tests.support.volumes import AFFINE, ellipsoid, intensities, scan_of, write_nifti
 

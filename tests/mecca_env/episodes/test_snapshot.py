@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from mecca_env.episodes.snapshot import Snapshot
+from mecca_env.infos import info_of
 from mecca_env.process.users import EdgeUser
 from mecca_env.vector_env import MeccaVectorEnv
 from tests.support.envs import GRID, SETTINGS, Blobs, make_envs, random_actions
@@ -233,7 +234,7 @@ def test_another_env_is_refused_and_stays_as_it_was(change: dict[str, Any], mess
     before = other.reset(seed=9)
     with pytest.raises(ValueError, match=f"^snapshot: expected one of the same cases and settings, .*{message}"):
         other.restore(envs.snapshot())
-    same((other._observe(other.state), other._info(other.state, None)), before)
+    same((other._observe(other.state), info_of(other.state, None)), before)
     assert other.np_random_seed == tuple(9 + i for i in range(other.num_envs))
 
 
@@ -303,7 +304,7 @@ def test_tensors_are_stored_under_the_names_of_earlier_versions() -> None:
     """Or runs that were trained with them would not resume."""
     envs = make_envs(1, guide=True)
     envs.reset(seed=0)
-    names = "step probability hint clicks n_clicks dice advice cell over content walk.0.all"
+    names = "step probability hint clicks n_clicks dice advice cell over content"
     assert set(envs.snapshot().tensors) == set(names.split())
 
 

@@ -159,7 +159,7 @@ def test_hints(on_device: None, there: torch.device, radius: int) -> None:
 @pytest.mark.parametrize("settings", [{}, {"guide": True}, {"hint": "supervoxel"}], ids=str)
 def test_an_env_gives_the_same_bits(on_device: None, there: torch.device, settings: dict[str, Any]) -> None:
     fast, slow = (make_envs(2, shape=GRID, device=str(there), **settings) for _ in range(2))
-    assert isinstance(fast._simulator._transition, TableTransition)
+    assert isinstance(fast._episodes.simulator._transition, TableTransition)
     one: Any = fast.reset(seed=1)
     with backend.plain_torch():
         two: Any = slow.reset(seed=1)

@@ -108,7 +108,7 @@ def test_slic_runs_once_for_a_case(augment: bool, monkeypatch: pytest.MonkeyPatc
         calls.append(1)
         return supervoxels(*arguments)
 
-    monkeypatch.setattr("mecca_env.data.grid.regions.supervoxels", counted)
+    monkeypatch.setattr("mecca_env.episodes.regions.supervoxels", counted)
     envs = make_envs(4, dataset=Blobs(2), guide=True, supervoxels=(30, 25, 20), augment=augment)
     for seed in range(3):
         envs.reset(seed=seed)

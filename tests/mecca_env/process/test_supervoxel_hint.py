@@ -127,7 +127,7 @@ def test_slic_runs_once_for_a_case_and_not_where_nobody_needs_it(monkeypatch: py
         calls.append(1)
         return supervoxels(*arguments)
 
-    monkeypatch.setattr("mecca_env.data.grid.regions.supervoxels", counted)
+    monkeypatch.setattr("mecca_env.episodes.regions.supervoxels", counted)
     plain = make_envs(4, dataset=Blobs(2))
     plain.reset(seed=0)
     assert calls == [] and plain.state.regions is None
@@ -156,7 +156,7 @@ def test_regions_move_with_the_crops_flips_and_rotations_of_the_scan(monkeypatch
     def levels(volume: np.ndarray, *_: Any) -> np.ndarray:
         return np.repeat(np.clip(np.round(volume * 4) + 50, 0, 100).astype(np.int16), 3, axis=0)
 
-    monkeypatch.setattr("mecca_env.data.grid.regions.supervoxels", levels)
+    monkeypatch.setattr("mecca_env.episodes.regions.supervoxels", levels)
     envs = make_supervoxel_envs(8, dataset=Ramp(), augment=True)
     envs.reset(seed=0)
     regions, volume = envs.state.regions, envs.state.volume

@@ -48,7 +48,7 @@ class Watched(Blobs):
 
 def settled(envs: MeccaVectorEnv) -> None:
     """Everything that is coming has come."""
-    for future in envs._episodes._prepared._coming.values():
+    for future in envs._episodes.maker._prepared._coming.values():
         future.exception()
 
 
@@ -80,7 +80,7 @@ def test_where_all_cases_are_there_nothing_is_fetched() -> None:
         envs.reset()
     settled(envs)
     assert sorted(index for index, _ in source.asked) == list(range(6))
-    assert not envs._episodes._prepared._coming
+    assert not envs._episodes.maker._prepared._coming
     envs.close()
 
 
@@ -176,7 +176,7 @@ def test_close_and_being_forgotten_end_the_threads(threads: Callable[[], set[thr
     envs.reset(seed=0)
     assert threads()
     envs.close()
-    assert not threads() and len(envs._episodes._prepared) == 0
+    assert not threads() and len(envs._episodes.maker._prepared) == 0
     cases = CaseStream(Blobs(), CPU, 0, threads=2, shared=True)
     cases.ahead([0, 1, 2])
     watched = weakref.ref(cases)
@@ -242,7 +242,7 @@ def test_a_process_ends_while_phantoms_are_still_to_be_drawn() -> None:
         "from mecca_env.vector_env import MeccaVectorEnv\n"
         f"envs = MeccaVectorEnv(3, 'Phantom', **{SETTINGS!r})\n"
         "envs.reset(seed=0)\n"
-        "print(len(envs._episodes._prepared._coming))"
+        "print(len(envs._episodes.maker._prepared._coming))"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "3" and not done.stderr

@@ -128,14 +128,15 @@ def test_files_are_held_once(tmp_path: Path) -> None:
     envs = MeccaVectorEnv(1, "Volumes", root=root, split="all", **SETTINGS)
     envs.reset(options={"cases": ["b"]})
     assert len(envs.dataset._recent) == 0  # type: ignore[attr-defined]
-    assert envs._episodes.case(1) is envs._episodes.case(1)
+    assert envs._episodes.maker.case(1) is envs._episodes.maker.case(1)
     mask, affine = envs.paste_back(0)
     assert mask.shape == envs.dataset.case(1).scan_shape and np.array_equal(affine, envs.dataset.case(1).affine)
 
 
 def test_of_endless_cases_only_a_few_are_kept() -> None:
     endless, chosen = (MeccaVectorEnv(1, "Phantom", cases=cases, **SETTINGS) for cases in (None, 3))
-    assert endless._episodes._prepared._recent._memory_bytes < chosen._episodes._prepared._recent._memory_bytes
+    few, all_of_them = (envs._episodes.maker._prepared._recent for envs in (endless, chosen))
+    assert few._memory_bytes < all_of_them._memory_bytes
 
 
 @pytest.mark.parametrize("size", [-1, 1.5, "1 GiB", True])

@@ -15,19 +15,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from mecca_env.data.base import DataError, PreparedCase, Scan
-from mecca_env.data.grid.cutting import (
-    Placement,
-    canonical_placement,
-    draw_placement,
-    fixed_placement,
-    move_regions,
-    paste_back,
-    place,
-    prepare,
-    save_mask,
-)
+from mecca_env.data.grid.cutting import move_regions, paste_back, prepare
+from mecca_env.data.grid.placement import Placement, canonical_placement, draw_placement, fixed_placement
+from mecca_env.data.grid.sampling import place
 from mecca_env.data.layouts import discover
 from mecca_env.data.reading import read_scan
+from mecca_env.data.saving import save_mask
 from tests.support import ROOT
 from tests.support.volumes import AFFINE, SHAPE, ellipsoid, prepared, scan_of
 

@@ -1,0 +1,55 @@
+"""The info that a reset or a step hands out, as `mecca_env.vector_env.MeccaVectorEnv` describes it."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+from mecca_env.process.transitions import Transition
+from mecca_env.state import State
+
+Info: TypeAlias = dict[str, Any]
+
+OF_A_TRANSITION = ("voxel_reward", "misunderstanding", "misunderstanding_literal")
+"""Entries that belong to a step, as its reward does; the others belong to the state that the observation shows."""
+
+
+def info_of(state: State, transition: Transition | None) -> Info:
+    """The info of B episodes.
+
+    Args:
+        state: The one that the observation shows.
+        transition: What led to it; None after a reset: its entries are zero.
+    """
+    info: Info = {
+        "case_index": state.case_index,
+        "labelled": state.labelled,
+        "step": state.step,
+        "dice": state.dice,
+        "clicks": state.clicks,
+        "n_clicks": state.n_clicks,
+    }
+    if state.advice is not None:
+        info["advice"] = state.advice
+    if transition is not None:
+        return info | {key: getattr(transition, key) for key in OF_A_TRANSITION}
+    nothing = {key: torch.zeros_like(state.dice) for key in OF_A_TRANSITION}
+    return info | nothing | {"voxel_reward": torch.zeros_like(state.probability)}
+
+
+def final_info(observation: dict[str, Tensor], info: Info, ended: Tensor) -> Info:
+    """The entries for episodes that end and are reset in the same step.
+
+    Args:
+        observation: The last one of every env.
+        info: Likewise.
+        ended: The envs that they are meant for, (B,) bool.
+    """
+    return {"final_obs": observation, "_final_obs": ended, "final_info": info, "_final_info": ended.clone()}
+
+
+def copied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The same entries in memory of their own."""
+    return {key: value.clone() for key, value in tensors.items()}
