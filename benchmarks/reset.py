@@ -30,7 +30,7 @@ from benchmarks.rivals.placements import CONTENDERS, Place, Placed, agreement
 from benchmarks.timing import benchmark_parser, machine, measure_and_report, median, milliseconds
 from mecca_env.data.base import PreparedCase
 from mecca_env.data.grid.placement import Placement, draw_placement
-from mecca_env.data.grid.sampling import place_all
+from mecca_env.data.grid.sampling import resample_cases
 from mecca_env.data.phantom import PhantomSource
 from mecca_env.kernels.backend import plain_torch
 from mecca_env.process.config import EnvConfig
@@ -70,8 +70,8 @@ def resets(scan: tuple[int, int, int], shape: tuple[int, int, int], repeats: int
         ]
         work: dict[str, Callable[[], Any]] = {
             **{name: partial(_within, around, envs[name].reset) for name, around in makers.items()},
-            "compiled": partial(place_all, cases, placements, config.intensity_clip, device),
-            "torch": partial(_within, plain_torch, place_all, cases, placements, config.intensity_clip, device),
+            "compiled": partial(resample_cases, cases, placements, config.intensity_clip, device),
+            "torch": partial(_within, plain_torch, resample_cases, cases, placements, config.intensity_clip, device),
             **{name: partial(_one_by_one, each, cases, placements, config) for name, each in CONTENDERS.items()},
         }
         if turn == 0:

@@ -26,7 +26,7 @@ from torchrl.modules import ProbabilisticActor
 from torchrl.objectives import ClipPPOLoss
 from torchrl.objectives.value import GAE
 
-from mecca_env.adapters.torchrl import MeccaEnv
+from mecca_env.adapters.torchrl import MeccaTorchRLEnv
 
 OBSERVATION = ["volume", "probability", "hint"]
 
@@ -94,7 +94,9 @@ def with_voxel_ends(rollout: TensorDictBase) -> TensorDictBase:
 @torch.no_grad()
 def test(args: Args, actor: ProbabilisticActor | None) -> float:
     """Mean Dice at the end of an episode, of the most probable actions; of random ones without an actor."""
-    env = MeccaEnv(args.env_id, args.test_cases, shape=args.shape, split="test", augment=False, device=args.device)
+    env = MeccaTorchRLEnv(
+        args.env_id, args.test_cases, shape=args.shape, split="test", augment=False, device=args.device
+    )
     env.set_seed(args.seed)
     with set_exploration_type(ExplorationType.MODE):
         rollout = env.rollout(env.envs.config.horizon, actor)
@@ -105,7 +107,7 @@ def test(args: Args, actor: ProbabilisticActor | None) -> float:
 def main(args: Args) -> tuple[float, float]:
     """Train, then test. Returns the Dice of the actor and of random actions."""
     torch.manual_seed(args.seed)
-    env = MeccaEnv(args.env_id, args.num_envs, shape=args.shape, device=args.device)
+    env = MeccaTorchRLEnv(args.env_id, args.num_envs, shape=args.shape, device=args.device)
     env.set_seed(args.seed)
     config = env.envs.config
 

@@ -59,9 +59,9 @@ class Data:
 
     def run(self) -> int:
         """Do it; the exit code."""
-        from mecca_env.data.checking import check_folder
+        from mecca_env.data.checking import find_faults
 
-        faults = check_folder(self.root, labels=self.label, modalities=self.modalities)
+        faults = find_faults(self.root, labels=self.label, modalities=self.modalities)
         for fault in faults:
             print(fault)
         print(f"{self.root}: {len(faults) or 'no'} fault{'' if len(faults) == 1 else 's'}")

@@ -175,7 +175,7 @@ class _Pending:
             self._copied.record(torch.cuda.current_stream(limits.device))
 
     def known(self) -> bool:
-        """Whether they have arrived."""
+        """True once they have arrived."""
         return self._copied is None or bool(self._copied.query())
 
     def limits(self) -> tuple[float, float]:

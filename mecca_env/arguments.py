@@ -14,7 +14,7 @@ from torch import Tensor
 from mecca_env.process.config import EnvConfig
 
 
-def read_config(settings: Mapping[str, Any]) -> EnvConfig:
+def read_settings(settings: Mapping[str, Any]) -> EnvConfig:
     """An `EnvConfig` of those settings. Raises `TypeError` where one is unknown, with the known ones."""
     known = EnvConfig.__dataclass_fields__
     unknown = sorted(set(settings) - set(known))

@@ -50,7 +50,7 @@ class MeccaEnv(gym.Env[Observation, Any]):
 
     @property
     def dataset(self) -> VolumeSource:
-        """Where the cases come from; `dataset.name` says "phantom" where that stands in for something else."""
+        """The source of the cases; `dataset.name` says "phantom" where that stands in for something else."""
         return self.vector.dataset
 
     def reset(

@@ -1,4 +1,4 @@
-"""How good a segmentation is: overlap, surface distances, and interactive misunderstanding (Definition 1)."""
+"""Measures of a segmentation: overlap, surface distances, and interactive misunderstanding (Definition 1)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BYTE = 255
 
 
 class SurfaceMetrics(NamedTuple):
-    """How far two surfaces lie apart.
+    """Distances between two surfaces.
 
     Attributes:
         assd: Average symmetric surface distance, in the unit of the spacing (Sec. 4.2).

@@ -40,7 +40,7 @@ _SQUARE = np.ones((3, 3), bool)
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """What there is to see of one episode.
+    """Everything that is drawn of one episode.
 
     Attributes:
         volume: First modality, z-scored, (D, H, W) float32.
@@ -86,7 +86,7 @@ class Scene:
 
 
 def scene_of(state: State, index: int, horizon: int, dataset: str = "", case: str = "") -> Scene:
-    """What there is to see of episode `index` of a batch."""
+    """The scene of episode `index` of a batch."""
 
     def host(tensor: Tensor) -> Any:
         return tensor[index].cpu().numpy()
@@ -225,7 +225,7 @@ class _Slice:
                 _dot(canvas, x, y, max(self.panel / 75, 2.0), opacity)
 
     def _axes(self, draw: ImageDraw.ImageDraw) -> None:
-        """Which slice this is, and in the corner which axes run right and up."""
+        """Write which slice this is, and in the corner which axes run right and up."""
         font = _font(max(round(self.panel / 20), 8))
         arm = round(self.panel / 14)
         x, y = _MARGIN + 2, self.box - _MARGIN - 2

@@ -48,13 +48,13 @@ class State:
 
 
 def observe(state: State) -> dict[str, Tensor]:
-    """What an agent sees: `volume` (B, D, H, W), of several modalities (B, M, D, H, W), `probability` and `hint`."""
+    """The observation: `volume` (B, D, H, W), of several modalities (B, M, D, H, W), `probability` and `hint`."""
     volume = state.volume[:, 0] if state.volume.shape[1] == 1 else state.volume
     return {"volume": volume, "probability": state.probability, "hint": state.hint}
 
 
-class Turn(NamedTuple):
-    """What comes after a step."""
+class Progress(NamedTuple):
+    """The progress of B episodes after a step."""
 
     step: Tensor  # (B,) int64, steps taken
     over: Tensor  # (B,) bool, whether the episode is over

@@ -59,7 +59,7 @@ def check_vector_env(
 
 
 class _Rollout:
-    """What the calls returned, and copies made at once, to see whether it stays what it was."""
+    """Everything that the calls returned, and copies made at once, to see whether it stays what it was."""
 
     def __init__(self) -> None:
         self.live: list[Any] = []

@@ -19,13 +19,13 @@ from mecca_env.actions import ActionReader, action_space, observation_space
 from mecca_env.arguments import (
     read_autoreset_mode,
     read_bytes,
-    read_config,
     read_count,
     read_device,
     read_prefetch,
     read_render_mode,
     read_reset_options,
     read_seeds,
+    read_settings,
 )
 from mecca_env.data.base import VolumeSource
 from mecca_env.data.selection import open_cases
@@ -131,7 +131,7 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
         self.render_mode = read_render_mode(render_mode)
         cache_bytes = None if device_cache_bytes is None else read_bytes("device_cache_bytes", device_cache_bytes)
         prefetch = read_prefetch(prefetch)
-        self.config = read_config(settings)
+        self.config = read_settings(settings)
         self.device = read_device(device)
         simulator = Simulator(self.config, self.device)  # before the data set: it refuses settings that do not fit
         self.cases = open_cases(
@@ -171,7 +171,7 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
 
     @property
     def dataset(self) -> VolumeSource:
-        """Where the cases come from; `dataset.name` says "phantom" where that stands in for something else."""
+        """The source of the cases; `dataset.name` says "phantom" where that stands in for something else."""
         return self.cases.source
 
     @property
@@ -319,7 +319,7 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
         return tuple(render_frame(self.scene(i)) for i in range(self.num_envs))
 
     def scene(self, index: int) -> Scene:
-        """What there is to draw of env `index`."""
+        """The picture of env `index`, not yet drawn."""
         return scene_of(self.state, index, self.config.horizon, self.dataset.name, self.case_name(index))
 
     def case_name(self, index: int) -> str:

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from mecca_env.process.contracts import Reward
-from mecca_env.process.rewards import cross_entropy
+from mecca_env.process.rewards import voxel_cross_entropy
 
 
 def consistent(raised: Tensor, label: Tensor) -> Tensor:
@@ -61,13 +61,13 @@ def simulated_gain(
         before: Probability of foreground before each step, (T, B, D, H, W).
         after: The same after it.
         label: Simulated label of each step (Eq. 10), (T, B, D, H, W) bool; before the first, it is that of the first.
-        epsilon: The environment's (`mecca_env.process.rewards.cross_entropy`).
+        epsilon: The environment's (`mecca_env.process.rewards.voxel_cross_entropy`).
         earlier: Simulated label of the step before the first, (B, D, H, W) bool; None: an episode begins here.
     """
     gain = torch.stack([earned(*step) for step in zip(before, after, label, strict=True)])
     previous = [label[0] if earlier is None else earlier, *label[:-1]]
     for t, old in enumerate(previous):
-        was, is_now = (cross_entropy(before[t], towards, epsilon) for towards in (old, label[t]))
+        was, is_now = (voxel_cross_entropy(before[t], towards, epsilon) for towards in (old, label[t]))
         gain[t] += was - is_now  # 0 where the label stays, and at 0.5, where an episode begins
     return gain
 

@@ -19,10 +19,10 @@ from mecca_env.actions import ActionReader
 from mecca_env.data.base import Box, DataError, Triple
 from mecca_env.data.grid.cutting import prepare
 from mecca_env.data.grid.placement import Placement, fixed_placement
-from mecca_env.data.grid.sampling import place_all
+from mecca_env.data.grid.sampling import resample_cases
 from mecca_env.episodes.regions import case_regions, placed_regions
 from mecca_env.kernels.interpolation import Coordinates
-from mecca_env.process.simulator import Episode, Simulator
+from mecca_env.process.simulator import EpisodeStart, Simulator
 from mecca_env.state import State, observe
 
 _ROUNDING = 1e-6  # voxels: what a click on the border of the view may lie outside of it
@@ -105,12 +105,12 @@ class Play:
         except DataError as error:
             raise SessionError(f"box: expected an image that varies in it, got {box or whole} ({error})") from error
         placement = fixed_placement(case, config.shape, config.evaluation_extension)
-        volume, inside, _ = place_all([case], [placement], config.intensity_clip, self.model.device)
+        volume, inside, _ = resample_cases([case], [placement], config.intensity_clip, self.model.device)
         regions = None
         if config.needs_regions:
             regions = placed_regions(case_regions(case, config), case, placement).to(self.model.device)
         nothing = torch.zeros(config.shape, dtype=torch.bool, device=self.model.device)
-        state = self._simulator.begin([Episode(volume[0], nothing, 0, True, 0, regions)])
+        state = self._simulator.begin([EpisodeStart(volume[0], nothing, 0, True, 0, regions)])
         moment = Moment(image, box, placement, state, state, state)
         return moment if mask is None else self._masked(moment, mask, inside)
 

@@ -40,8 +40,7 @@ from mecca_agents.runtime.devices import tuned
 from mecca_agents.runtime.distributed import agreed, gathered, joined, leads, part_of, wait_for_all, world_size
 from mecca_agents.runtime.stopping import Stopped, StopRequest
 from mecca_agents.training.log import Log
-from mecca_env.arguments import read_config as read_settings
-from mecca_env.arguments import read_count
+from mecca_env.arguments import read_count, read_settings
 from mecca_env.data.files import FileSource, foreground_values
 from mecca_env.episodes.snapshot import join_snapshots, snapshot_rows
 from mecca_env.vector_env import MeccaVectorEnv

@@ -135,7 +135,7 @@ class VoxelVecEnv(VecEnv):
         return [getattr(view, method_name)(*method_args, **method_kwargs) for view in self._chosen(indices)]
 
     def env_is_wrapped(self, wrapper_class: type[Any], indices: int | Iterable[int] | None = None) -> list[bool]:
-        """Whether the vector env has such a wrapper, for each of those envs."""
+        """Tell whether the vector env has such a wrapper, for each of those envs."""
         wrapped = any(isinstance(layer, wrapper_class) for layer in _layers(self.envs))
         return [wrapped for _ in self._chosen(indices)]
 
@@ -248,7 +248,7 @@ def _to_numpy(tensor: Tensor) -> NDArray[Any]:
 
 
 def _numbers(info: dict[str, Any]) -> dict[str, NDArray[Any]]:
-    """What an info holds one number of for each env, (B,); fetched from a device all at once."""
+    """The entries of an info with one number for each env, (B,); fetched from a device all at once."""
     if not isinstance(info["dice"], Tensor):
         raise TypeError(f"envs: expected a vector env of tensors, got {type(info['dice'])}; leave out the conversion")
     chosen = {k: v for k, v in info.items() if isinstance(v, Tensor) and v.ndim == 1 and not k.startswith("_")}

@@ -1,8 +1,8 @@
 """The environments as TorchRL's `EnvBase`, with a reward for every voxel: `pip install "mecca[interop]"`.
 
-from mecca_env.adapters.torchrl import MeccaEnv
+from mecca_env.adapters.torchrl import MeccaTorchRLEnv
 
-env = MeccaEnv("MECCA-Phantom-v0", num_envs=8, device="cuda")
+env = MeccaTorchRLEnv("MECCA-Phantom-v0", num_envs=8, device="cuda")
 rollout = env.rollout(5)  # rollout["next", "reward"] is (8, 5, D, H, W, 1)
 """
 
@@ -33,7 +33,7 @@ from mecca_env.vector_env import MeccaVectorEnv, Observation
 _COUNTS, _SHARES = ("case_index", "step", "n_clicks"), ("dice", "misunderstanding", "misunderstanding_literal")
 
 
-class MeccaEnv(EnvBase):
+class MeccaTorchRLEnv(EnvBase):
     """B volumes side by side, every voxel an agent, as a batch-locked TorchRL environment of batch size (B,).
 
     Entries of a tensordict, D, H, W the grid:
@@ -86,7 +86,7 @@ class MeccaEnv(EnvBase):
         flag = Categorical(2, (made.num_envs, 1), self.device, torch.bool)
         self.full_done_spec = self._composite(done=flag, terminated=flag.clone(), truncated=flag.clone())
 
-    def to(self, device: str | torch.device) -> MeccaEnv:
+    def to(self, device: str | torch.device) -> MeccaTorchRLEnv:
         """This env, if it is on that device. Raises `ValueError` otherwise: an env cannot be moved."""
         wanted = torch.empty(0, device=device).device
         if wanted != self.device:

@@ -1,1 +1,1 @@
-"""Where cases come from: the phantom, the published layouts, any folder of NIfTI files."""
+"""Data sets and their cases: the phantom, the published layouts, any folder of NIfTI files."""

@@ -1,4 +1,4 @@
-"""What a data set is to the environment: named cases, each a scan cropped around its label."""
+"""Data sets as the environment sees them: named cases, each a scan cropped around its label."""
 
 from __future__ import annotations
 

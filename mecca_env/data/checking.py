@@ -12,7 +12,7 @@ from mecca_env.data.layouts import DEFAULT_MODALITIES, discover
 from mecca_env.data.reading import examine
 
 
-def check_folder(
+def find_faults(
     root: Path | str,
     *,
     layout: str = "auto",

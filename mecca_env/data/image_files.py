@@ -26,7 +26,7 @@ _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 @dataclass
 class Volume:
-    """What a file holds: data (X, Y, Z) or (X, Y, Z, C), affine (4, 4) RAS+."""
+    """The content of a file: data (X, Y, Z) or (X, Y, Z, C), affine (4, 4) RAS+."""
 
     path: Path
     data: NDArray[Any]
@@ -106,7 +106,7 @@ def _is_gz(path: Path) -> bool:
 
 
 def _bytes_needed(path: Path, proxy: Any) -> int:
-    """How long the file of a NIfTI image is, by its header. Raises `DataError` where it cannot be used."""
+    """The length of a NIfTI image's file, by its header. Raises `DataError` where it cannot be used."""
     if proxy.dtype.kind not in _REAL:
         raise DataError(f"{path}: expected real numbers, found {proxy.dtype}")
     if proxy.offset > _MOST_SURPLUS:
@@ -149,9 +149,9 @@ def _simpleitk(path: Path) -> Any:
     except ImportError as error:
         raise DataError(f'{path}: .mha files need SimpleITK; install it with pip install "mecca[mha]"') from error
     with path.open("rb") as file:
-        place = _ELEMENT_DATA.search(file.read(_LONGEST_HEADER))
-    if place and place[1].strip().upper() != b"LOCAL":
-        raise DataError(f"{path}: expected voxels in the file itself, found a reference to {place[1][:80]!r}")
+        match = _ELEMENT_DATA.search(file.read(_LONGEST_HEADER))
+    if match and match[1].strip().upper() != b"LOCAL":
+        raise DataError(f"{path}: expected voxels in the file itself, found a reference to {match[1][:80]!r}")
     return SimpleITK
 
 

@@ -1,4 +1,4 @@
-"""What lies in a data set's folder: its cases, and the files that make no case."""
+"""The contents of a data set's folder: its cases, and the files that make no case."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class CaseFiles:
 
 @dataclass
 class Inventory:
-    """What a folder holds.
+    """The contents of a folder.
 
     Attributes:
         cases: The complete cases, sorted by name.

@@ -24,7 +24,7 @@ BRATS_MODALITIES = ("flair", "t1", "t1ce", "t2")
 """The images of one BraTS case, by the names of the 2020 release."""
 
 DEFAULT_MODALITIES = ("flair",)
-"""What is read of a BraTS case when nothing else is asked for: the whole tumour is outlined on Flair."""
+"""The images of a BraTS case that are read when nothing else is asked for: the whole tumour is outlined on Flair."""
 
 _MHA_NAMES = {"flair": "MR_Flair", "t1": "MR_T1", "t1ce": "MR_T1c", "t2": "MR_T2"}
 
@@ -196,7 +196,7 @@ def _checked_modalities(modalities: Sequence[str]) -> tuple[str, ...]:
 
 
 def _checked_root(root: Path) -> str:
-    """What lies in the root, in words, after ruling out that nothing does."""
+    """A description of what lies in the root, after ruling out that nothing does."""
     if not root.exists():
         raise DataError(f"{root}: expected the folder of a data set, found nothing there")
     if not root.is_dir():

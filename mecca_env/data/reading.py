@@ -142,7 +142,7 @@ def _try_read(path: Path, faults: list[str]) -> Volume | None:
 
 
 def _trying(path: Path, faults: list[str], read: Callable[[Path], Found]) -> Found | None:
-    """What `read` finds in a file; None with a fault where it cannot."""
+    """The result of `read` for a file; None with a fault where it cannot."""
     try:
         return read(path)
     except DataError as error:

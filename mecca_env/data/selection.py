@@ -1,4 +1,4 @@
-"""Which cases of which data set an environment plays: source, split, chosen cases, labelled share."""
+"""The cases that an environment plays: source, split, chosen cases, labelled share."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Cases:
 
     @property
     def endless(self) -> bool:
-        """Whether there are too many cases to list them, as procedural sources have."""
+        """True if there are too many cases to list them, as procedural sources have."""
         return self._labelled is None
 
     def pool(self, labelled: bool) -> NDArray[np.int64]:
@@ -88,7 +88,7 @@ class Cases:
                 )
 
     def is_labelled(self, index: int) -> bool:
-        """Whether case `index` gives rewards; the same for every env, seed and method."""
+        """Tell whether case `index` gives rewards; the same for every env, seed and method."""
         if self._labelled is not None:
             return index in self._labelled
         return int(fold(torch.tensor(index), 0)) < self.labelled_fraction * 2.0**32

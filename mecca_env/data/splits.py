@@ -1,4 +1,4 @@
-"""Which cases are trained on, tested on and labelled: by name, the same for every method and machine."""
+"""Splits into cases to train on, to test on and labelled ones: by name, the same for every method and machine."""
 
 from __future__ import annotations
 

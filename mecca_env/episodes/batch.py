@@ -58,7 +58,7 @@ class EpisodeBatch:
 
     @property
     def begun(self) -> bool:
-        """Whether there are episodes, hence a state."""
+        """True if there are episodes, hence a state."""
         return self._state is not None
 
     @property

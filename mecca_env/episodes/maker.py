@@ -1,4 +1,4 @@
-"""The host's side of an episode: which case, which crop. Everything drawn here comes from one generator per env."""
+"""Episodes cut out of cases: which case, which crop. Everything drawn here comes from one generator per env."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from mecca_env.data.base import PreparedCase
 from mecca_env.data.caching.device import CaseStream, threads_ahead
 from mecca_env.data.files import FileSource
 from mecca_env.data.grid.placement import Placement, draw_placement, fixed_placement
-from mecca_env.data.grid.sampling import place, place_all
+from mecca_env.data.grid.sampling import resample_case, resample_cases
 from mecca_env.data.phantom.source import PhantomSource
 from mecca_env.data.selection import Cases
 from mecca_env.episodes.regions import case_regions, placed_regions
-from mecca_env.episodes.stream import EpisodeStream, is_labelled_turn
+from mecca_env.episodes.stream import EpisodeStream, is_labelled_episode
 from mecca_env.process.config import EnvConfig
-from mecca_env.process.simulator import Episode
+from mecca_env.process.simulator import EpisodeStart
 from mecca_env.tensors.transfer import to_device
 
 DEVICE_CACHE_BYTES = 1 << 30
-"""What the prepared cases of an env may take on its device unless told otherwise."""
+"""Bytes that the prepared cases of an env may take on its device unless told otherwise."""
 
 _ENDLESS_BYTES = 64 << 20
 
@@ -30,7 +30,7 @@ _ENDLESS_BYTES = 64 << 20
 class EpisodeMaker:
     """Cuts episodes out of cases.
 
-    A drawn crop that is turned can miss a label that lies in the corners of its box; such an episode takes the upright
+    A drawn crop that is rotated can miss a label that lies in the corners of its box; such an episode takes the upright
     crop of evaluation instead, which always holds the label.
 
     Args:
@@ -70,25 +70,25 @@ class EpisodeMaker:
         )
         self._next: dict[int, int | None] = {}
 
-    def make(self, source: EpisodeStream, index: int | None = None) -> tuple[Episode, Placement]:
+    def make(self, source: EpisodeStream, index: int | None = None) -> tuple[EpisodeStart, Placement]:
         """The next episode of an env, of case `index` if given, and where its grid lies in the scan."""
         return self.make_all([source], [index])[0]
 
     def make_all(
         self, sources: Sequence[EpisodeStream], indices: Sequence[int | None]
-    ) -> list[tuple[Episode, Placement]]:
+    ) -> list[tuple[EpisodeStart, Placement]]:
         """The next episode of each of several envs, see `make`."""
         drawn = [self._draw(source, index) for source, index in zip(sources, indices, strict=True)]
         cases, placements = [each.case for each in drawn], [each.placement for each in drawn]
         clip = self._config.intensity_clip
-        volume, label, missed = place_all(cases, placements, clip, self._device)
+        volume, label, missed = resample_cases(cases, placements, clip, self._device)
         for row in missed:
             if self._augment:
                 placements[row] = self._upright(cases[row])
-            volume[row], label[row] = place(cases[row], placements[row], clip, self._device)
+            volume[row], label[row] = resample_case(cases[row], placements[row], clip, self._device)
         made = []
         for row, each in enumerate(drawn):
-            episode = Episode(
+            episode = EpisodeStart(
                 volume=volume[row],
                 label=label[row],
                 case_index=each.index,
@@ -147,7 +147,7 @@ class EpisodeMaker:
     def _next_case(self, source: EpisodeStream) -> int:
         """The case of the present episode; with a `labelled_share`, neighbouring seeds are out of step."""
         share = self._config.labelled_share
-        kind = None if share is None else is_labelled_turn(source.seed + source.episode, share)
+        kind = None if share is None else is_labelled_episode(source.seed + source.episode, share)
         return source.next_case(self._cases, kind)
 
     def _regions(self, index: int, case: PreparedCase, placement: Placement) -> Tensor:

@@ -62,7 +62,7 @@ class Snapshot:
 
 @dataclass(frozen=True, eq=False)
 class Origin:
-    """What an episode can be made of again.
+    """Everything that an episode can be made of again.
 
     Attributes:
         stream: Where the env's `EpisodeStream` stood before the episode was made.
@@ -74,7 +74,7 @@ class Origin:
 
 
 def identity(cases: Cases, config: EnvConfig, num_envs: int, mode: AutoresetMode) -> dict[str, Any]:
-    """What must be the same where a snapshot is restored, as JSON: envs, cases by name, every setting.
+    """Everything that must be the same where a snapshot is restored, as JSON: envs, cases by name, every setting.
 
     The device is not among it: trajectories are the same on each.
     """
@@ -177,7 +177,7 @@ def snapshot_rows(snapshot: Snapshot, first: int, count: int) -> Snapshot:
 
 
 def read_origins(snapshot: Snapshot, where: Mapping[str, Any]) -> tuple[list[Origin], list[dict[str, Any]]]:
-    """Where the episodes of a snapshot came from, once it is clear that it was taken of such an env.
+    """Read where the episodes of a snapshot came from, once it is clear that it was taken of such an env.
 
     Args:
         snapshot: As `take` made it, or as it came back from files.

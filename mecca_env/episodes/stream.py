@@ -18,10 +18,10 @@ from mecca_env.tensors.rng import stream
 _DRAWS_AT_MOST = 1 << 16  # no luck in so many, at a chance of one in a thousand each, is no accident
 
 
-def is_labelled_turn(number: int, share: float) -> bool:
-    """Whether place `number` of an endless row is for a labelled case, when `share` of all places are.
+def is_labelled_episode(number: int, share: float) -> bool:
+    """Tell whether episode `number` of an endless row is of a labelled case, when `share` of all episodes are.
 
-    They lie as evenly as they can: every run of n places holds n times `share` of them, rounded up or down. Exact for
+    They lie as evenly as they can: every run of n episodes holds n times `share` of them, rounded up or down. Exact for
     numbers of any size, with `share` read as the decimal that it prints as.
     """
     exact = Fraction(str(float(share)))
@@ -30,7 +30,7 @@ def is_labelled_turn(number: int, share: float) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class StreamState:
-    """Where an `EpisodeStream` stands; nothing in it is ever written to.
+    """The position of an `EpisodeStream`; nothing in it is ever written to.
 
     Attributes:
         seed: The env's seed.
@@ -72,7 +72,7 @@ class EpisodeStream:
         return stream
 
     def state(self) -> StreamState:
-        """Where it stands, for `at`."""
+        """Its position, for `at`."""
         return StreamState(self.seed, self.episode, dict(self.rng.bit_generator.state), dict(self._walks))
 
     def next_case(self, cases: Cases, labelled: bool | None = None) -> int:

@@ -1,4 +1,4 @@
-"""Whether compiled loops run on a device, and how they share out a batch; without them torch gives the same bits."""
+"""The compilers of the inner loops: whether one is there for a device, and how a batch is shared out over threads."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _wanted = True
 
 
 def is_compiled(device: torch.device) -> bool:
-    """Whether loops for tensors on that device are compiled: by Numba on a CPU, by Triton on a GPU.
+    """True if loops for tensors on that device are compiled: by Numba on a CPU, by Triton on a GPU.
 
     Asked at every step rather than when the package is imported: loading Numba takes longer than making an env.
     """
@@ -71,7 +71,7 @@ def over_rows(loop: Callable[..., None], *tensors: Tensor, shared: tuple[Any, ..
 
 @cache
 def _found(kind: str) -> bool:
-    """Whether the compiler for that kind of device is there and wanted; one line in the log says what runs."""
+    """True if the compiler for that kind of device is there and wanted; one line in the log says what runs."""
     if kind not in _COMPILERS:
         _log.info("env: torch, there is nothing else for %s", kind)
         return False

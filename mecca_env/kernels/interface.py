@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mecca_env.kernels.interpolation import Coordinates
-from mecca_env.state import State, Turn
+from mecca_env.state import Progress, State
 
 Columns: TypeAlias = tuple[Tensor, Tensor, Tensor]
 """Probability, gain and situation: a float32, a float32 and an integer tensor of one shape."""
@@ -65,8 +65,8 @@ class Loops(Protocol):
         """
         ...
 
-    def turn(self, step: Tensor, dice: Tensor, keys: Tensor, budgets: Tensor, target: float) -> Turn:
-        """Whose turn it is after a step.
+    def advance(self, step: Tensor, dice: Tensor, keys: Tensor, budgets: Tensor, target: float) -> Progress:
+        """Count a step: which episodes are over now, and how often the user may click in the others.
 
         Args:
             step: Steps taken before it, (B,) int64.

@@ -1,4 +1,4 @@
-"""Linear and nearest interpolation on grids that are turned about their third axis at most.
+"""Linear and nearest interpolation on grids that are rotated about their third axis at most.
 
 Written with gathers and element-wise arithmetic in double precision, each operation of which is rounded alike on every
 device: the same case and placement give the same bits on a CPU and on a GPU, which `grid_sample` does not promise. The
@@ -17,7 +17,7 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Coordinates:
-    """Points of a turned grid in fractional voxel indices, where an index is the centre of a voxel.
+    """Points of a rotated grid in fractional voxel indices, where an index is the centre of a voxel.
 
     Attributes:
         first: Along the first axis, (A, B) float64.
@@ -39,8 +39,8 @@ class Coordinates:
         """The points shifted along each axis."""
         return Coordinates(self.first + by[0], self.second + by[1], self.third + by[2])
 
-    def turned(self, angle: float) -> Coordinates:
-        """The points turned about the third axis through the origin, first axis towards second, radians."""
+    def rotated(self, angle: float) -> Coordinates:
+        """The points rotated about the third axis through the origin, first axis towards second, radians."""
         cos, sin = math.cos(angle), math.sin(angle)
         return Coordinates(cos * self.first - sin * self.second, sin * self.first + cos * self.second, self.third)
 

@@ -1,4 +1,4 @@
-"""The loops of a reset, compiled by Numba for the CPU: a case cut, turned, resized and z-scored in one pass.
+"""The loops of a reset, compiled by Numba for the CPU: a case cut, rotated, resized and z-scored in one pass.
 
 Only `numba_step` imports this. Every loop gives bit for bit what the torch code in `interpolation` and in
 `torch_step.resample` gives: the same operations in double precision, in the same order, none of them contracted.
@@ -124,7 +124,7 @@ def _exceed(
 
 @jit
 def _occupied(label: Array) -> Array:
-    """Which columns of (X, Y, Z) `label` hold any foreground, (X, Y) uint8."""
+    """Mark the columns of (X, Y, Z) `label` that hold any foreground, (X, Y) uint8."""
     occupied = np.empty(label.shape[:2], np.uint8)
     for x in range(label.shape[0]):
         for y in range(label.shape[1]):
@@ -137,7 +137,7 @@ def _occupied(label: Array) -> Array:
 
 @jit
 def _near(occupied: Array, i: float, j: float) -> bool:
-    """Whether any of the four columns around (i, j) holds foreground."""
+    """Tell whether any of the four columns around (i, j) holds foreground."""
     i_low, i_high, _, _ = _weights(i, occupied.shape[0], False)
     j_low, j_high, _, _ = _weights(j, occupied.shape[1], False)
     found = occupied[i_low, j_low] | occupied[i_low, j_high] | occupied[i_high, j_low] | occupied[i_high, j_high]

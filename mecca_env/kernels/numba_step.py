@@ -18,7 +18,7 @@ from mecca_env.kernels.backend import over_rows
 from mecca_env.kernels.numba_jit import Array, jit
 from mecca_env.kernels.numba_surface import list_neighbours, list_surface, mark_surface
 from mecca_env.kernels.torch_step import within as within  # only where values are refused late, which is on a GPU
-from mecca_env.state import State, Turn
+from mecca_env.state import Progress, State
 from mecca_env.tensors.exact import SCALE
 
 if TYPE_CHECKING:
@@ -40,14 +40,14 @@ def look_up(situation: Tensor, action: Tensor, tables: Columns, worth: Tensor, i
     return measures.T.contiguous()
 
 
-def turn(step: Tensor, dice: Tensor, keys: Tensor, budgets: Tensor, target: float) -> Turn:
-    """See `Loops.turn`."""
+def advance(step: Tensor, dice: Tensor, keys: Tensor, budgets: Tensor, target: float) -> Progress:
+    """See `Loops.advance`."""
     after, over = torch.empty_like(step), torch.empty(len(step), dtype=torch.bool)
     budget, key = torch.empty_like(step), torch.empty_like(step)
     given = (step.numpy(), dice.numpy(), keys.numpy(), budgets.numpy())
     written = (after.numpy(), over.numpy(), budget.numpy(), key.numpy())
-    _turn(*given, *written, float(np.float32(target)))  # rounded, as torch compares
-    return Turn(after, over, budget, key)
+    _advance(*given, *written, float(np.float32(target)))  # rounded, as torch compares
+    return Progress(after, over, budget, key)
 
 
 def draw_edges(state: State, allowed: Tensor | None, budget: Tensor, most: int, key: Tensor) -> Tensor:
@@ -169,13 +169,13 @@ def _look_up_bytes(
         tally = np.zeros((4, len(situations)), np.int32)
         for v in range(whole):
             entry[v] = before[v] + chosen[v]
-        for place in range(len(words)):
-            word, v = words[place], 4 * place
+        for index in range(len(words)):
+            word, v = words[index], 4 * index
             a, b, c, d = word & 255, (word >> 8) & 255, (word >> 16) & 255, word >> 24
             p, q, r, s = probabilities[a], probabilities[b], probabilities[c], probabilities[d]
             after[v], after[v + 1], after[v + 2], after[v + 3] = p, q, r, s
             earned[v], earned[v + 1], earned[v + 2], earned[v + 3] = gains[a], gains[b], gains[c], gains[d]
-            words[place] = wide[a] | wide[b] << 8 | wide[c] << 16 | wide[d] << 24
+            words[index] = wide[a] | wide[b] << 8 | wide[c] << 16 | wide[d] << 24
             tally[0, a] += 1
             tally[1, b] += 1
             tally[2, c] += 1
@@ -204,7 +204,7 @@ def _measure(counts: Array, worth: Array, measures: Array) -> None:
 
 
 @jit
-def _turn(
+def _advance(
     step: Array,
     dice: Array,
     keys: Array,
@@ -243,13 +243,13 @@ def _draw_edges(
         best = np.full(drawn.shape[1], _NEVER, np.int64)
         flat = np.full(drawn.shape[1], -1, np.int64)
         ranks = np.empty(surface.shape[1] if most else 0, np.int64)
-        for place in range(len(ranks)):  # apart from the rest, so that several are worked out at once
-            ranks[place] = _shuffle_key(key[row], surface[row, place])
-        for place in range(len(ranks)):
-            voxel, rank = surface[row, place], ranks[place]
+        for index in range(len(ranks)):  # apart from the rest, so that several are worked out at once
+            ranks[index] = _shuffle_key(key[row], surface[row, index])
+        for index in range(len(ranks)):
+            voxel, rank = surface[row, index], ranks[index]
             if voxel < 0:
                 break
-            if rank >= best[most - 1] or _predicted_edge(probability[row], neighbours[row], place, voxel):
+            if rank >= best[most - 1] or _predicted_edge(probability[row], neighbours[row], index, voxel):
                 continue
             if allowed.shape[1] and not allowed[row, voxel]:
                 continue
@@ -304,12 +304,12 @@ def _paste(hint: Array, clicks: Array, merged: Array, patch: Array) -> None:
 
 
 @jit
-def _predicted_edge(probability: Array, neighbours: Array, place: int, voxel: int) -> bool:
-    """Whether the voxel is on the surface of what is predicted (`voxels.mask_surface`)."""
+def _predicted_edge(probability: Array, neighbours: Array, index: int, voxel: int) -> bool:
+    """Tell whether a voxel is on the surface of what is predicted (`voxels.mask_surface`)."""
     if not probability[voxel] > 0.5:
         return False
     for side in range(6):
-        beside = neighbours[side, place]
+        beside = neighbours[side, index]
         if beside < 0 or not probability[beside] > 0.5:
             return True
     return False
@@ -317,7 +317,7 @@ def _predicted_edge(probability: Array, neighbours: Array, place: int, voxel: in
 
 @jit
 def _contains(clicks: Array, voxel: int, height: int, width: int) -> bool:
-    """Whether a flat index is among coordinates; rows of -1 have a negative one."""
+    """Tell whether a flat index is among coordinates; rows of -1 have a negative one."""
     for click in clicks:
         if (click[0] * height + click[1]) * width + click[2] == voxel:
             return True

@@ -12,7 +12,7 @@ from mecca_env.kernels.numba_jit import Array, jit
 
 @jit
 def mark_surface(label: Array, edge: Array, counts: Array) -> None:
-    """Which voxels are surface voxels of their label, and how many.
+    """Mark the surface voxels of each label, and count them.
 
     Args:
         label: (B, D, H, W) uint8, zeros and ones.
@@ -41,7 +41,7 @@ def mark_surface(label: Array, edge: Array, counts: Array) -> None:
 
 @jit
 def list_surface(edge: Array, surface: Array) -> None:
-    """Where the marked voxels are.
+    """List the marked voxels.
 
     Args:
         edge: (B, D, H, W) uint8, zeros and ones.
@@ -49,7 +49,7 @@ def list_surface(edge: Array, surface: Array) -> None:
     """
     _, depth, height, width = edge.shape
     for row in range(edge.shape[0]):
-        place = 0
+        slot = 0
         for d in range(depth):
             for h in range(height):
                 found = np.uint8(0)
@@ -58,9 +58,9 @@ def list_surface(edge: Array, surface: Array) -> None:
                 if found:
                     for w in range(width):
                         if edge[row, d, h, w]:
-                            surface[row, place] = (d * height + h) * width + w
-                            place += 1
-        surface[row, place:] = -1
+                            surface[row, slot] = (d * height + h) * width + w
+                            slot += 1
+        surface[row, slot:] = -1
 
 
 @jit
@@ -76,15 +76,15 @@ def list_neighbours(index: Array, beside: Array, depth: int, height: int, width:
     """
     area = height * width
     for row in range(index.shape[0]):
-        for place in range(index.shape[1]):
-            voxel = index[row, place]
+        for slot in range(index.shape[1]):
+            voxel = index[row, slot]
             if voxel < 0:
-                beside[row, :, place] = -1
+                beside[row, :, slot] = -1
                 continue
             d, h, w = voxel // area, voxel // width % height, voxel % width
-            beside[row, 0, place] = voxel - area if d > 0 else -1
-            beside[row, 1, place] = voxel + area if d + 1 < depth else -1
-            beside[row, 2, place] = voxel - width if h > 0 else -1
-            beside[row, 3, place] = voxel + width if h + 1 < height else -1
-            beside[row, 4, place] = voxel - 1 if w > 0 else -1
-            beside[row, 5, place] = voxel + 1 if w + 1 < width else -1
+            beside[row, 0, slot] = voxel - area if d > 0 else -1
+            beside[row, 1, slot] = voxel + area if d + 1 < depth else -1
+            beside[row, 2, slot] = voxel - width if h > 0 else -1
+            beside[row, 3, slot] = voxel + width if h + 1 < height else -1
+            beside[row, 4, slot] = voxel - 1 if w > 0 else -1
+            beside[row, 5, slot] = voxel + 1 if w + 1 < width else -1

@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mecca_env.kernels.torch_step import advance as advance
 from mecca_env.kernels.torch_step import append as append
 from mecca_env.kernels.torch_step import draw_edges as draw_edges
 from mecca_env.kernels.torch_step import face_neighbours as face_neighbours
 from mecca_env.kernels.torch_step import label_surface as label_surface
 from mecca_env.kernels.torch_step import measures, read_tables
 from mecca_env.kernels.torch_step import resample as resample
-from mecca_env.kernels.torch_step import turn as turn
 from mecca_env.kernels.torch_step import within as within
 
 if TYPE_CHECKING:

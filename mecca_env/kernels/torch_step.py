@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mecca_env.kernels.interpolation import interpolate
 from mecca_env.kernels.voxels import draw, exists, flatten, inside, marked, mask_surface, to_voxels, values_at
-from mecca_env.state import State, Turn
+from mecca_env.state import Progress, State
 from mecca_env.tensors.exact import SCALE
 from mecca_env.tensors.transfer import to_device
 
@@ -53,13 +53,13 @@ def measures(counts: Tensor, worth: Tensor) -> Tensor:
     return torch.stack((reward, wrong / voxels, wrong_literally / voxels, dice))
 
 
-def turn(step: Tensor, dice: Tensor, keys: Tensor, budgets: Tensor, target: float) -> Turn:
-    """See `Loops.turn`."""
+def advance(step: Tensor, dice: Tensor, keys: Tensor, budgets: Tensor, target: float) -> Progress:
+    """See `Loops.advance`."""
     after, horizon = step + 1, len(budgets) - 1
     over = (after >= horizon) | (dice >= target)
     at = after.clamp_max(horizon)  # an episode that is over may be stepped further
     budget = budgets.index_select(0, at).masked_fill_(over, 0)
-    return Turn(after, over, budget, keys.gather(1, at[:, None]).squeeze(1))
+    return Progress(after, over, budget, keys.gather(1, at[:, None]).squeeze(1))
 
 
 def draw_edges(state: State, allowed: Tensor | None, budget: Tensor, most: int, key: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from mecca_env.kernels.torch_step import LOWEST
 from mecca_env.kernels.torch_step import face_neighbours as face_neighbours  # a reset has no kernels of its own
 from mecca_env.kernels.torch_step import label_surface as label_surface
 from mecca_env.kernels.torch_step import resample as resample
-from mecca_env.state import State, Turn
+from mecca_env.state import Progress, State
 from mecca_env.tensors.exact import SCALE
 
 if TYPE_CHECKING:
@@ -60,30 +60,30 @@ def look_up(situation: Tensor, action: Tensor, tables: Columns, worth: Tensor, i
     return measured
 
 
-def turn(step: Tensor, dice: Tensor, keys: Tensor, budgets: Tensor, target: float) -> Turn:
-    """See `Loops.turn`."""
+def advance(step: Tensor, dice: Tensor, keys: Tensor, budgets: Tensor, target: float) -> Progress:
+    """See `Loops.advance`."""
     batch, given = len(step), (step.contiguous(), dice.contiguous(), keys.contiguous())
     after, budget, key = (torch.empty_like(given[0]) for _ in range(3))
     over = torch.empty(batch, dtype=torch.uint8, device=step.device)
     grid = (triton.cdiv(batch, BLOCK),)
-    _launch(_turn, grid, *given, budgets, after, over, budget, key, target, batch, len(budgets) - 1, BLOCK)
-    return Turn(after, over.view(torch.bool), budget, key)
+    _launch(_advance, grid, *given, budgets, after, over, budget, key, target, batch, len(budgets) - 1, BLOCK)
+    return Progress(after, over.view(torch.bool), budget, key)
 
 
 def draw_edges(state: State, allowed: Tensor | None, budget: Tensor, most: int, key: Tensor) -> Tensor:
     """See `Loops.draw_edges`."""
-    batch, places = state.surface.shape
+    batch, points = state.surface.shape
     probability, surface = state.probability.reshape(batch, -1), state.surface.contiguous()
     keys = torch.empty_like(surface)
-    drawn = torch.empty((batch, min(most, places), 3), dtype=torch.int64, device=keys.device)
+    drawn = torch.empty((batch, min(most, points), 3), dtype=torch.int64, device=keys.device)
     if drawn.numel():
-        grid = (triton.cdiv(places, BLOCK), batch)
+        grid = (triton.cdiv(points, BLOCK), batch)
         advised = probability if allowed is None else allowed.reshape(batch, -1).view(torch.uint8)
         clicks, neighbours = state.clicks.contiguous(), state.neighbours.contiguous()
         given = (surface, neighbours, probability, advised, clicks, key.contiguous(), keys)
-        sizes = (places, probability.shape[1], state.clicks.shape[1], *state.shape[1:])
+        sizes = (points, probability.shape[1], state.clicks.shape[1], *state.shape[1:])
         _launch(_edge_keys, grid, *given, *sizes, allowed is not None, BLOCK)
-        _launch(_first, (batch,), keys, budget.contiguous(), drawn, places, drawn.shape[1], *state.shape[1:], BLOCK)
+        _launch(_first, (batch,), keys, budget.contiguous(), drawn, points, drawn.shape[1], *state.shape[1:], BLOCK)
     return drawn
 
 
@@ -125,16 +125,16 @@ def _within(
     most: tl.tensor,
     block: tl.constexpr,
 ) -> None:
-    place = tl.program_id(0).to(tl.int64) * block + tl.arange(0, block)
-    there = place < count
-    value = tl.maximum(tl.load(values + place, mask=there, other=0).to(tl.int64), _LOWEST)
+    offset = tl.program_id(0).to(tl.int64) * block + tl.arange(0, block)
+    there = offset < count
+    value = tl.maximum(tl.load(values + offset, mask=there, other=0).to(tl.int64), _LOWEST)
     below = tl.max(tl.where(there, least - value, 0))
     above = tl.max(tl.where(there, value - most, 0))
     if below > 0:
         tl.atomic_max(beyond, below)
     if above > 0:
         tl.atomic_max(beyond + 1, above)
-    tl.store(kept + place, tl.minimum(tl.maximum(value, least), most).to(tl.uint8), mask=there)
+    tl.store(kept + offset, tl.minimum(tl.maximum(value, least), most).to(tl.uint8), mask=there)
 
 
 @triton.jit
@@ -156,12 +156,12 @@ def _look_up(
     voxel = tl.program_id(0) * block + tl.arange(0, block)
     row = tl.program_id(1).to(tl.int64)
     there = voxel < voxels
-    place = row * voxels + voxel
-    before = tl.load(situation + place, mask=there, other=0).to(tl.int32)
-    entry = before + tl.load(action + place, mask=there, other=0).to(tl.int32)
-    tl.store(probability + place, tl.load(probabilities + entry, mask=there), mask=there)
-    tl.store(gain + place, tl.load(gains + entry, mask=there), mask=there)
-    tl.store(after + place, tl.load(situations + entry, mask=there), mask=there)
+    offset = row * voxels + voxel
+    before = tl.load(situation + offset, mask=there, other=0).to(tl.int32)
+    entry = before + tl.load(action + offset, mask=there, other=0).to(tl.int32)
+    tl.store(probability + offset, tl.load(probabilities + entry, mask=there), mask=there)
+    tl.store(gain + offset, tl.load(gains + entry, mask=there), mask=there)
+    tl.store(after + offset, tl.load(situations + entry, mask=there), mask=there)
     if together:
         count = tl.histogram(entry, bins, mask=there)
         tl.atomic_add(counts + row * bins + tl.arange(0, bins), count, mask=count > 0)
@@ -191,7 +191,7 @@ def _measure(
 
 
 @triton.jit
-def _turn(
+def _advance(
     step: tl.tensor,
     dice: tl.tensor,
     keys: tl.tensor,
@@ -225,7 +225,7 @@ def _edge_keys(
     clicks: tl.tensor,
     key: tl.tensor,
     keys: tl.tensor,
-    places: tl.tensor,
+    points: tl.tensor,
     voxels: tl.tensor,
     clicked: tl.tensor,
     height: tl.tensor,
@@ -233,15 +233,15 @@ def _edge_keys(
     advised: tl.constexpr,
     block: tl.constexpr,
 ) -> None:
-    place = tl.program_id(0) * block + tl.arange(0, block)
+    index = tl.program_id(0) * block + tl.arange(0, block)
     row = tl.program_id(1).to(tl.int64)
-    there = place < places
-    voxel = tl.load(surface + row * places + place, mask=there, other=-1)
+    there = index < points
+    voxel = tl.load(surface + row * points + index, mask=there, other=-1)
     eligible = voxel >= 0
     inside = tl.load(probability + row * voxels + voxel, mask=eligible, other=0.0) > 0.5
     surrounded = inside
     for side in range(6):
-        beside = tl.load(neighbours + (row * 6 + side) * places + place, mask=there, other=-1)
+        beside = tl.load(neighbours + (row * 6 + side) * points + index, mask=there, other=-1)
         surrounded &= tl.load(probability + row * voxels + beside, mask=beside >= 0, other=0.0) > 0.5
     eligible &= ~(inside & ~surrounded)
     if advised:
@@ -252,7 +252,7 @@ def _edge_keys(
         eligible &= voxel != flat  # which is negative for a row of -1
     stream = tl.load(key + row)
     word = _mix(_mix(voxel + _GOLDEN) ^ stream)
-    tl.store(keys + row * places + place, tl.where(eligible, ((word >> 1) << 32) | voxel, _LAST), mask=there)
+    tl.store(keys + row * points + index, tl.where(eligible, ((word >> 1) << 32) | voxel, _LAST), mask=there)
 
 
 @triton.jit
@@ -260,7 +260,7 @@ def _first(
     keys: tl.tensor,
     budget: tl.tensor,
     drawn: tl.tensor,
-    places: tl.tensor,
+    points: tl.tensor,
     most: tl.tensor,
     height: tl.tensor,
     width: tl.tensor,
@@ -272,9 +272,9 @@ def _first(
     previous = tl.full((), -1, tl.int64)
     for rank in range(most):
         lowest = tl.full((block,), _LAST, tl.int64)
-        for start in range(0, places, block):
-            place = start + tl.arange(0, block)
-            key = tl.load(keys + row * places + place, mask=place < places, other=_LAST)
+        for start in range(0, points, block):
+            index = start + tl.arange(0, block)
+            key = tl.load(keys + row * points + index, mask=index < points, other=_LAST)
             lowest = tl.minimum(lowest, tl.where(key > previous, key, _LAST))
         previous = tl.min(lowest)
         there = (previous != _LAST) & (rank < wanted)
@@ -309,13 +309,13 @@ def _append(
         after += counts
         position += tl.where(other <= click, counts, 0)
     tl.store(count + row, after)
-    place = tl.arange(0, all_block)
-    earlier, later = place < before, (place >= after) & (place < room)
+    index = tl.arange(0, all_block)
+    earlier, later = index < before, (index >= after) & (index < room)
     for axis in range(3):
         target = longer + row * room * 3 + axis
         tl.store(target + position * 3, tl.load(from_made + axis, mask=valid), mask=valid)
-        kept = tl.load(clicks + (row * room + place) * 3 + axis, mask=earlier, other=-1)
-        tl.store(target + place * 3, kept, mask=earlier | later)
+        kept = tl.load(clicks + (row * room + index) * 3 + axis, mask=earlier, other=-1)
+        tl.store(target + index * 3, kept, mask=earlier | later)
 
 
 @triton.jit

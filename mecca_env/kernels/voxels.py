@@ -68,18 +68,18 @@ def flatten(voxels: Tensor, shape: tuple[int, int, int]) -> Tensor:
 
 
 def exists(index: Tensor) -> Tensor:
-    """Which entries of a padded set are voxels, bool."""
+    """Mark the entries of a padded set that are voxels, bool."""
     return index >= 0
 
 
 def inside(voxels: Tensor, shape: tuple[int, int, int]) -> Tensor:
-    """Which coordinates (..., 3) lie inside the grid, (...) bool."""
+    """Mark the coordinates (..., 3) that lie inside the grid, (...) bool."""
     lower = (voxels >= 0).all(-1)  # the sides one by one: as a tensor they would have to be copied to the device
     return lower & (voxels[..., 0] < shape[0]) & (voxels[..., 1] < shape[1]) & (voxels[..., 2] < shape[2])
 
 
 def marked(voxels: Tensor, shape: tuple[int, int, int]) -> Tensor:
-    """Which voxels are among those given, (B, K, 3) int64 with rows of -1 for none, as (B, D * H * W + 1) bool.
+    """Mark the voxels given, (B, K, 3) int64 with rows of -1 for none, as (B, D * H * W + 1) bool.
 
     By flat index; the last column means nothing.
     """

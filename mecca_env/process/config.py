@@ -129,7 +129,7 @@ class EnvConfig:
 
     @property
     def needs_regions(self) -> bool:
-        """Whether episodes come with supervoxels."""
+        """True where episodes come with supervoxels."""
         return self.guide or self.hint == "supervoxel"
 
     def _per_step(

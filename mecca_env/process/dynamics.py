@@ -1,4 +1,4 @@
-"""What an action does to the probabilities (Eq. 1-2)."""
+"""The effect of an action on the probabilities (Eq. 1-2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the user is asked to click: supervoxels of low confidence (Sec. 3.5)."""
+"""The guide, which asks the user to click in some regions: supervoxels of low confidence (Sec. 3.5)."""
 
 from __future__ import annotations
 

@@ -84,8 +84,8 @@ class GeodesicHint:
     def add(self, hint: Tensor, clicks: Tensor, volume: Tensor) -> Tensor:
         """See `Hint.add`."""
         merged = hint.clone()
-        for row, image, places in zip(merged, volume, clicks.tolist(), strict=True):
-            starts = [tuple(place) for place in places if place[0] >= 0]
+        for row, image, voxels in zip(merged, volume, clicks.tolist(), strict=True):
+            starts = [tuple(voxel) for voxel in voxels if voxel[0] >= 0]
             if starts:
                 values = self._map(image[0].cpu().numpy(), starts)
                 torch.maximum(row, torch.from_numpy(values).to(row.device), out=row)

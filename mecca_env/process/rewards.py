@@ -1,4 +1,4 @@
-"""What each voxel earns for a step: Eq. 9, 12-13 and 14, more at the boundary, or any function of the same form."""
+"""Rewards of each voxel for a step: Eq. 9, 12-13 and 14, more at the boundary, or any function of the same form."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mecca_env.process.config import EnvConfig
 from mecca_env.process.contracts import Reward
 
 
-def cross_entropy(probability: Tensor, label: Tensor, epsilon: float) -> Tensor:
+def voxel_cross_entropy(probability: Tensor, label: Tensor, epsilon: float) -> Tensor:
     """Chi of Eq. 9, (B, D, H, W) float32 in nats: minus the log of the probability given to each voxel's own class.
 
     Args:
@@ -42,7 +42,7 @@ def focal(before: Tensor, after: Tensor, label: Tensor, epsilon: float) -> Tenso
 
     def weighted(probability: Tensor) -> Tensor:
         wrong = (probability - _as_float(label)).abs_()
-        return cross_entropy(probability, label, epsilon).mul_(wrong)
+        return voxel_cross_entropy(probability, label, epsilon).mul_(wrong)
 
     return weighted(before).sub_(weighted(after))
 

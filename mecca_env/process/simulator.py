@@ -22,8 +22,8 @@ from mecca_env.tensors.transfer import to_device
 
 
 @dataclass(frozen=True, eq=False)
-class Episode:
-    """What one episode starts from.
+class EpisodeStart:
+    """The start of one episode.
 
     Attributes:
         volume: (M, D, H, W) float32.
@@ -61,7 +61,7 @@ class Simulator:
         self._most_regions = 0  # all region numbers of all episodes so far are below it
         self._budgets = torch.tensor((*config.clicks, 0), device=device)
 
-    def begin(self, episodes: Sequence[Episode]) -> State:
+    def begin(self, episodes: Sequence[EpisodeStart]) -> State:
         """The first state of each episode: every probability a half, the user's first clicks made (Sec. 4.3)."""
         self._some_unlabelled |= not all(e.labelled for e in episodes)
         label = torch.stack([e.label for e in episodes])
@@ -116,13 +116,15 @@ class Simulator:
                 made, reward=made.reward * labelled, voxel_reward=made.voxel_reward * labelled[:, None, None, None]
             )
         target = inf if config.target_dice is None else config.target_dice
-        turn = loops(self.device).turn(state.step, made.dice, state.keys, self._budgets, target)
-        after = replace(state, probability=made.probability, dice=made.dice, situation=made.situation, step=turn.step)
+        progress = loops(self.device).advance(state.step, made.dice, state.keys, self._budgets, target)
+        after = replace(
+            state, probability=made.probability, dice=made.dice, situation=made.situation, step=progress.step
+        )
         if config.guide and confidence is not None:
             after = replace(after, advice=advise(self.regions(after), confidence, config.advised, self._most_regions))
         assert config.clicks is not None
         most = max(config.clicks[1:], default=0)
-        return self._with_clicks(after, turn.budget, most, turn.key), earned, turn.over
+        return self._with_clicks(after, progress.budget, most, progress.key), earned, progress.over
 
     def add_clicks(self, state: State, made: Tensor) -> State:
         """The state after these clicks have been noted and have become hints.
@@ -140,7 +142,7 @@ class Simulator:
         rows = torch.arange(len(state.step), device=self.device)
         return state.regions[rows, state.step.clamp_max(self.config.horizon - 1)]
 
-    def _keys(self, episodes: Sequence[Episode]) -> Tensor:
+    def _keys(self, episodes: Sequence[EpisodeStart]) -> Tensor:
         """`State.keys`."""
         return fold(torch.tensor([[e.key] for e in episodes]), torch.arange(self.config.horizon + 1))
 

@@ -27,7 +27,7 @@ from mecca_env.tensors.recycled import Buffers
 
 @dataclass(frozen=True, eq=False)
 class Transition:
-    """What one step of B episodes changed and earned, whether they are labelled or not.
+    """The changes and the earnings of one step of B episodes, whether they are labelled or not.
 
     Attributes:
         probability: After the step, (B, D, H, W) float32.
@@ -61,7 +61,7 @@ class TransitionRule(Protocol):
         ...
 
     def __call__(self, state: State, action: Tensor) -> Transition:
-        """What `action` (B, D, H, W) does in `state`."""
+        """The transition that `action` (B, D, H, W) makes from `state`."""
         ...
 
 
@@ -153,7 +153,7 @@ class TableTransition:
         return Transition(probability, reward, voxel_reward, dice, wrong, wrong_literally, situation)
 
     def _grids(self, like: Tensor) -> Columns:
-        """Where the results go."""
+        """Memory for the results."""
         probability, gain, situation = (self._buffers.empty(like.shape, t.dtype, like.device) for t in self._tables)
         return probability, gain, situation
 

@@ -67,13 +67,13 @@ class ImpreciseUser:
         ball = self._ball.to(aimed.device)
         order = torch.arange(len(ball), device=aimed.device)[None].expand(len(aimed), -1)
         for k in range(aimed.shape[1]):
-            places = aimed[:, k, None] + ball  # (B, P, 3)
-            free = (aimed[:, k, :1] >= 0) & inside(places, state.shape)
-            flat = torch.where(free, flatten(places, state.shape), -1)
+            voxels = aimed[:, k, None] + ball  # (B, P, 3)
+            free = (aimed[:, k, :1] >= 0) & inside(voxels, state.shape)
+            flat = torch.where(free, flatten(voxels, state.shape), -1)
             free &= ~values_at(taken, flat)
-            place = draw(flat, free, torch.ones_like(budget), 1, fold(key, k + 1), order)
-            taken.scatter_(1, torch.where(exists(place), place, taken.shape[1] - 1), True)
-            landed[:, k] = to_voxels(place, state.shape)[:, 0]
+            chosen = draw(flat, free, torch.ones_like(budget), 1, fold(key, k + 1), order)
+            taken.scatter_(1, torch.where(exists(chosen), chosen, taken.shape[1] - 1), True)
+            landed[:, k] = to_voxels(chosen, state.shape)[:, 0]
         return landed
 
 

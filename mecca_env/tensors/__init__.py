@@ -1,1 +1,1 @@
-"""What everything here rests on: random streams, exact sums, memory used again, copies to a device."""
+"""Tensor tools that everything here rests on: random streams, exact sums, memory used again, copies to a device."""

@@ -1,4 +1,4 @@
-"""What the wrappers have in common."""
+"""Base classes of the wrappers."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class ObservationWrapper(TorchWrapper, ABC):
 
     @abstractmethod
     def observations(self, observations: Any) -> Any:
-        """What is made of a batch of observations."""
+        """The observations that are made of a batch of them."""
 
 
 def leaves(space: gym.Space[Any], name: str) -> list[tuple[tuple[str, ...], spaces.Box]]:

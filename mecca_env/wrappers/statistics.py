@@ -1,4 +1,4 @@
-"""What an episode earned and how it ended, for every env."""
+"""Return, length and end of every episode, for every env."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class SupervoxelActionWrapper(gym.Wrapper[Observation, Any, Observation, Any], g
 
     @property
     def decision_map(self) -> NDArray[np.int64]:
-        """Which decision each voxel obeys now, (D, H, W)."""
+        """The decision that each voxel obeys now, (D, H, W)."""
         return self._decisions.map[0].cpu().numpy().copy()
 
     def reset(
@@ -106,7 +106,7 @@ class SupervoxelActionVectorWrapper(TorchWrapper):
 
     @property
     def decision_map(self) -> Tensor:
-        """Which decision each voxel obeys now, (B, D, H, W) int64."""
+        """The decision that each voxel obeys now, (B, D, H, W) int64."""
         return self._decisions.map
 
     def reset(
@@ -132,7 +132,7 @@ class SupervoxelActionVectorWrapper(TorchWrapper):
 
 
 class Decisions:
-    """Which decision every voxel of B episodes obeys.
+    """The decision that every voxel of B episodes obeys.
 
     Args:
         envs: The env that is played.
@@ -166,11 +166,11 @@ class Decisions:
         self.look()
 
     def look(self) -> None:
-        """Turn to the supervoxels of the step that each episode is at."""
+        """Take the supervoxels of the step that each episode is at."""
         self.move(self._envs.state.step)
 
     def move(self, step: Tensor) -> None:
-        """Turn to the supervoxels of these steps, (B,) int64; to those of the last one where an episode is over."""
+        """Take the supervoxels of these steps, (B,) int64; to those of the last one where an episode is over."""
         rows = torch.arange(len(step), device=step.device)
         self.map = self._maps[rows, step.clamp_max(self._maps.shape[1] - 1)].to(torch.int64)
 

@@ -50,7 +50,7 @@ PRESET = replace(FAST, shape=GRID, channels=4, confidence_channels=4, dilations=
 
 
 def same(there: Any, here: Any, path: str) -> int:
-    """How many tensors there are that have the same bits there and here; stops at the first that has not."""
+    """Count the tensors that have the same bits there and here; stops at the first that has not."""
     if isinstance(here, dict):
         assert there.keys() == here.keys(), path
         return sum(same(there[key], here[key], f"{path}.{key}") for key in here)
@@ -69,11 +69,11 @@ def sent(envs: MeccaVectorEnv, action: Any) -> Any:
 
 
 def episodes(device: str, **settings: Any) -> list[Any]:
-    """What two envs return over an episode and a half."""
+    """Everything that two envs return over an episode and a half."""
     envs = make_envs(2, device=device, **settings)
     envs._actions = ActionReader(envs.config, 2, envs.device, late=True)
-    turns: list[Any] = [envs.reset(seed=1)]
-    return turns + [envs.step(sent(envs, action)) for action in random_actions(envs, 5)]
+    results: list[Any] = [envs.reset(seed=1)]
+    return results + [envs.step(sent(envs, action)) for action in random_actions(envs, 5)]
 
 
 def play() -> None:
@@ -90,7 +90,7 @@ def play() -> None:
 
 
 def look_around() -> None:
-    """What else an env does."""
+    """Try what else an env does."""
     with Elsewhere():
         envs = make_envs(3, device=DEVICE, guide=True, render_mode="rgb_array")
         envs.reset(seed=0)

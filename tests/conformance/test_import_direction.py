@@ -1,4 +1,4 @@
-"""Which import loads what: the environment never loads the agents, nor what is slow and optional."""
+"""Imports and what they load: the environment never loads the agents, nor what is slow and optional."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ OF_SHAPES = (
     "Your observation .* has an unconventional shape",
     "The MultiDiscrete action space uses a multidimensional array",
 )
-"""What the checker finds strange about grids. `VoxelVecEnv` takes flat actions."""
+"""The warnings of the checker about grids. `VoxelVecEnv` takes flat actions."""
 
 
 def single(**keywords: Any) -> gym.Env[Any, Any]:

@@ -25,7 +25,7 @@ from torchrl.modules import ProbabilisticActor
 from torchrl.objectives import ClipPPOLoss
 from torchrl.objectives.value import GAE
 
-from mecca_env.adapters.torchrl import MeccaEnv
+from mecca_env.adapters.torchrl import MeccaTorchRLEnv
 
 OBSERVATION = ["volume", "probability", "hint"]
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -39,9 +39,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
-def make(num_envs: int = 3, **keywords: Any) -> MeccaEnv:
+def make(num_envs: int = 3, **keywords: Any) -> MeccaTorchRLEnv:
     """A small TorchRL env over `Blobs`."""
-    return MeccaEnv("MECCA-Phantom-v0", num_envs, **{"dataset": Blobs(), **SETTINGS, **keywords})
+    return MeccaTorchRLEnv("MECCA-Phantom-v0", num_envs, **{"dataset": Blobs(), **SETTINGS, **keywords})
 
 
 class Raise:
@@ -62,7 +62,7 @@ class Raise:
 
 
 def played(steps: int, seed: int, device: str = "cpu", **keywords: Any) -> list[dict[str, Any]]:
-    """What the vector env with same-step autoreset says: what was seen before and after every step, what it earned."""
+    """Steps of the vector env with same-step autoreset: observations before and after each, and its rewards."""
     envs, policy = make_envs(device=device, **keywords), Raise(device)
     observation, _ = envs.reset(seed=seed)
     record = []
@@ -88,7 +88,7 @@ def check_same(rollout: TensorDictBase, record: list[dict[str, Any]]) -> None:
 
 
 def uneven(rollout: TensorDictBase) -> bool:
-    """Whether some step ended some episodes and not others."""
+    """Tell whether some step ended some episodes and not others."""
     ended = rollout["next", "done"].squeeze(-1)
     return bool((ended.any(0) & ~ended.all(0)).any())
 
@@ -282,7 +282,7 @@ def test_what_it_cannot_take() -> None:
     with pytest.raises(ValueError, match="autoreset_mode: expected 'Disabled', since TorchRL resets, got 'SameStep'"):
         make(autoreset_mode="SameStep")
     with pytest.raises(ValueError, match="env_id: expected one of MECCA-BraTS-v0.* got 'CartPole-v1'"):
-        MeccaEnv("CartPole-v1")
+        MeccaTorchRLEnv("CartPole-v1")
     with pytest.raises(TypeError, match="unknown keyword horizen"):
         make(horizen=3)
     env = make()

@@ -57,7 +57,7 @@ def is_colour(frame: Pixels, colour: tuple[int, int, int]) -> NDArray[np.bool_]:
 
 
 def drawn(frame: Pixels, colour: tuple[int, int, int]) -> bool:
-    """Whether the panels, without caption and legend, show the colour."""
+    """Tell whether the panels, without caption and legend, show the colour."""
     return bool(is_colour(frame[31:-32], colour).any())
 
 

@@ -252,7 +252,7 @@ def test_target_dice_ends_episodes_early_and_each_for_itself() -> None:
 
 
 class TestSeeds:
-    """What a seed fixes."""
+    """The meaning of a seed."""
 
     def test_one_seed_gives_env_i_seed_plus_i(self) -> None:
         envs = make_envs(3)
@@ -307,7 +307,7 @@ class TestSeeds:
 
 
 class TestCases:
-    """Which case an episode shows."""
+    """The choice of an episode's case."""
 
     def test_by_name_and_by_index(self) -> None:
         envs = make_envs(3)
@@ -366,7 +366,7 @@ def test_unlabelled_cases_earn_nothing_and_are_clicked() -> None:
 
 
 class TestActions:
-    """What is an action and what is not."""
+    """Actions that are taken, and those that are refused."""
 
     @pytest.mark.parametrize("kind", ["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64"])
     @pytest.mark.parametrize("library", ["numpy", "torch"])
@@ -463,7 +463,7 @@ class TestActions:
 
 
 class TestOrderOfCalls:
-    """What works when."""
+    """Calls in an order that is refused or not."""
 
     def test_nothing_before_the_first_reset(self) -> None:
         envs = make_envs(2, render_mode="rgb_array")

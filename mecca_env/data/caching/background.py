@@ -42,7 +42,7 @@ class Background:
 
     @property
     def alive(self) -> bool:
-        """Whether this process's threads are meant: those of a process that was forked stayed behind."""
+        """True if its threads are those of this process: those of a process that was forked stayed behind."""
         return self._process == os.getpid()
 
     def close(self) -> None:

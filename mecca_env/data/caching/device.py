@@ -30,7 +30,7 @@ class CaseStream:
         device: Where the cases are needed.
         memory_bytes: What those that are kept may take; the ones not used for longest go first. 0 keeps none.
         threads: How many may fetch ahead; 0 does without.
-        shared: Whether the source may be asked from several threads at once; else they take turns.
+        shared: Whether the source may be asked from several threads at once; else one at a time.
 
     Attributes:
         source: The data set.
@@ -48,7 +48,7 @@ class CaseStream:
         self._shared = shared
         self._background: Background | None
         self._coming: dict[int, Future[PreparedCase]]
-        self._turn: AbstractContextManager[Any]
+        self._access: AbstractContextManager[Any]
         self._forget_threads()
 
     def __len__(self) -> int:
@@ -57,7 +57,7 @@ class CaseStream:
 
     @property
     def looks_ahead(self) -> bool:
-        """Whether `ahead` does anything."""
+        """True if `ahead` does anything."""
         return self._threads > 0
 
     def get(self, index: int) -> PreparedCase:
@@ -85,7 +85,7 @@ class CaseStream:
         self._threads = 0
 
     def __getstate__(self) -> tuple[Any, ...]:
-        """What it was made of: a copy is empty."""
+        """The arguments it was made of: a copy is empty."""
         return self._settings
 
     def __setstate__(self, settings: tuple[Any, ...]) -> None:
@@ -101,7 +101,7 @@ class CaseStream:
     def _loading(self, index: int) -> Callable[[], PreparedCase]:
         """Work for any thread; it knows nothing of this object, which may be forgotten meanwhile."""
         as_it_is = self._keeps_none and self._device.type == "cpu"  # to be read once: not worth a copy
-        return partial(_load, self.source, index, self._turn, None if as_it_is else self._device)
+        return partial(_load, self.source, index, self._access, None if as_it_is else self._device)
 
     def _moved(self, case: PreparedCase) -> PreparedCase:
         """On the device; done by the thread whose stream on a GPU uses the case."""
@@ -110,7 +110,7 @@ class CaseStream:
     def _forget_threads(self) -> None:
         self._background = None
         self._coming = {}
-        self._turn = nullcontext() if self._shared else threading.Lock()
+        self._access = nullcontext() if self._shared else threading.Lock()
 
     def _notice_fork(self) -> None:
         if self._background is not None and not self._background.alive:
@@ -118,16 +118,16 @@ class CaseStream:
 
 
 def threads_ahead() -> int:
-    """How many threads fetch ahead: some of the processor's cores, never the only one that others use."""
+    """Number of threads that fetch ahead: some of the processor's cores, never the only one that others use."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(max(cores - 1, 1), _THREADS_AT_MOST)
 
 
 def _load(
-    source: VolumeSource, index: int, turn: AbstractContextManager[Any], device: torch.device | None
+    source: VolumeSource, index: int, access: AbstractContextManager[Any], device: torch.device | None
 ) -> PreparedCase:
     """The case in its smallest type, ready to be copied to the device; None: as it is."""
-    with turn:
+    with access:
         case = source.case(index)
     if device is None:
         return case

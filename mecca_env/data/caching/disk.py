@@ -38,7 +38,7 @@ def cache_folder() -> Path:
 
 
 def file_identity(path: Path) -> tuple[str, int, int]:
-    """What tells one version of a file from another: its resolved path, its bytes, its time of change in nanoseconds.
+    """The identity of one version of a file: its resolved path, its bytes, its time of change in nanoseconds.
 
     Raises:
         DataError: There is no such file.
@@ -52,7 +52,7 @@ def file_identity(path: Path) -> tuple[str, int, int]:
 
 
 def cache_path(parts: Mapping[str, Any]) -> Path:
-    """Where the entry of a key lies, whether it exists or not.
+    """The path of the entry of a key, whether it exists or not.
 
     Args:
         parts: Everything the arrays depend on, as values that JSON can write; their order does not matter.

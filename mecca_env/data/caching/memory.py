@@ -34,7 +34,7 @@ class RecentCases:
         self._cases: OrderedDict[int, PreparedCase] = OrderedDict()
 
     def touch(self, index: int) -> bool:
-        """Whether case `index` is kept; if so, it counts as just used."""
+        """Tell whether case `index` is kept; if so, it counts as just used."""
         with self._lock:
             if index in self._cases:
                 self._cases.move_to_end(index)

@@ -26,7 +26,7 @@ def prepare(
     Args:
         scan: The scan; its label is not empty, or there is a box.
         extension: Least and most voxels a training crop extends beyond the label on each side.
-        rotation: Largest rotation about the third axis, degrees; the cut holds the turned crops too.
+        rotation: Largest rotation about the third axis, degrees; the cut holds the rotated crops too.
         evaluation_extension: The same for evaluation crops, inside which mean and standard deviation are taken.
         box: What plays the part of the label's bounding box; None: that box.
 
@@ -117,7 +117,7 @@ def paste_part(values: Tensor, placement: Placement, box: Box, threshold: float 
 
 
 def read_part(values: Tensor, placement: Placement, box: Box, smooth: bool = True) -> NDArray[np.float32]:
-    """What a map on an episode's grid is in a box of the scan.
+    """A map on an episode's grid, read in a box of the scan.
 
     Args:
         values: (D, H, W) of any type, on the host.
@@ -158,18 +158,18 @@ def _read_back(values: Tensor, placement: Placement, box: Box, smooth: bool = Tr
 
 
 def _of(box: Box) -> tuple[slice, ...]:
-    """Where a box lies in an array."""
+    """The slices of an array that are a box."""
     return tuple(slice(a, b) for a, b in zip(*box, strict=True))
 
 
 def _margins(extents: list[int], rotation: float, widest: int) -> Triple:
-    """Voxels to add to each side of the label: the widest crop's, and what its turned corners sweep over."""
+    """Voxels to add to each side of the label: the widest crop's, and what its rotated corners sweep over."""
     sweep = [math.ceil(_reach(extents[a], extents[1 - a], rotation) - extents[a] / 2) for a in (0, 1)]
     return widest + sweep[0], widest + sweep[1], widest
 
 
 def _reach(along: int, across: int, rotation: float) -> float:
-    """How far from its centre a box reaches along one axis when it is turned by up to `rotation` degrees."""
+    """The distance from its centre that a box reaches along one axis when it is rotated by up to `rotation` degrees."""
     angle = min(math.radians(rotation), math.atan2(across, along))
     return (along * math.cos(angle) + across * math.sin(angle)) / 2
 

@@ -1,4 +1,4 @@
-"""Where an episode's grid lies in a scan: drawn here, applied elsewhere, so that it can be repeated and inverted."""
+"""Placements of an episode's grid in a scan: drawn here, applied elsewhere, so as to be repeated and inverted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mecca_env.kernels.interpolation import Coordinates
 
 @dataclass(frozen=True)
 class Placement:
-    """A grid laid over a box of the scan: scaled to it, mirrored, then turned about the box's centre.
+    """A grid laid over a box of the scan: scaled to it, mirrored, then rotated about the box's centre.
 
     Attributes:
         low: First corner of the crop on the scan's grid, voxels.
@@ -32,13 +32,13 @@ class Placement:
     angle: float = 0.0
 
     def in_scan(self, device: torch.device | str = "cpu") -> Coordinates:
-        """Where the centre of each grid voxel lies, in (fractional) voxel indices of the scan."""
+        """The centre of each grid voxel, in (fractional) voxel indices of the scan."""
         first, second, third = (self._steps(axis, device) for axis in range(3))
-        return Coordinates.of_axes(first, second, third).turned(self.angle).moved(self._centre)
+        return Coordinates.of_axes(first, second, third).rotated(self.angle).moved(self._centre)
 
     def in_grid(self, scan: Coordinates) -> Coordinates:
-        """The inverse: where points of the scan lie, in (fractional) voxel indices of the grid."""
-        box = scan.moved([-c for c in self._centre]).turned(-self.angle)
+        """The inverse: points of the scan, in (fractional) voxel indices of the grid."""
+        box = scan.moved([-c for c in self._centre]).rotated(-self.angle)
         first, second, third = (
             offset * (self.shape[axis] / self._extent(axis)) * (-1.0 if self.flip[axis] else 1.0)
             + (self.shape[axis] - 1) / 2
@@ -47,7 +47,7 @@ class Placement:
         return Coordinates(first, second, third)
 
     def bounds(self, scan_shape: Triple) -> tuple[Triple, Triple]:
-        """The smallest box of scan voxels that holds the turned crop, clamped to the scan; high exclusive."""
+        """The smallest box of scan voxels that holds the rotated crop, clamped to the scan; high exclusive."""
         half = [self._extent(axis) / 2 for axis in range(3)]
         cos, sin = abs(math.cos(self.angle)), abs(math.sin(self.angle))
         reach = (half[0] * cos + half[1] * sin, half[0] * sin + half[1] * cos, half[2])
@@ -80,7 +80,7 @@ def draw_placement(
     extension: tuple[int, int],
     rotation: float,
 ) -> Placement:
-    """Draw a training placement (Sec. 4.1): the label's box with each side extended, mirrored and turned.
+    """Draw a training placement (Sec. 4.1): the label's box with each side extended, mirrored and rotated.
 
     The number of draws from `rng` is always the same, whatever the case and the settings.
 

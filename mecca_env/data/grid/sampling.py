@@ -18,7 +18,7 @@ LABEL_TIE = 1e-6
 """An interpolated label must exceed one half by this: exact ties are background whatever the order of a sum."""
 
 
-def place(
+def resample_case(
     case: PreparedCase, placement: Placement, intensity_clip: float, device: torch.device | str | None = None
 ) -> tuple[Tensor, Tensor]:
     """Resample a case onto an episode's grid, in one step from the scan's own voxels.
@@ -34,11 +34,11 @@ def place(
         nearest voxels are kept.
 
     Raises:
-        DataError: No voxel of the label lies inside the crop; only a turned crop can miss it.
+        DataError: No voxel of the label lies inside the crop; only a rotated crop can miss it.
         ValueError: The crop reaches outside the cut.
     """
     there = case.image.device if device is None else torch.device(device)
-    volume, label, missed = place_all([case], [placement], intensity_clip, there)
+    volume, label, missed = resample_cases([case], [placement], intensity_clip, there)
     if missed:
         raise DataError(
             f"{case.name}: expected part of the label inside the crop {placement.low} to {placement.high}, "
@@ -47,10 +47,10 @@ def place(
     return volume[0], label[0]
 
 
-def place_all(
+def resample_cases(
     cases: Sequence[PreparedCase], placements: Sequence[Placement], intensity_clip: float, device: torch.device
 ) -> tuple[Tensor, Tensor, list[int]]:
-    """`place` for B cases with as many placements of the same shape; a GPU is waited for once.
+    """`resample_case` for B cases with as many placements of the same shape; a GPU is waited for once.
 
     Returns:
         Volumes (B, M, D, H, W) float32, labels (B, D, H, W) bool, and the rows whose crops miss their label.

@@ -22,17 +22,17 @@ CSF, GREY, WHITE = 0.24, 0.65, 0.50
 """FLAIR signal of healthy tissue, arbitrary units: fluid is nulled, grey matter a little brighter than white."""
 
 LIFT = -1.0
-"""How far the widest level of the cerebrum lies above the centre of the field of view, mm."""
+"""Height of the widest level of the cerebrum above the centre of the field of view, mm."""
 
 BRAIN_RADIUS = 66.0
 """Turns the dimensionless depth inside the brain's ellipsoid into millimetres: the mean of its half-axes."""
 
-_CANDIDATES = 1024  # places tried for a tumour: the box of the brain has room for it in about one of 20
+_CANDIDATES = 1024  # points tried for a tumour: the box of the brain has room for it in about one of 20
 
 
 @dataclass(frozen=True)
 class Head:
-    """What differs from one healthy head to the next; lengths in mm.
+    """Everything that differs from one healthy head to the next; lengths in mm.
 
     Attributes:
         size: Half-axes of the brain: right-left, front-back, and upwards from the level of its widest slice.
@@ -75,7 +75,7 @@ class Head:
 
 @dataclass(frozen=True)
 class Mass:
-    """What a growing tumour does to its surroundings: it pushes them outwards from its centre.
+    """The effect of a growing tumour on its surroundings: it pushes them outwards from its centre.
 
     Attributes:
         centre: Centre of the push, mm.
@@ -116,13 +116,13 @@ class Anatomy:
 
 
 FISSURE_DEPTH = 30.0
-"""How far the fissure between the hemispheres reaches inwards, mm; deeper lies the corpus callosum."""
+"""Reach of the fissure between the hemispheres inwards, mm; deeper lies the corpus callosum."""
 
 PARTIAL_VOLUME = 2.0
 """Width over which one tissue blends into the next, mm: a voxel."""
 
 SQUEEZE = 5.0
-"""How much narrower a sulcus becomes for each unit of a mass's strength, mm."""
+"""Narrowing of a sulcus for each unit of a mass's strength, mm."""
 
 _SURFACE, _BEND, _FOLD, _REACH, _TEXTURE, _FOLIA, _CAPS = range(7)
 
@@ -162,36 +162,36 @@ def _ramp(distance: Tensor) -> Tensor:
     return (distance * (1 / PARTIAL_VOLUME)).add_(0.5).clamp_(0, 1)
 
 
-def to_head(head: Head, place: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+def to_head(head: Head, points: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
     """Coordinates in the head's own, upright frame; the result is dense, (X, Y, Z) each."""
-    x, y, z = place
-    turn, lean = (radians(angle) for angle in head.tilt)
-    x, y = x * cos(turn) - y * sin(turn), x * sin(turn) + y * cos(turn)
+    x, y, z = points
+    yaw, lean = (radians(angle) for angle in head.tilt)
+    x, y = x * cos(yaw) - y * sin(yaw), x * sin(yaw) + y * cos(yaw)
     x, z = x * cos(lean) - z * sin(lean), x * sin(lean) + z * cos(lean)
     y = y.expand_as(x).contiguous()  # elementwise code is several times slower on a stride of 0
     return x, y, z.sub_(LIFT)
 
 
-def to_grid(head: Head, place: Point) -> Point:
+def to_grid(head: Head, point: Point) -> Point:
     """The inverse of `to_head` for one point."""
-    turn, lean = (radians(angle) for angle in head.tilt)
-    x, y, z = place.x, place.y, place.z + LIFT
+    yaw, lean = (radians(angle) for angle in head.tilt)
+    x, y, z = point.x, point.y, point.z + LIFT
     x, z = x * cos(lean) + z * sin(lean), z * cos(lean) - x * sin(lean)
-    return Point(x * cos(turn) + y * sin(turn), y * cos(turn) - x * sin(turn), z)
+    return Point(x * cos(yaw) + y * sin(yaw), y * cos(yaw) - x * sin(yaw), z)
 
 
 def brain_point(rng: np.random.Generator, head: Head, depth: float) -> Point:
     """A random point of the cerebrum, in the head's frame, for a tumour to start from.
 
-    It lies at least `depth` mm deep where the head has such a place, above the brain's base, 14 mm clear of the
+    It lies at least `depth` mm deep where the head has such a point, above the brain's base, 14 mm clear of the
     midline and 7 mm of the ventricles.
     """
-    places = rng.uniform(-1.0, 1.0, (_CANDIDATES, 3)) * head.size
-    x, y, z = torch.from_numpy(places.astype(np.float32)).unbind(1)
+    points = rng.uniform(-1.0, 1.0, (_CANDIDATES, 3)) * head.size
+    x, y, z = torch.from_numpy(points.astype(np.float32)).unbind(1)
     deep = _parts(head, x, y, z)[0]
     clear = (x.abs() > 14.0) & (z > -15.0) & (_ventricles(head, x, y, z) < -7.0)
     enough = deep.clamp(max=depth).where(clear, -torch.inf)
-    return Point(*places[int((enough == enough.max()).nonzero()[0])].tolist())
+    return Point(*points[int((enough == enough.max()).nonzero()[0])].tolist())
 
 
 def _pushed(x: Tensor, y: Tensor, z: Tensor, mass: Mass) -> tuple[Tensor, Tensor, Tensor, Tensor]:

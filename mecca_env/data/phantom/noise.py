@@ -23,7 +23,7 @@ Size = tuple[int, int, int]
 
 
 class Point(NamedTuple):
-    """A place or three half-axes, mm."""
+    """A point or three half-axes, mm."""
 
     x: float
     y: float

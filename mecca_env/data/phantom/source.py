@@ -39,7 +39,7 @@ _BIAS = 32  # stream of smooth noise, after those of the anatomy and the tumour
 
 @dataclass(frozen=True)
 class Acquisition:
-    """What differs from one scanner to the next.
+    """Everything that differs from one scanner to the next.
 
     Attributes:
         gain: Scanner units per unit of signal.

@@ -13,7 +13,7 @@ from mecca_env.data.phantom.anatomy import WHITE, Anatomy, Head, Mass, brain_poi
 from mecca_env.data.phantom.noise import Grid, Point
 
 CROSSING = 44.0
-"""How deep tissue must lie for a tumour to grow through it into the other hemisphere, mm: the corpus callosum."""
+"""Depth at which tissue must lie for a tumour to grow through it into the other hemisphere, mm: the corpus callosum."""
 
 THREAD = 2.0
 """Half the width of the thinnest thread an annotator would follow, mm."""
@@ -26,7 +26,7 @@ _BORDER, _FRAY, _PATCHES = range(16, 19)  # streams of smooth noise, after those
 
 @dataclass(frozen=True)
 class Tumour:
-    """What differs from one tumour to the next; lengths in mm, signals in the units of `anatomy.WHITE`.
+    """Everything that differs from one tumour to the next; lengths in mm, signals in the units of `anatomy.WHITE`.
 
     Attributes:
         centre: A point that lies in every ball, in the head's frame.
@@ -81,7 +81,7 @@ class Tumour:
 
     @property
     def mass(self) -> Mass:
-        """How the tumour displaces its surroundings."""
+        """The displacement of the tumour's surroundings."""
         return Mass(self.centre, 0.8 * self.reach, 0.3)
 
 
@@ -135,8 +135,8 @@ def _infiltrate(grid: Grid, tumour: Tumour, healthy: Anatomy, border: Tensor, ro
 
 def _border(grid: Grid, head: Head, tumour: Tumour) -> Tensor:
     """Distance from the tumour's border, did nothing confine it, positive inside, (x, y, z) float64."""
-    place = to_head(head, grid.coordinates())
-    frame = zip(place, tumour.centre, tumour.stretch, strict=True)
+    points = to_head(head, grid.coordinates())
+    frame = zip(points, tumour.centre, tumour.stretch, strict=True)
     x, y, z = (axis.double().sub_(centre).mul_(1 / stretch) for axis, centre, stretch in frame)
     inside: Tensor | None = None
     for (cx, cy, cz), radius in tumour.lobes:
@@ -167,7 +167,7 @@ def _smooth(t: Tensor) -> Tensor:
 
 
 def _outline(grid: Grid, inside: Tensor) -> Tensor:
-    """Where `inside` is above 0, without what hangs on by less than `THREAD` on either side, (X, Y, Z) bool."""
+    """The mask of `inside` above 0, without what hangs on by less than `THREAD` on either side, (X, Y, Z) bool."""
     outline = _connected(inside > THREAD, int(inside.argmax()))
     for _ in range(ceil(THREAD / float(grid.axes[0][1] - grid.axes[0][0])) + 1):
         outline = _dilated(outline) & (inside > 0)
@@ -201,7 +201,7 @@ def _sweep(found: Tensor, mask: Tensor, dim: int) -> Tensor:
     """`found`, and every voxel that can be reached from it by going up axis `dim` inside `mask`."""
     shape = [1, 1, 1]
     shape[dim] = -1
-    place = torch.arange(1, mask.shape[dim] + 1, dtype=torch.int16, device=mask.device).view(shape)
-    last_found = (place * found).cummax(dim).values
-    last_wall = (place * ~mask).cummax(dim).values
+    position = torch.arange(1, mask.shape[dim] + 1, dtype=torch.int16, device=mask.device).view(shape)
+    last_found = (position * found).cummax(dim).values
+    last_wall = (position * ~mask).cummax(dim).values
     return last_found > last_wall

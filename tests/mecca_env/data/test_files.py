@@ -14,11 +14,11 @@ import torch
 from mecca_env.data import files as files_module
 from mecca_env.data.base import DataError, VolumeSource
 from mecca_env.data.caching.disk import CacheError
-from mecca_env.data.checking import check_folder
+from mecca_env.data.checking import find_faults
 from mecca_env.data.files import FileSource
 from mecca_env.data.grid.cutting import paste_back
 from mecca_env.data.grid.placement import fixed_placement
-from mecca_env.data.grid.sampling import place
+from mecca_env.data.grid.sampling import resample_case
 from tests.support.volumes import (
     SHAPE,
     ellipsoid,
@@ -62,7 +62,7 @@ def test_every_layout_becomes_a_source(tmp_path: Path, write: Any) -> None:
         case = source.case(index)
         assert case.name == name == source.files(index).name
         placement = fixed_placement(case, (24, 22, 16), 6)
-        volume, label = place(case, placement, 5.0)
+        volume, label = resample_case(case, placement, 5.0)
         assert volume.shape == (1, 24, 22, 16)
         assert np.array_equal(paste_back(label, placement, case.scan_shape), ellipsoid())
 
@@ -169,13 +169,13 @@ def test_check_lists_the_same_without_the_cache(tmp_path: Path, cache: Path) -> 
     root = tmp_path / "data"
     expected = bad_folder(root)
     seen: list[tuple[int, int, str]] = []
-    faults = check_folder(root, progress=lambda *step: seen.append(step))
+    faults = find_faults(root, progress=lambda *step: seen.append(step))
     assert len(faults) == len(expected) and not cache.exists() and len(seen) == 8
     for file, fault in expected.items():
         assert any(str(root / file) in line and fault in line for line in faults)
-    assert check_folder(write_pairs(tmp_path / "good")) == []
-    assert "found nothing" in check_folder(tmp_path / "nowhere")[0]
-    assert "empty label; expected values [9]" in check_folder(tmp_path / "good", labels=9)[0]
+    assert find_faults(write_pairs(tmp_path / "good")) == []
+    assert "found nothing" in find_faults(tmp_path / "nowhere")[0]
+    assert "empty label; expected values [9]" in find_faults(tmp_path / "good", labels=9)[0]
 
 
 def test_check_finds_an_image_that_is_constant_around_its_label(tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_check_finds_an_image_that_is_constant_around_its_label(tmp_path: Path) 
     image[0, 0, 0] = 1
     write_nifti(root / "images" / "a.nii.gz", image)
     write_nifti(root / "labels" / "a.nii.gz", ellipsoid((60, 60, 60)).astype(np.uint8))
-    (fault,) = check_folder(root)
+    (fault,) = find_faults(root)
     assert fault.startswith("a: expected an image that varies")
 
 

@@ -1,4 +1,4 @@
-"""What is read is what the files hold; what cannot be read is said with file, expected and found."""
+"""Reading gives what the files hold, or an error with file, expected and found."""
 
 from __future__ import annotations
 
@@ -85,17 +85,17 @@ def test_several_files_are_stacked_and_a_trailing_one_is_dropped(tmp_path: Path)
 
 def test_mha_lies_where_the_nifti_file_lies(tmp_path: Path) -> None:
     pytest.importorskip("SimpleITK")
-    turned = AFFINE.copy()
-    turned[:3, :3] = np.array([[0.8, -0.6, 0], [0.6, 0.8, 0], [0, 0, 1]]) @ AFFINE[:3, :3]
-    nifti = read_scan(case(tmp_path, affine=turned), None, 1)
+    rotated = AFFINE.copy()
+    rotated[:3, :3] = np.array([[0.8, -0.6, 0], [0.6, 0.8, 0], [0, 0, 1]]) @ AFFINE[:3, :3]
+    nifti = read_scan(case(tmp_path, affine=rotated), None, 1)
     files = CaseFiles(
         "case",
-        (write_mha(tmp_path / "image.mha", IMAGE, turned),),
-        write_mha(tmp_path / "label.mha", MASK.astype(np.uint8), turned),
+        (write_mha(tmp_path / "image.mha", IMAGE, rotated),),
+        write_mha(tmp_path / "label.mha", MASK.astype(np.uint8), rotated),
     )
     scan = read_scan(files, None, 1)
     assert np.array_equal(scan.image, nifti.image) and np.array_equal(scan.label, nifti.label)
-    np.testing.assert_allclose(scan.affine, turned, atol=1e-9)
+    np.testing.assert_allclose(scan.affine, rotated, atol=1e-9)
 
 
 def test_mha_without_simpleitk_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Which share of the episodes is of labelled cases, and that it is the same whatever stands beside an env."""
+"""The share of episodes that are of labelled cases, and that it is the same whatever stands beside an env."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mecca_env.data.selection import Cases
-from mecca_env.episodes.stream import EpisodeStream, is_labelled_turn
+from mecca_env.episodes.stream import EpisodeStream, is_labelled_episode
 from mecca_env.vector_env import MeccaVectorEnv
 from tests.support.envs import Blobs, make_envs, random_actions
 
@@ -21,22 +21,22 @@ SHARES = st.floats(1e-6, 1.0)
 
 
 @given(SHARES, st.integers(0, 2**130), st.integers(1, 200))
-def test_every_run_of_turns_holds_the_share_up_to_rounding(share: float, first: int, turns: int) -> None:
-    held = sum(is_labelled_turn(first + i, share) for i in range(turns))
-    exact = turns * Fraction(str(share))
+def test_every_run_of_episodes_holds_the_share_up_to_rounding(share: float, first: int, episodes: int) -> None:
+    held = sum(is_labelled_episode(first + i, share) for i in range(episodes))
+    exact = episodes * Fraction(str(share))
     assert floor(exact) <= held <= ceil(exact)
 
 
 @given(st.integers(0, 2**130))
 def test_a_half_alternates_and_one_is_always(number: int) -> None:
-    assert is_labelled_turn(number, 0.5) != is_labelled_turn(number + 1, 0.5)
-    assert is_labelled_turn(number, 1.0) and is_labelled_turn(number, 1)
+    assert is_labelled_episode(number, 0.5) != is_labelled_episode(number + 1, 0.5)
+    assert is_labelled_episode(number, 1.0) and is_labelled_episode(number, 1)
 
 
 def test_a_tenth_is_read_as_it_is_written() -> None:
     """In floats 10**17 + k has no odd numbers, and a tenth is a little more than a tenth."""
     for tenths in range(1, 11):
-        held = [is_labelled_turn(10**17 + k, tenths / 10) for k in range(10)]
+        held = [is_labelled_episode(10**17 + k, tenths / 10) for k in range(10)]
         assert sum(held) == tenths
 
 

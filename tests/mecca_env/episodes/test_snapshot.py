@@ -47,7 +47,7 @@ def actions_for(envs: MeccaVectorEnv, steps: int) -> list[Any]:
 
 
 def play(envs: MeccaVectorEnv, actions: list[Any]) -> list[Any]:
-    """What every call returned; where nothing resets by itself, by the mask what is over."""
+    """Everything that the calls returned; where nothing resets by itself, by the mask what is over."""
     seen: list[Any] = []
     for action in actions:
         seen.append(envs.step(action))

@@ -46,14 +46,14 @@ def tensors(tree: Any) -> Iterator[tuple[str, Tensor]]:
 
 
 def played(surroundings: AbstractContextManager[None], **settings: Any) -> list[dict[str, Tensor]]:
-    """What three envs return over two episodes and a half of random actions."""
+    """Everything that three envs return over two episodes and a half of random actions."""
     with surroundings:
         envs = make_envs(3, **settings)
-        turns: list[Any] = [envs.reset(seed=5)]
+        results: list[Any] = [envs.reset(seed=5)]
         for action in random_actions(envs, 8):
-            confidence = torch.rand(action.shape, generator=torch.Generator().manual_seed(len(turns)))
-            turns.append(envs.step({"adjustment": action, "confidence": confidence} if envs.config.guide else action))
-    return [dict(tensors(turn)) for turn in turns]
+            confidence = torch.rand(action.shape, generator=torch.Generator().manual_seed(len(results)))
+            results.append(envs.step({"adjustment": action, "confidence": confidence} if envs.config.guide else action))
+    return [dict(tensors(result)) for result in results]
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def said(caplog: pytest.LogCaptureFixture) -> str:
 
 @pytest.fixture
 def forgotten() -> Iterator[None]:
-    """What was loaded is looked for again, then and afterwards."""
+    """Look for the compiler again, then and afterwards."""
     yield
     backend._found.cache_clear()
 

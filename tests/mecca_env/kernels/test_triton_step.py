@@ -28,7 +28,7 @@ GRID = (10, 9, 8)
 
 @pytest.fixture(scope="module")
 def there() -> torch.device:
-    """Where the kernels run."""
+    """The device that the kernels run on."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -82,15 +82,15 @@ def test_look_up(kernels: ModuleType, there: torch.device, size: int) -> None:
     assert torch.equal(measured, expected.to(torch.float32))
 
 
-def test_turns(kernels: ModuleType, there: torch.device) -> None:
+def test_progress(kernels: ModuleType, there: torch.device) -> None:
     step, keys = torch.tensor([0, 1, 2, 3, 7], device=there), torch.arange(20, device=there).view(5, 4)
     dice, budgets = torch.tensor([0.5, 0.2, 0.1, 0.0, 0.0], device=there), torch.tensor([9, 5, 4, 0], device=there)
     for target in (0.4, float("inf")):
-        turn = kernels.turn(step, dice, keys, budgets, target)
-        for fast, slow in zip(turn, torch_step.turn(step, dice, keys, budgets, target), strict=True):
+        progress = kernels.advance(step, dice, keys, budgets, target)
+        for fast, slow in zip(progress, torch_step.advance(step, dice, keys, budgets, target), strict=True):
             assert fast.dtype == slow.dtype and torch.equal(fast, slow)
-        assert turn.over.tolist() == [target < 0.5, False, True, True, True]
-        assert turn.budget.tolist() == [0 if target < 0.5 else 5, 4, 0, 0, 0]
+        assert progress.over.tolist() == [target < 0.5, False, True, True, True]
+        assert progress.budget.tolist() == [0 if target < 0.5 else 5, 4, 0, 0, 0]
 
 
 def test_clicks_are_noted(kernels: ModuleType, there: torch.device) -> None:
@@ -191,11 +191,11 @@ def test_cuda_itself_sees_nobody_wait(settings: dict[str, Any]) -> None:
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="no second CUDA device here")
 def test_a_gpu_that_is_not_the_current_one() -> None:
     first, second = (make_envs(2, shape=GRID, device=f"cuda:{place}") for place in (0, 1))
-    turns: list[Any] = [[envs.reset(seed=1)] for envs in (first, second)]
+    results: list[Any] = [[envs.reset(seed=1)] for envs in (first, second)]
     for action in random_actions(first, 4):
-        for played, envs in zip(turns, (first, second), strict=True):
+        for played, envs in zip(results, (first, second), strict=True):
             played.append(envs.step(action))
-    for one, two in zip(*turns, strict=True):
+    for one, two in zip(*results, strict=True):
         assert all(torch.equal(one[0][key].cpu(), two[0][key].cpu()) for key in one[0])
 
 

@@ -16,7 +16,7 @@ from mecca_env.kernels.dispatch import loops
 from mecca_env.process import simulator
 from mecca_env.process.boundary import boundary_weights
 from mecca_env.process.config import EnvConfig
-from mecca_env.process.rewards import cross_entropy, make_reward
+from mecca_env.process.rewards import make_reward, voxel_cross_entropy
 from mecca_env.tensors.exact import exact_mean
 from tests.support.envs import make_envs, random_actions
 
@@ -107,7 +107,7 @@ def test_gains_telescope_up_to_the_weight(label: np.ndarray, tenths: np.ndarray,
     config = EnvConfig(boundary_weight=weight)
     path, truth = torch.from_numpy((tenths / 10).astype(np.float32)), torch.from_numpy(label)
     earned = [make_reward("boundary", config)(a, b, truth) for a, b in zip(path, path[1:], strict=False)]
-    first, last = (cross_entropy(p, truth, config.epsilon).double() for p in (path[0], path[-1]))
+    first, last = (voxel_cross_entropy(p, truth, config.epsilon).double() for p in (path[0], path[-1]))
     expected = np.stack([oracle(one, weight, config.boundary_sigma) for one in label]) * (first - last).numpy()
     np.testing.assert_allclose(sum(e.double() for e in earned), expected, rtol=0, atol=5e-5)
     if weight == 0:

@@ -1,4 +1,4 @@
-"""What an action does to the probabilities, against plain NumPy in double precision."""
+"""The effect of an action on the probabilities, against plain NumPy in double precision."""
 
 from __future__ import annotations
 

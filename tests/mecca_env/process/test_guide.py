@@ -116,7 +116,7 @@ def test_slic_runs_once_for_a_case(augment: bool, monkeypatch: pytest.MonkeyPatc
 
 
 def test_supervoxels_move_with_the_flips_and_crops_of_the_case() -> None:
-    """Where two episodes of one case show the same place of the scan, they show the same region."""
+    """In the same part of a scan two episodes of one case show the same region."""
     envs = make_envs(8, dataset=Blobs(1), guide=True, supervoxels=(30, 25, 20), augment=True)
     envs.reset(seed=0)
     state = envs.state

@@ -1,4 +1,4 @@
-"""What voxels earn, against the formulas in plain NumPy in double precision."""
+"""Rewards of voxels, against the formulas in plain NumPy in double precision."""
 
 from __future__ import annotations
 

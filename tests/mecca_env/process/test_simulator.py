@@ -11,7 +11,7 @@ import torch
 from scipy import ndimage
 
 from mecca_env.process.config import EnvConfig
-from mecca_env.process.simulator import Episode, Simulator
+from mecca_env.process.simulator import EpisodeStart, Simulator
 from mecca_env.state import State
 from mecca_env.tensors.rng import fold, shuffle_keys, stream
 from tests.support.envs import GRID, make_envs, random_actions
@@ -60,7 +60,7 @@ class PlainEpisode:
             self.hint = np.maximum(self.hint, gaussian(self.label.shape, voxel))
 
     def step(self, action: np.ndarray) -> dict[str, Any]:
-        """What is earned, in double precision."""
+        """The reward, in double precision."""
         before = self.probability
         self.probability = np.clip(np.round(before * 10 + ADJUSTMENTS[action] * 10) / 10, 0, 1)
         self.steps += 1
@@ -84,7 +84,7 @@ class PlainEpisode:
         return -np.log(np.clip(np.where(self.label, probability, 1 - probability), 0.01, 0.99))
 
 
-def episodes(count: int, labelled: bool = True, regions: torch.Tensor | None = None) -> list[Episode]:
+def episodes(count: int, labelled: bool = True, regions: torch.Tensor | None = None) -> list[EpisodeStart]:
     """Random blobs, the first touching the border, the last a single voxel."""
     rng = np.random.default_rng(4)
     made = []
@@ -94,11 +94,11 @@ def episodes(count: int, labelled: bool = True, regions: torch.Tensor | None = N
             label[:] = False
             label[3, 4, 5] = True
         volume = torch.from_numpy(rng.normal(size=(1, *GRID)).astype(np.float32))
-        made.append(Episode(volume, torch.from_numpy(label), number, labelled, stream(number, 0), regions))
+        made.append(EpisodeStart(volume, torch.from_numpy(label), number, labelled, stream(number, 0), regions))
     return made
 
 
-def towards(state: State, share: float, rng: np.random.Generator) -> np.ndarray:
+def label_moves(state: State, share: float, rng: np.random.Generator) -> np.ndarray:
     """Actions that are right in that share of the voxels, so that episodes get somewhere."""
     right = rng.random(state.label.shape) < share
     up = state.label.numpy() == right
@@ -118,7 +118,7 @@ def test_every_step_is_the_plain_one(labelled: bool, target_dice: float | None) 
     rng = np.random.default_rng(0)
     alive, ended = set(range(4)), []
     for _ in budgets:
-        action = towards(state, 0.75, rng)
+        action = label_moves(state, 0.75, rng)
         state, transition, over = simulator.step(state, torch.from_numpy(action))
         expected = {row: plain[row].step(action[row]) for row in alive}
         for row, values in expected.items():
@@ -174,7 +174,7 @@ def test_states_are_never_written_to(settings: dict[str, Any]) -> None:
     rng = np.random.default_rng(1)
     history = [(state, snapshot(state))]
     for _ in range(5):
-        state, transition, _ = simulator.step(state, torch.from_numpy(towards(state, 0.8, rng)))
+        state, transition, _ = simulator.step(state, torch.from_numpy(label_moves(state, 0.8, rng)))
         history += [(state, snapshot(state)), (transition, snapshot(transition))]
     for kept, copy in history:
         assert all(torch.equal(getattr(kept, name), value) for name, value in copy.items())
@@ -233,12 +233,12 @@ def test_devices_agree(hint: str, device: str) -> None:
     for place in ("cpu", device):
         simulator = Simulator(config, torch.device(place))
         state = simulator.begin(
-            [Episode(e.volume.to(place), e.label.to(place), e.case_index, True, e.key) for e in episodes(3)]
+            [EpisodeStart(e.volume.to(place), e.label.to(place), e.case_index, True, e.key) for e in episodes(3)]
         )
         record = []
         for step in range(5):
             if len(actions) == step:
-                actions.append(torch.from_numpy(towards(state, 0.8, rng)))
+                actions.append(torch.from_numpy(label_moves(state, 0.8, rng)))
             state, transition, _ = simulator.step(state, actions[step].to(place))
             record.append({k: v.cpu() for k, v in (snapshot(state) | snapshot(transition)).items()})
         runs.append(record)

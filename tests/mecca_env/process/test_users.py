@@ -1,4 +1,4 @@
-"""Who clicks where: every eligible voxel equally often, no other, none twice, none invented."""
+"""Clicks of simulated users: every eligible voxel equally often, no other, none twice, none invented."""
 
 from __future__ import annotations
 

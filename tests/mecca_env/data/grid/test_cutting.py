@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from mecca_env.data.base import DataError, PreparedCase, Scan
 from mecca_env.data.grid.cutting import move_regions, paste_back, prepare
 from mecca_env.data.grid.placement import Placement, canonical_placement, draw_placement, fixed_placement
-from mecca_env.data.grid.sampling import place
+from mecca_env.data.grid.sampling import resample_case
 from mecca_env.data.layouts import discover
 from mecca_env.data.reading import read_scan
 from mecca_env.data.saving import save_mask
@@ -130,7 +130,7 @@ def identity(case: PreparedCase) -> Placement:
 
 def test_identity_placement_returns_the_voxels() -> None:
     case = prepared(ellipsoid(), channels=2)
-    volume, label = place(case, identity(case), 100.0)
+    volume, label = resample_case(case, identity(case), 100.0)
     assert volume.dtype == torch.float32 and label.dtype == torch.bool
     assert torch.equal(label, case.label)
     mean, std = (torch.from_numpy(v)[:, None, None, None] for v in (case.mean, case.std))
@@ -142,17 +142,17 @@ def test_flips_and_quarter_turns_are_exact() -> None:
     low, high = (4, 3, 2), (14, 13, 12)
     case = PreparedCase(**{**case.__dict__, "label": torch.rand(case.label.shape) > 0.5})
     cut = tuple(slice(a - o, b - o) for a, b, o in zip(low, high, case.origin, strict=True))
-    flipped = place(case, Placement(low, high, (10, 10, 10), flip=(True, False, True)), 100.0)[1]
+    flipped = resample_case(case, Placement(low, high, (10, 10, 10), flip=(True, False, True)), 100.0)[1]
     assert torch.equal(flipped, case.label[cut].flip(0, 2))
-    turned = place(case, Placement(low, high, (10, 10, 10), angle=math.pi / 2), 100.0)
-    assert torch.equal(turned[1], case.label[cut].rot90(-1, (0, 1)).contiguous())
+    rotated = resample_case(case, Placement(low, high, (10, 10, 10), angle=math.pi / 2), 100.0)
+    assert torch.equal(rotated[1], case.label[cut].rot90(-1, (0, 1)).contiguous())
 
 
 def test_intensities_are_clipped_and_agree_with_grid_sample() -> None:
     placement = fixed_placement(CASE, GRID, 6)
-    volume, _ = place(CASE, placement, 1.0)
+    volume, _ = resample_case(CASE, placement, 1.0)
     assert volume.abs().max() == 1.0
-    volume, _ = place(CASE, placement, 100.0)
+    volume, _ = resample_case(CASE, placement, 100.0)
     cut = [slice(a - o, b - o) for a, b, o in zip(placement.low, placement.high, CASE.origin, strict=True)]
     whole = CASE.image[(slice(None), *cut)][None].double()
     theta = torch.eye(3, 4, dtype=torch.float64)[None]
@@ -173,14 +173,14 @@ def test_turning_agrees_with_a_formula(seed: int) -> None:
         Scan("ramp", image, ellipsoid((50, 46, 40)), AFFINE), extension=(1, 11), rotation=15.0, evaluation_extension=6
     )
     placement = draw_placement(case, GRID, np.random.default_rng(seed), extension=(1, 8), rotation=15.0)
-    volume, _ = place(case, placement, 1e9)
+    volume, _ = resample_case(case, placement, 1e9)
     read = volume.double().numpy() * case.std[:, None, None, None] + case.mean[:, None, None, None]
     g = np.random.default_rng(seed).integers(0, GRID)
     unit = (g + 0.5) / GRID - 0.5
     offset = np.where(placement.flip, -unit, unit) * np.subtract(placement.high, placement.low)
     cos, sin = math.cos(placement.angle), math.sin(placement.angle)
-    turned = (cos * offset[0] - sin * offset[1], sin * offset[0] + cos * offset[1], offset[2])
-    expected = np.add(placement.high, placement.low) / 2 + turned - 0.5
+    rotated = (cos * offset[0] - sin * offset[1], sin * offset[0] + cos * offset[1], offset[2])
+    expected = np.add(placement.high, placement.low) / 2 + rotated - 0.5
     np.testing.assert_allclose(read[(slice(None), *g)], expected, atol=1e-4)
 
 
@@ -188,7 +188,7 @@ def test_of_a_label_too_small_for_the_grid_the_nearest_voxels_are_kept() -> None
     label = np.zeros((60, 60, 60), bool)
     label[30, 30, 30] = True
     placement = fixed_placement(prepared(label), (8, 8, 8), 11)
-    _, placed = place(prepared(label), placement, 5.0)
+    _, placed = resample_case(prepared(label), placement, 5.0)
     assert placed.sum() == 1
     back = paste_back(placed, placement, label.shape)
     assert np.abs(np.argwhere(back) - 30).max() <= 3
@@ -199,19 +199,19 @@ def test_a_turned_crop_that_misses_the_label_is_an_error() -> None:
     label[10, 10, 10] = label[50, 50, 10] = True
     placement = Placement((10, 10, 5), (51, 51, 16), (16, 16, 12), angle=math.pi / 4)
     with pytest.raises(DataError, match="case: expected part of the label inside the crop"):
-        place(prepared(label), placement, 5.0)
+        resample_case(prepared(label), placement, 5.0)
 
 
 def test_a_crop_outside_the_cut_is_refused() -> None:
     case = prepared(ellipsoid((60, 60, 60)))
     with pytest.raises(ValueError, match="case: expected a crop inside the prepared cut"):
-        place(case, fixed_placement(case, GRID, 29), 5.0)
+        resample_case(case, fixed_placement(case, GRID, 29), 5.0)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_same_bits_on_a_gpu() -> None:
     for seed in range(20):
-        here, there = (place(SMOOTH, drawn(SMOOTH, seed), 5.0, device) for device in ("cpu", "cuda"))
+        here, there = (resample_case(SMOOTH, drawn(SMOOTH, seed), 5.0, device) for device in ("cpu", "cuda"))
         assert torch.equal(here[0], there[0].cpu()) and torch.equal(here[1], there[1].cpu())
 
 
@@ -231,9 +231,9 @@ def test_regions_stay_the_same_where_nothing_moves() -> None:
 @given(seeds)
 def test_regions_move_with_the_label(seed: int) -> None:
     source = canonical_placement(SMOOTH, (50, 46, 40))
-    _, regions = place(SMOOTH, source, 5.0)
+    _, regions = resample_case(SMOOTH, source, 5.0)
     target = drawn(SMOOTH, seed, (40, 36, 30))
-    _, label = place(SMOOTH, target, 5.0)
+    _, label = resample_case(SMOOTH, target, 5.0)
     assert dice(move_regions(regions.int(), source, target).bool().numpy(), label.numpy()) > 0.9
 
 
@@ -265,12 +265,12 @@ def test_paste_back_of_an_identity_placement_is_exact(seed: int, shift: int) -> 
 
 @FEW
 @given(seeds, st.booleans())
-def test_paste_back_inverts_place(seed: int, turn: bool) -> None:
-    rotation = 180.0 if turn else 15.0
+def test_paste_back_inverts_resample_case(seed: int, rotate: bool) -> None:
+    rotation = 180.0 if rotate else 15.0
     case = prepared(ellipsoid((40, 36, 30), (11, 9, 8)), rotation=rotation)
     rng = np.random.default_rng(seed)
     placement = draw_placement(case, (40, 36, 30), rng, extension=(1, 11), rotation=15.0)
-    _, label = place(case, placement, 5.0)
+    _, label = resample_case(case, placement, 5.0)
     assert dice(paste_back(label, placement, case.scan_shape), ellipsoid((40, 36, 30), (11, 9, 8))) > 0.9
 
 
@@ -353,6 +353,6 @@ def test_real_labels_survive_the_way_there_and_back(folder: str, count: int, lab
         scan = read_scan(files, labels, inventory.modalities)
         case = prepare(scan, extension=(1, 11), rotation=15.0, evaluation_extension=6)
         for placement in (fixed_placement(case, (55, 55, 30), 6), drawn(case, 0, (55, 55, 30))):
-            volume, label = place(case, placement, 5.0)
+            volume, label = resample_case(case, placement, 5.0)
             assert torch.isfinite(volume).all()
             assert dice(paste_back(label, placement, case.scan_shape), scan.label) > 0.9, (files.name, placement)

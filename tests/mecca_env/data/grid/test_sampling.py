@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from mecca_env.data.base import PreparedCase
 from mecca_env.data.grid.placement import Placement, fixed_placement
-from mecca_env.data.grid.sampling import LABEL_TIE, place, place_all
+from mecca_env.data.grid.sampling import LABEL_TIE, resample_case, resample_cases
 from mecca_env.kernels import backend
 from mecca_env.kernels.dispatch import loops
 from tests.support.volumes import ellipsoid, prepared
@@ -92,9 +92,9 @@ def test_compiled_torch_and_the_formula_are_the_same_bits(seed: int, channels: i
     assert backend.is_compiled(CPU)
     case = random_case(seed, channels)
     placement = random_placement(case, seed)
-    volume, label, missed = place_all([case], [placement], 5.0, CPU)
+    volume, label, missed = resample_cases([case], [placement], 5.0, CPU)
     with backend.plain_torch():
-        by_torch = place_all([case], [placement], 5.0, CPU)
+        by_torch = resample_cases([case], [placement], 5.0, CPU)
     expected_volume, expected_label = by_the_formula(case, placement, 5.0)
     assert torch.equal(volume, by_torch[0]) and torch.equal(label, by_torch[1]) and missed == by_torch[2]
     assert torch.equal(volume[0], expected_volume)
@@ -107,8 +107,8 @@ def test_the_type_makes_no_difference(dtype: torch.dtype, either: None) -> None:
     case = random_case(1, 2)
     whole = case.image.abs().floor().clamp(0, 255)
     placement = random_placement(case, 1)
-    volume, label = place(replace(case, image=whole), placement, 5.0)
-    other_volume, other_label = place(replace(case, image=whole.to(dtype)), placement, 5.0)
+    volume, label = resample_case(replace(case, image=whole), placement, 5.0)
+    other_volume, other_label = resample_case(replace(case, image=whole.to(dtype)), placement, 5.0)
     assert torch.equal(volume, other_volume) and torch.equal(label, other_label)
 
 
@@ -119,11 +119,11 @@ def test_a_batch_is_its_cases_one_by_one(threads: int, either: None) -> None:
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(threads)
-        volume, label, missed = place_all(cases, placements, 5.0, CPU)
+        volume, label, missed = resample_cases(cases, placements, 5.0, CPU)
     finally:
         torch.set_num_threads(before)
     for row, (case, placement) in enumerate(zip(cases, placements, strict=True)):
-        alone = place_all([case], [placement], 5.0, CPU)
+        alone = resample_cases([case], [placement], 5.0, CPU)
         assert torch.equal(volume[row], alone[0][0]) and torch.equal(label[row], alone[1][0])
         assert (row in missed) == (alone[2] == [0])
 
@@ -132,9 +132,9 @@ def test_arrays_that_do_not_fit_together_are_refused() -> None:
     one, two = random_case(0, 1), random_case(0, 2)
     placement = random_placement(one, 0)
     with pytest.raises(ValueError, match="expected an image"):
-        place_all([one, two], [placement, placement], 5.0, CPU)
+        resample_cases([one, two], [placement, placement], 5.0, CPU)
     with pytest.raises(ValueError, match="expected an image"):
-        place(replace(one, image=one.image[..., :-1]), placement, 5.0)
+        resample_case(replace(one, image=one.image[..., :-1]), placement, 5.0)
 
 
 @given(st.integers(0, 2**20), st.floats(0, 1))
@@ -168,7 +168,7 @@ def test_a_device_is_not_waited_for_more_often_by_more_episodes() -> None:
         cases = [random_case(0)] * batch
         placements = [fixed_placement(cases[0], GRID, 0)] * batch
         with backend.plain_torch(), Waiting() as waiting:
-            loops(CPU).label_surface(place_all(cases, placements, 5.0, CPU)[1])
+            loops(CPU).label_surface(resample_cases(cases, placements, 5.0, CPU)[1])
         counted.append(waiting.times)
     assert counted[0] == counted[1] > 0  # it does notice those of the surface
 
@@ -177,8 +177,8 @@ def test_a_device_is_not_waited_for_more_often_by_more_episodes() -> None:
 def test_a_gpu_places_the_same_bits() -> None:
     cases = [random_case(seed) for seed in range(4)]
     placements = [random_placement(case, seed) for seed, case in enumerate(cases)]
-    here = place_all(cases, placements, 5.0, CPU)
-    there = place_all(cases, placements, 5.0, torch.device("cuda"))
+    here = resample_cases(cases, placements, 5.0, CPU)
+    there = resample_cases(cases, placements, 5.0, torch.device("cuda"))
     assert torch.equal(here[0], there[0].cpu()) and torch.equal(here[1], there[1].cpu()) and here[2] == there[2]
     assert torch.equal(loops(CPU).label_surface(here[1]), loops(there[1].device).label_surface(there[1]).cpu())
 
