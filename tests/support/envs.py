@@ -51,6 +51,16 @@ def random_actions(envs: MeccaVectorEnv, steps: int, seed: int = 0) -> list[NDAr
     return [np.stack([rng.integers(choices, size=envs.config.shape) for rng in rows]) for _ in range(steps)]
 
 
+def full_actions(envs: MeccaVectorEnv, steps: int) -> list[Any]:
+    """Actions in the form that the env takes; every env's own whatever their number."""
+    discrete = random_actions(envs, steps)
+    adjustment = discrete if envs.config.action == "discrete" else [(a / 3 - 1).astype(np.float32) for a in discrete]
+    if not envs.config.guide:
+        return adjustment
+    confidence = [(a / 6).astype(np.float32) for a in discrete]
+    return [{"adjustment": a, "confidence": c} for a, c in zip(adjustment, confidence, strict=True)]
+
+
 def make_state(label: ArrayLike, probability: ArrayLike | None = None, clicks: Any = (), **other: Any) -> State:
     """A state in the middle of nowhere: these labels (B, D, H, W), these clicks already made in every episode."""
     truth = torch.from_numpy(np.array(label, dtype=bool))
