@@ -1,1 +1,1 @@
-"""The inner loops of the env step, three ways with the same bits: plain torch, Numba on a CPU, Triton on a GPU."""
+"""The inner loops of a step and a reset, three ways with the same bits: torch, Numba on a CPU, Triton on a GPU."""
