@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import nibabel
+import numpy as np
 import pytest
 import torch
 
@@ -30,7 +31,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name in ("demo", "spleen"):
         shutil.copytree(BUILT_IN, tmp_path / "runs" / name)
     scan = PhantomSource().scan(1)
-    nibabel.save(nibabel.Nifti1Image(scan.image[0], scan.affine), tmp_path / "scan.nii.gz")
+    image = np.pad(scan.image[0], 16, mode="edge")  # large enough for the box of the README
+    nibabel.save(nibabel.Nifti1Image(image, scan.affine), tmp_path / "scan.nii.gz")
     for name in ("demo", "brief"):
         monkeypatch.setitem(presets.PRESETS, name, SMALL)
     monkeypatch.setattr("mecca_agents.evaluation.runner.PHANTOM_CASES", 2)
@@ -50,9 +52,8 @@ def _run(page: Path, skip: str | None = None) -> dict[str, Any]:
 def test_readme(here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", list(sys.path))
     names = _run(ROOT / "README.md", skip="# my_module.py")
-    assert (here / "runs" / "first" / "metrics.csv").exists() and {result.step for result in names["results"]} == {
-        *range(1, 6)
-    }
+    assert (here / "runs" / "first" / "metrics.csv").exists()
+    assert {result.step for result in names["results"]} == {*range(1, 6)}
     assert names["info"]["voxel_reward"].shape == (8, 55, 55, 30)
     assert names["mask"].any() and (here / "mask.nii.gz").exists()
     assert "tensor([" in capsys.readouterr().out
