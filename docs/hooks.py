@@ -18,6 +18,9 @@ TEXTS = ("CONTRIBUTING.md", "CHANGELOG.md", "LICENSE")
 
 _OUTSIDE = re.compile(rf"\]\((?:\.\./)+(examples/\w+\.py|README\.md|{'|'.join(map(re.escape, TEXTS))})")
 
+_CELL = re.compile(r"<td\b.*?</td>", re.DOTALL)
+_CODE = re.compile(r"(?<=<code>)[^<]+(?=</code>)")
+
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages."""
@@ -31,6 +34,15 @@ def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
     """Let links that lead out of `docs/` lead to those pages."""
     up = "../" * page.file.src_uri.count("/")
     return _OUTSIDE.sub(lambda found: f"]({up}{page_of(found[1])}", markdown)
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Let paths and names in tables break after a slash or an underscore, and before a double colon."""
+
+    def in_cell(cell: re.Match[str]) -> str:
+        return _CODE.sub(lambda code: re.sub(r"(?<=[/_])(?=\w)|(?=::)", "<wbr>", code[0]), cell[0])
+
+    return _CELL.sub(in_cell, html)
 
 
 def page_of(name: str) -> str:
