@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 TEXTS = ("CONTRIBUTING.md", "CHANGELOG.md", "LICENSE")
 """Files of the repository's root that become pages."""
 
-_OUTSIDE = re.compile(rf"\]\((?:\.\./)+(examples/\w+\.py|README\.md|{'|'.join(map(re.escape, TEXTS))})")
+_OUTSIDE = re.compile(rf"\]\((?:\.\./)+(examples/\w+\.py|{'|'.join(map(re.escape, TEXTS))})")
 
 _CELL = re.compile(r"<td\b.*?</td>", re.DOTALL)
 _CODE = re.compile(r"(?<=<code>)[^<]+(?=</code>)")
@@ -46,9 +46,7 @@ def on_page_content(html: str, **_: Any) -> str:
 
 
 def page_of(name: str) -> str:
-    """The page of a file of the repository, named from its root; that of the README is the first one."""
-    if name == "README.md":
-        return "index.md"
+    """The page of a file of the repository, named from its root."""
     return name if name.endswith(".md") else f"{name.removesuffix('.py')}.md"
 
 
