@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mecca_env.atomic import atomically
+from mecca_env.atomic import write_text
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -14,5 +14,4 @@ def write_document(text: str, path: Path, marks: tuple[str, str]) -> None:
     begin, end = marks
     before, _, rest = path.read_text(encoding="utf-8").partition(begin)
     _, _, after = rest.partition(end)
-    whole = f"{before}{begin}\n\n{text}\n\n{end}{after}"
-    atomically(path, lambda temporary: temporary.write_text(whole, encoding="utf-8"))
+    write_text(path, f"{before}{begin}\n\n{text}\n\n{end}{after}")

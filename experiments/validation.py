@@ -21,7 +21,7 @@ import torch
 
 from mecca_agents import PRESETS, Preset, evaluate_agent, load_agent, resume, train
 from mecca_agents.runs.envs import make_envs
-from mecca_env.atomic import atomically
+from mecca_env.atomic import write_text
 
 KEPT_OUT = 5
 """Every so many training cases, by name, one is kept out."""
@@ -68,7 +68,7 @@ def measured(options: argparse.Namespace, setting: dict[str, Any], seed: int) ->
     steps = sorted({result.step for result in results})
     dice = [100 * float(np.mean([r.dice for r in results if r.step == step])) for step in steps]
     dice.append(100 * float(np.mean([r.misunderstanding for r in results])))
-    atomically(done, lambda path: path.write_text(json.dumps([round(value, 2) for value in dice])))
+    write_text(done, json.dumps([round(value, 2) for value in dice]))
     return dice
 
 

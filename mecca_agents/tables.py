@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mecca_agents.runs.errors import RunError as RunError  # part of this module, too
-from mecca_env.atomic import atomically
+from mecca_env.atomic import atomically, os_errors_as
 
 Record = Mapping[str, Any]
 
@@ -109,7 +109,5 @@ def write_rows(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, A
             writer.writeheader()
             writer.writerows(rows)
 
-    try:
+    with os_errors_as(lambda reason: RunError(f"{path}: cannot be written: {reason}")):
         atomically(path, write)
-    except OSError as error:
-        raise RunError(f"{path}: cannot be written: {error.strerror}") from error

@@ -1,10 +1,11 @@
-"""Files that appear complete or not at all, and are still there after a power cut."""
+"""Files that appear complete or not at all, are still there after a power cut, and errors of the disk in words."""
 
 from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,30 @@ def atomically(path: Path, write: Callable[[Path], Any], *, durable: bool = Fals
             flush_to_disk(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str, *, durable: bool = False) -> None:
+    """Write a text file in UTF-8, complete or not at all; see `atomically`. Raises `OSError`."""
+    atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"), durable=durable)
+
+
+@contextmanager
+def os_errors_as(error_of: Callable[[str], Exception]) -> Iterator[None]:
+    """Turn what the operating system refuses inside the block into one error that says what was wanted.
+
+        with os_errors_as(lambda reason: DataError(f"{path}: cannot be written: {reason}")):
+            write_text(path, text)
+
+    Args:
+        error_of: Makes the error from the system's reason, "No space left on device" for one.
+
+    Raises:
+        Exception: The one that was made, in place of an `OSError`; others pass.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise error_of(error.strerror or str(error)) from error
 
 
 def flush_to_disk(path: Path) -> None:

@@ -14,7 +14,7 @@ from mecca_agents.presets import Preset
 from mecca_agents.runs.config import RunConfig, is_run
 from mecca_agents.runs.envs import LISTED_CASES, make_envs
 from mecca_agents.runs.errors import RunError
-from mecca_env.atomic import atomically
+from mecca_env.atomic import write_text
 
 FORMAT = 1
 """Version of the folder's layout."""
@@ -115,8 +115,7 @@ def settle(plan: Plan) -> dict[str, Any]:
     try:
         plan.folder.mkdir(parents=True, exist_ok=True)
         if not path.exists():  # two processes that begin at once write the same, or the later one finds out below
-            text = json.dumps(wanted, indent=2) + "\n"
-            atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+            write_text(path, json.dumps(wanted, indent=2) + "\n")
         found = json.loads(path.read_text(encoding="utf-8"))
         # A setting that presets have had only since then was at its default.
         found["preset"] = json.loads(json.dumps(asdict(Preset()))) | found["preset"]

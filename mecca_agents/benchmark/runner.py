@@ -32,7 +32,7 @@ from mecca_agents.runtime.devices import find_device
 from mecca_agents.runtime.stopping import Stopped
 from mecca_agents.tables import write_rows
 from mecca_agents.training.loop import resume, train
-from mecca_env.atomic import atomically
+from mecca_env.atomic import write_text
 
 CURVES = ("dice", "return", "entropy", "misunderstanding", "confidence_accuracy", "mask_share", "simulated_accuracy")
 """What is kept of a training's log, in tenths, of those that its method logs."""
@@ -130,7 +130,7 @@ def run_cell(plan: Plan, cell: Cell, stream: TextIO | None = None) -> bool:
     except Exception:
         text = traceback.format_exc()
         plan.failure(cell).parent.mkdir(parents=True, exist_ok=True)
-        atomically(plan.failure(cell), lambda path: path.write_text(text, encoding="utf-8"))
+        write_text(plan.failure(cell), text)
         raise
 
 
@@ -186,7 +186,7 @@ def _do(plan: Plan, cell: Cell, stream: TextIO | None) -> None:
     text = json.dumps(about, indent=2) + "\n"
     plan.result(cell, "csv").parent.mkdir(parents=True, exist_ok=True)
     write_rows(plan.result(cell, "csv"), ("user", *COLUMNS), rows)
-    atomically(plan.result(cell, "json"), lambda path: path.write_text(text, encoding="utf-8"))  # last: it is done
+    write_text(plan.result(cell, "json"), text)  # last: it is done
 
 
 def _log(run: Path) -> list[dict[str, str]]:

@@ -19,7 +19,7 @@ from mecca_agents.evaluation.runner import evaluation_envs
 from mecca_agents.runs.errors import RunError
 from mecca_agents.runs.loading import load_agent
 from mecca_agents.runtime.devices import find_device
-from mecca_env.atomic import atomically
+from mecca_env.atomic import os_errors_as, write_text
 
 CASES = 10
 """Cases that every method plays."""
@@ -70,11 +70,9 @@ def time_methods(plan: Plan, cells: Sequence[Cell], cases: int = CASES) -> Path:
     }
     for _, envs in players.values():
         envs.close()
-    path, text = plan.folder / "timing.json", json.dumps(about, indent=2) + "\n"
-    try:
-        atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-    except OSError as error:
-        raise RunError(f"{path}: cannot be written: {error.strerror}") from error
+    path = plan.folder / "timing.json"
+    with os_errors_as(lambda reason: RunError(f"{path}: cannot be written: {reason}")):
+        write_text(path, json.dumps(about, indent=2) + "\n")
     return path
 
 

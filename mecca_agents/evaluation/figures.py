@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mecca_agents.evaluation.play import Turn
 from mecca_agents.runs.errors import RunError
-from mecca_env.atomic import atomically
+from mecca_env.atomic import atomically, os_errors_as
 from mecca_env.rendering import AXES, greyscale, shown_slice
 
 if TYPE_CHECKING:  # matplotlib takes a second to import and most programs draw nothing
@@ -66,10 +66,8 @@ class FigureWriter:
         turns, self._turns = self._turns, []
         path = self._folder / f"{turn.case}.png"
         figure = draw_case(turns, self._method)
-        try:
+        with os_errors_as(lambda reason: RunError(f"{path}: the figure cannot be written: {reason}")):
             atomically(path, lambda temporary: figure.savefig(temporary, dpi=DPI, format="png"))
-        except OSError as error:
-            raise RunError(f"{path}: the figure cannot be written: {error.strerror or error}") from error
 
 
 def draw_case(turns: Sequence[Turn], method: str) -> Figure:

@@ -22,6 +22,7 @@ from mecca_agents.runs.folder import check_writable
 from mecca_agents.runs.loading import load_agent
 from mecca_agents.runtime.devices import find_device
 from mecca_agents.tables import write_rows
+from mecca_env.atomic import os_errors_as
 from mecca_env.metrics import surface_metrics
 from mecca_env.vector_env import MeccaVectorEnv
 
@@ -215,10 +216,8 @@ def _measure(turn: Turn, method: str, seed: int) -> Result:
 
 def _make_folder(folder: Path) -> Path:
     """The folder, made if missing. Raises `RunError` where it cannot be made or written to."""
-    try:
+    with os_errors_as(lambda reason: RunError(f"{folder}: expected a folder for files, cannot make it: {reason}")):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"{folder}: expected a folder for files, cannot make it: {error.strerror}") from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise RunError(f"{folder}: expected a folder to write to, cannot write there")
     return folder

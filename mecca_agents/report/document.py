@@ -23,7 +23,7 @@ from mecca_agents.report.seed_table import table_seeds
 from mecca_agents.report.studies import Study, read_studies
 from mecca_agents.runs.errors import RunError
 from mecca_agents.tables import markdown, plural, write_rows
-from mecca_env.atomic import atomically
+from mecca_env.atomic import atomically, os_errors_as, write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -75,10 +75,8 @@ def write_report(studies: Sequence[Study], out: Path | str) -> Path:
         RunError: Nothing can be written there.
     """
     out = Path(out)
-    try:
+    with os_errors_as(lambda reason: RunError(f"{out}: expected a folder for the report, cannot make it: {reason}")):
         out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"{out}: expected a folder for the report, cannot make it: {error.strerror}") from error
     tables = [table for make in TABLES if (table := make(studies)) is not None]
     for table in tables:
         write_rows(out / f"{table.name}.csv", list(table.records[0]), table.records)
@@ -90,10 +88,8 @@ def write_report(studies: Sequence[Study], out: Path | str) -> Path:
                 pictures.append(_save(figure, out / f"{name}-{study.name}.png"))
     parts = ["# Report", _summary(studies), *map(markdown, tables), *_shown(pictures), *_failures(studies)]
     path, text = out / DOCUMENT, "\n\n".join(part for part in parts if part) + "\n"
-    try:
-        atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-    except OSError as error:
-        raise RunError(f"{path}: cannot be written: {error.strerror}") from error
+    with os_errors_as(lambda reason: RunError(f"{path}: cannot be written: {reason}")):
+        write_text(path, text)
     return path
 
 
@@ -117,10 +113,8 @@ def _summary(studies: Sequence[Study]) -> str:
 
 
 def _save(figure: Figure, path: Path) -> Path:
-    try:
+    with os_errors_as(lambda reason: RunError(f"{path}: the figure cannot be written: {reason}")):
         atomically(path, lambda temporary: figure.savefig(temporary, **_PICTURE))
-    except OSError as error:
-        raise RunError(f"{path}: the figure cannot be written: {error.strerror or error}") from error
     return path
 
 

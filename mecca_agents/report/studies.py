@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from mecca_agents.evaluation.runner import COLUMNS as RESULT_COLUMNS
 from mecca_agents.evaluation.runner import Result
 from mecca_agents.runs.errors import RunError
+from mecca_env.atomic import os_errors_as
 
 FORMAT = 1
 """Version of the folder's layout."""
@@ -343,8 +344,6 @@ def _get(path: Path, data: Mapping[str, Any], key: str, kind: type[T]) -> T:
 
 
 def _last_line(path: Path) -> str:
-    try:
+    with os_errors_as(lambda reason: RunError(f"{path}: cannot be read: {reason}")):
         lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
-    except OSError as error:
-        raise RunError(f"{path}: cannot be read: {error.strerror}") from error
     return next((line.strip() for line in reversed(lines) if line.strip()), "no reason given")

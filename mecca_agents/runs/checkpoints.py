@@ -29,7 +29,7 @@ from torch import Tensor
 
 from mecca_agents.runs.errors import RunError
 from mecca_agents.runs.tally import Tally
-from mecca_env.atomic import flush_to_disk
+from mecca_env.atomic import flush_to_disk, os_errors_as
 from mecca_env.episodes.snapshot import Snapshot
 
 MODEL, TRAINING, STATE = "model.safetensors", "training.safetensors", "state.json"
@@ -93,11 +93,7 @@ def read_undisturbed(run: Path, name: str, read: Callable[[Path], Found]) -> Fou
 def tidy(run: Path) -> None:
     """Put every checkpoint back in its place and remove what a killed run left beside it. Raises `RunError`."""
     for name in ("last", "best"):
-        place = place_of(run, name)
-        try:
-            _tidy(place)
-        except OSError as error:
-            raise RunError(f"{place}: cannot be put back in its place: {error.strerror}") from error
+        _put_back(place_of(run, name))
 
 
 def write_checkpoint(run: Path, checkpoint: Checkpoint) -> None:
@@ -190,6 +186,11 @@ def _write(place: Path, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapp
             _tidy(place)
         kept = f"the one before is whole: {find_checkpoint(place.parents[1], place.name)}"
         raise RunError(f"{place}: cannot be written: {error}; {kept if place.exists() else 'none is there'}") from error
+
+
+def _put_back(place: Path) -> None:
+    with os_errors_as(lambda reason: RunError(f"{place}: cannot be put back in its place: {reason}")):
+        _tidy(place)
 
 
 def _tidy(place: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from mecca_agents.presets import Preset
 from mecca_agents.runs.errors import RunError as RunError  # part of this module, too
-from mecca_env.atomic import atomically, flush_to_disk
+from mecca_env.atomic import flush_to_disk, os_errors_as, write_text
 
 FORMAT = 4
 """Version of the folder's layout."""
@@ -90,11 +90,9 @@ def config_text(config: RunConfig) -> str:
 def write_config(folder: Path, config: RunConfig) -> None:
     """Write `config.json`, and wait until it is on the disk. Raises `RunError` where it cannot be written."""
     path, text = folder / CONFIG, config_text(config)
-    try:
-        atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"), durable=True)
+    with os_errors_as(lambda reason: RunError(f"{path}: cannot be written: {reason}")):
+        write_text(path, text, durable=True)
         flush_to_disk(folder.absolute().parent)  # the name of the folder, which may be new
-    except OSError as error:
-        raise RunError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def read_config(folder: Path) -> RunConfig:

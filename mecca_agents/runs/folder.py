@@ -9,6 +9,7 @@ from pathlib import Path
 from mecca_agents.runs.config import CONFIG, is_run
 from mecca_agents.runs.errors import RunError as RunError  # part of this module, too
 from mecca_agents.runs.locking import LOCK, locked
+from mecca_env.atomic import os_errors_as
 
 
 def check_folder(folder: Path, overwrite: bool) -> None:
@@ -17,7 +18,7 @@ def check_folder(folder: Path, overwrite: bool) -> None:
     Raises:
         RunError: It exists already and may not be overwritten, is not a run, is in use, or cannot be made or written.
     """
-    try:
+    with os_errors_as(lambda reason: RunError(f"{folder}: cannot be looked into: {reason}")):
         if not folder.exists():
             parent = next(path for path in folder.absolute().parents if path.exists())
             if not parent.is_dir() or not os.access(parent, os.W_OK):
@@ -27,8 +28,6 @@ def check_folder(folder: Path, overwrite: bool) -> None:
             raise RunError(f"{folder}: exists already; choose another folder, or pass --resume or --overwrite")
         if not folder.is_dir() or (_contents(folder) and not is_run(folder)):
             raise RunError(f"{folder}: expected a run to overwrite, found something else; it was left as it is")
-    except OSError as error:
-        raise RunError(f"{folder}: cannot be looked into: {error.strerror}") from error
     if not os.access(folder, os.W_OK):
         raise RunError(f"{folder}: cannot be overwritten: no permission to write")
     with locked(folder):
@@ -43,7 +42,7 @@ def empty_folder(folder: Path, overwrite: bool) -> None:
     Raises:
         RunError: There is one and it may not be overwritten, or it cannot be removed.
     """
-    try:
+    with os_errors_as(lambda reason: RunError(f"{folder}: cannot be emptied: {reason}")):
         contents = _contents(folder)
         if contents and not overwrite:
             raise RunError(f"{folder}: exists already; another process has just made it")
@@ -52,8 +51,6 @@ def empty_folder(folder: Path, overwrite: bool) -> None:
                 shutil.rmtree(child)
             else:
                 child.unlink()
-    except OSError as error:
-        raise RunError(f"{folder}: cannot be emptied: {error.strerror}") from error
 
 
 def _contents(folder: Path) -> list[Path]:

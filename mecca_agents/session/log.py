@@ -10,7 +10,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from mecca_env.atomic import atomically
+from mecca_env.atomic import os_errors_as, write_text
 from mecca_env.data.base import Triple
 
 FORMAT = 1
@@ -92,11 +92,8 @@ class SessionLog:
     def save(self, path: str | PathLike[str]) -> None:
         """Write it as JSON: whole or not at all. Raises `SessionError`."""
         path = Path(path)
-        text = json.dumps(asdict(self), indent=1) + "\n"
-        try:
-            atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-        except OSError as error:
-            raise SessionError(f"{path}: the log cannot be written ({error.strerror or error})") from error
+        with os_errors_as(lambda reason: SessionError(f"{path}: the log cannot be written ({reason})")):
+            write_text(path, json.dumps(asdict(self), indent=1) + "\n")
 
 
 def read_log(path: str | PathLike[str]) -> SessionLog:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mecca_agents.session.log import Entry, SessionError, SessionLog
 from mecca_agents.tables import Section, Table, markdown, number, plural, record, write_rows
-from mecca_env.atomic import atomically
+from mecca_env.atomic import os_errors_as, write_text
 
 
 @dataclass(frozen=True)
@@ -146,11 +146,8 @@ def write_timing_table(logs: Sequence[SessionLog], path: str | PathLike[str]) ->
         return
     if path.suffix != ".md":
         raise SessionError(f"{path}: expected a name that ends in .csv or .md, got {path.name!r}")
-    text = markdown(table) + "\n"
-    try:
-        atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-    except OSError as error:
-        raise SessionError(f"{path}: cannot be written ({error.strerror or error})") from error
+    with os_errors_as(lambda reason: SessionError(f"{path}: cannot be written ({reason})")):
+        write_text(path, markdown(table) + "\n")
 
 
 def _mean(sessions: Sequence[Sequence[StepTime]], name: str, step: int) -> float:

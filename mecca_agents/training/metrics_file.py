@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from mecca_agents.runs.errors import RunError
-from mecca_env.atomic import atomically, flush_to_disk
+from mecca_env.atomic import atomically, flush_to_disk, os_errors_as
 
 
 class Metrics:
@@ -28,14 +28,12 @@ class Metrics:
     def __init__(self, path: Path, updates: int = 0) -> None:
         self._path = path
         self._columns: list[str] = []
-        try:
+        with os_errors_as(self._unwritten):
             if updates:
                 self._columns = _keep(path, updates)
                 self._file = path.open("ab", buffering=0)
             else:
                 self._file = path.open("wb", buffering=0)
-        except OSError as error:
-            raise RunError(f"{path}: cannot be written: {error.strerror}") from error
 
     def add(self, update: int, seconds: float, numbers: Mapping[str, float]) -> None:
         """One row.
@@ -54,23 +52,22 @@ class Metrics:
         writer.writerow({"update": update, "seconds": f"{seconds:.2f}", **numbers})
         self._columns = columns
         left = memoryview(text.getvalue().encode())
-        try:
+        with os_errors_as(self._unwritten):
             while left:  # a disk that is getting full takes a part
                 left = left[self._file.write(left) :]
-        except OSError as error:
-            raise RunError(f"{self._path}: cannot be written: {error.strerror}") from error
 
     def flush(self) -> None:
         """Wait until all rows are on the disk. Raises `RunError`."""
-        try:
+        with os_errors_as(self._unwritten):
             os.fsync(self._file.fileno())
             flush_to_disk(self._path.parent)  # its name, too
-        except OSError as error:
-            raise RunError(f"{self._path}: cannot be written: {error.strerror}") from error
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+    def _unwritten(self, reason: str) -> RunError:
+        return RunError(f"{self._path}: cannot be written: {reason}")
 
 
 class Events:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mecca_env.atomic import atomically
+from mecca_env.atomic import atomically, os_errors_as
 from mecca_env.data.base import DataError
 
 
@@ -31,7 +31,5 @@ def save_mask(mask: NDArray[np.bool_], affine: NDArray[np.float64], path: Path |
         raise DataError(f"{path}: expected an existing folder {path.parent}, found none")
     image = nibabel.Nifti1Image(np.asarray(mask).astype(np.uint8), affine)
     image.header.set_xyzt_units("mm")
-    try:
+    with os_errors_as(lambda reason: DataError(f"{path}: the mask cannot be written ({reason})")):
         atomically(path, lambda temporary: nibabel.save(image, temporary))
-    except OSError as error:
-        raise DataError(f"{path}: the mask cannot be written ({error.strerror or error})") from error

@@ -7,13 +7,14 @@ import json
 import logging
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mecca_env.atomic import atomically
+from mecca_env.atomic import atomically, os_errors_as
 from mecca_env.data.base import DataError
 
 FORMAT = 1
@@ -43,11 +44,9 @@ def file_identity(path: Path) -> tuple[str, int, int]:
     Raises:
         DataError: There is no such file.
     """
-    try:
+    with os_errors_as(lambda reason: DataError(f"{path}: expected a file, found {reason}")):
         resolved = path.resolve(strict=True)
         status = resolved.stat()
-    except OSError as error:
-        raise DataError(f"{path}: expected a file, found {error.strerror or error}") from error
     return str(resolved), status.st_size, status.st_mtime_ns
 
 
@@ -99,14 +98,14 @@ def _load(path: Path) -> Arrays | None:
 
 def _store(path: Path, arrays: Arrays) -> None:
     signature = np.array(_signature(path, arrays))
-    try:
+    with os_errors_as(partial(_unwritten, path.parent)):
         path.parent.mkdir(parents=True, exist_ok=True)
         atomically(path, lambda temporary: np.savez(temporary, allow_pickle=False, **{_KEY: signature}, **arrays))
-    except OSError as error:
-        raise CacheError(
-            f"{path.parent}: the cache cannot be written ({error.strerror or error}); "
-            "set MECCA_CACHE to a folder that can be written and has space"
-        ) from error
+
+
+def _unwritten(folder: Path, reason: str) -> CacheError:
+    advice = "set MECCA_CACHE to a folder that can be written and has space"
+    return CacheError(f"{folder}: the cache cannot be written ({reason}); {advice}")
 
 
 def _signature(path: Path, arrays: Arrays) -> list[str]:

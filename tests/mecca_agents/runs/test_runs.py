@@ -29,7 +29,7 @@ from mecca_agents.runs.provenance import commit, differences, versions
 from mecca_agents.runs.tally import Tally
 from mecca_agents.tables import write_rows
 from mecca_agents.training import resume, train
-from mecca_env.atomic import atomically, flush_to_disk
+from mecca_env.atomic import flush_to_disk
 from mecca_env.episodes.snapshot import Snapshot
 from mecca_env.process.config import EnvConfig
 from tests.support.agents import ENV, write_scans
@@ -329,19 +329,6 @@ def test_a_config_is_on_the_disk_before_it_takes_its_place(tmp_path: Path, monke
     write_config(tmp_path, CONFIG)
     assert [name for name, _ in steps] == ["flush", "replace", "flush"]
     assert steps[0][1] == steps[1][1] and steps[2][1] == tmp_path
-
-
-def test_a_failed_write_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path) -> None:
-    path = tmp_path / "table.csv"
-    path.write_text("old")
-
-    def fail(temporary: Path) -> None:
-        temporary.write_text("half")
-        raise OSError(28, "No space left on device")
-
-    with pytest.raises(OSError, match="No space"):
-        atomically(path, fail)
-    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
 
 
 def test_a_table_into_a_missing_folder_names_the_file(tmp_path: Path) -> None:
