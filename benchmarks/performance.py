@@ -26,12 +26,15 @@ from typing import Any
 from benchmarks.document import DOCS, write_document
 from benchmarks.timing import device_there, median, milliseconds
 from mecca_agents.benchmark.cells import make_cells
+from mecca_agents.tables import grid
 from mecca_env.atomic import atomically
 
 DOCUMENT, FOLDER, IMAGES = DOCS / "performance.md", DOCS / "performance", DOCS / "images"
 MARKS = ("<!-- tables, written by benchmarks.performance -->", "<!-- end of tables -->")
 DICE = 0.7
 """The Dice on training cases whose time is reported."""
+
+_table = partial(grid, padded=False)
 
 
 def by_module(module: str, flags: str, path: Path) -> None:
@@ -304,11 +307,6 @@ def _pairs(
     rows: Sequence[dict[str, Any]], key: str, value: Callable[[dict[str, Any]], float]
 ) -> tuple[list[float], list[float]]:
     return [row[key] for row in rows], [value(row) for row in rows]
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def _run(command: Sequence[str]) -> None:

@@ -28,6 +28,7 @@ import torch
 
 from benchmarks.rivals.placements import CONTENDERS, Place, Placed, agreement
 from benchmarks.timing import benchmark_parser, machine, measure_and_report, median, milliseconds
+from mecca_agents.tables import columns
 from mecca_env.data.base import PreparedCase
 from mecca_env.data.grid.placement import Placement, draw_placement
 from mecca_env.data.grid.sampling import resample_cases
@@ -143,15 +144,15 @@ def report(results: dict[str, Any]) -> str:
         "",
     ]
     names = ["reset compiled", "reset torch", "compiled", "torch", *CONTENDERS]
-    lines.append("grid         " + "  ".join(f"{name:>14}" for name in names))
-    for row in results["grids"]:
-        grid = "x".join(str(side) for side in row["grid"])
-        lines.append(f"{grid:13}" + "  ".join(f"{row[name]:14.2f}" for name in names))
+    grids = [["x".join(map(str, row["grid"])), *(f"{row[name]:.2f}" for name in names)] for row in results["grids"]]
+    lines.append(columns(["grid", *names], grids, left=1))
     lines += ["", f"a learner of {LEARNER_SECONDS * 1e3:.0f} ms an episode and the reset; in brackets the reset alone"]
-    lines.append(f"cases     learner   {'kept on device':>16}  {'read when needed':>16}  {'fetched ahead':>16}")
+    streams = []
     for row in results["streams"]:
-        cells = (f"{row[name]:.1f} ({row[f'{name} reset']:.1f})" for name in ("kept", "read", "ahead"))
-        lines.append(f"{row['cases']:8}  {row['learner']:8}  " + "  ".join(f"{cell:>16}" for cell in cells))
+        times = (f"{row[name]:.1f} ({row[f'{name} reset']:.1f})" for name in ("kept", "read", "ahead"))
+        streams.append([row["cases"], row["learner"], *times])
+    head = ["cases", "learner", "kept on device", "read when needed", "fetched ahead"]
+    lines.append(columns(head, streams, left=2))
     return "\n".join(lines)
 
 

@@ -21,6 +21,7 @@ import torch
 
 from benchmarks.timing import benchmark_parser, cpu_model, measure_and_report, median
 from mecca_agents.session import InteractiveSession
+from mecca_agents.tables import columns
 
 CLICKS = (25, 5, 5, 5, 5)
 
@@ -44,10 +45,10 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 def report(results: dict[str, Any]) -> str:
     """The same as text."""
     shape, grid = (" x ".join(map(str, results[name])) for name in ("shape", "grid"))
+    rows = [[name, f"{row['ms']:.0f}", f"{row['cpu_ms']:.0f}"] for name, row in results["rows"].items()]
     lines = [
         f"{results['method']} on {grid} voxels, a scan of {shape}, {results['cpu']}, {results['threads']} threads",
-        f"{'':<24} {'ms':>8} {'CPU ms':>8}",
-        *(f"{name:<24} {row['ms']:>8.0f} {row['cpu_ms']:>8.0f}" for name, row in results["rows"].items()),
+        columns(["", "ms", "CPU ms"], rows, left=1),
         f"most memory of the process: {results['peak_gib']:.2f} GiB",
     ]
     return "\n".join(lines)

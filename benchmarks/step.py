@@ -47,17 +47,19 @@ def main() -> None:
 
 def report(results: dict[str, Any]) -> str:
     """The table and what belongs to it, from `benchmarks.suite.run`."""
+    from mecca_agents.tables import columns  # late: it loads the numerical libraries
+
     about = results["machine"]
     versions = ", ".join(f"{name} {about[name]}" for name in ("torch", "numpy", "scipy", "monai", "python"))
-    table = [list(_HEADINGS)]
-    for row in results["table"]:
-        table.append([format(value, form) for value, form in zip(row.values(), _FORMATS, strict=True)])
+    rows = [
+        [format(value, form) for value, form in zip(row.values(), _FORMATS, strict=True)] for row in results["table"]
+    ]
     lines = [
         f"env step, 55x55x30, 5 clicks; one process, {about['threads']} thread; "
         f"medians of {results['repeats']} steps, contenders interleaved",
         f"{about['cpu']}; {versions}",
         "",
-        *(" | ".join(cell.rjust(len(head)) for cell, head in zip(row, _HEADINGS, strict=True)) for row in table),
+        columns(_HEADINGS, rows, gap=" | "),
         "",
         "GB/s: 22 bytes a voxel for the step, read and written for the copy, of 256 MiB",
         "MONAI: five Deepgrow clicks and one guidance map, nothing else of the step, in a loop over the cases",

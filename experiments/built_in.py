@@ -21,6 +21,7 @@ from mecca_agents.presets import PRESETS
 from mecca_agents.runs.checkpoints import MODEL, place_of
 from mecca_agents.runs.config import CONFIG
 from mecca_agents.session.model import BUILT_IN, load_model
+from mecca_agents.tables import grid
 from mecca_agents.training import train
 
 WAYS: dict[str, dict[str, Any]] = {
@@ -46,12 +47,12 @@ def make(run: Path) -> None:
 def table(cases: int) -> str:
     """Mean Dice after each step, as Markdown."""
     model = load_model(device="cpu")
-    lines = [f"| Dice %, {cases} phantoms | step 1 | 2 | 3 | 4 | 5 |", "|---|---|---|---|---|---|"]
+    lines = []
     for name, settings in WAYS.items():
         results = evaluate_agent(model.agent, model.run, cases=cases, settings=settings)
         dice = [np.mean([100 * r.dice for r in results if r.step == step]) for step in range(1, 6)]
-        lines.append(f"| {name} | {' | '.join(f'{value:.1f}' for value in dice)} |")
-    return "\n".join(lines)
+        lines.append([name, *(f"{value:.1f}" for value in dice)])
+    return grid([f"Dice %, {cases} phantoms", "step 1", "2", "3", "4", "5"], lines, padded=False)
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from mecca_agents.session import InteractiveSession, Model, load_model
+from mecca_agents.tables import grid
 from mecca_env.data.base import Scan
 from mecca_env.data.grid.cutting import bounding_box
 from mecca_env.data.phantom import PhantomSource
@@ -74,9 +75,8 @@ def main() -> None:
     options = parser.parse_args()
     model = load_model(device="cpu")
     results = [one(model, case) for case in range(options.cases)]
-    print(f"| Dice %, {options.cases} phantoms | |\n|---|---|")
-    for name in results[0]:
-        print(f"| {name} | {np.mean([result[name] for result in results]):.1f} |")
+    lines = [[name, f"{np.mean([result[name] for result in results]):.1f}"] for name in results[0]]
+    print(grid([f"Dice %, {options.cases} phantoms", ""], lines, padded=False))
 
 
 if __name__ == "__main__":

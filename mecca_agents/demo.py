@@ -15,7 +15,7 @@ from mecca_agents.evaluation.runner import COLUMNS, Result, evaluate_agent, resu
 from mecca_agents.presets import PRESETS
 from mecca_agents.runs.config import read_config
 from mecca_agents.runs.loading import task_of
-from mecca_agents.tables import write_rows
+from mecca_agents.tables import columns, write_rows
 from mecca_agents.training.loop import train
 
 METHOD, ENV = "mecca", "MECCA-Phantom-v0"
@@ -65,8 +65,8 @@ def comparison(before: Sequence[Result], after: Sequence[Result]) -> str:
     def dice(results: Sequence[Result], step: int) -> float:
         return float(np.mean([100 * r.dice for r in results if r.step == step]))
 
-    lines = ["step  clicks  Dice % untrained  Dice % trained"]
+    lines = []
     for step in sorted({r.step for r in after}):
         clicks = np.mean([r.clicks for r in after if r.step == step])
-        lines.append(f"{step:>4}  {clicks:>6.0f}  {dice(before, step):>16.1f}  {dice(after, step):>14.1f}")
-    return "\n".join(lines)
+        lines.append([str(step), f"{clicks:.0f}", f"{dice(before, step):.1f}", f"{dice(after, step):.1f}"])
+    return columns(["step", "clicks", "Dice % untrained", "Dice % trained"], lines)

@@ -1,4 +1,4 @@
-"""Tables as data, as Markdown and as CSV files."""
+"""Tables as data, as Markdown, as text in columns and as CSV files."""
 
 from __future__ import annotations
 
@@ -55,8 +55,36 @@ def markdown(table: Table) -> str:
     """The table as Markdown that can be read as it is, too."""
     text = [f"## {table.title}", table.about]
     for section in table.sections:
-        text += [f"### {section.title}", _grid(section.head, section.lines), *section.notes]
+        text += [f"### {section.title}", grid(section.head, section.lines), *section.notes]
     return "\n\n".join(part for part in text if part)
+
+
+def grid(head: Sequence[str], lines: Sequence[Sequence[str]], *, padded: bool = True) -> str:
+    """Rows as a table of Markdown, its columns straight in the source too, unless they are not to be padded."""
+    widths = _widths(head, lines) if padded else [0] * len(head)
+    rows = [head, ["-" * (width or 3) for width in widths], *lines]
+    return "\n".join(
+        "| " + " | ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) + " |" for row in rows
+    )
+
+
+def columns(head: Sequence[str], lines: Sequence[Sequence[str]], *, left: int = 0, gap: str = "  ") -> str:
+    """Rows as text in straight columns.
+
+    Args:
+        head: The columns' names.
+        lines: Their texts, row by row.
+        left: How many columns, from the first, stand to the left, as names do; the others stand to the right.
+        gap: What is between two columns.
+    """
+    widths = _widths(head, lines)
+    return "\n".join(
+        gap.join(
+            text.ljust(width) if place < left else text.rjust(width)
+            for place, (text, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in (head, *lines)
+    )
 
 
 def number(value: float, form: str = ".2f") -> str:
@@ -92,12 +120,8 @@ def _cell(value: Any) -> Any:
     return value
 
 
-def _grid(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(head, *lines, strict=True)]
-    rows = [head, ["-" * width for width in widths], *lines]
-    return "\n".join(
-        "| " + " | ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) + " |" for row in rows
-    )
+def _widths(head: Sequence[str], lines: Sequence[Sequence[str]]) -> list[int]:
+    return [max(map(len, column)) for column in zip(head, *lines, strict=True)]
 
 
 def write_rows(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mecca_agents.evaluation.play import Turn
 from mecca_agents.learning.confidence import consistent
+from mecca_agents.tables import columns, number
 
 ROWS = 10
 """Rows of the reliability table, equally wide."""
@@ -117,19 +118,18 @@ class Reliability:
         """
         if not self.voxels:
             raise ValueError("reliability: expected at least one confidence, found none; has the method one?")
-        by_step = "  ".join(f"{step}: {_text(self.auroc(step), '.3f')}" for step in self.steps)
+        by_step = "  ".join(f"{step}: {number(self.auroc(step), '.3f')}" for step in self.steps)
         lines = [
             f"confidence in {self.voxels:,} actions, {100 * self.right:.2f} % of them in the label's direction",
-            f"AUROC {_text(self.auroc(), '.3f')} (by step  {by_step})",
+            f"AUROC {number(self.auroc(), '.3f')} (by step  {by_step})",
             f"expected calibration error {100 * self.calibration_error():.2f} %",
-            f"{'confidence':>10} {'actions %':>9} {'mean %':>7} {'right %':>7}",
+            columns(["confidence", "actions %", "mean %", "right %"], [self._texts(row) for row in self.rows()]),
         ]
-        for row in self.rows():
-            lines.append(
-                f"{row.low:>4.1f} - {row.high:.1f} {100 * row.voxels / self.voxels:>9.2f} "
-                f"{_text(100 * row.confidence, '.2f'):>7} {_text(100 * row.right, '.2f'):>7}"
-            )
         return "\n".join(lines)
+
+    def _texts(self, row: Row) -> list[str]:
+        shares = (row.voxels / self.voxels, row.confidence, row.right)
+        return [f"{row.low:.1f} - {row.high:.1f}", *(number(100 * share) for share in shares)]
 
 
 def _host(tensor: Tensor) -> NDArray[np.generic]:
@@ -139,7 +139,3 @@ def _host(tensor: Tensor) -> NDArray[np.generic]:
 
 def _share(part: float, whole: int) -> float:
     return float(part / whole) if whole else math.nan
-
-
-def _text(value: float, form: str) -> str:
-    return "-" if math.isnan(value) else format(value, form)

@@ -21,7 +21,7 @@ from mecca_agents.runs.envs import LISTED_CASES, make_envs
 from mecca_agents.runs.folder import check_writable
 from mecca_agents.runs.loading import load_agent
 from mecca_agents.runtime.devices import find_device
-from mecca_agents.tables import write_rows
+from mecca_agents.tables import columns, plural, write_rows
 from mecca_env.atomic import os_errors_as
 from mecca_env.metrics import surface_metrics
 from mecca_env.vector_env import MeccaVectorEnv
@@ -233,10 +233,8 @@ def table(results: Sequence[Result]) -> str:
 
     Dice and ASSD come with the 95 % bootstrap interval of the mean over cases, where there is more than one case.
     """
-    lines = [
-        f"{'step':>4} {'clicks':>6} {'Dice % [95 % interval]':>22} {'ASSD [95 % interval]':>20} "
-        f"{'HD95':>6} {'NSD %':>6} {'misund. %':>9}"
-    ]
+    head = ["step", "clicks", "Dice % [95 % interval]", "ASSD [95 % interval]", "HD95", "NSD %", "misund. %"]
+    lines = []
     for step in sorted({r.step for r in results}):
         here = [r for r in results if r.step == step]
 
@@ -244,12 +242,19 @@ def table(results: Sequence[Result]) -> str:
             return float(np.mean([getattr(r, name) for r in here]))
 
         lines.append(
-            f"{step:>4} {mean('clicks'):>6.1f} {_with_interval(here, 'dice', 100):>22} "
-            f"{_with_interval(here, 'assd'):>20} {mean('hd95'):>6.2f} {100 * mean('nsd'):>6.1f} "
-            f"{100 * mean('misunderstanding'):>9.2f}"
+            [
+                str(step),
+                f"{mean('clicks'):.1f}",
+                _with_interval(here, "dice", 100),
+                _with_interval(here, "assd"),
+                f"{mean('hd95'):.2f}",
+                f"{100 * mean('nsd'):.1f}",
+                f"{100 * mean('misunderstanding'):.2f}",
+            ]
         )
     cases = len({r.case for r in results})
-    return "\n".join([f"{results[0].dataset}, {cases} case{'s' * (cases != 1)}, {results[0].method}", *lines])
+    title = f"{results[0].dataset}, {plural(cases, 'case')}, {results[0].method}"
+    return f"{title}\n{columns(head, lines, gap=' ')}"
 
 
 def _with_interval(results: Sequence[Result], name: str, scale: float = 1.0) -> str:
