@@ -1,24 +1,16 @@
 """Wrappers of torch vector envs, and one of the single env.
 
-All but `NumpyConversion` stay in torch, on the env's device, in every autoreset mode.
+All but `NumpyConversion`, around which Gymnasium's own go, stay in torch, on the env's device; all work in every
+autoreset mode.
 
-from mecca_env.wrappers import EpisodeStatistics, FlattenAction, FlattenObservation
+from gymnasium.wrappers.vector import RecordEpisodeStatistics
+from mecca_env.wrappers import FlattenAction, NumpyConversion
 
-envs = EpisodeStatistics(FlattenAction(FlattenObservation(gym.make_vec("MECCA-Phantom-v0", num_envs=8))))
+envs = RecordEpisodeStatistics(NumpyConversion(FlattenAction(gym.make_vec("MECCA-Phantom-v0", num_envs=8))))
 """
 
-from mecca_env.wrappers.flattening import FlattenAction, FlattenObservation
+from mecca_env.wrappers.flattening import FlattenAction
 from mecca_env.wrappers.numpy_conversion import NumpyConversion
-from mecca_env.wrappers.stacking import StackObservation
-from mecca_env.wrappers.statistics import EpisodeStatistics
 from mecca_env.wrappers.supervoxel_actions import SupervoxelActionVectorWrapper, SupervoxelActionWrapper
 
-__all__ = [
-    "EpisodeStatistics",
-    "FlattenAction",
-    "FlattenObservation",
-    "NumpyConversion",
-    "StackObservation",
-    "SupervoxelActionVectorWrapper",
-    "SupervoxelActionWrapper",
-]
+__all__ = ["FlattenAction", "NumpyConversion", "SupervoxelActionVectorWrapper", "SupervoxelActionWrapper"]

@@ -1,13 +1,10 @@
-"""Base classes of the wrappers."""
+"""The base of the wrappers: autoreset modes, and spaces batched when asked for."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from typing import Any, TypeAlias
 
 import gymnasium as gym
-import torch
-from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space
 
@@ -50,48 +47,3 @@ class TorchWrapper(VectorWrapper):
         if self._action_space is None:
             self._action_space = batch_space(self._single_action_space, self.num_envs)
         return self._action_space
-
-
-class ObservationWrapper(TorchWrapper, ABC):
-    """A wrapper that makes something else of every observation, of the last one of an episode too."""
-
-    def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """As the env's, with other observations."""
-        observations, info = self.env.reset(seed=seed, options=options)
-        return self.observations(observations), info
-
-    def step(self, actions: Any) -> Result:
-        """As the env's, with other observations."""
-        observations, rewards, terminated, truncated, info = self.env.step(actions)
-        if "final_obs" in info:
-            info = info | {"final_obs": self.observations(info["final_obs"])}
-        return self.observations(observations), rewards, terminated, truncated, info
-
-    @abstractmethod
-    def observations(self, observations: Any) -> Any:
-        """The observations that are made of a batch of them."""
-
-
-def leaves(space: gym.Space[Any], name: str) -> list[tuple[tuple[str, ...], spaces.Box]]:
-    """The boxes of a space with the keys that lead to them, in the order of Gymnasium's `flatten`.
-
-    Args:
-        space: A box, or dicts of boxes.
-        name: What the space is of, for the message.
-
-    Raises:
-        ValueError: There is something else in it.
-    """
-    if isinstance(space, spaces.Box):
-        return [((), space)]
-    if not isinstance(space, spaces.Dict):
-        raise ValueError(f"{name} space: expected a Box, or a Dict of them, got {space}")
-    return [((key, *path), box) for key, part in space.items() for path, box in leaves(part, name)]
-
-
-def at(tree: Any, path: tuple[str, ...]) -> torch.Tensor:
-    """The tensor that those keys lead to."""
-    for key in path:
-        tree = tree[key]
-    assert isinstance(tree, torch.Tensor)
-    return tree

@@ -1,4 +1,4 @@
-"""Observations and actions as one row of numbers for each env."""
+"""Actions as one row of numbers for each env."""
 
 from __future__ import annotations
 
@@ -10,29 +10,7 @@ import torch
 from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 
-from mecca_env.wrappers.base import ObservationWrapper, Result, TorchWrapper, at, leaves
-
-
-class FlattenObservation(ObservationWrapper):
-    """Observations (B, n), in the order of `gymnasium.spaces.flatten`: hint, probability, volume.
-
-    `gymnasium.spaces.unflatten(single_space_of_the_env, row)` undoes it for one env.
-
-    Args:
-        env: A torch vector env whose observations are boxes, or dicts of boxes.
-
-    Raises:
-        ValueError: They are something else.
-    """
-
-    def __init__(self, env: VectorEnv[Any, Any, Any]) -> None:
-        super().__init__(env)
-        self._paths = [path for path, _ in leaves(env.single_observation_space, "observation")]
-        self.single_observation_space = spaces.flatten_space(env.single_observation_space)
-
-    def observations(self, observations: Any) -> torch.Tensor:
-        """(B, n)."""
-        return torch.cat([at(observations, path).flatten(1) for path in self._paths], dim=1)
+from mecca_env.wrappers.base import Result, TorchWrapper
 
 
 class FlattenAction(TorchWrapper):

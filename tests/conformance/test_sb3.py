@@ -13,15 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-from mecca_env.wrappers import (
-    EpisodeStatistics,
-    FlattenObservation,
-    NumpyConversion,
-    StackObservation,
-    SupervoxelActionVectorWrapper,
-    SupervoxelActionWrapper,
-)
-from tests.support.envs import GRID, SETTINGS, Blobs, make_envs, random_actions
+from mecca_env.wrappers import NumpyConversion, SupervoxelActionVectorWrapper, SupervoxelActionWrapper
+from tests.support.envs import GRID, SETTINGS, Blobs, Rows, make_envs, random_actions
 
 pytest.importorskip("stable_baselines3", reason="needs the extra mecca[sb3]")
 
@@ -174,8 +167,16 @@ def test_what_was_handed_out_belongs_to_the_caller() -> None:
         assert np.array_equal(rewards, expected) and all(np.array_equal(seen[key], clean[key]) for key in KEYS)
 
 
-def test_monitor_and_statistics() -> None:
-    envs = VecMonitor(VoxelVecEnv(EpisodeStatistics(make_envs())))
+class Doubled(gym.vector.VectorWrapper):
+    """An env with an entry of its own in the info."""
+
+    def step(self, actions: Any) -> Any:
+        *found, info = self.env.step(actions)
+        return *found, info | {"doubled": 2 * found[1]}
+
+
+def test_monitor_and_an_entry_of_a_wrapper() -> None:
+    envs = VecMonitor(VoxelVecEnv(Doubled(make_envs())))
     envs.reset()
     total = np.zeros(3)
     for action in random_actions(envs.unwrapped.base, 3):
@@ -184,8 +185,8 @@ def test_monitor_and_statistics() -> None:
     assert dones.all()
     for row, info in enumerate(infos):
         assert info["episode"]["l"] == 3 and info["episode"]["r"] == pytest.approx(total[row], abs=1e-5)
-    assert np.allclose(envs.unwrapped.last_info["episode"]["r"].numpy(), total, atol=1e-5)
-    assert envs.env_is_wrapped(EpisodeStatistics) == [True] * 3 and envs.env_is_wrapped(StackObservation) == [False] * 3
+    assert np.allclose(envs.unwrapped.last_info["doubled"].numpy(), 2 * rewards, atol=1e-5)
+    assert envs.env_is_wrapped(Doubled) == [True] * 3 and envs.env_is_wrapped(Rows) == [False] * 3
 
 
 class Poisoned(gym.vector.VectorWrapper):
@@ -244,13 +245,13 @@ def test_attributes_and_methods_of_one_env() -> None:
     assert envs.base.closed
 
 
-def test_flat_and_stacked_observations() -> None:
-    envs = VoxelVecEnv(FlattenObservation(StackObservation(make_envs(), 2, ("hint",))))
+def test_observations_that_a_wrapper_has_made_rows_of() -> None:
+    envs = VoxelVecEnv(Rows(make_envs()))
     seen = envs.reset()
-    assert seen.shape == (3, 4 * VOXELS) and envs.observation_space.shape == (4 * VOXELS,)
+    assert seen.shape == (3, 3 * VOXELS) and envs.observation_space.shape == (3 * VOXELS,)
     for _ in range(3):
         seen, _, dones, infos = envs.step(np.zeros((3, VOXELS), int))
-    assert dones.all() and infos[0]["terminal_observation"].shape == (4 * VOXELS,)
+    assert dones.all() and infos[0]["terminal_observation"].shape == (3 * VOXELS,)
 
 
 def test_supervoxels_through_stock_algorithms() -> None:

@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from mecca_env.wrappers import EpisodeStatistics, FlattenAction, FlattenObservation, StackObservation
-from tests.support.envs import SETTINGS, Blobs, make_envs
+from mecca_env.wrappers import FlattenAction
+from tests.support.envs import SETTINGS, Blobs, Rows, make_envs
 
 pytest.importorskip("torchrl", reason="needs the extra mecca[interop]")
 
@@ -113,10 +113,10 @@ def test_specs_of_torchrls_own_wrapper(variant: str, mode: str) -> None:
 
 @pytest.mark.parametrize("mode", ["SameStep", "Disabled"])
 def test_torchrls_own_wrapper_around_ours(mode: str) -> None:
-    envs = EpisodeStatistics(FlattenAction(StackObservation(make_envs(autoreset_mode=mode), 2, ("hint",))))
+    envs = FlattenAction(make_envs(autoreset_mode=mode))
     rollout = GymWrapper(envs, categorical_action_encoding=True).rollout(4, break_when_any_done=False)
-    assert rollout["hint"].shape[:3] == (3, 4, 2) and rollout["action"].shape == (3, 4, 16 * 14 * 12)
-    check_env_specs(GymWrapper(FlattenAction(FlattenObservation(make_envs(autoreset_mode=mode)))))
+    assert rollout["hint"].shape == (3, 4, 16, 14, 12) and rollout["action"].shape == (3, 4, 16 * 14 * 12)
+    check_env_specs(GymWrapper(FlattenAction(Rows(make_envs(autoreset_mode=mode)))))
 
 
 def test_torchrls_own_wrapper_says_which_autoreset_mode_it_wants() -> None:
@@ -158,7 +158,7 @@ def test_the_same_episodes_through_torchrls_own_wrapper(target: float | None, mo
 
 
 def test_torchrls_own_wrapper_does_not_write_into_the_state() -> None:
-    rows, policy = FlattenObservation(make_envs(target_dice=0.7)), Raise()
+    rows, policy = Rows(make_envs(target_dice=0.7)), Raise()
     record = played(5, seed=5, target_dice=0.7)
     env = GymWrapper(rows, categorical_action_encoding=True)
 

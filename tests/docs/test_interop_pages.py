@@ -18,7 +18,7 @@ DOCS = ROOT / "docs"
     ("page", "needed", "blocks"),
     [
         ("torchrl.md", ("torchrl", "pettingzoo"), 3),
-        ("wrappers.md", ("moviepy",), 2),
+        ("wrappers.md", ("moviepy",), 3),
         ("sb3.md", ("stable_baselines3",), 3),
     ],
     ids=["torchrl", "wrappers", "sb3"],
@@ -41,4 +41,6 @@ def test_every_block(
         assert names["action"].shape == (4, 16 * 16 * 12) and (tmp_path / "voxels.zip").exists()
         assert names["model"].num_timesteps == 60
     else:
+        assert names["rows"].shape == (4, 3 * 16 * 16 * 12) and names["terminated"].all()
+        assert names["observation"]["hint"].shape == (2, 3, 16, 16, 12)
         assert len(list((tmp_path / "videos").glob("*.mp4"))) == 1

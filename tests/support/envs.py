@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from gymnasium import spaces
+from gymnasium.vector import VectorEnv
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
@@ -13,6 +15,7 @@ from mecca_env.data.base import PreparedCase
 from mecca_env.kernels.dispatch import loops
 from mecca_env.state import State
 from mecca_env.vector_env import MeccaVectorEnv
+from mecca_env.wrappers.base import Result, TorchWrapper
 from tests.support.volumes import ellipsoid, prepared
 
 GRID = (16, 14, 12)
@@ -42,6 +45,30 @@ class Blobs:
 def make_envs(num_envs: int = 3, **keywords: Any) -> MeccaVectorEnv:
     """A small vector env over `Blobs`."""
     return MeccaVectorEnv(num_envs, **{"dataset": Blobs(), **SETTINGS, **keywords})
+
+
+class Rows(TorchWrapper):
+    """Observations (B, n) in torch, hint, probability and volume, as somebody's own wrapper may make them."""
+
+    def __init__(self, env: VectorEnv[Any, Any, Any]) -> None:
+        super().__init__(env)
+        self.single_observation_space = spaces.flatten_space(env.single_observation_space)
+
+    def observations(self, seen: dict[str, Tensor]) -> Tensor:
+        """(B, n)."""
+        return torch.cat([seen[key].flatten(1) for key in sorted(seen)], dim=1)
+
+    def reset(self, **keywords: Any) -> tuple[Tensor, dict[str, Any]]:
+        """As the env's."""
+        seen, info = self.env.reset(**keywords)
+        return self.observations(seen), info
+
+    def step(self, actions: Any) -> Result:
+        """As the env's, the last observation of an episode in rows too."""
+        seen, *rest, info = self.env.step(actions)
+        if "final_obs" in info:
+            info = info | {"final_obs": self.observations(info["final_obs"])}
+        return self.observations(seen), *rest, info
 
 
 def random_actions(envs: MeccaVectorEnv, steps: int, seed: int = 0) -> list[NDArray[np.int64]]:
