@@ -1,6 +1,6 @@
 """Offline: record an expert, learn from the recorded episodes alone, compare the clone with the expert on new phantoms.
 
-    pip install "mecca[offline]"
+    pip install -e ".[offline]"
     python examples/behaviour_cloning.py                              # a minute or two on one core
     CLONE_DATASET=mecca/look-v0 python examples/behaviour_cloning.py --cases 4 --updates 10 --out runs/look   # seconds
 

@@ -1,4 +1,4 @@
-"""A benchmark as Ray tasks, one for each cell, on a laptop or on a cluster: `pip install "mecca[ray]"`.
+"""A benchmark as Ray tasks, one for each cell, on a laptop or on a cluster: `pip install -e ".[ray]"`.
 
     python examples/benchmark_on_ray.py --env MECCA-Phantom-v0 --out runs/ray --methods pnet intercnn --cpus 1
 

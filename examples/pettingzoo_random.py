@@ -1,4 +1,4 @@
-"""Voxels as PettingZoo agents: at random, and each by a rule from what it sees: `pip install "mecca[interop]"`.
+"""Voxels as PettingZoo agents: at random, and each by a rule from what it sees: `pip install -e ".[interop]"`.
 
     python examples/pettingzoo_random.py
 

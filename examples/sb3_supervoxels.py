@@ -1,4 +1,4 @@
-"""Stable-Baselines3's own A2C and PPO, one decision for each supervoxel, no custom code: `pip install "mecca[sb3]"`.
+"""Stable-Baselines3's own A2C and PPO, one decision for each supervoxel, no custom code: `pip install -e ".[sb3]"`.
 
     python examples/sb3_supervoxels.py
     python examples/sb3_supervoxels.py --algorithm PPO --steps 20000

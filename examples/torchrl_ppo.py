@@ -1,4 +1,4 @@
-"""PPO with TorchRL's loss, estimator and actor, every voxel an agent: `pip install "mecca[interop]"`.
+"""PPO with TorchRL's loss, estimator and actor, every voxel an agent: `pip install -e ".[interop]"`.
 
     python examples/torchrl_ppo.py
     python examples/torchrl_ppo.py --updates 3 --num-envs 2 --shape 8 8 8 --test-cases 2   # a look, in seconds

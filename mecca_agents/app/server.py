@@ -21,6 +21,7 @@ from mecca_agents.app.tab.folder import Folder
 from mecca_agents.app.tab.review import score
 from mecca_agents.app.tab.tabs import Workplaces
 from mecca_agents.session import InteractiveSession, Model
+from mecca_env.extras import missing
 
 SHORTEST_TOKEN = 16
 """Characters; a shorter token could be guessed."""
@@ -83,7 +84,7 @@ def make_app(model: Model, settings: Settings) -> tuple[Any, Workplaces]:
         from fastapi import FastAPI
         from nicegui import ui
     except ImportError as error:
-        raise ImportError('the annotation page needs NiceGUI; install it with pip install "mecca[app]"') from error
+        raise ImportError(missing("the annotation page", "NiceGUI", "app")) from error
     from mecca_agents.app.page.page import add_page
     from mecca_agents.app.routes import routes
 

@@ -20,7 +20,7 @@ class Record:
     """Write episodes as a Minari data set: an agent's with a simulated user, or people's, from their sessions' logs.
 
     It lies under $MINARI_DATASETS_PATH, or ~/.minari/datasets, and is opened with minari.load_dataset(ID). Needs
-    pip install "mecca[offline]".
+    pip install -e ".[offline]".
 
     Attributes:
         player: A run's folder, or a method that needs no training: random, oracle, module:class of your own; built-in

@@ -1,4 +1,4 @@
-"""Episodes as a Minari data set (https://minari.farama.org): `pip install "mecca[offline]"`.
+"""Episodes as a Minari data set (https://minari.farama.org): `pip install -e ".[offline]"`.
 
 Minari writes its HDF5 files uncompressed, and an episode of 55x55x30 voxels takes 13 MB so. Here every large array is
 made beforehand, empty, with a filter and chunks, and Minari appends to it what it would otherwise put into a new one.
@@ -21,6 +21,7 @@ from typing_extensions import Self
 
 from mecca_agents.offline.recorder import Episode
 from mecca_agents.runs.locking import Locked, locked
+from mecca_env.extras import missing
 
 if TYPE_CHECKING:
     from minari.dataset.minari_storage import MinariStorage
@@ -221,8 +222,7 @@ def import_minari() -> ModuleType:
         import minari.namespace
         import minari.storage
     except ImportError as error:
-        needed = f'Minari data sets need {error.name}; install it with pip install "mecca[offline]"'
-        raise ImportError(needed, name=error.name) from error
+        raise ImportError(missing("a Minari data set", str(error.name), "offline"), name=error.name) from error
     assert isinstance(minari, ModuleType)
     return minari
 

@@ -12,6 +12,7 @@ from typing import Any, TextIO
 
 from mecca_agents.runs.errors import RunError
 from mecca_env.atomic import atomically, flush_to_disk, os_errors_as
+from mecca_env.extras import missing
 
 
 class Metrics:
@@ -86,7 +87,7 @@ class Events:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
             print(
-                "no TensorBoard events are written, tensorboard is not installed: pip install 'mecca[tensorboard]'",
+                f"no TensorBoard events are written: {missing('that', 'tensorboard', 'tensorboard')}",
                 file=stream,
             )
             return

@@ -1,4 +1,4 @@
-"""The environments as PettingZoo's `ParallelEnv`, every voxel an agent: `pip install "mecca[interop]"`.
+"""The environments as PettingZoo's `ParallelEnv`, every voxel an agent: `pip install -e ".[interop]"`.
 
 For small volumes: PettingZoo keeps a dictionary entry for every agent. Larger ones are what the vector env is for.
 
@@ -16,12 +16,12 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from mecca_env.extras import missing
+
 try:
     from pettingzoo import ParallelEnv
 except ImportError as error:
-    raise ImportError(
-        'mecca_env.adapters.pettingzoo needs pettingzoo; install it with pip install "mecca[interop]"'
-    ) from error
+    raise ImportError(missing("mecca_env.adapters.pettingzoo", "pettingzoo", "interop")) from error
 
 import mecca_env
 from mecca_env.arguments import read_count

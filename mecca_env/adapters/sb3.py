@@ -1,4 +1,4 @@
-"""The torch vector env as Stable-Baselines3's `VecEnv`: `pip install "mecca[sb3]"`.
+"""The torch vector env as Stable-Baselines3's `VecEnv`: `pip install -e ".[sb3]"`.
 
 import gymnasium as gym
 from stable_baselines3 import A2C
@@ -21,13 +21,14 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mecca_env.extras import missing
 from mecca_env.vector_env import MeccaVectorEnv
 from mecca_env.wrappers import FlattenAction
 
 try:
     from stable_baselines3.common.vec_env import VecEnv
 except ImportError as error:
-    raise ImportError('Stable-Baselines3 is missing; install it with pip install "mecca[sb3]"') from error
+    raise ImportError(missing("mecca_env.adapters.sb3", "Stable-Baselines3", "sb3")) from error
 
 _OF_ONE = ("case_name", "paste_back", "scene")  # methods of the vector env whose first argument is the env's number
 _OF_EACH = ("np_random", "np_random_seed")  # attributes that hold one thing for each env

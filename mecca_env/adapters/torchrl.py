@@ -1,4 +1,4 @@
-"""The environments as TorchRL's `EnvBase`, with a reward for every voxel: `pip install "mecca[interop]"`.
+"""The environments as TorchRL's `EnvBase`, with a reward for every voxel: `pip install -e ".[interop]"`.
 
 from mecca_env.adapters.torchrl import MeccaTorchRLEnv
 
@@ -16,14 +16,14 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 from torch import Tensor
 
+from mecca_env.extras import missing
+
 try:
     from tensordict import TensorDict, TensorDictBase
     from torchrl.data import Bounded, Categorical, Composite, TensorSpec, Unbounded
     from torchrl.envs import EnvBase
 except ImportError as error:
-    raise ImportError(
-        'mecca_env.adapters.torchrl needs torchrl; install it with pip install "mecca[interop]"'
-    ) from error
+    raise ImportError(missing("mecca_env.adapters.torchrl", "torchrl", "interop")) from error
 
 import mecca_env
 from mecca_env.arguments import read_autoreset_mode, read_seeds

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mecca_env.data.base import DataError
+from mecca_env.extras import missing
 
 _LONGEST_HEADER = 1 << 16
 _MOST_SURPLUS = 1 << 26  # bytes before or after the voxels; what unpacks to much more was made to do harm
@@ -147,7 +148,7 @@ def _simpleitk(path: Path) -> Any:
     try:
         import SimpleITK
     except ImportError as error:
-        raise DataError(f'{path}: .mha files need SimpleITK; install it with pip install "mecca[mha]"') from error
+        raise DataError(missing(f"{path}: a .mha file", "SimpleITK", "mha")) from error
     with path.open("rb") as file:
         match = _ELEMENT_DATA.search(file.read(_LONGEST_HEADER))
     if match and match[1].strip().upper() != b"LOCAL":

@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.torch_version import TorchVersion
 
+from mecca_env.extras import install_command
+
 VARIABLE = "MECCA_COMPILED"
 """Environment variable; 0 keeps to torch, anything else or nothing takes what is installed."""
 
 _COMPILERS = {
-    "cpu": ("Numba", "0.60", 'pip install "mecca[numba]"'),
+    "cpu": ("Numba", "0.60", install_command("numba")),
     "cuda": ("Triton", "3.4", "it comes with torch 2.8 for CUDA"),
 }
 """Name, least version, and where to get it from."""

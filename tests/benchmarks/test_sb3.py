@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-pytest.importorskip("stable_baselines3", reason="needs the extra mecca[sb3]")
+pytest.importorskip("stable_baselines3", reason="needs the extra sb3")
 
 from benchmarks import sb3
 

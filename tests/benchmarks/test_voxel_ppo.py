@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-pytest.importorskip("stable_baselines3", reason="needs the extra mecca[sb3]")
+pytest.importorskip("stable_baselines3", reason="needs the extra sb3")
 
 from safetensors.torch import load_file
 

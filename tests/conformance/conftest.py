@@ -47,7 +47,7 @@ def keywords(tmp_path_factory: pytest.TempPathFactory) -> Keywords:
         if write is None:
             return {**SETTINGS, "cases": 4}
         if write is write_brats2015:
-            pytest.importorskip("SimpleITK", reason="reading .mha files needs the extra mecca[mha]")
+            pytest.importorskip("SimpleITK", reason="reading .mha files needs the extra mha")
         if env_id not in roots:
             roots[env_id] = write(tmp_path_factory.mktemp(env_id))
         return {**SETTINGS, "root": str(roots[env_id]), "split": "all"}

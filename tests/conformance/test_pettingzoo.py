@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.envs import Blobs
 
-pytest.importorskip("pettingzoo", reason="needs the extra mecca[interop]")
+pytest.importorskip("pettingzoo", reason="needs the extra interop")
 
 from pettingzoo.test import api_test, parallel_api_test, parallel_seed_test
 from pettingzoo.utils import parallel_to_aec
@@ -172,4 +172,7 @@ def test_actions_that_are_none() -> None:
 def test_without_pettingzoo_the_message_names_the_extra() -> None:
     program = "import sys; sys.modules['pettingzoo'] = None; import mecca_env.adapters.pettingzoo"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.returncode and 'needs pettingzoo; install it with pip install "mecca[interop]"' in done.stderr
+    assert (
+        done.returncode
+        and 'needs pettingzoo; install it in a clone of the repository with pip install -e ".[interop]"' in done.stderr
+    )

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.envs import SETTINGS, Blobs, make_envs, random_actions
 
-pytest.importorskip("moviepy", reason="recording needs the extra mecca[video]")
+pytest.importorskip("moviepy", reason="recording needs the extra video")
 
 
 def videos(folder: Path) -> list[Path]:

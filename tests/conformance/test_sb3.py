@@ -16,7 +16,7 @@ import torch
 from mecca_env.wrappers import NumpyConversion, SupervoxelActionVectorWrapper, SupervoxelActionWrapper
 from tests.support.envs import GRID, SETTINGS, Blobs, Rows, make_envs, random_actions
 
-pytest.importorskip("stable_baselines3", reason="needs the extra mecca[sb3]")
+pytest.importorskip("stable_baselines3", reason="needs the extra sb3")
 
 from stable_baselines3 import A2C, SAC
 from stable_baselines3.common.env_checker import check_env
@@ -215,7 +215,7 @@ def test_pictures(tmp_path: Path) -> None:
     frames = envs.env_method("render")
     assert len(frames) == 3 and all(np.array_equal(a, b) for a, b in zip(frames, envs.get_images(), strict=True))
     assert envs.render().ndim == 3
-    pytest.importorskip("moviepy", reason="needs the extra mecca[video]")
+    pytest.importorskip("moviepy", reason="needs the extra video")
     recorder = VecVideoRecorder(envs, str(tmp_path), lambda step: step == 0, video_length=2)
     recorder.reset()
     for _ in range(2):
@@ -319,4 +319,4 @@ def test_normalised_rewards() -> None:
 def test_without_the_package_the_message_names_the_extra(module: str) -> None:
     program = f"import sys; sys.modules['stable_baselines3'] = None; import {module}"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.returncode and 'install it with pip install "mecca[sb3]"' in done.stderr
+    assert done.returncode and 'install it in a clone of the repository with pip install -e ".[sb3]"' in done.stderr

@@ -14,7 +14,7 @@ from torch import Tensor
 from mecca_env.wrappers import FlattenAction
 from tests.support.envs import SETTINGS, Blobs, Rows, make_envs
 
-pytest.importorskip("torchrl", reason="needs the extra mecca[interop]")
+pytest.importorskip("torchrl", reason="needs the extra interop")
 
 from tensordict import TensorDict, TensorDictBase
 from tensordict.nn import TensorDictModule
@@ -311,5 +311,5 @@ def test_close() -> None:
 def test_without_torchrl_the_message_names_the_extra() -> None:
     program = "import sys; sys.modules['torchrl'] = None; import mecca_env.adapters.torchrl"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.returncode and 'install it with pip install "mecca[interop]"' in done.stderr
+    assert done.returncode and 'install it in a clone of the repository with pip install -e ".[interop]"' in done.stderr
     assert np.all([word in done.stderr for word in ("mecca_env.adapters.torchrl", "needs torchrl")])

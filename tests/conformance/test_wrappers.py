@@ -164,7 +164,7 @@ def test_options_pass_the_conversion() -> None:
 @pytest.mark.filterwarnings("ignore:.*autoreset mode is same-step")
 @pytest.mark.parametrize("mode", MODES)
 def test_gymnasiums_video_and_statistics_around_the_conversion(mode: str, tmp_path: Any) -> None:
-    pytest.importorskip("moviepy", reason="recording needs the extra mecca[video]")
+    pytest.importorskip("moviepy", reason="recording needs the extra video")
     bare = NumpyConversion(make_envs(autoreset_mode=mode, render_mode="rgb_array"))
     recorded = gym.wrappers.vector.RecordVideo(
         gym.wrappers.vector.RecordEpisodeStatistics(bare),

@@ -33,7 +33,7 @@ def run(name: str, arguments: str, monkeypatch: pytest.MonkeyPatch, capsys: pyte
 def test_per_voxel_ppo_beats_random_actions(
     name: str, library: str, arguments: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip(library, reason="needs the extra mecca[interop]")
+    pytest.importorskip(library, reason="needs the extra interop")
     printed = run(name, arguments, monkeypatch, capsys)
     assert sum(line.startswith("update ") for line in printed.splitlines()) == 10
     match = LAST_LINE.search(printed)
@@ -45,7 +45,7 @@ def test_per_voxel_ppo_beats_random_actions(
 def test_voxels_that_look_around_beat_random_ones(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("pettingzoo", reason="needs the extra mecca[interop]")
+    pytest.importorskip("pettingzoo", reason="needs the extra interop")
     printed = run("pettingzoo_random.py", "--episodes 2 --shape 8 9 10", monkeypatch, capsys)
     sight, random = (float(number) for number in re.findall(r"720 agents earn \S+ each, Dice (\d\.\d+)", printed))
     assert sight > random + 0.2
@@ -71,7 +71,7 @@ def test_stable_baselines3(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    pytest.importorskip("stable_baselines3", reason="needs the extra mecca[sb3]")
+    pytest.importorskip("stable_baselines3", reason="needs the extra sb3")
     monkeypatch.chdir(tmp_path)
     match = LAST_LINE.search(run(name, arguments, monkeypatch, capsys))
     assert match is not None

@@ -15,7 +15,7 @@ import pytest
 from mecca_agents.session import Model, load_model
 from mecca_env.data.phantom import phantom_scan
 
-pytest.importorskip("nicegui", reason='no NiceGUI here: pip install "mecca[app]"')
+pytest.importorskip("nicegui", reason='no NiceGUI here: pip install -e ".[app]"')
 
 from mecca_agents.app import Settings, make_app
 from tests.support.annotation import Case, Served

@@ -228,7 +228,7 @@ def test_no_person_waits_for_what_is_loaded_late() -> None:
 def test_without_nicegui_the_command_names_the_extra(capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
     monkeypatch.setitem(sys.modules, "nicegui", None)
     assert main(["annotate", "--no-show", "--port", "0"]) == 2
-    assert 'pip install "mecca[app]"' in capsys.readouterr().err
+    assert 'pip install -e ".[app]"' in capsys.readouterr().err
 
 
 def test_the_command_serves_with_a_token_and_stops(tmp_path: Path) -> None:

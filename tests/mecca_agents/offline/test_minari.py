@@ -334,7 +334,8 @@ def test_without_minari_it_says_what_to_install(
     monkeypatch.setattr(builtins, "__import__", missing)
     assert main([*PHANTOM, "mecca/phantom-v0"]) == 2
     assert capsys.readouterr().err == (
-        'mecca: Minari data sets need minari; install it with pip install "mecca[offline]"\n'
+        "mecca: a Minari data set needs minari; "
+        'install it in a clone of the repository with pip install -e ".[offline]"\n'
     )
 
 

@@ -77,7 +77,7 @@ def test_a_session_without_a_step_or_with_forgotten_ones_is_none(scan: Path, tin
 def test_the_command_writes_logs_as_a_data_set(
     scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    minari = pytest.importorskip("minari", reason="needs the extra mecca[offline]")
+    minari = pytest.importorskip("minari", reason="needs the extra offline")
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
     log = tmp_path / "session.json"
     with InteractiveSession(load_model(device="cpu")) as session:

@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.support.envs import SETTINGS, Blobs, make_envs
 
-pytest.importorskip("stable_baselines3", reason="needs the extra mecca[sb3]")
+pytest.importorskip("stable_baselines3", reason="needs the extra sb3")
 
 from stable_baselines3 import A2C
 from stable_baselines3.common.callbacks import BaseCallback, CheckpointCallback, EvalCallback
@@ -248,7 +248,7 @@ def test_a_callback_can_end_it(algorithm: Any) -> None:
 
 @BOTH
 def test_logs(algorithm: Any, tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard", reason="needs the extra mecca[tensorboard]")
+    pytest.importorskip("tensorboard", reason="needs the extra tensorboard")
     make(algorithm, tensorboard_log=str(tmp_path), verbose=0).learn(9)
     assert list(tmp_path.rglob("events.out.tfevents.*"))
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tests.support.envs import GRID, Blobs, Rows, make_envs
 
-pytest.importorskip("stable_baselines3", reason="needs the extra mecca[sb3]")
+pytest.importorskip("stable_baselines3", reason="needs the extra sb3")
 
 from stable_baselines3 import A2C, PPO
 from stable_baselines3.common.distributions import MultiCategoricalDistribution

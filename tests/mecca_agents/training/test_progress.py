@@ -186,5 +186,5 @@ def test_without_tensorboard_it_says_so_once_and_goes_on(tmp_path: Path, monkeyp
     events.flush()
     events.close()
     assert stream.getvalue().count("no TensorBoard events are written") == 1
-    assert "mecca[tensorboard]" in stream.getvalue()
+    assert 'pip install -e ".[tensorboard]"' in stream.getvalue()
     assert not (tmp_path / "tensorboard").exists()

@@ -102,7 +102,7 @@ def test_mha_without_simpleitk_names_the_extra(tmp_path: Path, monkeypatch: pyte
     files = CaseFiles("case", (tmp_path / "image.mha",), case(tmp_path).label)
     monkeypatch.setitem(sys.modules, "SimpleITK", None)
     fault = the_fault(files)
-    assert "image.mha" in fault and 'pip install "mecca[mha]"' in fault
+    assert "image.mha" in fault and 'pip install -e ".[mha]"' in fault
 
 
 @pytest.mark.parametrize("broken", [b"", b"no image at all", b"NDims = 3\nDimSize = 4 4 4\n"])

@@ -191,7 +191,7 @@ def test_without_numba_torch_does_it(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, forgotten: None
 ) -> None:
     monkeypatch.setitem(sys.modules, "numba", None)
-    assert "mecca[numba]" in said(caplog)
+    assert 'pip install -e ".[numba]"' in said(caplog)
     assert dispatch.loops(CPU) is torch_cpu_step
 
 
@@ -201,7 +201,7 @@ def test_a_compiler_that_is_too_old_is_not_taken(
     import numba
 
     monkeypatch.setattr(numba, "__version__", "0.9.1")
-    assert said(caplog) == 'env: torch; Numba 0.60 makes it faster (pip install "mecca[numba]"), here is 0.9.1'
+    assert said(caplog) == 'env: torch; Numba 0.60 makes it faster (pip install -e ".[numba]"), here is 0.9.1'
     assert dispatch.loops(CPU) is torch_cpu_step
 
 
