@@ -13,12 +13,12 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from mecca_agents import evaluate_agent, load_agent
 from mecca_agents.agent import Agent, Observation
+from mecca_agents.evaluation import dice_by_step
 from mecca_agents.learning.actor_critic import ActorCritic
 from mecca_agents.learning.distributions import VoxelCategorical
 from mecca_agents.learning.mask_predictor import MaskPredictor
@@ -55,9 +55,7 @@ def main() -> None:
         agent, config = load_agent(run)
         for name, set_way in ways(agent, config.seed).items():
             set_way()
-            results = evaluate_agent(agent, config)
-            steps = sorted({result.step for result in results})
-            dice = (100 * float(np.mean([r.dice for r in results if r.step == step])) for step in steps)
+            dice = dice_by_step(evaluate_agent(agent, config))
             print(f"{run.name:<32} {name:<16} {'  '.join(f'{value:5.1f}' for value in dice)}", flush=True)
 
 

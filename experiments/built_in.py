@@ -14,9 +14,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from mecca_agents.evaluation import evaluate_agent
+from mecca_agents.evaluation import dice_by_step, evaluate_agent
 from mecca_agents.presets import PRESETS
 from mecca_agents.runs.checkpoints import MODEL, place_of
 from mecca_agents.runs.config import CONFIG
@@ -50,8 +48,7 @@ def table(cases: int) -> str:
     lines = []
     for name, settings in WAYS.items():
         results = evaluate_agent(model.agent, model.run, cases=cases, settings=settings)
-        dice = [np.mean([100 * r.dice for r in results if r.step == step]) for step in range(1, 6)]
-        lines.append([name, *(f"{value:.1f}" for value in dice)])
+        lines.append([name, *(f"{value:.1f}" for value in dice_by_step(results))])
     return grid([f"Dice %, {cases} phantoms", "step 1", "2", "3", "4", "5"], lines, padded=False)
 
 

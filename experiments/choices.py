@@ -13,10 +13,10 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from mecca_agents import PRESETS, evaluate_agent, train
+from mecca_agents.evaluation import dice_by_step
 from mecca_agents.presets import Credit
 from mecca_agents.runs import read_config
 
@@ -40,9 +40,7 @@ def dice_per_step(epsilon: float, credit: Credit, seed: int) -> list[float]:
             device="cpu",
             stream=io.StringIO(),
         )
-        results = evaluate_agent(agent, read_config(run), cases=TEST_CASES)
-    steps = sorted({r.step for r in results})
-    return [100 * float(np.mean([r.dice for r in results if r.step == step])) for step in steps]
+        return dice_by_step(evaluate_agent(agent, read_config(run), cases=TEST_CASES))
 
 
 def main() -> None:

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from mecca_agents import PRESETS, Preset, evaluate_agent, load_agent, resume, train
+from mecca_agents.evaluation import dice_by_step
 from mecca_agents.runs.envs import make_envs
 from mecca_env.atomic import write_text
 
@@ -65,8 +66,7 @@ def measured(options: argparse.Namespace, setting: dict[str, Any], seed: int) ->
     if set(kept_out) & set(config.train_cases):
         raise SystemExit(f"{run}: trained on cases that are kept out")
     results = evaluate_agent(agent, config, split="train", cases=kept_out)
-    steps = sorted({result.step for result in results})
-    dice = [100 * float(np.mean([r.dice for r in results if r.step == step])) for step in steps]
+    dice = dice_by_step(results)
     dice.append(100 * float(np.mean([r.misunderstanding for r in results])))
     write_text(done, json.dumps([round(value, 2) for value in dice]))
     return dice

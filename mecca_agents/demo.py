@@ -11,7 +11,7 @@ import torch
 
 from mecca_agents.agent import make_agent
 from mecca_agents.evaluation.figures import FigureWriter
-from mecca_agents.evaluation.runner import COLUMNS, Result, evaluate_agent, result_row
+from mecca_agents.evaluation.runner import COLUMNS, Result, dice_by_step, evaluate_agent, result_row
 from mecca_agents.presets import PRESETS
 from mecca_agents.runs.config import read_config
 from mecca_agents.runs.loading import task_of
@@ -61,12 +61,8 @@ def demo(out: Path | str, *, updates: int | None = None, seed: int = 0) -> list[
 
 def comparison(before: Sequence[Result], after: Sequence[Result]) -> str:
     """Mean Dice of two agents at each step, as text."""
-
-    def dice(results: Sequence[Result], step: int) -> float:
-        return float(np.mean([100 * r.dice for r in results if r.step == step]))
-
     lines = []
-    for step in sorted({r.step for r in after}):
-        clicks = np.mean([r.clicks for r in after if r.step == step])
-        lines.append([str(step), f"{clicks:.0f}", f"{dice(before, step):.1f}", f"{dice(after, step):.1f}"])
+    for step, dice in enumerate(zip(dice_by_step(before), dice_by_step(after), strict=True), start=1):
+        clicks = np.mean([result.clicks for result in after if result.step == step])
+        lines.append([str(step), f"{clicks:.0f}", *(f"{value:.1f}" for value in dice)])
     return columns(["step", "clicks", "Dice % untrained", "Dice % trained"], lines)

@@ -12,7 +12,7 @@ from typing import Any
 from mecca_agents.runs.errors import RunError as RunError  # part of this module, too
 from mecca_env.atomic import atomically, os_errors_as
 
-Record = Mapping[str, Any]
+CsvRow = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,14 @@ class Table:
         title: Its heading.
         about: What its columns are.
         sections: One for each data set.
-        records: The same as numbers, the rows of the CSV file; all have the same columns.
+        csv_rows: The same as numbers, the rows of the CSV file; all have the same columns.
     """
 
     name: str
     title: str
     about: str
     sections: Sequence[Section]
-    records: Sequence[Record]
+    csv_rows: Sequence[CsvRow]
 
 
 def markdown(table: Table) -> str:
@@ -107,12 +107,12 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}{'s' * (count != 1)}"
 
 
-def record(**values: Any) -> dict[str, Any]:
+def csv_row(**values: Any) -> dict[str, Any]:
     """A row of a CSV file: six significant digits, nothing where there is no number."""
-    return {key: _cell(value) for key, value in values.items()}
+    return {key: _csv_value(value) for key, value in values.items()}
 
 
-def _cell(value: Any) -> Any:
+def _csv_value(value: Any) -> Any:
     if isinstance(value, bool):
         return int(value)
     if isinstance(value, float):

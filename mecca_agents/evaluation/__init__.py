@@ -1,6 +1,6 @@
 """Playing every case of a split once, and what is measured, drawn and tested about it."""
 
 from mecca_agents.evaluation.reliability import Reliability
-from mecca_agents.evaluation.runner import COLUMNS, Result, evaluate, evaluate_agent, result_row, table
+from mecca_agents.evaluation.runner import COLUMNS, Result, dice_by_step, evaluate, evaluate_agent, result_row, table
 
-__all__ = ["COLUMNS", "Reliability", "Result", "evaluate", "evaluate_agent", "result_row", "table"]
+__all__ = ["COLUMNS", "Reliability", "Result", "dice_by_step", "evaluate", "evaluate_agent", "result_row", "table"]

@@ -228,6 +228,12 @@ def result_row(result: Result) -> dict[str, Any]:
     return {c: f"{v:.6g}" if isinstance(v := getattr(result, c), float) else v for c in COLUMNS}
 
 
+def dice_by_step(results: Sequence[Result]) -> list[float]:
+    """Mean Dice over cases after each step, in per cent."""
+    steps = sorted({result.step for result in results})
+    return [100 * float(np.mean([result.dice for result in results if result.step == step])) for step in steps]
+
+
 def table(results: Sequence[Result]) -> str:
     """Mean of every measure at each step, as text; Dice and NSD in per cent.
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mecca_agents.report.comparison import Array, by_method, by_step, summarise
-from mecca_agents.report.layout import caption, interval, seeds_text
+from mecca_agents.report.comparison import Array, all_cells, by_step, by_study, summarise
+from mecca_agents.report.layout import caption, interval, seeds_text, table_of
 from mecca_agents.report.studies import Study
-from mecca_agents.tables import Section, Table, record
+from mecca_agents.tables import Section, Table, csv_row
 
 TARGETS = (0.85, 0.90)
 """Dice scores to be reached."""
@@ -62,11 +62,8 @@ def share_worse(dice: Array) -> Array:
 
 def table_clicks(studies: Sequence[Study]) -> Table | None:
     """Clicks to a target, area under the curve, steps that made things worse."""
-    sections, records = [], []
-    for study in studies:
-        rows = by_method(study.cells)
-        if not rows:
-            continue
+    sections, csv_rows = [], []
+    for study, rows in by_study(studies):
         lines = []
         for method, cells in rows.items():
             line, columns = [method, seeds_text(cells, rows.values())], dict[str, float]()
@@ -84,11 +81,11 @@ def table_clicks(studies: Sequence[Study]) -> Table | None:
             line += [f"{area.mean:.4f} {interval(area, '.4f')}", "-" if np.isnan(worse) else f"{worse:.1f}"]
             columns |= {"area": area.mean, "area_low": area.low, "area_high": area.high, "worse_percent": worse}
             lines.append(line)
-            records.append(record(dataset=study.name, method=method, seeds=len(cells), **columns))
+            csv_rows.append(csv_row(dataset=study.name, method=method, seeds=len(cells), **columns))
         head = ["Method", "Seeds"]
         head += [text for target in TARGETS for text in (f"NoC@{100 * target:.0f} [95 %]", "failed %")]
         head += ["Area [95 %]", "worse %"]
-        sections.append(Section(study.name, head, lines, [caption(study, [c for of in rows.values() for c in of])]))
+        sections.append(Section(study.name, head, lines, [caption(study, all_cells(rows))]))
     about = (
         "NoC: clicks until Dice is at least 85 or 90 %, counted when a step is over. A case that never gets there "
         "counts with all the clicks it was given (RITM's convention), so NoC is too low by what is unknown of those: "
@@ -96,16 +93,13 @@ def table_clicks(studies: Sequence[Study]) -> Table | None:
         "that 1 is a perfect mask from the first step on. Worse: share of the steps after the first in which Dice fell."
         " Methods that see no hints gain nothing from a click, and reach a Dice at the first step or never."
     )
-    return Table("clicks", "Clicks", about, sections, records) if sections else None
+    return table_of("clicks", "Clicks", about, sections, csv_rows)
 
 
 def table_misunderstanding(studies: Sequence[Study]) -> Table | None:
     """Interactive misunderstanding (Definition 1) at every step."""
-    sections, records = [], []
-    for study in studies:
-        rows = by_method(study.cells)
-        if not rows:
-            continue
+    sections, csv_rows = [], []
+    for study, rows in by_study(studies):
         lines = []
         for method, cells in rows.items():
             shares = 100 * by_step(cells, "misunderstanding")
@@ -115,10 +109,8 @@ def table_misunderstanding(studies: Sequence[Study]) -> Table | None:
             lines.append([method, seeds_text(cells, rows.values()), *texts])
             for step, share in [*enumerate(map(summarise, shares.T), start=1), ("mean", of)]:
                 columns = {"percent": share.mean, "low": share.low, "high": share.high}
-                records.append(record(dataset=study.name, method=method, step=step, seeds=len(cells), **columns))
+                csv_rows.append(csv_row(dataset=study.name, method=method, step=step, seeds=len(cells), **columns))
         head = ["Method", "Seeds", *(f"Step {step + 1}" for step in range(len(means))), "Mean [95 %]"]
-        sections.append(Section(study.name, head, lines, [caption(study, [c for of in rows.values() for c in of])]))
+        sections.append(Section(study.name, head, lines, [caption(study, all_cells(rows))]))
     about = "Share of the voxels (%) that a step moved away from their label by more than 0.05 (Definition 1)."
-    if not sections:
-        return None
-    return Table("misunderstanding", "Interactive misunderstanding", about, sections, records)
+    return table_of("misunderstanding", "Interactive misunderstanding", about, sections, csv_rows)

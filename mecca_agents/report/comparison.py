@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mecca_agents.agent import METHODS
 from mecca_agents.evaluation.statistics import bootstrap_interval, holm, paired_wilcoxon, rank_balance
-from mecca_agents.report.studies import EDGE, FinishedCell
+from mecca_agents.report.studies import EDGE, FinishedCell, Study
 
 BOUNDS = ("random", "oracle")
 """What any method should surpass and what none can: rows of a table, but no competitors."""
@@ -77,6 +77,18 @@ def by_method(
         method: sorted((c for c in chosen if c.method == method), key=lambda c: (c.fraction, c.seed))
         for method in in_order(c.method for c in chosen)
     }
+
+
+def by_study(studies: Iterable[Study]) -> Iterator[tuple[Study, dict[str, list[FinishedCell]]]]:
+    """Each data set with the cells of its methods, all cases labelled; data sets without such cells are left out."""
+    for study in studies:
+        if rows := by_method(study.cells):
+            yield study, rows
+
+
+def all_cells(rows: Mapping[str, Cells]) -> list[FinishedCell]:
+    """The cells of all methods, one method after the other."""
+    return [cell for cells in rows.values() for cell in cells]
 
 
 def by_step(cells: Cells, column: str = "dice", user: str = EDGE, further: bool = False) -> Array:

@@ -79,7 +79,7 @@ def write_report(studies: Sequence[Study], out: Path | str) -> Path:
         out.mkdir(parents=True, exist_ok=True)
     tables = [table for make in TABLES if (table := make(studies)) is not None]
     for table in tables:
-        write_rows(out / f"{table.name}.csv", list(table.records[0]), table.records)
+        write_rows(out / f"{table.name}.csv", list(table.csv_rows[0]), table.csv_rows)
     pictures = []
     for name, draw in FIGURES.items():
         for study in studies:

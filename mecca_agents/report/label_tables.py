@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from mecca_agents.report.comparison import (
     FEWEST_CASES,
     Array,
+    all_cells,
     at_last,
     at_step,
     by_method,
@@ -19,9 +20,9 @@ from mecca_agents.report.comparison import (
     summarise,
     wins,
 )
-from mecca_agents.report.layout import SIGNIFICANCE, caption, interval, p_text, seeds_of, seeds_text
+from mecca_agents.report.layout import SIGNIFICANCE, caption, interval, p_text, seeds_of, seeds_text, table_of
 from mecca_agents.report.studies import FinishedCell, Study
-from mecca_agents.tables import Section, Table, bold, number, percent, plural, record
+from mecca_agents.tables import Section, Table, bold, csv_row, number, percent, plural
 
 Rows = dict[str, dict[float, list[FinishedCell]]]
 
@@ -41,7 +42,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
 
 def table3(studies: Sequence[Study]) -> Table | None:
     """Dice by labelled fraction."""
-    sections, records = [], []
+    sections, csv_rows = [], []
     for study in studies:
         rows = _by_fraction(study)
         if not rows:
@@ -59,8 +60,8 @@ def table3(studies: Sequence[Study]) -> Table | None:
             lines.append([method, _seeds(of, rows), *texts])
             for f in of:
                 dice = summarise(values[method][f])
-                records.append(
-                    record(
+                csv_rows.append(
+                    csv_row(
                         dataset=study.name,
                         method=method,
                         fraction=f,
@@ -78,12 +79,12 @@ def table3(studies: Sequence[Study]) -> Table | None:
         "all labels is lost with the fewest. Improvement: the same difference as a share of the Dice with the fewest, "
         f"as the paper has it. Seeds: of the fraction that has the fewest. {SIGNIFICANCE}"
     )
-    return Table("table3", "Table 3: fewer labels", about, sections, records) if sections else None
+    return table_of("table3", "Table 3: fewer labels", about, sections, csv_rows)
 
 
 def table4(studies: Sequence[Study]) -> Table | None:
     """Dice by step and labelled fraction."""
-    sections, records = [], []
+    sections, csv_rows = [], []
     for study in studies:
         rows = _by_fraction(study)
         for method in sorted(rows, key=lambda method: method != "mecca"):
@@ -94,19 +95,19 @@ def table4(studies: Sequence[Study]) -> Table | None:
                 lines.append(
                     [percent(fraction), seeds_text(of[fraction], of.values()), *(f"{mean:.2f}" for mean in means)]
                 )
-                records += [
-                    record(dataset=study.name, method=method, fraction=fraction, step=step, dice=mean)
+                csv_rows += [
+                    csv_row(dataset=study.name, method=method, fraction=fraction, step=step, dice=mean)
                     for step, mean in enumerate(means, start=1)
                 ]
             head = ["Labelled", "Seeds", *(f"Step {step + 1}" for step in range(len(lines[0]) - 2))]
             sections.append(Section(f"{study.name}, {method}", head, lines, [caption(study, _all({method: of}))]))
     about = "Dice % after every step, by the share of the training cases that are labelled."
-    return Table("table4", "Table 4: steps and labels", about, sections, records) if sections else None
+    return table_of("table4", "Table 4: steps and labels", about, sections, csv_rows)
 
 
 def table5(studies: Sequence[Study]) -> Table | None:
     """The mechanisms of MECCA, one by one."""
-    sections, records = [], []
+    sections, csv_rows = [], []
     for study in studies:
         for fraction in sorted({cell.fraction for cell in study.cells if cell.variant}):
             rows = _variants(study, fraction)
@@ -126,8 +127,8 @@ def table5(studies: Sequence[Study]) -> Table | None:
                     texts += [f"{gain.mean:+.2f}", interval(gain, "+.2f"), p_text(p[variant])]
                 lines.append([*ticks, seeds_text(cells, rows.values()), *texts])
                 nothing = (math.nan, math.nan, math.nan)
-                records.append(
-                    record(
+                csv_rows.append(
+                    csv_row(
                         dataset=study.name,
                         fraction=fraction,
                         variant=variant,
@@ -141,7 +142,7 @@ def table5(studies: Sequence[Study]) -> Table | None:
                         p=p.get(variant, math.nan),
                     )
                 )
-            cells = [cell for of in rows.values() for cell in of]
+            cells = all_cells(rows)
             notes = [caption(study, cells)]
             if (cases := len(cells[0].cases)) < FEWEST_CASES:
                 notes.append(f"With {plural(cases, 'case')}, fewer than {FEWEST_CASES}, p cannot be below 0.05.")
@@ -153,7 +154,7 @@ def table5(studies: Sequence[Study]) -> Table | None:
         "case and taken from the seeds that both have, p is Wilcoxon's, corrected by Holm for the number of rows that "
         "are compared with it."
     )
-    return Table("table5", "Table 5: ablation", about, sections, records) if sections else None
+    return table_of("table5", "Table 5: ablation", about, sections, csv_rows)
 
 
 def _by_fraction(study: Study) -> Rows:

@@ -7,7 +7,14 @@ from collections.abc import Iterable, Sequence
 
 from mecca_agents.report.comparison import BOUNDS, SIGNIFICANT, Cells, Summary, collapsed
 from mecca_agents.report.studies import Study
-from mecca_agents.tables import plural
+from mecca_agents.tables import CsvRow, Section, Table, plural
+
+
+def table_of(
+    name: str, title: str, about: str, sections: Sequence[Section], csv_rows: Sequence[CsvRow]
+) -> Table | None:
+    """The table; None where no data set has anything for it."""
+    return Table(name, title, about, sections, csv_rows) if sections else None
 
 
 def caption(study: Study, cells: Cells) -> str:

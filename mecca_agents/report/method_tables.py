@@ -14,28 +14,27 @@ from mecca_agents.report.comparison import (
     Array,
     Cells,
     Comparison,
+    all_cells,
     at_last,
     at_step,
     by_method,
     by_seed,
     by_step,
+    by_study,
     compare,
     in_order,
     summarise,
     wins,
 )
-from mecca_agents.report.layout import SIGNIFICANCE, caption, interval, p_text, seeds_of, seeds_text
-from mecca_agents.report.studies import EDGE, FinishedCell, Study
-from mecca_agents.tables import Section, Table, bold, number, plural, record
+from mecca_agents.report.layout import SIGNIFICANCE, caption, interval, p_text, seeds_of, seeds_text, table_of
+from mecca_agents.report.studies import EDGE, Study
+from mecca_agents.tables import Section, Table, bold, csv_row, number, plural
 
 
 def table1(studies: Sequence[Study]) -> Table | None:
     """Dice and ASSD at the last step."""
-    sections, records = [], []
-    for study in studies:
-        rows = by_method(study.cells)
-        if not rows:
-            continue
+    sections, csv_rows = [], []
+    for study, rows in by_study(studies):
         values = {
             "dice": {method: 100 * at_last(cells) for method, cells in rows.items()},
             "assd": {method: at_last(cells, "assd") for method, cells in rows.items()},
@@ -52,8 +51,8 @@ def table1(studies: Sequence[Study]) -> Table | None:
                 *(_measured(name, method, values[name][method], found[name]) for name in values), strict=True
             )
             lines.append([method, seeds_text(cells, rows.values()), *(text for three in texts for text in three)])
-            records.append(
-                record(
+            csv_rows.append(
+                csv_row(
                     dataset=study.name,
                     method=method,
                     seeds=len(cells),
@@ -64,26 +63,23 @@ def table1(studies: Sequence[Study]) -> Table | None:
                 )
             )
         head = ["Method", "Seeds", "Dice %", "95 % interval", "p", "ASSD", "95 % interval", "p"]
-        notes = [caption(study, _all(rows)), *_verdicts(found), *_warnings(study, rows)]
+        notes = [caption(study, all_cells(rows)), *_verdicts(found), *_warnings(study, rows)]
         sections.append(Section(study.name, head, lines, notes))
-    return _table(
+    return table_of(
         "table1",
         "Table 1: methods at the last step",
         "Mean and standard deviation over cases, each averaged over seeds; ASSD in voxels of the episode's grid; 95 % "
         f"bootstrap intervals of the mean over cases. p is that of the best mean against the row. {SIGNIFICANCE} "
         f"The rows {' and '.join(BOUNDS)} are bounds and not compared.",
         sections,
-        records,
+        csv_rows,
     )
 
 
 def table2(studies: Sequence[Study]) -> Table | None:
     """Dice at every step."""
-    sections, records = [], []
-    for study in studies:
-        rows = by_method(study.cells)
-        if not rows:
-            continue
+    sections, csv_rows = [], []
+    for study, rows in by_study(studies):
         values = {method: 100 * by_step(cells) for method, cells in rows.items()}
         steps = range(next(iter(rows.values()))[0].horizon)
         grids = {method: by_seed(cells) for method, cells in rows.items()}
@@ -97,8 +93,8 @@ def table2(studies: Sequence[Study]) -> Table | None:
             for step in steps:
                 dice = summarise(values[method][:, step])
                 gain = float(means[step] - means[step - 1]) if step else math.nan
-                records.append(
-                    record(
+                csv_rows.append(
+                    csv_row(
                         dataset=study.name,
                         method=method,
                         step=step + 1,
@@ -111,19 +107,19 @@ def table2(studies: Sequence[Study]) -> Table | None:
                     )
                 )
         head = ["Method", "Seeds", *(f"Step {step + 1}" for step in steps)]
-        sections.append(Section(study.name, head, lines, [caption(study, _all(rows))]))
-    return _table(
+        sections.append(Section(study.name, head, lines, [caption(study, all_cells(rows))]))
+    return table_of(
         "table2",
         "Table 2: Dice % after every step",
         f"In brackets the difference to the step before. {SIGNIFICANCE}",
         sections,
-        records,
+        csv_rows,
     )
 
 
 def table6(studies: Sequence[Study]) -> Table | None:
     """How long a step takes."""
-    sections, records = [], []
+    sections, csv_rows = [], []
     for study in studies:
         if study.timing is None:
             continue
@@ -138,8 +134,8 @@ def table6(studies: Sequence[Study]) -> Table | None:
                     f"[{low:.1f}, {high:.1f}]",
                 ]
             )
-            records.append(
-                record(
+            csv_rows.append(
+                csv_row(
                     dataset=study.name,
                     method=method,
                     agent_ms=row.agent_ms,
@@ -155,19 +151,19 @@ def table6(studies: Sequence[Study]) -> Table | None:
         )
         head = ["Method", "Agent, ms", "Environment, ms", "Both, ms", "Interquartile range, ms"]
         sections.append(Section(study.name, head, lines, [note]))
-    return _table(
+    return table_of(
         "table6",
         "Table 6: time of a step",
         "The agent's time to act and the environment's for its step, the simulated user's clicks among it; no human is "
         "timed, so the paper's interaction time has no counterpart.",
         sections,
-        records,
+        csv_rows,
     )
 
 
 def table_s2(studies: Sequence[Study]) -> Table | None:
     """The standard user against others, imprecise ones."""
-    sections, records = [], []
+    sections, csv_rows = [], []
     for study in studies:
         for user in sorted({user for cell in study.cells for user in cell.rows} - {EDGE}):
             rows = by_method(study.cells, user=user)
@@ -185,23 +181,19 @@ def table_s2(studies: Sequence[Study]) -> Table | None:
                     columns |= {f"{name}_{EDGE}": float(one.mean()), f"{name}_user": float(other.mean())}
                     columns |= {f"{name}_loss": loss.mean, f"{name}_loss_low": loss.low, f"{name}_loss_high": loss.high}
                 lines.append(line)
-                records.append(record(dataset=study.name, user=user, method=method, seeds=len(cells), **columns))
+                csv_rows.append(csv_row(dataset=study.name, user=user, method=method, seeds=len(cells), **columns))
             head = ["Method", "Seeds"]
             head += [f"{name} {by}" for name in ("Dice %,", "ASSD,") for by in (EDGE, user, "loss [95 %]")]
             title = study.name if user == "imprecise" else f"{study.name}, user {user}"
-            sections.append(Section(title, head, lines, [caption(study, _all(rows))]))
-    return _table(
+            sections.append(Section(title, head, lines, [caption(study, all_cells(rows))]))
+    return table_of(
         "table_s2",
         "Table S2: a user who does not click precisely",
         f"Dice and ASSD at the last step with the standard user, {EDGE}, and with the other one; the loss is paired by "
         "case, above 0 where the method is the worse for it.",
         sections,
-        records,
+        csv_rows,
     )
-
-
-def _all(rows: Mapping[str, Cells]) -> list[FinishedCell]:
-    return [cell for cells in rows.values() for cell in cells]
 
 
 def _measured(
@@ -236,7 +228,7 @@ def _verdicts(found: Mapping[str, Comparison | None]) -> list[str]:
 def _warnings(study: Study, rows: Mapping[str, Cells]) -> list[str]:
     """What a reader of Table 1 has to know of its numbers."""
     texts: list[str] = []
-    cases = len(_all(rows)[0].cases)
+    cases = len(all_cells(rows)[0].cases)
     if cases < FEWEST_CASES:
         texts.append(f"With {plural(cases, 'case')}, fewer than {FEWEST_CASES}, no difference can be significant.")
     missed = {method: _missed(study, cells) for method, cells in rows.items()}
@@ -270,9 +262,3 @@ def _missed(study: Study, cells: Cells) -> int:
     """Episodes whose last mask is empty though the label is not, by their ASSD (`mecca_env.metrics`)."""
     least = _diagonal(study) * (1 - 1e-5)  # files have six digits
     return sum(int(((last := cell.grid("assd")[:, -1]) >= least).sum() - np.isinf(last).sum()) for cell in cells)
-
-
-def _table(
-    name: str, title: str, about: str, sections: Sequence[Section], records: Sequence[dict[str, Any]]
-) -> Table | None:
-    return Table(name, title, about, sections, records) if sections else None

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mecca_agents.report.comparison import COLLAPSED, by_method, collapsed, last_dice
-from mecca_agents.report.layout import caption
+from mecca_agents.report.layout import caption, table_of
 from mecca_agents.report.studies import FinishedCell, Study
-from mecca_agents.tables import Section, Table, percent, record
+from mecca_agents.tables import Section, Table, csv_row, percent
 
 
 def table_seeds(studies: Sequence[Study]) -> Table | None:
     """Dice at the last step, training by training."""
-    sections, records = [], []
+    sections, csv_rows = [], []
     for study in studies:
         seeds = sorted({cell.seed for cell in study.cells})
         flagged, lines = {cell.name for cell in collapsed(study.cells)}, []
@@ -22,8 +22,8 @@ def table_seeds(studies: Sequence[Study]) -> Table | None:
                 by_seed = {cell.seed: cell for cell in cells}
                 texts = [_seed_text(by_seed.get(seed), flagged) for seed in seeds]
                 lines.append([method, variant, percent(-negative), *texts])
-                records += [
-                    record(
+                csv_rows += [
+                    csv_row(
                         dataset=study.name,
                         method=method,
                         variant=variant,
@@ -43,7 +43,7 @@ def table_seeds(studies: Sequence[Study]) -> Table | None:
         f"Dice % at the last step, mean over cases. A training below {100 * COLLAPSED:.0f} % of the best one of its "
         "method is marked COLLAPSED; it is part of all means nevertheless."
     )
-    return Table("seeds", "Every training by itself", about, sections, records) if sections else None
+    return table_of("seeds", "Every training by itself", about, sections, csv_rows)
 
 
 def _seed_text(cell: FinishedCell | None, flagged: set[str]) -> str:

@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path
 
 from mecca_agents.session.log import Entry, SessionError, SessionLog
-from mecca_agents.tables import Section, Table, markdown, number, plural, record, write_rows
+from mecca_agents.tables import Section, Table, csv_row, markdown, number, plural, write_rows
 from mecca_env.atomic import os_errors_as, write_text
 
 
@@ -126,12 +126,12 @@ def timing_table(logs: Sequence[SessionLog]) -> Table:
             for method, values in clicks.items()
         ],
     )
-    records = [
-        record(method=method, sessions=count, **dict(zip(numbers, values, strict=True)))
+    csv_rows = [
+        csv_row(method=method, sessions=count, **dict(zip(numbers, values, strict=True)))
         for method, count, values in rows
     ]
     about = "Seconds between an answer of the agent and the next request, the agent's own time not counted."
-    return Table("table7", "Table 7: interaction time", about, [section], records)
+    return Table("table7", "Table 7: interaction time", about, [section], csv_rows)
 
 
 def write_timing_table(logs: Sequence[SessionLog], path: str | PathLike[str]) -> None:
@@ -142,7 +142,7 @@ def write_timing_table(logs: Sequence[SessionLog], path: str | PathLike[str]) ->
     """
     path, table = Path(path), timing_table(logs)
     if path.suffix == ".csv":
-        write_rows(path, list(table.records[0]), table.records)
+        write_rows(path, list(table.csv_rows[0]), table.csv_rows)
         return
     if path.suffix != ".md":
         raise SessionError(f"{path}: expected a name that ends in .csv or .md, got {path.name!r}")

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mecca_agents.agent import Agent, Observation
 from mecca_agents.cli import main
-from mecca_agents.evaluation import Result, evaluate, evaluate_agent, table
+from mecca_agents.evaluation import Result, dice_by_step, evaluate, evaluate_agent, table
 from mecca_agents.evaluation.masks import MaskWriter
 from mecca_agents.evaluation.play import Turn
 from mecca_agents.evaluation.reliability import Reliability
@@ -249,6 +249,11 @@ def test_the_table_gives_means_and_intervals_over_cases() -> None:
             "1.45", f"[{near:.2f},", f"{far:.2f}]",
             "2.00", "50.0", "1.00",
         ]  # fmt: skip
+
+
+def test_the_mean_dice_of_every_step() -> None:
+    results = [_result(case, step, dice / step, 1.0) for case, dice in (("a", 0.5), ("b", 0.75)) for step in (1, 2)]
+    assert dice_by_step(results) == [62.5, 31.25]
 
 
 def test_of_one_case_there_is_no_interval() -> None:

@@ -58,7 +58,7 @@ def test_the_table_averages_over_seeds_and_prints_failures(tmp_path: Path) -> No
     write_cell(study, "mecca", {"a": DICE[2].tolist(), "b": DICE[1].tolist()}, seed=1)
     table = table_clicks(read_studies(tmp_path))
     assert table is not None
-    (row,) = table.records
+    (row,) = table.csv_rows
     assert row["noc85"] == "37.5"  # 25, 45 (failed), 45, 35
     assert row["noc85_failed"] == "0.25" and row["noc90_failed"] == "0.75" and row["worse_percent"] == "12.5"
     (line,) = table.sections[0].lines
@@ -76,5 +76,5 @@ def test_misunderstanding_by_step(tmp_path: Path) -> None:
     table = table_misunderstanding(read_studies(tmp_path))
     assert table is not None
     assert table.sections[0].lines[0][2:] == ["2.00", "3.00", "4.00", "5.00", "6.00", "4.00 [3.00, 5.00]"]
-    assert [row["step"] for row in table.records] == [1, 2, 3, 4, 5, "mean"]
-    assert json.loads(table.records[-1]["percent"]) == 4
+    assert [row["step"] for row in table.csv_rows] == [1, 2, 3, 4, 5, "mean"]
+    assert json.loads(table.csv_rows[-1]["percent"]) == 4

@@ -145,7 +145,7 @@ def test_table_5_compares_every_row_with_the_one_without_mechanisms(tmp_path: Pa
     assert [line[4] for line in lines] == ["70.00", "70.01", "80.00", "81.00"]
     assert [line[6] for line in lines] == ["-", "+0.01", "+10.00", "+11.00"]
     assert lines[2][8] == lines[3][8] == "0.006" and float(lines[1][8]) > 0.05  # 3 x 2 / 2^10
-    assert [row["variant"] for row in table.records] == ["none", "reward", "labels", "all"]
+    assert [row["variant"] for row in table.csv_rows] == ["none", "reward", "labels", "all"]
 
 
 def test_table_5_without_the_row_to_compare_with(tmp_path: Path) -> None:
