@@ -1,1 +1,1 @@
-"""What is timed, against what, as ratios: `python -m benchmarks.step` from the repository root."""
+"""Benchmarks of speed, against rivals, as ratios: `python -m benchmarks.step` from the repository root."""

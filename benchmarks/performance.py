@@ -43,7 +43,7 @@ def by_module(module: str, flags: str, path: Path) -> None:
 
 
 def startup(path: Path) -> None:
-    """How long Python takes to import torch, mecca_env besides, and to make an env besides; medians, in seconds."""
+    """Time that Python takes to import torch, mecca_env besides, and to make an env besides; medians, in seconds."""
     programs = {
         "torch": "import torch",
         "mecca_env": "import torch, mecca_env",
@@ -94,7 +94,7 @@ PARTS: dict[str, dict[str, Callable[[Path], None]]] = {
         "cuda_convolutions": partial(by_module, "convolutions", "--device cuda --channels 32 --batch 8"),
     },
 }
-"""What is measured on each kind of device."""
+"""Parts that are measured on each kind of device."""
 
 
 def tables(found: dict[str, Any]) -> str:
@@ -218,7 +218,7 @@ def _convolutions(found: dict[str, Any]) -> str:
 
 
 def _where(found: dict[str, Any]) -> str:
-    """What computed."""
+    """The processor or GPU that computed."""
     about = found["machine"]
     return about.get("gpu") or f"{about['threads']} thread of a CPU"
 

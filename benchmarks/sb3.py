@@ -41,7 +41,7 @@ class Contender(Protocol):
         """Actions and their log-probabilities."""
 
     def loss(self, logits: Tensor, action: Tensor) -> Tensor:
-        """What an update minimises."""
+        """The loss that an update minimises."""
 
 
 class Stock:

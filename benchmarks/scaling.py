@@ -1,4 +1,4 @@
-"""How the cost of an env grows: with episodes in a batch, with voxels, with cases; time, and memory on the device.
+"""Growth of an env's cost with episodes in a batch, with voxels, with cases; time, and memory on the device.
 
 python -m benchmarks.scaling
 python -m benchmarks.scaling --device cuda --batches 1 8 64 256 512

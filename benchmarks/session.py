@@ -1,4 +1,4 @@
-"""How long an interactive session takes to open a scan and to answer, and how much memory that takes.
+"""Time that an interactive session takes to open a scan and to answer, and the memory that takes.
 
     python -m benchmarks.session BraTS20_Training_001_flair.nii.gz --threads 2
 
@@ -69,7 +69,7 @@ def _episode(session: InteractiveSession, box: Any, rounds: int) -> dict[str, li
 
 
 def _look(session: InteractiveSession, index: int) -> None:
-    """What a page draws of one slice."""
+    """The layers that a page draws of one slice."""
     session.image_slice(2, index)
     for layer in ("mask", "probability", "action", "confidence", "advice"):
         session.overlay(layer, 2, index)  # type: ignore[arg-type]

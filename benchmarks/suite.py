@@ -36,7 +36,7 @@ Times = dict[str, list[float]]
 
 @dataclass
 class Measured:
-    """What was measured for one batch size.
+    """Measurements for one batch size.
 
     Attributes:
         batch: B.

@@ -68,7 +68,7 @@ def wait_for(device: torch.device) -> None:
 
 
 def machine(device: torch.device | str = "cpu") -> dict[str, Any]:
-    """What the numbers depend on besides the code."""
+    """The machine that the numbers depend on besides the code."""
     import monai
     import scipy
 

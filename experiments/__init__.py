@@ -1,1 +1,1 @@
-"""What the methods learn: the commands behind the tables of docs/results.md and docs/choices.md."""
+"""Experiments on what methods learn: the commands behind the tables of docs/results.md and docs/choices.md."""

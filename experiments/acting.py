@@ -25,7 +25,7 @@ from mecca_agents.learning.mask_predictor import MaskPredictor
 
 
 def ways(agent: Agent, seed: int) -> dict[str, Callable[[], None]]:
-    """How else an agent may act, by name: functions that make it do so."""
+    """Other ways for an agent to act, by name: functions that make it do so."""
     if isinstance(agent, ActorCritic):
         generator = torch.Generator().manual_seed(seed)
         choices: dict[str, Callable[[VoxelCategorical], Tensor]] = {

@@ -29,7 +29,7 @@ ALL = 10_000
 
 @dataclass
 class Clicks:
-    """Where the clicks of the steps after the first fall; an observer of an evaluation."""
+    """Places of the clicks of the steps after the first; an observer of an evaluation."""
 
     rows: list[tuple[float, float, float, float]] = field(default_factory=list)
     _seen: np.ndarray = field(default_factory=lambda: np.zeros((0, 3), np.int64))

@@ -1,4 +1,4 @@
-"""What the built-in agent makes of a mask that is loaded, beside going on without a break.
+"""Measure what the built-in agent makes of a mask that is loaded, beside going on without a break.
 
     python -m experiments.saved_mask
 

@@ -1,1 +1,1 @@
-"""What the environment's speed is compared with."""
+"""Rivals: the code that the environment's speed is compared with."""

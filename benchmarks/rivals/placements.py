@@ -83,7 +83,7 @@ def agreement(one: Tensor, other: Tensor) -> float:
 
 
 def _points(case: PreparedCase, placement: Placement) -> NDArray[np.float64]:
-    """Where the grid's voxels lie in the cut, (3, D, H, W)."""
+    """Positions of the grid's voxels in the cut, (3, D, H, W)."""
     shape, angle = placement.shape, placement.angle
     axes = []
     for axis, size in enumerate(shape):

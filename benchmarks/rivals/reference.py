@@ -22,7 +22,7 @@ Voxels = NDArray[np.int64]
 
 
 class ReferenceStep(NamedTuple):
-    """What one step returns.
+    """The result of one step.
 
     Attributes:
         observation: `volume`, `probability` and `hint`, (D, H, W) float32; the latter two are new arrays.

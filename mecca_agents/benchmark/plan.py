@@ -1,4 +1,4 @@
-"""What all cells of a benchmark have in common."""
+"""The plan of a benchmark: the settings that all its cells have in common."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ FORMAT = 1
 
 
 USERS = ("edge", "imprecise")
-"""Who clicks in the tests: the standard user, and one whose hand shakes (Table S2)."""
+"""Simulated users of the tests: the standard one, and one whose hand shakes (Table S2)."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What all cells of one data set have in common.
+    """Settings that all cells of one data set have in common.
 
     Attributes:
         out: Folder of the benchmark.
@@ -64,7 +64,7 @@ class Plan:
 
     @cached_property
     def folder(self) -> Path:
-        """Where its files lie."""
+        """The folder of its files."""
         env = self.test_env or self.env
         return self.out / (self.name or env.removeprefix("MECCA-").rpartition("-v")[0])
 
@@ -74,7 +74,7 @@ class Plan:
         return self.test_env not in (None, self.env)
 
     def testing(self, config: RunConfig) -> RunConfig:
-        """How a training is tested: in the other environment, where there is one."""
+        """The settings of a training's test: the other environment, where there is one."""
         if self.test_env is None or not self.tested_elsewhere:
             return config
         return replace(config, env=self.test_env, root=None)
@@ -92,7 +92,7 @@ class Plan:
         return self.folder / "failed" / f"{cell.name}.txt"
 
     def status(self, cell: Cell) -> str:
-        """How far a cell is: "done", "failed", "begun" or "missing"."""
+        """Progress of a cell: "done", "failed", "begun" or "missing"."""
         if self.result(cell, "json").exists():
             return "done"
         if self.failure(cell).exists():

@@ -35,7 +35,7 @@ from mecca_agents.training.loop import resume, train
 from mecca_env.atomic import write_text
 
 CURVES = ("dice", "return", "entropy", "misunderstanding", "confidence_accuracy", "mask_share", "simulated_accuracy")
-"""What is kept of a training's log, in tenths, of those that its method logs."""
+"""Columns of a training's log that are kept, in tenths, of those that its method logs."""
 
 FURTHER_STEPS = 2
 """Steps that the standard user goes on after the horizon of the training: Table 4 has seven."""
@@ -43,7 +43,7 @@ FURTHER_STEPS = 2
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of the cells that were asked for, by name.
+    """Outcome of the cells that were asked for, by name.
 
     Attributes:
         done: Trained and tested now.

@@ -1,4 +1,4 @@
-"""How long each method takes for one iteration, all of them in one run and taking turns (Table 6)."""
+"""Time that each method takes for one iteration, all of them in one run and taking turns (Table 6)."""
 
 from __future__ import annotations
 

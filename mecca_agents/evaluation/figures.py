@@ -158,7 +158,7 @@ class _Row:
         axes.imshow(self.outline, origin="lower", **_GREY)
 
     def action(self, axes: Axes) -> None:
-        """What was added to each probability."""
+        """The action, added to each probability."""
         config = self.turn.envs.config
         limit = 1.0 if config.action == "continuous" else max(abs(a) for a in config.adjustments)
         axes.imshow(self._plane(self.turn.change), origin="lower", cmap="PuOr_r", vmin=-limit, vmax=limit)
@@ -170,13 +170,13 @@ class _Row:
         _outline(axes, self._plane((self.turn.change > 0) != self.turn.after.label[0]), "white", "dotted")
 
     def probability(self, axes: Axes) -> None:
-        """What came of it."""
+        """The probability that came of it."""
         axes.imshow(self._plane(self.turn.after.probability[0]), origin="lower", **_GREY)
         _outline(axes, self.outline, LABEL, "solid")
         _outline(axes, self._plane(self.turn.after.prediction[0]), PREDICTION, "dashed")
 
     def advice(self, axes: Axes) -> None:
-        """Where the user was asked to click, and did."""
+        """The regions where the user was asked to click, and the clicks made there."""
         assert self.turn.after.advice is not None
         self._scan(axes)
         mask = self._plane(self.turn.after.advice[0])
@@ -201,7 +201,7 @@ class _Row:
 
 
 def _mark(filled: bool) -> dict[str, Any]:
-    """How clicks are drawn: discs of this step, rings of earlier ones."""
+    """Style of clicks: discs of this step, rings of earlier ones."""
     if filled:
         return {"s": 26, "facecolor": CLICK, "edgecolor": "black", "linewidth": 0.8}
     return {"s": 14, "facecolor": "none", "edgecolor": CLICK, "linewidth": 1.2}
@@ -216,7 +216,7 @@ def _outline(axes: Axes, mask: NDArray[np.bool_], colour: str, style: str) -> No
 
 
 def _colour_bar(figure: Figure, axes: Axes) -> None:
-    """What the colours of the column above mean."""
+    """Draw what the colours of the column above mean."""
     image, place, height = axes.images[0], axes.get_position(), figure.get_figheight()
     box = figure.add_axes((place.x0 + 0.05 * place.width, place.y0 - 0.17 / height, 0.9 * place.width, 0.09 / height))
     low, high = image.get_clim()

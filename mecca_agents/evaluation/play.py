@@ -56,7 +56,7 @@ class Turn:
 
     @cached_property
     def change(self) -> Tensor:
-        """What the action asks to add to each voxel's probability, (D, H, W) float32; its sign is its direction."""
+        """Change of each voxel's probability that the action asks for, (D, H, W) float32; its sign is its direction."""
         action = self.action["adjustment"] if isinstance(self.action, Mapping) else self.action
         return change_of(torch.as_tensor(action, device=self.envs.device)[0], self.envs.config)
 
@@ -71,7 +71,7 @@ class Turn:
 
 
 def change_of(adjustment: Tensor, config: EnvConfig) -> Tensor:
-    """What actions of any shape ask to add to the probabilities, float32."""
+    """Changes of the probabilities that actions of any shape ask for, float32."""
     if config.action == "continuous":
         return adjustment.float()
     return torch.tensor(config.adjustments, device=adjustment.device)[adjustment.long()]
@@ -96,7 +96,7 @@ def checked_confidence(agent: Agent, observation: Observation, action: Any, shap
 
 
 Observer: TypeAlias = Callable[[Turn], None]
-"""Is shown every step of an evaluation, case after case."""
+"""A function that is shown every step of an evaluation, case after case."""
 
 
 def play(agent: Agent, envs: MeccaVectorEnv, case: int, seed: int) -> Iterator[Turn]:

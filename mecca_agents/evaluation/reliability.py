@@ -1,4 +1,4 @@
-"""Is a confidence worth its name? c against g of Eq. 7: AUROC, calibration error, and a table of ten rows."""
+"""Reliability of a confidence, c against g of Eq. 7: AUROC, calibration error, and a table of ten rows."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Reliability:
 
     @property
     def voxels(self) -> int:
-        """How many actions were taken in, over all voxels, cases and steps."""
+        """Number of actions taken in, over all voxels, cases and steps."""
         return int(self._count.sum())
 
     @property

@@ -52,7 +52,7 @@ TESTING: dict[str, Any] = {"augment": False, "target_dice": None, "labelled_frac
 
 @dataclass(frozen=True)
 class Result:
-    """What one step of one case reached; the columns of the result file."""
+    """Measures that one step of one case reached; the columns of the result file."""
 
     method: str
     dataset: str

@@ -1,4 +1,4 @@
-"""How far a mean over cases, and a difference between two methods, can be trusted."""
+"""Intervals of a mean over cases, and tests of a difference between two methods."""
 
 from __future__ import annotations
 

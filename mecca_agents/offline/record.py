@@ -89,7 +89,7 @@ def record(
 
 
 def specs_of(envs: MeccaVectorEnv) -> tuple[EnvSpec | None, EnvSpec | None]:
-    """What makes the single env of the same settings, and that of its test split; None where no text can say that."""
+    """The specs that make the single env of the same settings, and that of its test split; None where no text can."""
     if envs.spec is None:
         return None, None
     specs = []

@@ -111,7 +111,7 @@ class Recorder:
         self._infos.append(noted)
 
     def episode(self) -> Episode:
-        """What was noted; one that has not ended counts as broken off. Raises `ValueError` where that is no step."""
+        """The episode noted so far; not ended, it counts as broken off. Raises `ValueError` where there is no step."""
         if not self._outcomes:
             raise ValueError("recorder: expected at least one step, got none")
         rewards, terminated, truncated = (np.array(values) for values in zip(*self._outcomes, strict=True))

@@ -20,7 +20,7 @@ _DESCRIPTION = (
 
 
 def session_episode(session: InteractiveSession) -> Episode:
-    """What a session has come to, as an episode of the environment: what the agent saw at each step, and did.
+    """A session as an episode of the environment: what the agent saw at each step, and did.
 
     Steps that were undone, and what came before the present box, mask or reset, are not part of it.
 

@@ -1,4 +1,4 @@
-"""What a benchmark found: tables, figures, intervals and tests."""
+"""Reports of benchmarks: tables, figures, intervals and tests."""
 
 from mecca_agents.report.document import report
 

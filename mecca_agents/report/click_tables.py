@@ -1,4 +1,4 @@
-"""What a click is worth: how many it takes, what it gains over all of them, how often it makes things worse."""
+"""Tables about clicks: how many it takes, what they gain, how often one makes things worse."""
 
 from __future__ import annotations
 

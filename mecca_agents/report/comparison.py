@@ -15,7 +15,7 @@ from mecca_agents.evaluation.statistics import bootstrap_interval, holm, paired_
 from mecca_agents.report.studies import EDGE, FinishedCell, Study
 
 BOUNDS = ("random", "oracle")
-"""What any method should surpass and what none can: rows of a table, but no competitors."""
+"""Bounds that any method should surpass and that none can: rows of a table, but no competitors."""
 
 SIGNIFICANT = 0.05
 """A corrected p below this is called significant."""
@@ -29,7 +29,7 @@ FEWEST_CASES = 6
 Cells = Sequence[FinishedCell]
 Array = NDArray[np.float64]
 BySeed = Mapping[int, Array]
-"""What each seed's training reached, a number for each case or for each case and step."""
+"""Results by the training's seed: a number for each case, or for each case and step."""
 
 
 class Summary(NamedTuple):

@@ -100,7 +100,7 @@ def summary(studies: Sequence[Study]) -> str:
 
 
 def _summary(studies: Sequence[Study]) -> str:
-    """What there is, and what went wrong."""
+    """The data sets with their trainings, and what went wrong."""
     lines = ["Means, intervals and p values are over test cases, each averaged over its seeds first.", ""]
     for study in studies:
         failed = f", {len(study.failed)} failed (see the end)" if study.failed else ""

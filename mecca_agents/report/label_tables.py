@@ -1,4 +1,4 @@
-"""What fewer labels cost and which mechanism makes up for it: Tables 3, 4 and 5."""
+"""Tables 3, 4 and 5: what fewer labels cost and which mechanism makes up for it."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ def _against_none(rows: Mapping[str, Sequence[FinishedCell]]) -> dict[str, tuple
 
 
 def _seeds(of: Mapping[float, Sequence[FinishedCell]], rows: Rows) -> str:
-    """How many seeds a method has; where its fractions differ, the fewest."""
+    """Number of seeds of a method; where its fractions differ, the fewest."""
     fewest = min(of.values(), key=len)
     return seeds_text(fewest, [cells for each in rows.values() for cells in each.values()])
 

@@ -18,7 +18,7 @@ def table_of(
 
 
 def caption(study: Study, cells: Cells) -> str:
-    """What a table was made of: data, preset, training, seeds, commits, trainings that collapsed."""
+    """The caption of a table: data, preset, training, seeds, commits, trainings that collapsed."""
     preset, trained = study.preset, [cell for cell in cells if cell.method not in BOUNDS]
     shape = preset.get("shape")
     parts = [
@@ -45,13 +45,13 @@ def caption(study: Study, cells: Cells) -> str:
 
 
 def seeds_text(cells: Cells, all_cells: Iterable[Cells]) -> str:
-    """How many seeds a row has, "2 of 3" where others have more."""
+    """Number of seeds of a row as text, "2 of 3" where others have more."""
     most, found = seeds_of(all_cells), len({cell.seed for cell in cells})
     return str(found) if found == most else f"{found} of {most}"
 
 
 def seeds_of(rows: Iterable[Cells]) -> int:
-    """How many seeds the rows of a table have between them."""
+    """Number of seeds that the rows of a table have between them."""
     return len({cell.seed for cells in rows for cell in cells})
 
 

@@ -118,7 +118,7 @@ def table2(studies: Sequence[Study]) -> Table | None:
 
 
 def table6(studies: Sequence[Study]) -> Table | None:
-    """How long a step takes."""
+    """Time of a step."""
     sections, csv_rows = [], []
     for study in studies:
         if study.timing is None:
@@ -199,7 +199,7 @@ def table_s2(studies: Sequence[Study]) -> Table | None:
 def _measured(
     name: str, method: str, values: Array, found: Comparison | None
 ) -> tuple[list[str], dict[str, float | bool]]:
-    """What Table 1 says of a method's Dice or ASSD, as text and as numbers."""
+    """A method's Dice or ASSD for Table 1, as texts and as numbers."""
     of, form = summarise(values), ".2f" if name == "dice" else ".3f"
     p = found.p.get(method, math.nan) if found else math.nan
     mean = number(of.mean, form) + ("" if math.isnan(of.sd) else f" ± {of.sd:{form}}")
@@ -226,7 +226,7 @@ def _verdicts(found: Mapping[str, Comparison | None]) -> list[str]:
 
 
 def _warnings(study: Study, rows: Mapping[str, Cells]) -> list[str]:
-    """What a reader of Table 1 has to know of its numbers."""
+    """Sentences that a reader of Table 1 has to know about its numbers."""
     texts: list[str] = []
     cases = len(all_cells(rows)[0].cases)
     if cases < FEWEST_CASES:

@@ -1,4 +1,4 @@
-"""What a benchmark left behind: its finished cells with their results, data set by data set."""
+"""The results that a benchmark left behind: its finished cells, data set by data set."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def read_cells(folder: Path | str) -> list[FinishedCell]:
 
 
 def read_studies(folder: Path | str) -> list[Study]:
-    """What a benchmark has done so far. A file of results without its `.json`, which is written last, does not count.
+    """Read what a benchmark has done so far. Results without their `.json`, which is written last, do not count.
 
     Args:
         folder: The benchmark's folder, with a sub-folder for each data set.

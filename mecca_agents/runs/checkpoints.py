@@ -60,12 +60,12 @@ class Checkpoint:
 
 
 def place_of(run: Path, name: str = "last") -> Path:
-    """Where a run's checkpoint "last" or "best" belongs."""
+    """The folder where a run's checkpoint "last" or "best" belongs."""
     return run / "checkpoints" / name
 
 
 def find_checkpoint(run: Path, name: str = "last") -> Path:
-    """Where it is: in its place, but for a run that was killed while one replaced the other. Nothing is moved."""
+    """Its folder: in its place, but for a run that was killed while one replaced the other. Nothing is moved."""
     place = place_of(run, name)
     previous = _hidden(place, "previous")
     return previous if not place.exists() and previous.exists() else place
@@ -207,7 +207,7 @@ def _hidden(place: Path, what: str) -> Path:
 
 
 def _identity(folder: Path) -> tuple[int, int] | None:
-    """Which folder it is, whatever its name: an inode number alone is soon given to another one; None without one."""
+    """Identity of a folder, whatever its name: an inode number alone is soon given to another; None without one."""
     try:
         found = folder.stat()
     except FileNotFoundError:

@@ -31,7 +31,7 @@ _ADDED = {
 
 @dataclass(frozen=True)
 class RunConfig:
-    """What was trained and how.
+    """Settings of a run: what was trained, and how.
 
     Attributes:
         method: Name of the method, or "module:class".
@@ -80,7 +80,7 @@ def is_run(folder: Path) -> bool:
 
 
 def config_text(config: RunConfig) -> str:
-    """What `config.json` holds. Raises `TypeError` where JSON cannot hold it."""
+    """The text of `config.json`. Raises `TypeError` where JSON cannot hold it."""
     try:
         return json.dumps(asdict(config), indent=2) + "\n"
     except TypeError as error:

@@ -1,4 +1,4 @@
-"""What can be wrong with a run's folder."""
+"""The error about a run's folder."""
 
 from __future__ import annotations
 

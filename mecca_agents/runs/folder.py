@@ -1,4 +1,4 @@
-"""Where a run may be put: folders checked before anything is written, and emptied."""
+"""Folders for runs: checked before anything is written, and emptied."""
 
 from __future__ import annotations
 

@@ -43,12 +43,12 @@ def load_agent(
 
 
 def make_task(config: EnvConfig, modalities: int) -> TaskSpec:
-    """What a method must know of an environment with these settings."""
+    """The task of an environment with these settings, as a method must know it."""
     return TaskSpec(config.shape, modalities, config.adjustments, config.action, config.guide)
 
 
 def task_of(config: RunConfig) -> TaskSpec:
-    """What the run's method was built for."""
+    """The task that the run's method was built for."""
     env = EnvConfig(shape=config.preset.shape, **config.settings)
     return make_task(env, config.modalities)
 

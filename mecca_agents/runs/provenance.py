@@ -1,4 +1,4 @@
-"""What a run was made with: versions of the packages that matter, and the commit of the code."""
+"""Provenance of a run: versions of the packages that matter, and the commit of the code."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def versions() -> dict[str, str | None]:
 
 
 def differences(before: Mapping[str, str | None], now: Mapping[str, str | None]) -> list[str]:
-    """What is not the same, as "torch 2.4, now 2.5"."""
+    """Everything that is not the same, as "torch 2.4, now 2.5"."""
     names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
     return [f"{name} {before.get(name) or 'unknown'}, now {now.get(name) or 'unknown'}" for name in names]
 

@@ -1,4 +1,4 @@
-"""How far a run is."""
+"""Progress of a run, in numbers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SHOWN = {
 
 @dataclass
 class Tally:
-    """How far a run is.
+    """Progress of a run.
 
     Attributes:
         updates: Updates that were made.

@@ -1,1 +1,1 @@
-"""Where it computes: devices, several processes, and how they are stopped."""
+"""Devices, several processes, and how they are stopped."""

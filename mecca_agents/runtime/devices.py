@@ -1,4 +1,4 @@
-"""Where a method computes, and how precisely."""
+"""The device that a method computes on, and its precision."""
 
 from __future__ import annotations
 

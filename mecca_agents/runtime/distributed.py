@@ -41,7 +41,7 @@ class Part:
 
 
 def world_size() -> int:
-    """How many processes train together."""
+    """Number of processes that train together."""
     return dist.get_world_size() if _together() else 1
 
 
@@ -114,7 +114,7 @@ def sum_gradients(module: nn.Module) -> None:
 
 
 def gathered(thing: Thing) -> list[Thing] | None:
-    """What every process has, by rank, in the process that leads; None in the others."""
+    """The objects of all processes, by rank, in the process that leads; None in the others."""
     if not _together():
         return [thing]
     things: list[Thing] | None = [thing] * dist.get_world_size() if leads() else None

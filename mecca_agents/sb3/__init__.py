@@ -1,4 +1,4 @@
-"""What this package adds to Stable-Baselines3, `pip install -e ".[sb3]"`; the envs' side is `mecca_env.adapters.sb3`.
+"""Policy and algorithms for Stable-Baselines3, `pip install -e ".[sb3]"`; the envs' side is `mecca_env.adapters.sb3`.
 
 `VoxelActorCriticPolicy` is a policy for stock `A2C` at full voxel resolution; `VoxelPPO` and `VoxelA2C` have
 Stable-Baselines3's interface and a reward for every voxel.

@@ -1,4 +1,4 @@
-"""What `VoxelPPO` and `VoxelA2C` share: Stable-Baselines3's interface over rewards and values of every voxel."""
+"""The base of `VoxelPPO` and `VoxelA2C`: Stable-Baselines3's interface over rewards and values of every voxel."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ class VoxelAlgorithm(OnPolicyAlgorithm):  # type: ignore[misc]
         super()._setup_model()
 
     def _excluded_save_params(self) -> list[str]:
-        """What a file need not hold: where the env stands, which `load` begins anew, and what was played."""
+        """Names that a file need not hold: where the env stands, which `load` begins anew, and what was played."""
         return [*super()._excluded_save_params(), "_last_obs", "_last_episode_starts"]
 
     @staticmethod

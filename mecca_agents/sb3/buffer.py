@@ -1,4 +1,4 @@
-"""What a Stable-Baselines3 algorithm has played, voxel by voxel, in tensors that stay on the device."""
+"""The rollout of a Stable-Baselines3 algorithm, voxel by voxel, in tensors that stay on the device."""
 
 from __future__ import annotations
 

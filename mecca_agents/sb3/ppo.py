@@ -82,7 +82,7 @@ class VoxelPPO(VoxelAlgorithm):
 
 
 def divergence(log_prob: Tensor, behaviour: Tensor) -> Tensor:
-    """How far a policy has moved from another that it was sampled from, an estimate in nats a voxel, a scalar.
+    """Distance of a policy from another that it was sampled from, an estimate in nats a voxel, a scalar.
 
     Args:
         log_prob: log pi of the actions, any shape.

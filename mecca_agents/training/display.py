@@ -1,4 +1,4 @@
-"""How far a run is, and how that is shown: a bar in a terminal, plain lines elsewhere."""
+"""Progress of a run as it is shown: a bar in a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 

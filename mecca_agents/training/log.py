@@ -1,4 +1,4 @@
-"""Where a run's numbers go after every update: `metrics.csv`, TensorBoard events and whoever is watching."""
+"""A run's numbers after every update: to `metrics.csv`, TensorBoard events and whoever is watching."""
 
 from __future__ import annotations
 
