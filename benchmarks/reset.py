@@ -65,7 +65,7 @@ def resets(scan: tuple[int, int, int], shape: tuple[int, int, int], repeats: int
             one.reset(seed=0, options={"cases": [index] * ENVS})
         one.reset(seed=0)
     rng, order, times = np.random.default_rng(0), random.Random(0), defaultdict(list)
-    for turn in range(repeats + 1):
+    for number in range(repeats + 1):
         placements = [
             draw_placement(case, shape, rng, extension=config.extension, rotation=config.rotation) for case in cases
         ]
@@ -75,7 +75,7 @@ def resets(scan: tuple[int, int, int], shape: tuple[int, int, int], repeats: int
             "torch": partial(_within, plain_torch, resample_cases, cases, placements, config.intensity_clip, device),
             **{name: partial(_one_by_one, each, cases, placements, config) for name, each in CONTENDERS.items()},
         }
-        if turn == 0:
+        if number == 0:
             _check(work)
             continue
         for name in order.sample(list(work), len(work)):

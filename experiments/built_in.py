@@ -16,7 +16,7 @@ from typing import Any
 
 from mecca_agents.evaluation import dice_by_step, evaluate_agent
 from mecca_agents.presets import PRESETS
-from mecca_agents.runs.checkpoints import MODEL, place_of
+from mecca_agents.runs.checkpoints import MODEL, checkpoint_folder
 from mecca_agents.runs.config import CONFIG
 from mecca_agents.session.model import BUILT_IN, load_model
 from mecca_agents.tables import grid
@@ -36,7 +36,7 @@ WAYS: dict[str, dict[str, Any]] = {
 def make(run: Path) -> None:
     """Train it in a new folder and copy its settings and weights into the package."""
     train("mecca", "MECCA-Phantom-v0", run, preset=PRESETS["brief"], seed=0, device="cpu")
-    for source in (run / CONFIG, place_of(run) / MODEL):
+    for source in (run / CONFIG, checkpoint_folder(run) / MODEL):
         target = BUILT_IN / source.relative_to(run)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)

@@ -19,7 +19,7 @@ import torch
 from scipy.ndimage import distance_transform_edt
 
 from mecca_agents import evaluate_agent, load_agent
-from mecca_agents.evaluation.play import Turn
+from mecca_agents.evaluation.play import PlayedStep
 
 NEAR = 2.0
 """Voxels; the default sigma of a click's Gaussian."""
@@ -34,17 +34,17 @@ class Clicks:
     rows: list[tuple[float, float, float, float]] = field(default_factory=list)
     _seen: np.ndarray = field(default_factory=lambda: np.zeros((0, 3), np.int64))
 
-    def __call__(self, turn: Turn) -> None:
+    def __call__(self, played: PlayedStep) -> None:
         """Note a step."""
-        clicks, earlier = _clicks(turn), {tuple(click) for click in self._seen}
+        clicks, earlier = _clicks(played), {tuple(click) for click in self._seen}
         self._seen = clicks
-        if turn.step == 1:
+        if played.step == 1:
             return  # before any advice
         new = np.array([click for click in clicks if tuple(click) not in earlier], dtype=np.int64).reshape(-1, 3)
-        before = turn.before
+        before = played.before
         wrong = (before.prediction[0] != before.label[0]).cpu().numpy()
         advice = np.ones_like(wrong) if before.advice is None else before.advice[0].cpu().numpy()
-        allowed = turn.envs.config.clicks[turn.step - 1]
+        allowed = played.envs.config.clicks[played.step - 1]
         self.rows.append(
             (_distance(new), _share(wrong, advice), _share(wrong, _near(new, wrong.shape)), len(new) / allowed)
         )
@@ -54,8 +54,8 @@ class Clicks:
         return [float(value) for value in np.nanmean(np.array(self.rows), axis=0)]
 
 
-def _clicks(turn: Turn) -> np.ndarray:
-    clicks = turn.before.clicks[0].cpu().numpy()
+def _clicks(played: PlayedStep) -> np.ndarray:
+    clicks = played.before.clicks[0].cpu().numpy()
     return clicks[(clicks >= 0).all(axis=1)]
 
 

@@ -80,8 +80,8 @@ def columns(head: Sequence[str], lines: Sequence[Sequence[str]], *, left: int = 
     widths = _widths(head, lines)
     return "\n".join(
         gap.join(
-            text.ljust(width) if place < left else text.rjust(width)
-            for place, (text, width) in enumerate(zip(row, widths, strict=True))
+            text.ljust(width) if index < left else text.rjust(width)
+            for index, (text, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in (head, *lines)
     )

@@ -57,9 +57,9 @@ def time_methods(plan: Plan, cells: Sequence[Cell], cases: int = CASES) -> Path:
     for number in range(-1, cases):
         for method, (timed, envs) in players.items():
             case = int(envs.cases.indices[max(number, 0) % len(envs.cases)])
-            for turn in play(timed.agent, envs, case, seed=0):
+            for played in play(timed.agent, envs, case, seed=0):
                 if number >= 0:
-                    measured[method].append((1e3 * timed.seconds, 1e3 * turn.seconds))
+                    measured[method].append((1e3 * timed.seconds, 1e3 * played.seconds))
     rows = {method: _row(np.array(values)) for method, values in measured.items()}
     about = {
         "rows": rows,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mecca_agents.evaluation.play import Turn
+from mecca_agents.evaluation.play import PlayedStep
 from mecca_agents.runs.errors import RunError
 from mecca_env.atomic import atomically, os_errors_as
 from mecca_env.rendering import AXES, greyscale, shown_slice
@@ -56,21 +56,21 @@ class FigureWriter:
 
     def __init__(self, folder: Path, method: str) -> None:
         self._folder, self._method = folder, method
-        self._turns: list[Turn] = []
+        self._steps: list[PlayedStep] = []
 
-    def __call__(self, turn: Turn) -> None:
+    def __call__(self, played: PlayedStep) -> None:
         """Take in a step. Raises `RunError` where the file cannot be written."""
-        self._turns.append(turn)
-        if not turn.over:
+        self._steps.append(played)
+        if not played.over:
             return
-        turns, self._turns = self._turns, []
-        path = self._folder / f"{turn.case}.png"
-        figure = draw_case(turns, self._method)
+        steps, self._steps = self._steps, []
+        path = self._folder / f"{played.case}.png"
+        figure = draw_case(steps, self._method)
         with os_errors_as(lambda reason: RunError(f"{path}: the figure cannot be written: {reason}")):
             atomically(path, lambda temporary: figure.savefig(temporary, dpi=DPI, format="png"))
 
 
-def draw_case(turns: Sequence[Turn], method: str) -> Figure:
+def draw_case(steps: Sequence[PlayedStep], method: str) -> Figure:
     """One row for each step of a case, all on one slice: the one that the first step left with the most errors.
 
     From left to right, as it happened: the volume with the label's outline and the clicks that the agent was given;
@@ -79,7 +79,7 @@ def draw_case(turns: Sequence[Turn], method: str) -> Figure:
     step. Without a confidence or a guide there is no such column.
 
     Args:
-        turns: All steps of one case, in order.
+        steps: All steps of one case, in order.
         method: The method's name, for the title.
 
     Returns:
@@ -87,23 +87,23 @@ def draw_case(turns: Sequence[Turn], method: str) -> Figure:
     """
     from matplotlib.figure import Figure
 
-    first = turns[0].after
+    first = steps[0].after
     index = shown_slice(_host(first.prediction[0]), _host(first.label[0]), SLICE_AXIS)
-    columns = _columns(turns[0])
+    columns = _columns(steps[0])
     across, along = first.shape[0], first.shape[1]
     cell = _CELL / max(across, along)
     width = _LEFT + len(columns) * (across * cell + _GAP) + _RIGHT
     entries, abreast = _legend(columns), max(int(width / _ENTRY), 1)
     bottom = _BOTTOM + math.ceil(len(entries) / abreast) * _LINE
-    height = bottom + len(turns) * (along * cell + _GAP) + _TOP
+    height = bottom + len(steps) * (along * cell + _GAP) + _TOP
     figure = Figure(figsize=(width, height))
     sides = {"left": _LEFT / width, "right": 1 - _RIGHT / width, "top": 1 - _TOP / height, "bottom": bottom / height}
     spaces = {"wspace": _GAP / (across * cell), "hspace": _GAP / (along * cell)}
-    grid = figure.add_gridspec(len(turns), len(columns), **sides, **spaces)
+    grid = figure.add_gridspec(len(steps), len(columns), **sides, **spaces)
     earlier = 0
-    for row, turn in enumerate(turns):
-        view = _Row(turn, index, earlier)
-        earlier = int(turn.before.n_clicks[0])
+    for row, played in enumerate(steps):
+        view = _Row(played, index, earlier)
+        earlier = int(played.before.n_clicks[0])
         for column, name in enumerate(columns):
             axes = figure.add_subplot(grid[row, column])
             getattr(view, name)(axes)
@@ -112,19 +112,19 @@ def draw_case(turns: Sequence[Turn], method: str) -> Figure:
                 axes.set_ylabel(view.caption, fontsize=9, rotation=0, ha="right", va="center", linespacing=1.5)
             if row == 0:
                 axes.set_title({"probability": "probability after"}.get(name, name), fontsize=10)
-            if row == len(turns) - 1 and name in ("action", "confidence", "probability"):
+            if row == len(steps) - 1 and name in ("action", "confidence", "probability"):
                 _colour_bar(figure, axes)
-    case, left = f"{turns[0].envs.dataset.name}  {turns[0].case}", sides["left"]
-    place = f"{method}, slice {AXES[SLICE_AXIS]} {index} of {first.shape[SLICE_AXIS]}"
+    case, left = f"{steps[0].envs.dataset.name}  {steps[0].case}", sides["left"]
+    subtitle = f"{method}, slice {AXES[SLICE_AXIS]} {index} of {first.shape[SLICE_AXIS]}"
     figure.text(left, 1 - 0.18 / height, case, fontsize=11, weight="bold", va="center")
-    figure.text(left, 1 - 0.39 / height, place, fontsize=9, color="0.35", va="center")
+    figure.text(left, 1 - 0.39 / height, subtitle, fontsize=9, color="0.35", va="center")
     figure.legend(handles=entries, loc="lower center", ncol=abreast, **_LEGEND)
     return figure
 
 
-def _columns(turn: Turn) -> list[str]:
+def _columns(played: PlayedStep) -> list[str]:
     """The methods of `_Row` that have something to draw."""
-    missing = {"confidence": turn.confidence is None, "advice": turn.after.advice is None}
+    missing = {"confidence": played.confidence is None, "advice": played.after.advice is None}
     names = ("volume", "label", "action", "confidence", "probability", "advice")
     return [name for name in names if not missing.get(name, False)]
 
@@ -133,23 +133,22 @@ class _Row:
     """One step on one slice; the first axis runs to the right, the second one upwards.
 
     Args:
-        turn: The step.
+        played: The step.
         index: The slice.
         earlier: Clicks that had been shown to the agent before this step.
     """
 
-    def __init__(self, turn: Turn, index: int, earlier: int) -> None:
-        self.turn, self.index, self.earlier = turn, index, earlier
-        self.outline = self._plane(turn.after.label[0])
-        self.caption = (
-            f"step {turn.step}\n{int(turn.before.n_clicks[0])} clicks\nDice {100 * float(turn.after.dice[0]):.1f} %"
-        )
+    def __init__(self, played: PlayedStep, index: int, earlier: int) -> None:
+        self.played, self.index, self.earlier = played, index, earlier
+        self.outline = self._plane(played.after.label[0])
+        clicks, dice = int(played.before.n_clicks[0]), 100 * float(played.after.dice[0])
+        self.caption = f"step {played.step}\n{clicks} clicks\nDice {dice:.1f} %"
 
     def volume(self, axes: Axes) -> None:
         """The scan, the label's outline, and the clicks that the agent saw."""
         self._scan(axes)
         _outline(axes, self.outline, LABEL, "solid")
-        clicks = _host(self.turn.before.clicks[0])
+        clicks = _host(self.played.before.clicks[0])
         self._clicks(axes, clicks[: self.earlier], filled=False)
         self._clicks(axes, clicks[self.earlier :], filled=True)
 
@@ -159,37 +158,37 @@ class _Row:
 
     def action(self, axes: Axes) -> None:
         """The action, added to each probability."""
-        config = self.turn.envs.config
+        config = self.played.envs.config
         limit = 1.0 if config.action == "continuous" else max(abs(a) for a in config.adjustments)
-        axes.imshow(self._plane(self.turn.change), origin="lower", cmap="PuOr_r", vmin=-limit, vmax=limit)
+        axes.imshow(self._plane(self.played.change), origin="lower", cmap="PuOr_r", vmin=-limit, vmax=limit)
 
     def confidence(self, axes: Axes) -> None:
         """The confidence in that, and where it was wrong."""
-        assert self.turn.confidence is not None
-        axes.imshow(self._plane(self.turn.confidence), origin="lower", cmap="viridis", vmin=0.0, vmax=1.0)
-        _outline(axes, self._plane((self.turn.change > 0) != self.turn.after.label[0]), "white", "dotted")
+        assert self.played.confidence is not None
+        axes.imshow(self._plane(self.played.confidence), origin="lower", cmap="viridis", vmin=0.0, vmax=1.0)
+        _outline(axes, self._plane((self.played.change > 0) != self.played.after.label[0]), "white", "dotted")
 
     def probability(self, axes: Axes) -> None:
         """The probability that came of it."""
-        axes.imshow(self._plane(self.turn.after.probability[0]), origin="lower", **_GREY)
+        axes.imshow(self._plane(self.played.after.probability[0]), origin="lower", **_GREY)
         _outline(axes, self.outline, LABEL, "solid")
-        _outline(axes, self._plane(self.turn.after.prediction[0]), PREDICTION, "dashed")
+        _outline(axes, self._plane(self.played.after.prediction[0]), PREDICTION, "dashed")
 
     def advice(self, axes: Axes) -> None:
         """The regions where the user was asked to click, and the clicks made there."""
-        assert self.turn.after.advice is not None
+        assert self.played.after.advice is not None
         self._scan(axes)
-        mask = self._plane(self.turn.after.advice[0])
+        mask = self._plane(self.played.after.advice[0])
         axes.contourf(mask, levels=(0.5, 1.5), colors=[ADVICE], alpha=0.4)
         _outline(axes, mask, ADVICE, "dashdot")
-        self._clicks(axes, _host(self.turn.after.clicks[0])[int(self.turn.before.n_clicks[0]) :], filled=True)
+        self._clicks(axes, _host(self.played.after.clicks[0])[int(self.played.before.n_clicks[0]) :], filled=True)
 
     def _plane(self, array: Tensor) -> NDArray[Any]:
         """The slice of (D, H, W) as rows from below and columns."""
         return _host(array.select(SLICE_AXIS, self.index)).T
 
     def _scan(self, axes: Axes) -> None:
-        grey = greyscale(_host(self.turn.after.volume[0, 0]))
+        grey = greyscale(_host(self.played.after.volume[0, 0]))
         axes.imshow(grey.take(self.index, SLICE_AXIS).T, origin="lower", **_GREY)
 
     def _clicks(self, axes: Axes, clicks: NDArray[Any], filled: bool) -> None:
@@ -217,8 +216,8 @@ def _outline(axes: Axes, mask: NDArray[np.bool_], colour: str, style: str) -> No
 
 def _colour_bar(figure: Figure, axes: Axes) -> None:
     """Draw what the colours of the column above mean."""
-    image, place, height = axes.images[0], axes.get_position(), figure.get_figheight()
-    box = figure.add_axes((place.x0 + 0.05 * place.width, place.y0 - 0.17 / height, 0.9 * place.width, 0.09 / height))
+    image, above, height = axes.images[0], axes.get_position(), figure.get_figheight()
+    box = figure.add_axes((above.x0 + 0.05 * above.width, above.y0 - 0.17 / height, 0.9 * above.width, 0.09 / height))
     low, high = image.get_clim()
     bar = figure.colorbar(image, cax=box, orientation="horizontal", ticks=(low, (low + high) / 2, high))
     bar.ax.xaxis.set_major_formatter(lambda value, _: f"{value:+g}" if low < 0 < abs(value) else f"{value:g}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mecca_agents.evaluation.play import Turn
+from mecca_agents.evaluation.play import PlayedStep
 from mecca_env.data.saving import save_mask
 
 
@@ -18,8 +18,8 @@ class MaskWriter:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def __call__(self, turn: Turn) -> None:
+    def __call__(self, played: PlayedStep) -> None:
         """Take in a step. Raises `mecca_env.data.base.DataError` where the file cannot be written."""
-        if turn.over:
-            mask, affine = turn.envs.paste_back(0)
-            save_mask(mask, affine, self._folder / f"{turn.case}.nii.gz")
+        if played.over:
+            mask, affine = played.envs.paste_back(0)
+            save_mask(mask, affine, self._folder / f"{played.case}.nii.gz")

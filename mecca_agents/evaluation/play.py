@@ -19,7 +19,7 @@ from mecca_env.vector_env import MeccaVectorEnv
 
 
 @dataclass(frozen=True, eq=False)
-class Turn:
+class PlayedStep:
     """One step of one episode, after it was taken.
 
     Attributes:
@@ -95,11 +95,11 @@ def checked_confidence(agent: Agent, observation: Observation, action: Any, shap
     return values[0].float()
 
 
-Observer: TypeAlias = Callable[[Turn], None]
+Observer: TypeAlias = Callable[[PlayedStep], None]
 """A function that is shown every step of an evaluation, case after case."""
 
 
-def play(agent: Agent, envs: MeccaVectorEnv, case: int, seed: int) -> Iterator[Turn]:
+def play(agent: Agent, envs: MeccaVectorEnv, case: int, seed: int) -> Iterator[PlayedStep]:
     """Play one case to its end.
 
     Args:
@@ -119,7 +119,7 @@ def play(agent: Agent, envs: MeccaVectorEnv, case: int, seed: int) -> Iterator[T
         action = agent.act(observation)
         following, _, terminated, _, info = envs.step(action)
         over = bool(terminated[0])  # waits for the device, so that the time is that of the whole step
-        yield Turn(
+        yield PlayedStep(
             agent=agent,
             envs=envs,
             observation=observation,

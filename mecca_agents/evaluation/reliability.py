@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mecca_agents.evaluation.play import Turn
+from mecca_agents.evaluation.play import PlayedStep
 from mecca_agents.learning.confidence import consistent
 from mecca_agents.tables import columns, number
 
@@ -46,10 +46,10 @@ class Reliability:
         self._count = np.zeros((2, ROWS), np.int64)
         self._sum = np.zeros(ROWS)
 
-    def __call__(self, turn: Turn) -> None:
+    def __call__(self, played: PlayedStep) -> None:
         """Take in a step of an evaluation."""
-        if turn.confidence is not None:
-            self.add(turn.confidence, consistent(turn.change > 0, turn.after.label[0]), turn.step)
+        if played.confidence is not None:
+            self.add(played.confidence, consistent(played.change > 0, played.after.label[0]), played.step)
 
     def add(self, confidence: Tensor, right: Tensor, step: int) -> None:
         """Take in the actions of one step.
@@ -63,8 +63,8 @@ class Reliability:
         row = (c * ROWS).long().clamp_max(ROWS - 1)
         self._count += np.reshape(_host(torch.bincount(g * ROWS + row, minlength=2 * ROWS)), (2, ROWS))
         self._sum += np.bincount(_host(row), weights=_host(c), minlength=ROWS)
-        place = ((c.logit() + LIMIT) * (BINS / (2 * LIMIT))).clamp(0, BINS - 1).long()
-        counts = np.reshape(_host(torch.bincount(g * BINS + place, minlength=2 * BINS)), (2, BINS))
+        bins = ((c.logit() + LIMIT) * (BINS / (2 * LIMIT))).clamp(0, BINS - 1).long()
+        counts = np.reshape(_host(torch.bincount(g * BINS + bins, minlength=2 * BINS)), (2, BINS))
         self._fine[step] = self._fine.get(step, 0) + counts
 
     @property

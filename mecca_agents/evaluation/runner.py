@@ -14,7 +14,7 @@ import torch
 from mecca_agents.agent import Agent
 from mecca_agents.evaluation.figures import FigureWriter
 from mecca_agents.evaluation.masks import MaskWriter
-from mecca_agents.evaluation.play import Observer, Turn, play
+from mecca_agents.evaluation.play import Observer, PlayedStep, play
 from mecca_agents.evaluation.statistics import bootstrap_interval
 from mecca_agents.runs.config import RunConfig, RunError
 from mecca_agents.runs.envs import LISTED_CASES, make_envs
@@ -104,8 +104,8 @@ def evaluate(
         mecca_agents.runs.RunError: The run, a file or a folder cannot be used.
         mecca_env.data.base.DataError: The data set cannot be used, or a mask cannot be written.
     """
-    place = find_device(device)
-    agent, config = load_agent(run, place, checkpoint)
+    torch_device = find_device(device)
+    agent, config = load_agent(run, torch_device, checkpoint)
     watching = list(observers)
     if out is not None:
         check_writable(Path(out))  # fail now rather than after the work
@@ -114,7 +114,7 @@ def evaluate(
     if masks is not None:
         watching.append(MaskWriter(_make_folder(Path(masks))))
     results = evaluate_agent(
-        agent, config, root=root, split=split, skip_bad=skip_bad, seed=seed, device=place, observers=watching
+        agent, config, root=root, split=split, skip_bad=skip_bad, seed=seed, device=torch_device, observers=watching
     )
     if out is not None:
         write_rows(Path(out), COLUMNS, [result_row(result) for result in results])
@@ -153,10 +153,10 @@ def evaluate_agent(
     )
     watching, results = list(observers), []
     for case in envs.cases.indices:
-        for turn in play(agent, envs, int(case), seed):
-            results.append(_measure(turn, config.method, seed))
+        for played in play(agent, envs, int(case), seed):
+            results.append(_measure(played, config.method, seed))
             for observer in watching:
-                observer(turn)
+                observer(played)
     envs.close()
     return results
 
@@ -196,21 +196,21 @@ def evaluation_envs(
     return envs
 
 
-def _measure(turn: Turn, method: str, seed: int) -> Result:
-    surface = surface_metrics(turn.after.prediction[0], turn.after.label[0])
+def _measure(played: PlayedStep, method: str, seed: int) -> Result:
+    surface = surface_metrics(played.after.prediction[0], played.after.label[0])
     return Result(
         method=method,
-        dataset=turn.envs.dataset.name,
-        case=turn.case,
+        dataset=played.envs.dataset.name,
+        case=played.case,
         seed=seed,
-        step=turn.step,
-        clicks=int(turn.before.n_clicks[0]),
-        dice=float(turn.after.dice[0]),
+        step=played.step,
+        clicks=int(played.before.n_clicks[0]),
+        dice=float(played.after.dice[0]),
         assd=surface.assd,
         hd95=surface.hd95,
         nsd=surface.nsd,
-        misunderstanding=turn.misunderstanding,
-        seconds=turn.seconds,
+        misunderstanding=played.misunderstanding,
+        seconds=played.seconds,
     )
 
 

@@ -247,14 +247,14 @@ def _result(row: Mapping[str, str]) -> Result:
             values[column] = kinds.get(column, float)(row[column])
         except (TypeError, ValueError):
             kind = "an integer" if kinds.get(column) is int else "a number"
-            raise ValueError(f"{_place(row)}: expected {column} to be {kind}, found {row[column]!r}") from None
+            raise ValueError(f"{_row_name(row)}: expected {column} to be {kind}, found {row[column]!r}") from None
     for column in ("dice", "misunderstanding"):
         if not 0 <= values[column] <= 1:
-            raise ValueError(f"{_place(row)}: expected {column} from 0 to 1, found {values[column]!r}")
+            raise ValueError(f"{_row_name(row)}: expected {column} from 0 to 1, found {values[column]!r}")
     return Result(**values)
 
 
-def _place(row: Mapping[str, str]) -> str:
+def _row_name(row: Mapping[str, str]) -> str:
     return f"case {row['case']!r}, step {row['step']}"
 
 

@@ -59,16 +59,16 @@ class Checkpoint:
     envs: Snapshot
 
 
-def place_of(run: Path, name: str = "last") -> Path:
+def checkpoint_folder(run: Path, name: str = "last") -> Path:
     """The folder where a run's checkpoint "last" or "best" belongs."""
     return run / "checkpoints" / name
 
 
 def find_checkpoint(run: Path, name: str = "last") -> Path:
     """Its folder: in its place, but for a run that was killed while one replaced the other. Nothing is moved."""
-    place = place_of(run, name)
-    previous = _hidden(place, "previous")
-    return previous if not place.exists() and previous.exists() else place
+    folder = checkpoint_folder(run, name)
+    previous = _hidden(folder, "previous")
+    return previous if not folder.exists() and previous.exists() else folder
 
 
 def read_undisturbed(run: Path, name: str, read: Callable[[Path], Found]) -> Found:
@@ -93,7 +93,7 @@ def read_undisturbed(run: Path, name: str, read: Callable[[Path], Found]) -> Fou
 def tidy(run: Path) -> None:
     """Put every checkpoint back in its place and remove what a killed run left beside it. Raises `RunError`."""
     for name in ("last", "best"):
-        _put_back(place_of(run, name))
+        _put_back(checkpoint_folder(run, name))
 
 
 def write_checkpoint(run: Path, checkpoint: Checkpoint) -> None:
@@ -105,12 +105,14 @@ def write_checkpoint(run: Path, checkpoint: Checkpoint) -> None:
     training = {_AGENT + key: value for key, value in checkpoint.training.items()}
     training |= {_ENV + key: value for key, value in checkpoint.envs.tensors.items()}
     tensors = {MODEL: checkpoint.weights, TRAINING: training}
-    _write(place_of(run), tensors, {"format": FORMAT, **asdict(checkpoint.tally), "envs": checkpoint.envs.host})
+    _write(
+        checkpoint_folder(run), tensors, {"format": FORMAT, **asdict(checkpoint.tally), "envs": checkpoint.envs.host}
+    )
 
 
 def write_best(run: Path, weights: Mapping[str, Tensor], tally: Tally) -> None:
     """Replace the checkpoint "best": weights alone, no run goes on from it. Raises `RunError` likewise."""
-    _write(place_of(run, "best"), {MODEL: weights}, {"format": FORMAT, **asdict(tally)})
+    _write(checkpoint_folder(run, "best"), {MODEL: weights}, {"format": FORMAT, **asdict(tally)})
 
 
 def read_checkpoint(run: Path, device: torch.device) -> Checkpoint:
@@ -163,12 +165,12 @@ def _read_state(path: Path) -> dict[str, Any]:
     return state
 
 
-def _write(place: Path, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]) -> None:
-    new, previous = _hidden(place, "new"), _hidden(place, "previous")
+def _write(folder: Path, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]) -> None:
+    new, previous = _hidden(folder, "new"), _hidden(folder, "previous")
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        flush_to_disk(place.parents[1])  # the name of the checkpoints' folder
-        _tidy(place)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        flush_to_disk(folder.parents[1])  # the name of the checkpoints' folder
+        _tidy(folder)
         new.mkdir()
         for name, values in tensors.items():
             save_file({key: _plain(value) for key, value in values.items()}, new / name)
@@ -176,34 +178,36 @@ def _write(place: Path, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapp
         (new / STATE).write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
         flush_to_disk(new / STATE)
         flush_to_disk(new)
-        if place.exists():
-            os.rename(place, previous)
-        os.rename(new, place)
-        flush_to_disk(place.parent)
-        _tidy(place)
+        if folder.exists():
+            os.rename(folder, previous)
+        os.rename(new, folder)
+        flush_to_disk(folder.parent)
+        _tidy(folder)
     except (OSError, SafetensorError) as error:
         with suppress(OSError):
-            _tidy(place)
-        kept = f"the one before is whole: {find_checkpoint(place.parents[1], place.name)}"
-        raise RunError(f"{place}: cannot be written: {error}; {kept if place.exists() else 'none is there'}") from error
+            _tidy(folder)
+        kept = f"the one before is whole: {find_checkpoint(folder.parents[1], folder.name)}"
+        raise RunError(
+            f"{folder}: cannot be written: {error}; {kept if folder.exists() else 'none is there'}"
+        ) from error
 
 
-def _put_back(place: Path) -> None:
-    with os_errors_as(lambda reason: RunError(f"{place}: cannot be put back in its place: {reason}")):
-        _tidy(place)
+def _put_back(folder: Path) -> None:
+    with os_errors_as(lambda reason: RunError(f"{folder}: cannot be put back in its place: {reason}")):
+        _tidy(folder)
 
 
-def _tidy(place: Path) -> None:
-    new, previous = _hidden(place, "new"), _hidden(place, "previous")
-    if previous.exists() and not place.exists():
-        os.rename(previous, place)
+def _tidy(folder: Path) -> None:
+    new, previous = _hidden(folder, "new"), _hidden(folder, "previous")
+    if previous.exists() and not folder.exists():
+        os.rename(previous, folder)
     for folder in (new, previous):
         if folder.exists():
             shutil.rmtree(folder)
 
 
-def _hidden(place: Path, what: str) -> Path:
-    return place.with_name(f".{place.name}.{what}")
+def _hidden(folder: Path, what: str) -> Path:
+    return folder.with_name(f".{folder.name}.{what}")
 
 
 def _identity(folder: Path) -> tuple[int, int] | None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mecca_agents.agent import Agent, TaskSpec, make_agent
-from mecca_agents.runs.checkpoints import MODEL, place_of, read_tensors, read_undisturbed
+from mecca_agents.runs.checkpoints import MODEL, checkpoint_folder, read_tensors, read_undisturbed
 from mecca_agents.runs.config import RunConfig, read_config
 from mecca_agents.runs.errors import RunError as RunError  # part of this module, too
 from mecca_env.process.config import EnvConfig
@@ -33,11 +33,11 @@ def load_agent(
         raise RunError(f"{folder}: expected the checkpoint last or best, got {checkpoint!r}")
     config = read_config(folder)
     agent = make_agent(config.method, config.preset, task_of(config), device=torch.device(device), seed=config.seed)
-    weights = read_undisturbed(folder, checkpoint, lambda place: _read_weights(place, device))
+    weights = read_undisturbed(folder, checkpoint, lambda found: _read_weights(found, device))
     try:
         agent.load_weights(weights)
     except ValueError as error:
-        path = place_of(folder, checkpoint) / MODEL
+        path = checkpoint_folder(folder, checkpoint) / MODEL
         raise RunError(f"{path}: expected weights of {config.method}: {error}") from error
     return agent, config
 
@@ -53,7 +53,7 @@ def task_of(config: RunConfig) -> TaskSpec:
     return make_task(env, config.modalities)
 
 
-def _read_weights(place: Path, device: torch.device | str) -> dict[str, Tensor]:
-    if not place.exists():
-        raise RunError(f"{place}: expected a checkpoint, found none; best is there only where the method logs a Dice")
-    return read_tensors(place / MODEL, device)
+def _read_weights(folder: Path, device: torch.device | str) -> dict[str, Tensor]:
+    if not folder.exists():
+        raise RunError(f"{folder}: expected a checkpoint, found none; best is there only where the method logs a Dice")
+    return read_tensors(folder / MODEL, device)

@@ -22,8 +22,8 @@ from mecca_agents.runs.checkpoints import (
     MODEL,
     TRAINING,
     Checkpoint,
+    checkpoint_folder,
     find_checkpoint,
-    place_of,
     read_checkpoint,
     tidy,
     write_best,
@@ -213,7 +213,7 @@ def _go_on(folder: Path, place: torch.device, stream: TextIO) -> Agent:
         agent = make_agent(config.method, config.preset, task_of(config), device=place, seed=config.seed)
         part = part_of(config.preset.num_envs)
     if checkpoint is not None:
-        with _naming(place_of(folder) / MODEL):
+        with _naming(checkpoint_folder(folder) / MODEL):
             agent.load_weights(checkpoint.weights)
         if checkpoint.tally.updates >= config.preset.updates:
             if leads():
@@ -221,7 +221,7 @@ def _go_on(folder: Path, place: torch.device, stream: TextIO) -> Agent:
                     f"{folder}: finished after {checkpoint.tally.updates} updates, there is nothing to do", file=stream
                 )
             return agent
-        with _naming(place_of(folder) / TRAINING):
+        with _naming(checkpoint_folder(folder) / TRAINING):
             agent.load_training_state(checkpoint.training)
     changed = differences({**config.versions, "commit": config.commit}, {**versions(), "commit": COMMIT})
     if changed and leads():
@@ -327,8 +327,8 @@ def _last_good(folder: Path, update: int) -> Iterator[None]:
     try:
         yield
     except FloatingPointError as error:
-        place = place_of(folder)
-        raise FloatingPointError(f"update {update}: {error}; the last good checkpoint is {place}") from error
+        good = checkpoint_folder(folder)
+        raise FloatingPointError(f"update {update}: {error}; the last good checkpoint is {good}") from error
 
 
 @contextmanager

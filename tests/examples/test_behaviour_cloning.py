@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from mecca_agents import presets
 from mecca_agents.report.comparison import at_last, by_method
 from mecca_agents.report.studies import read_studies
-from mecca_agents.runs.checkpoints import place_of
+from mecca_agents.runs.checkpoints import checkpoint_folder
 from mecca_agents.training import resume, train
 from tests.support import ROOT
 
@@ -87,5 +87,5 @@ def test_it_goes_on_bit_for_bit(example: ModuleType, tmp_path: Path, monkeypatch
         with pytest.raises(ConnectionAbortedError):
             train("behaviour_cloning:Clone", example.ENV, tmp_path / "run", **given)
     resume(tmp_path / "run")
-    one, two = (load_file(place_of(tmp_path / name) / "model.safetensors") for name in ("whole", "run"))
+    one, two = (load_file(checkpoint_folder(tmp_path / name) / "model.safetensors") for name in ("whole", "run"))
     assert one.keys() == two.keys() and all(torch.equal(one[key], two[key]) for key in one)

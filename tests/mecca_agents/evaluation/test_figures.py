@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mecca_agents.agent import Agent, Observation
 from mecca_agents.evaluation.figures import FigureWriter, draw_case
-from mecca_agents.evaluation.play import Turn, play
+from mecca_agents.evaluation.play import PlayedStep, play
 from mecca_agents.runs import RunError
 from mecca_agents.runs.envs import make_envs
 
@@ -39,7 +39,7 @@ class Threshold(Agent):
     learn = weights = load_weights = None  # it is never trained nor kept
 
 
-def _turns(agent: Threshold, **settings: Any) -> list[Turn]:
+def _steps(agent: Threshold, **settings: Any) -> list[PlayedStep]:
     envs = make_envs(
         "MECCA-Phantom-v0",
         1,
@@ -54,7 +54,7 @@ def _turns(agent: Threshold, **settings: Any) -> list[Turn]:
 
 
 def _titles(agent: Threshold, **settings: Any) -> list[str]:
-    return [axes.get_title() for axes in draw_case(_turns(agent, **settings), "fake").axes if axes.get_title()]
+    return [axes.get_title() for axes in draw_case(_steps(agent, **settings), "fake").axes if axes.get_title()]
 
 
 def _shown(figure: Any, title: str) -> list[NDArray[Any]]:
@@ -71,16 +71,16 @@ def test_columns_without_content_are_left_out() -> None:
 
 
 def test_rows_show_the_states_of_the_steps_on_the_worst_slice_of_the_first() -> None:
-    turns = _turns(Threshold(guide=True))
-    figure = draw_case(turns, "fake")
-    first = turns[0].after
+    steps = _steps(Threshold(guide=True))
+    figure = draw_case(steps, "fake")
+    first = steps[0].after
     worst = int((first.prediction[0] != first.label[0]).sum(dim=(0, 1)).argmax())
     assert f"fake, slice W {worst} of 8" in [text.get_text() for text in figure.texts]
     for title, expected in (
-        ("label", [turn.after.label[0] for turn in turns]),
-        ("action", [turn.change for turn in turns]),
-        ("confidence", [turn.confidence for turn in turns]),
-        ("probability after", [turn.after.probability[0] for turn in turns]),
+        ("label", [played.after.label[0] for played in steps]),
+        ("action", [played.change for played in steps]),
+        ("confidence", [played.confidence for played in steps]),
+        ("probability after", [played.after.probability[0] for played in steps]),
     ):
         found = _shown(figure, title)
         assert len(found) == 5
@@ -88,19 +88,19 @@ def test_rows_show_the_states_of_the_steps_on_the_worst_slice_of_the_first() -> 
             np.testing.assert_allclose(plane, volume[:, :, worst].numpy(), rtol=1e-6)
     captions = [axes.get_ylabel() for axes in figure.axes if axes.get_ylabel()]
     assert captions == [
-        f"step {turn.step}\n{int(turn.before.n_clicks[0])} clicks\nDice {100 * float(turn.after.dice[0]):.1f} %"
-        for turn in turns
+        f"step {played.step}\n{int(played.before.n_clicks[0])} clicks\nDice {100 * float(played.after.dice[0]):.1f} %"
+        for played in steps
     ]
     assert captions[0].startswith("step 1\n25 clicks")
 
 
 def test_discs_are_the_clicks_of_the_step_and_rings_the_earlier_ones() -> None:
-    turns = _turns(Threshold(sure=False))
-    figure = draw_case(turns, "fake")
-    first = turns[0].after
+    steps = _steps(Threshold(sure=False))
+    figure = draw_case(steps, "fake")
+    first = steps[0].after
     worst = int((first.prediction[0] != first.label[0]).sum(dim=(0, 1)).argmax())
-    assert [int(turn.before.n_clicks[0]) for turn in turns[:3]] == [25, 30, 35]
-    seen = turns[2].before.clicks[0].numpy()
+    assert [int(played.before.n_clicks[0]) for played in steps[:3]] == [25, 30, 35]
+    seen = steps[2].before.clicks[0].numpy()
     third = [axes for axes in figure.axes if axes.get_ylabel()][2]
     drawn = [np.asarray(c.get_offsets()) for c in third.collections if isinstance(c, PathCollection)]
     near_rings, rings, near_discs, discs = drawn
@@ -112,7 +112,7 @@ def test_discs_are_the_clicks_of_the_step_and_rings_the_earlier_ones() -> None:
 
 
 def test_continuous_actions_keep_their_range() -> None:
-    figure = draw_case(_turns(Threshold(continuous=True), action="continuous"), "fake")
+    figure = draw_case(_steps(Threshold(continuous=True), action="continuous"), "fake")
     action = next(axes for axes in figure.axes if axes.get_title() == "action").images[0]
     assert action.get_clim() == (-1, 1)
     assert np.unique(np.asarray(action.get_array())).tolist() == pytest.approx([-0.3, 0.7])
@@ -120,18 +120,18 @@ def test_continuous_actions_keep_their_range() -> None:
 
 def test_the_file_is_one_picture_named_like_the_case(tmp_path: Path) -> None:
     writer = FigureWriter(tmp_path, "fake")
-    for turn in _turns(Threshold()):
+    for played in _steps(Threshold()):
         assert not list(tmp_path.iterdir())
-        writer(turn)
-    assert [path.name for path in tmp_path.iterdir()] == [f"{turn.case}.png"]
-    with Image.open(tmp_path / f"{turn.case}.png") as image:
+        writer(played)
+    assert [path.name for path in tmp_path.iterdir()] == [f"{played.case}.png"]
+    with Image.open(tmp_path / f"{played.case}.png") as image:
         assert image.width > 1000 and np.asarray(image.convert("L")).std() > 20
 
 
 def test_a_folder_that_is_gone_is_one_clear_error(tmp_path: Path) -> None:
     writer = FigureWriter(tmp_path / "gone", "fake")
-    turns = _turns(Threshold())
-    for turn in turns[:-1]:
-        writer(turn)
-    with pytest.raises(RunError, match=f"gone/{turns[0].case}.png: the figure cannot be written: No such file"):
-        writer(turns[-1])
+    steps = _steps(Threshold())
+    for played in steps[:-1]:
+        writer(played)
+    with pytest.raises(RunError, match=f"gone/{steps[0].case}.png: the figure cannot be written: No such file"):
+        writer(steps[-1])

@@ -17,7 +17,7 @@ from mecca_agents.agent import Agent, Observation
 from mecca_agents.cli import main
 from mecca_agents.evaluation import Result, dice_by_step, evaluate, evaluate_agent, table
 from mecca_agents.evaluation.masks import MaskWriter
-from mecca_agents.evaluation.play import Turn
+from mecca_agents.evaluation.play import PlayedStep
 from mecca_agents.evaluation.reliability import Reliability
 from mecca_agents.evaluation.statistics import bootstrap_interval
 from mecca_agents.presets import PRESETS
@@ -129,10 +129,10 @@ def test_every_case_is_played_whatever_was_labelled_in_training() -> None:
 def test_reliability_asks_whether_actions_go_in_the_direction_of_the_label(agent: Agent, guide: bool) -> None:
     reliability, foreground, voxels = Reliability(), 0, 0
 
-    def count(turn: Turn) -> None:
+    def count(played: PlayedStep) -> None:
         nonlocal foreground, voxels
-        foreground += int(turn.after.label.sum())
-        voxels += turn.after.label.numel()
+        foreground += int(played.after.label.sum())
+        voxels += played.after.label.numel()
 
     config = replace(PLAYED_ON_PHANTOM, settings={"guide": guide})
     evaluate_agent(agent, config, cases=2, observers=[reliability, count])
@@ -186,8 +186,8 @@ def test_a_confidence_of_another_shape_is_refused() -> None:
 def test_masks_lie_on_the_scans_own_grids_and_figures_beside_them(run: Path, tmp_path: Path) -> None:
     final: dict[str, np.ndarray] = {}
 
-    def keep(turn: Turn) -> None:
-        final[turn.case] = turn.envs.paste_back(0)[0]
+    def keep(played: PlayedStep) -> None:
+        final[played.case] = played.envs.paste_back(0)[0]
 
     masks, figures = tmp_path / "new" / "masks", tmp_path / "new" / "figures"
     results = evaluate(run, masks=masks, figures=figures, device="cpu", observers=[keep])

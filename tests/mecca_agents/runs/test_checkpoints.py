@@ -17,8 +17,8 @@ from safetensors.torch import save_file
 from mecca_agents.runs import RunError, checkpoints
 from mecca_agents.runs.checkpoints import (
     Checkpoint,
+    checkpoint_folder,
     find_checkpoint,
-    place_of,
     read_checkpoint,
     tidy,
     write_best,
@@ -70,8 +70,8 @@ def test_everything_comes_back_bit_for_bit(tmp_path: Path) -> None:
 
 def test_best_holds_weights_and_how_far_the_run_was(tmp_path: Path) -> None:
     write_best(tmp_path, {"a": torch.ones(2)}, Tally(3, best=0.5))
-    assert {path.name for path in place_of(tmp_path, "best").iterdir()} == {"model.safetensors", "state.json"}
-    assert json.loads((place_of(tmp_path, "best") / "state.json").read_text())["updates"] == 3
+    assert {path.name for path in checkpoint_folder(tmp_path, "best").iterdir()} == {"model.safetensors", "state.json"}
+    assert json.loads((checkpoint_folder(tmp_path, "best") / "state.json").read_text())["updates"] == 3
 
 
 @pytest.mark.parametrize("size", [0, 2000, 20_000])
@@ -107,7 +107,7 @@ def test_a_renaming_that_fails_leaves_the_one_before(
 
 def test_between_the_renamings_the_one_before_is_found_and_put_back(tmp_path: Path) -> None:
     write_checkpoint(tmp_path, _checkpoint(1))
-    place_of(tmp_path).rename(tmp_path / "checkpoints" / ".last.previous")
+    checkpoint_folder(tmp_path).rename(tmp_path / "checkpoints" / ".last.previous")
     (tmp_path / "checkpoints" / ".last.new").mkdir()
     assert find_checkpoint(tmp_path).name == ".last.previous"
     _same(tmp_path, 1)  # reading moves nothing
@@ -118,7 +118,7 @@ def test_between_the_renamings_the_one_before_is_found_and_put_back(tmp_path: Pa
 
 def test_leftovers_do_not_hinder_the_next_one(tmp_path: Path) -> None:
     write_checkpoint(tmp_path, _checkpoint(1))
-    shutil.copytree(place_of(tmp_path), tmp_path / "checkpoints" / ".last.previous")
+    shutil.copytree(checkpoint_folder(tmp_path), tmp_path / "checkpoints" / ".last.previous")
     (tmp_path / "checkpoints" / ".last.new").mkdir()
     (tmp_path / "checkpoints" / ".last.new" / "model.safetensors").write_bytes(b"half")
     write_checkpoint(tmp_path, _checkpoint(2))
@@ -145,10 +145,10 @@ def test_a_damaged_one_is_one_error_that_names_the_file(
     tmp_path: Path, file: str, damage: Callable[[Path], object], message: str
 ) -> None:
     write_checkpoint(tmp_path, _checkpoint(1))
-    damage(place_of(tmp_path) / file)
+    damage(checkpoint_folder(tmp_path) / file)
     with pytest.raises(RunError, match=message) as error:
         read_checkpoint(tmp_path, CPU)
-    assert str(place_of(tmp_path) / file) in str(error.value)
+    assert str(checkpoint_folder(tmp_path) / file) in str(error.value)
 
 
 @pytest.mark.parametrize("file", ["state.json", "training.safetensors", "model.safetensors"])
@@ -172,7 +172,7 @@ def test_one_that_is_replaced_while_it_is_read_is_read_again(
 
 def test_one_that_goes_away_while_it_is_read_is_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_checkpoint(tmp_path, _checkpoint(1))
-    place, times = place_of(tmp_path), []
+    place, times = checkpoint_folder(tmp_path), []
 
     def moved(run: Path, name: str) -> Path:
         found = find_checkpoint(run, name)

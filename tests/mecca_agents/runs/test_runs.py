@@ -20,7 +20,7 @@ import torch
 from mecca_agents.agent import TaskSpec, make_agent
 from mecca_agents.presets import PRESETS
 from mecca_agents.runs import RunConfig, RunError, read_config
-from mecca_agents.runs.checkpoints import Checkpoint, place_of, write_best, write_checkpoint
+from mecca_agents.runs.checkpoints import Checkpoint, checkpoint_folder, write_best, write_checkpoint
 from mecca_agents.runs.config import write_config
 from mecca_agents.runs.folder import check_folder, check_writable, empty_folder
 from mecca_agents.runs.loading import load_agent
@@ -270,7 +270,7 @@ def test_the_best_weights_are_loaded_on_request(tmp_path: Path) -> None:
 
 def test_weights_are_found_while_a_checkpoint_is_being_replaced(tmp_path: Path) -> None:
     written = _run(tmp_path / "run")
-    place_of(tmp_path / "run").rename(tmp_path / "run" / "checkpoints" / ".last.previous")
+    checkpoint_folder(tmp_path / "run").rename(tmp_path / "run" / "checkpoints" / ".last.previous")
     agent, _ = load_agent(tmp_path / "run")
     assert all(torch.equal(value, written[key]) for key, value in agent.weights().items())
 

@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 
 from mecca_agents.presets import PRESETS
-from mecca_agents.runs.checkpoints import MODEL, place_of
+from mecca_agents.runs.checkpoints import MODEL, checkpoint_folder
 from mecca_agents.runs.envs import make_envs
 from mecca_agents.runtime.distributed import Part, part_of
 from mecca_agents.training import resume, train
@@ -65,7 +65,7 @@ def torchrun(*arguments: str, restarts: int = 0, **variables: str) -> subprocess
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
-    return load_file(place_of(run) / MODEL)
+    return load_file(checkpoint_folder(run) / MODEL)
 
 
 def log(run: Path) -> list[dict[str, float]]:
@@ -131,7 +131,7 @@ def test_a_run_of_two_processes_goes_on_in_one(alone: Path, scans: Path, tmp_pat
     ]
     died = torchrun(*arguments, *FLAGS, "--out", str(out), TOGETHER_ONCE=str(tmp_path / "once"))
     assert died.returncode != 0
-    state = json.loads((place_of(out) / "state.json").read_text())
+    state = json.loads((checkpoint_folder(out) / "state.json").read_text())
     assert state["updates"] == 2
     config = out / "config.json"
     config.write_text(config.read_text().replace("tests.support.together:Dying", "mecca"))

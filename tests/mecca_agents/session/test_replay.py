@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mecca_agents.agent import METHODS, find_method
-from mecca_agents.evaluation.play import Turn, play
+from mecca_agents.evaluation.play import PlayedStep, play
 from mecca_agents.evaluation.runner import evaluation_envs
 from mecca_agents.runs.loading import load_agent
 from mecca_agents.session import InteractiveSession
@@ -24,7 +24,7 @@ HINT_DRIVEN = tuple(name for name in METHODS if find_method(name).sees_hints)
 Runs = Callable[..., Path]
 
 
-def episode(run: Path, device: str = "cpu") -> Iterator[tuple[Turn, NDArray[np.float64], FileSource]]:
+def episode(run: Path, device: str = "cpu") -> Iterator[tuple[PlayedStep, NDArray[np.float64], FileSource]]:
     """Every step of a test case, and the clicks before it as points of the scan, (K, 3)."""
     agent, config = load_agent(run, torch.device(device))
     envs = evaluation_envs(config, device=device)

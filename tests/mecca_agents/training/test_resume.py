@@ -24,7 +24,7 @@ from safetensors.torch import load_file, save_file
 from mecca_agents.cli import main
 from mecca_agents.presets import PRESETS, Preset
 from mecca_agents.runs import RunError, read_config
-from mecca_agents.runs.checkpoints import place_of
+from mecca_agents.runs.checkpoints import checkpoint_folder
 from mecca_agents.runtime.stopping import Stopped
 from mecca_agents.training import loop, resume, train
 from tests.support import ROOT
@@ -55,10 +55,10 @@ def _same(run: Path, other: Path) -> None:
     assert [row["update"] for row in _log(run)] == [str(i) for i in range(read_config(run).preset.updates)]
     for name, files in (("last", ("model", "training")), ("best", ("model",))):
         for file in files:
-            mine, theirs = (load_file(place_of(r, name) / f"{file}.safetensors") for r in (run, other))
+            mine, theirs = (load_file(checkpoint_folder(r, name) / f"{file}.safetensors") for r in (run, other))
             assert mine.keys() == theirs.keys()
             assert all(torch.equal(value, theirs[key]) for key, value in mine.items())
-        one, two = (json.loads((place_of(r, name) / "state.json").read_text()) for r in (run, other))
+        one, two = (json.loads((checkpoint_folder(r, name) / "state.json").read_text()) for r in (run, other))
         one.pop("seconds"), two.pop("seconds")
         assert one == two
     assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["best", "last"]
@@ -278,9 +278,9 @@ def test_a_stop_between_checkpoints_writes_one_that_does_not_count_as_best(
     with pytest.raises(Stopped) as stopped:
         _train(tmp_path / "run", scans, "tests.support.agents:Signalled", checkpoint_every=100)
     assert stopped.value.signal is signal.SIGTERM and isinstance(stopped.value, KeyboardInterrupt)
-    state = json.loads((place_of(tmp_path / "run") / "state.json").read_text())
+    state = json.loads((checkpoint_folder(tmp_path / "run") / "state.json").read_text())
     assert (state["updates"], state["best"]) == (4, None)
-    assert not place_of(tmp_path / "run", "best").exists()
+    assert not checkpoint_folder(tmp_path / "run", "best").exists()
 
 
 def test_a_finished_run_stays_as_it_is(tmp_path: Path, scans: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -313,9 +313,9 @@ def test_nan_stops_the_run_and_leaves_the_last_good_checkpoint(
 ) -> None:
     with pytest.raises(FloatingPointError, match=message):
         _train(tmp_path / "run", scans, method)
-    state = json.loads((place_of(tmp_path / "run") / "state.json").read_text())
+    state = json.loads((checkpoint_folder(tmp_path / "run") / "state.json").read_text())
     assert state["updates"] == 2
-    weights = load_file(place_of(tmp_path / "run") / "model.safetensors")
+    weights = load_file(checkpoint_folder(tmp_path / "run") / "model.safetensors")
     assert all(bool(torch.isfinite(value).all()) for value in weights.values())
 
 
@@ -344,12 +344,21 @@ def _edit(path: Path, **changes: Any) -> None:
         (lambda run: shutil.rmtree(run.parent / "Task09_Spleen"), "run: the run cannot go on from it.*Task09_Spleen"),
         (lambda run: write_scans(run.parent / "Task09_Spleen", 9), "another: number of cases is 7 here, 4 there"),
         (lambda run: _edit(run / "config.json", settings={"horizon": 4}), "horizon is 4 here, 5 there"),
-        (lambda run: _truncate(place_of(run) / "model.safetensors"), "last/model.safetensors: expected tensors"),
-        (lambda run: _truncate(place_of(run) / "training.safetensors"), "last/loop.safetensors: expected tensors"),
-        (lambda run: save_file({"alien": torch.ones(1)}, place_of(run) / "model.safetensors"), "weights do not fit"),
         (
-            lambda run: save_file({"agent.alien.x": torch.ones(1)}, place_of(run) / "training.safetensors"),
-            "last/loop.safetensors: the run cannot go on from it.*'alien.x' belongs to no",
+            lambda run: _truncate(checkpoint_folder(run) / "model.safetensors"),
+            "last/model.safetensors: expected tensors",
+        ),
+        (
+            lambda run: _truncate(checkpoint_folder(run) / "training.safetensors"),
+            "last/training.safetensors: expected tensors",
+        ),
+        (
+            lambda run: save_file({"alien": torch.ones(1)}, checkpoint_folder(run) / "model.safetensors"),
+            "weights do not fit",
+        ),
+        (
+            lambda run: save_file({"agent.alien.x": torch.ones(1)}, checkpoint_folder(run) / "training.safetensors"),
+            "last/training.safetensors: the run cannot go on from it.*'alien.x' belongs to no",
         ),
         (lambda run: shutil.rmtree(run / "checkpoints"), "last/state.json: expected the state of a checkpoint"),
         (lambda run: (run / "metrics.csv").unlink(), "metrics.csv: expected the rows of updates 0 to 3"),
