@@ -7,8 +7,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from mecca_agents.offline.recorder import Episode, Recorder, first_row
-from mecca_agents.session import InteractiveSession, Model
-from mecca_agents.session.log import SessionError, SessionLog, read_log
+from mecca_agents.session import InteractiveSession, Model, SessionError
+from mecca_agents.session.log import SessionLog, read_log
 from mecca_env.actions import action_space, observation_space
 from mecca_env.state import observe
 

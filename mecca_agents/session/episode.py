@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from mecca_agents.evaluation.play import change_of, checked_confidence
-from mecca_agents.session.log import Click, SessionError
+from mecca_agents.session.errors import SessionError
 from mecca_agents.session.mask import BoxedMask
 from mecca_agents.session.model import Model
 from mecca_agents.session.scan import Image
@@ -26,6 +26,23 @@ from mecca_env.process.simulator import EpisodeStart, Simulator
 from mecca_env.state import State, observe
 
 _ROUNDING = 1e-6  # voxels: what a click on the border of the view may lie outside of it
+
+
+@dataclass(frozen=True)
+class Click:
+    """A click.
+
+    Attributes:
+        point: Where, in voxels of the scan, fractions included.
+        voxel: The voxel of the agent's grid that it lies in.
+        step: Number of the step that it is for, from 1.
+        repeated: That voxel was clicked before: the agent learns nothing from it, and it is not kept.
+    """
+
+    point: tuple[float, float, float]
+    voxel: Triple
+    step: int
+    repeated: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +86,7 @@ class Moment:
         return self.placement.low, self.placement.high
 
 
-class Play:
+class EpisodePlayer:
     """Makes a moment of another one.
 
     Args:

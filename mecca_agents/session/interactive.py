@@ -8,26 +8,28 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from os import PathLike
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Self
 
-from mecca_agents.session.history import Course
-from mecca_agents.session.log import Click, Entry, SessionError, SessionLog, read_log
+from mecca_agents.session.actions import AddClicks, Redo, Reset, Save, SetBox, SetMask, Step, Undo
+from mecca_agents.session.episode import Click
+from mecca_agents.session.errors import SessionError
+from mecca_agents.session.history import Action, History, Result
+from mecca_agents.session.log import SET_IMAGE, Entry, SessionLog, read_log, replay
 from mecca_agents.session.mask import MaskLike
 from mecca_agents.session.model import Model, load_model
-from mecca_agents.session.queries import ShownSession
+from mecca_agents.session.queries import SessionQueries
 from mecca_agents.session.scan import Image, ImageLike, open_image
 from mecca_agents.session.timing import StepTime, step_times
-from mecca_env.data.saving import save_mask
 
 MOST_VOXELS = 1 << 28
 """Scans of more voxels than this, over all modalities, are refused: 512 x 512 x 1024, a gigabyte as float32."""
 
 
-class InteractiveSession(ShownSession):
+class InteractiveSession(SessionQueries):
     """What the environment plays with a simulated user, played with a person: same dynamics, hints, guide, resampling.
 
     Everything is in voxels of the scan's own grid, (X, Y, Z) in nibabel's axis order: voxel (i, j, k) reaches from
@@ -38,7 +40,7 @@ class InteractiveSession(ShownSession):
     A call that is refused raises one `ValueError` that says what was expected and what was given, and changes nothing.
 
     Threads: the methods of this class that change the session, or save, work one at a time; while one of them works
-    in another thread, they are refused (`busy`). What only looks (`ShownSession`, `log`, `timing`, `waiting`) may be
+    in another thread, they are refused (`busy`). What only looks (`SessionQueries`, `log`, `timing`, `waiting`) may be
     called from any thread at any time, never waits, and shows the session as it was before a change or as it is after.
 
     Steps may be taken without clicks, the agent then goes on by itself; and more of them than an episode of the
@@ -87,10 +89,10 @@ class InteractiveSession(ShownSession):
             mecca_env.data.base.DataError: No such file or no image; too large; another number of modalities than in
                 the training; NaN or infinite voxels; a constant.
         """
-        with self._turn():
+        with self._exclusively():
             begun, stamp = time.perf_counter(), _now()
-            course = Course(self._play, self._open(image, affine))
-            self._replace(course, (Entry("set_image", 0.0, time.perf_counter() - begun, stamp, {}),), begun)
+            history = History(self._player, self._open(image, affine))
+            self._replace(history, (Entry(SET_IMAGE, 0.0, time.perf_counter() - begun, stamp, {}),), begun)
 
     def set_box(self, low: Sequence[int] | None = None, high: Sequence[int] | None = None) -> None:
         """Begin anew in a box around what is to be segmented, or in the whole scan; can be undone.
@@ -102,7 +104,7 @@ class InteractiveSession(ShownSession):
         Raises:
             SessionError: It is no box of the scan, or the scan is constant there.
         """
-        self._act("set_box", low=low, high=high)
+        self._do(SetBox(low, high))
 
     def set_mask(self, mask: MaskLike) -> None:
         """Go on from a mask, a saved one say; no clicks, and steps count from 1. Can be undone.
@@ -118,7 +120,7 @@ class InteractiveSession(ShownSession):
             SessionError: It reaches beyond `view`, or the scan is constant there.
             mecca_env.data.base.DataError: It is none, is empty, or lies on another grid.
         """
-        self._act("set_mask", mask=mask)
+        self._do(SetMask(mask))
 
     def add_clicks(self, points: ArrayLike) -> list[Click]:
         """Mark points on wrong edges; the agent sees them in the next step. All of them or, refused, none.
@@ -135,8 +137,7 @@ class InteractiveSession(ShownSession):
         Raises:
             SessionError: One of them lies outside `view`, or they are no points.
         """
-        made: list[Click] = self._act("add_clicks", points=points)
-        return made
+        return self._do(AddClicks(points))
 
     def step(self) -> NDArray[np.bool_]:
         """Let the agent act once and return the new `mask`.
@@ -144,8 +145,7 @@ class InteractiveSession(ShownSession):
         Raises:
             SessionError: The agent's answer is no action, or not finite.
         """
-        mask: NDArray[np.bool_] = self._act("step")
-        return mask
+        return cast("NDArray[np.bool_]", self._do(Step()))
 
     def undo(self) -> str:
         """Take back the last box, mask, clicks (of one call), step or reset, exactly; its name, as in the log.
@@ -153,7 +153,7 @@ class InteractiveSession(ShownSession):
         Raises:
             SessionError: There is none.
         """
-        return str(self._act("undo"))
+        return self._do(Undo())
 
     def redo(self) -> str:
         """Do again what was undone; its name.
@@ -161,11 +161,11 @@ class InteractiveSession(ShownSession):
         Raises:
             SessionError: There is none.
         """
-        return str(self._act("redo"))
+        return self._do(Redo())
 
     def reset(self) -> None:
         """Begin anew in the same box: no clicks, every probability a half. Can be undone."""
-        self._act("reset")
+        self._do(Reset())
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the mask as NIfTI, on the scan's own grid and affine: whole or not at all.
@@ -176,10 +176,7 @@ class InteractiveSession(ShownSession):
         Raises:
             mecca_env.data.base.DataError: The name or the folder cannot be used, or the disk is full.
         """
-        with self._turn():
-            at, stamp = self._seconds(), _now()
-            save_mask(self.mask(), self._moment.image.affine, str(path))
-            self._note("save", at, stamp, {"path": str(path)})
+        self._do(Save(path))
 
     def save_log(self, path: str | PathLike[str]) -> None:
         """Write the log as JSON, for `load_log`: whole or not at all. Raises `SessionError`."""
@@ -206,7 +203,7 @@ class InteractiveSession(ShownSession):
             SessionError: It is no log, or one of another model or of another scan.
             mecca_env.data.base.DataError: The scan cannot be used.
         """
-        with self._turn():
+        with self._exclusively():
             found = log if isinstance(log, SessionLog) else read_log(log)
             if found.weights != self.model.weights:
                 ours = f"{self.model.method} with weights {self.model.weights[:12]}"
@@ -214,13 +211,13 @@ class InteractiveSession(ShownSession):
             scan = self._moment.image if image is None else self._open(image, None)
             if scan.identity != found.image:
                 raise SessionError("log: expected the scan that it was made with, got another one")
-            course = Course(self._play, scan)
-            course.repeat(found.entries[1:])
-            self._replace(course, found.entries, time.perf_counter() - found.entries[-1].end)
+            history = History(self._player, scan)
+            replay(found.entries[1:], history)
+            self._replace(history, found.entries, time.perf_counter() - found.entries[-1].end)
 
     def log(self) -> tuple[Entry, ...]:
         """Everything done since the scan was opened, with its times."""
-        self._opened()
+        self._opened_history()
         return self._entries
 
     def timing(self) -> list[StepTime]:
@@ -234,7 +231,7 @@ class InteractiveSession(ShownSession):
     def close(self) -> None:
         """Let go of scan and history; a closed session refuses everything. Closing twice does nothing."""
         self._closed = True
-        self._course = None
+        self._history = None
         self._entries = ()
 
     def __enter__(self) -> Self:
@@ -248,22 +245,22 @@ class InteractiveSession(ShownSession):
     def _open(self, image: ImageLike, affine: ArrayLike | None) -> Image:
         return open_image(image, affine, self.model.modalities, self._most_voxels)
 
-    def _act(self, action: str, **details: Any) -> Any:
-        """Do something that `Course.act` knows, and note it."""
-        with self._turn():
+    def _do(self, action: Action[Result]) -> Result:
+        """Do something with the history, and note it."""
+        with self._exclusively():
             at, stamp = self._seconds(), _now()
-            noted, result = self._opened().act(action, details)
-            self._note(action, at, stamp, noted)
+            details, result = action.do(self._opened_history())
+            self._note(action.name, at, stamp, details)
             return result
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
-        """One thread at a time."""
+    def _exclusively(self) -> Iterator[None]:
+        """Refuse whoever comes while another thread is at it. Raises `SessionError`."""
         if not self._working.acquire(blocking=False):
             raise SessionError("session: expected one that is idle, got one that is at work; wait until it is done")
         try:
             if self._closed:
-                self._opened()
+                self._opened_history()
             yield
         finally:
             self._working.release()
@@ -274,10 +271,10 @@ class InteractiveSession(ShownSession):
         self._entries = (*self._entries, Entry(action, at, self._seconds() - at, stamp, details))
         self.version += 1
 
-    def _replace(self, course: Course, entries: tuple[Entry, ...], opened_at: float) -> None:
+    def _replace(self, history: History, entries: tuple[Entry, ...], opened_at: float) -> None:
         if self._closed:
             return
-        self._course, self._entries, self._opened_at = course, entries, opened_at
+        self._history, self._entries, self._opened_at = history, entries, opened_at
         self.version += 1
 
     def _seconds(self) -> float:

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mecca_agents.session.episode import Moment, Play
-from mecca_agents.session.log import SessionError
+from mecca_agents.session.episode import EpisodePlayer, Moment
+from mecca_agents.session.errors import SessionError
 from mecca_env.data.base import Box, Triple
 from mecca_env.data.grid.cutting import paste_part, read_part
 from mecca_env.data.grid.placement import Placement
@@ -82,13 +82,13 @@ def layer_slice(moment: Moment, layer: Layer, axis: int, index: int) -> NDArray[
     return plane
 
 
-def advised_regions(moment: Moment, play: Play) -> list[Region]:
+def advised_regions(moment: Moment, player: EpisodePlayer) -> list[Region]:
     """The supervoxels of "advice", least confident first."""
     advice = moment.state.advice
     if advice is None or moment.confidence is None or not moment.answers:
         return []
     inside, confidence, numbers = (
-        values.detach().cpu().numpy() for values in (advice[0], moment.confidence, play.regions(moment))
+        values.detach().cpu().numpy() for values in (advice[0], moment.confidence, player.regions(moment))
     )
     at = moment.placement.in_scan()
     regions = []

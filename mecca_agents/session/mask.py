@@ -6,16 +6,16 @@ import base64
 import binascii
 import math
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from os import PathLike
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mecca_agents.session.log import SessionError
-from mecca_agents.session.scan import files_of
+from mecca_agents.session.errors import SessionError
+from mecca_agents.session.scan import files_of, read_box
 from mecca_env.data.base import Box, DataError, Triple
 from mecca_env.data.grid.cutting import bounding_box
 from mecca_env.data.reading import read_label
@@ -42,31 +42,52 @@ class BoxedMask:
         mask[tuple(slice(a, b) for a, b in zip(*self.box, strict=True))] = self.part
         return mask
 
-    def details(self) -> dict[str, Any]:
-        """As a log has it: the corners of the box, and its bits, compressed, as text."""
+    def packed(self) -> LoggedMask:
+        """The mask as a log has it."""
         bits = zlib.compress(np.packbits(self.part).tobytes())
         low, high = self.box
-        return {"low": list(low), "high": list(high), "bits": base64.b64encode(bits).decode()}
+        return LoggedMask(list(low), list(high), base64.b64encode(bits).decode())
+
+
+@dataclass(frozen=True)
+class LoggedMask:
+    """A mask as a log has it, which may be anything.
+
+    Attributes:
+        low: First voxel of its box.
+        high: Opposite corner, exclusive.
+        bits: What is in the box: bits, compressed, as text in base64.
+    """
+
+    low: Sequence[int] | None
+    high: Sequence[int] | None
+    bits: str
+
+    def details(self) -> dict[str, Any]:
+        """Its fields by name."""
+        return asdict(self)
+
+    def unpacked(self, shape: Triple) -> BoxedMask:
+        """The mask on a scan of this shape, (X, Y, Z). Raises `SessionError`."""
+        box = read_box(self.low, self.high, shape)
+        if box is None:
+            raise SessionError("log: expected the box of a mask, found none")
+        sides = [b - a for a, b in zip(*box, strict=True)]
+        size = math.prod(sides)
+        try:
+            unpacker = zlib.decompressobj()
+            content = unpacker.decompress(base64.b64decode(self.bits, validate=True), (size + 7) // 8 + 1)
+        except (binascii.Error, ValueError, zlib.error) as error:
+            raise SessionError(f"log: expected the bits of a mask, found something else ({error})") from error
+        if len(content) != (size + 7) // 8 or not unpacker.eof:
+            raise SessionError(f"log: expected the bits of a mask of {sides} voxels, found more or fewer")
+        return BoxedMask(box, np.unpackbits(np.frombuffer(content, np.uint8), count=size).reshape(sides).astype(bool))
 
 
 def boxed(mask: NDArray[np.bool_]) -> BoxedMask:
     """A mask that is not empty, (X, Y, Z)."""
     box = bounding_box(mask)
     return BoxedMask(box, mask[tuple(slice(a, b) for a, b in zip(*box, strict=True))].copy())
-
-
-def unpacked(details: Mapping[str, Any], box: Box) -> BoxedMask:
-    """What `BoxedMask.details` has made, where the box has been read already. Raises `SessionError`."""
-    shape = [b - a for a, b in zip(*box, strict=True)]
-    size = math.prod(shape)
-    try:
-        unpacker = zlib.decompressobj()
-        content = unpacker.decompress(base64.b64decode(details["bits"], validate=True), (size + 7) // 8 + 1)
-    except (binascii.Error, ValueError, zlib.error) as error:
-        raise SessionError(f"log: expected the bits of a mask, found something else ({error})") from error
-    if len(content) != (size + 7) // 8 or not unpacker.eof:
-        raise SessionError(f"log: expected the bits of a mask of {shape} voxels, found more or fewer")
-    return BoxedMask(box, np.unpackbits(np.frombuffer(content, np.uint8), count=size).reshape(shape).astype(bool))
 
 
 def open_mask(mask: MaskLike, shape: Triple, affine: NDArray[np.float64]) -> NDArray[np.bool_]:

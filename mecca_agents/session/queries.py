@@ -7,16 +7,16 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from mecca_agents.session.episode import Moment, Play
-from mecca_agents.session.history import Course
+from mecca_agents.session.episode import Click, EpisodePlayer, Moment
+from mecca_agents.session.errors import SessionError
+from mecca_agents.session.history import History
 from mecca_agents.session.layers import Layer, Region, advised_regions, layer_slice, whole_layer
-from mecca_agents.session.log import Click, SessionError
 from mecca_agents.session.model import Model
 from mecca_env.data.base import Box, Triple
 from mecca_env.state import State
 
 
-class ShownSession:
+class SessionQueries:
     """Reads the present moment once in each call, so that what it returns is of one moment.
 
     Args:
@@ -30,21 +30,21 @@ class ShownSession:
     def __init__(self, model: Model) -> None:
         self.model = model
         self.version = 0
-        self._play = Play(model)
-        self._course: Course | None = None
+        self._player = EpisodePlayer(model)
+        self._history: History | None = None
         self._closed = False
 
     @property
     def _moment(self) -> Moment:
-        return self._opened().now
+        return self._opened_history().now
 
-    def _opened(self) -> Course:
-        course = self._course
+    def _opened_history(self) -> History:
+        history = self._history
         if self._closed:
             raise SessionError("session: expected an open one, got one that was closed")
-        if course is None:
+        if history is None:
             raise SessionError("session: expected a scan, got none yet; call set_image() first")
-        return course
+        return history
 
     # On the scan's own grid
 
@@ -70,7 +70,7 @@ class ShownSession:
 
     def advice(self) -> list[Region]:
         """Where the agent asks for the next clicks, least confident first; empty before a step and without a guide."""
-        return advised_regions(self._moment, self._play)
+        return advised_regions(self._moment, self._player)
 
     def overlay(self, layer: Layer, axis: int, index: int) -> NDArray[Any] | None:
         """One slice of a layer, in milliseconds: the values that `mask()` and the others have there.
@@ -153,17 +153,17 @@ class ShownSession:
         Raises:
             SessionError: The first steps are beyond what can be undone.
         """
-        return self._opened().states()
+        return self._opened_history().states()
 
     @property
     def can_undo(self) -> bool:
         """Whether `undo` has something to take back."""
-        return self._opened().can_undo
+        return self._opened_history().can_undo
 
     @property
     def can_redo(self) -> bool:
         """Whether `redo` has something to do again."""
-        return self._opened().can_redo
+        return self._opened_history().can_redo
 
     def _checked(self, modality: int) -> int:
         if not 0 <= modality < self.model.modalities:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import index
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -14,7 +15,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from mecca_env.data.base import DataError, Scan, Triple
+from mecca_agents.session.errors import SessionError
+from mecca_env.data.base import Box, DataError, Scan, Triple
 from mecca_env.data.caching.smallest import smallest_type
 from mecca_env.data.inventory import SUFFIXES, stem
 from mecca_env.data.reading import checked_image, read_image
@@ -105,6 +107,22 @@ def files_of(image: ImageLike) -> list[Path]:
         if stem(path) is None:
             raise DataError(f"{path}: expected an image, {', '.join(SUFFIXES)}, found {path.name!r}")
     return files
+
+
+def read_box(low: Sequence[int] | None, high: Sequence[int] | None, shape: Triple) -> Box | None:
+    """A box of the scan, high exclusive; None where neither corner is given. Raises `SessionError`."""
+    if low is None and high is None:
+        return None
+    try:
+        corners = [
+            (index(a), index(b)) for a, b in zip([] if low is None else low, [] if high is None else high, strict=True)
+        ]
+    except (TypeError, ValueError):
+        corners = []
+    if len(corners) != 3 or not all(0 <= a < b <= n for (a, b), n in zip(corners, shape, strict=True)):
+        raise SessionError(f"box: expected whole numbers 0 <= low < high <= {shape}, got low={low!r}, high={high!r}")
+    (a, b), (c, d), (e, f) = corners
+    return (a, c, e), (b, d, f)
 
 
 def _array_of(image: ImageLike, modalities: int, most_voxels: int) -> NDArray[Any]:

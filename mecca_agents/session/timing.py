@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 
-from mecca_agents.session.log import Entry, SessionError, SessionLog
+from mecca_agents.session.actions import AddClicks, Redo, Reset, SetBox, SetMask, Step, Undo
+from mecca_agents.session.errors import SessionError
+from mecca_agents.session.log import SET_IMAGE, Entry, SessionLog
 from mecca_agents.tables import Section, Table, csv_row, markdown, number, plural, write_rows
 from mecca_env.atomic import os_errors_as, write_text
 
@@ -42,7 +44,7 @@ class _Times:
 
 
 def step_times(entries: Sequence[Entry], now: float | None = None) -> tuple[list[StepTime], StepTime]:
-    """What each step took, and what the one that comes next has taken so far.
+    """The times of each step, and of the one that comes next so far.
 
     Where a step is undone, the time that was spent until then and on looking at it counts for the step that takes its
     place: all of a person's time since the box, or since the last reset, is in one of the steps.
@@ -52,18 +54,18 @@ def step_times(entries: Sequence[Entry], now: float | None = None) -> tuple[list
         now: Seconds since the scan was opened; None: the end of the last action.
     """
     times, past, future, end = _Times(0), list[_Times](), list[_Times](), 0.0
-    for place, entry in enumerate(entries):
+    for position, entry in enumerate(entries):
         times = times.waited(entry.at - end)
         end = entry.end
-        if entry.action == "set_image":
-            times, past, future = _Times(place), [], []
-        elif entry.action in ("undo", "redo"):
-            back, forth = (past, future) if entry.action == "undo" else (future, past)
+        if entry.action == SET_IMAGE:
+            times, past, future = _Times(position), [], []
+        elif entry.action in (Undo.name, Redo.name):
+            back, forth = (past, future) if entry.action == Undo.name else (future, past)
             if not back:
                 raise SessionError(f"log: expected something to {entry.action}, found nothing")
             forth.append(times)
             times = _moved(times, back.pop())
-        elif (after := _after(times, entry, place)) is not times:
+        elif (after := _after(times, entry, position)) is not times:
             past.append(times)
             future.clear()
             times = after
@@ -72,17 +74,17 @@ def step_times(entries: Sequence[Entry], now: float | None = None) -> tuple[list
     return list(times.done), times.waiting
 
 
-def _after(times: _Times, entry: Entry, place: int) -> _Times:
-    """What an action makes of them, the same where it changes nothing."""
+def _after(times: _Times, entry: Entry, position: int) -> _Times:
+    """The times after an action, the same where it changes nothing."""
     waiting = times.waiting
     match entry.action:
-        case "step":
+        case Step.name:
             done = (*times.done, replace(waiting, agent=entry.took))
             return replace(times, done=done, waiting=StepTime(waiting.step + 1, 0, 0.0))
-        case "add_clicks" if entry.details["new"]:
+        case AddClicks.name if entry.details["new"]:
             return replace(times, waiting=replace(waiting, clicks=waiting.clicks + entry.details["new"]))
-        case "set_box" | "set_mask" | "reset":
-            return _Times(place)
+        case SetBox.name | SetMask.name | Reset.name:
+            return _Times(position)
     return times
 
 

@@ -15,6 +15,7 @@ import torch
 
 from experiments import saved_mask
 from mecca_agents.session import InteractiveSession, SessionError, load_model
+from mecca_agents.session.log import replay
 from mecca_env.data.base import DataError
 from mecca_env.metrics import dice
 from tests.support import ROOT
@@ -132,7 +133,7 @@ def test_a_log_with_another_mask_than_it_says(change: dict[str, Any], session: I
     bad = replace(entry, details={**entry.details, **change})
     moment = session._moment
     with pytest.raises(SessionError, match="expected"):
-        session._opened().repeat([bad])
+        replay([bad], session._opened_history())
     assert session._moment is moment
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mecca_agents.app.page.browser_input import read_point, read_stroke, read_window, read_words
 from mecca_agents.app.tab.box_draft import BoxDraft
 from mecca_agents.session import SessionError
-from mecca_agents.session.history import read_box
+from mecca_agents.session.scan import read_box
 
 SHAPE = (20, 30, 40)
 
