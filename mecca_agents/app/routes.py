@@ -1,7 +1,8 @@
-"""What the page fetches besides itself: slices, and where it sends files."""
+"""Routes of the page besides itself: the slices that it fetches, and the files that it sends."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -9,22 +10,22 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from mecca_agents.app.drawing.slices import draw_slice, read_look
-from mecca_agents.app.tab.tab import Workplace
-from mecca_agents.app.tab.tabs import Workplaces
+from mecca_agents.app.drawing.slices import draw_slice, read_display
+from mecca_agents.app.tab.tab import Tab
+from mecca_agents.app.tab.tabs import Tabs
 from mecca_agents.session import SessionError
 
 _NO_STORE = {"cache-control": "no-store"}
 
 
-def routes(workplaces: Workplaces) -> list[Route]:
+def routes(tabs: Tabs) -> list[Route]:
     """The addresses, all below /session/ and the secret name of a page."""
 
     async def slice_of(request: Request) -> Response:
-        return await _answer(workplaces, request, _slice)
+        return await _answer(tabs, request, _slice)
 
     async def upload(request: Request) -> Response:
-        return await _answer(workplaces, request, _upload)
+        return await _answer(tabs, request, _upload)
 
     return [
         Route("/session/{key}/slice/{plane}/{index}", slice_of, methods=["GET"]),
@@ -32,33 +33,35 @@ def routes(workplaces: Workplaces) -> list[Route]:
     ]
 
 
-async def _answer(workplaces: Workplaces, request: Request, do: Any) -> Response:
-    """What `do` returns as JSON; where it is refused, why."""
+async def _answer(
+    tabs: Tabs, request: Request, handle: Callable[[Tab, Request], Awaitable[dict[str, Any]]]
+) -> Response:
+    """Handle a request and answer with JSON; where it is refused, with the reason."""
     try:
-        place = workplaces.find(request.path_params["key"])
+        tab = tabs.find(request.path_params["key"])
     except SessionError as error:
         return JSONResponse({"error": str(error)}, 404, _NO_STORE)
     try:
-        return JSONResponse(await do(place, request), headers=_NO_STORE)
+        return JSONResponse(await handle(tab, request), headers=_NO_STORE)
     except SessionError as error:
         return JSONResponse({"error": str(error)}, 400, _NO_STORE)
     except ClientDisconnect:
         return Response(status_code=400)
 
 
-async def _slice(place: Workplace, request: Request) -> dict[str, Any]:
+async def _slice(tab: Tab, request: Request) -> dict[str, Any]:
     name, number = request.path_params["plane"], request.path_params["index"]
-    plane = next((plane for plane in place.planes if plane.name.lower() == name), None)
+    plane = next((plane for plane in tab.planes if plane.name.lower() == name), None)
     if plane is None or not number.isascii() or not number.isdigit() or len(number) > 6:
         raise SessionError(
             f"slice: expected axial, coronal or sagittal and a number, got {name[:20]!r}, {number[:20]!r}"
         )
-    look, index = read_look(request.query_params), int(number)
-    label = place.review.label if place.review is not None else None
-    drawn: dict[str, Any] = await run_in_threadpool(draw_slice, place.session, plane, index, look, label)
+    display, index = read_display(request.query_params), int(number)
+    label = tab.review.label if tab.review is not None else None
+    drawn: dict[str, Any] = await run_in_threadpool(draw_slice, tab.session, plane, index, display, label)
     return drawn
 
 
-async def _upload(place: Workplace, request: Request) -> dict[str, str]:
-    upload = await place.uploads.receive(request.query_params.get("name", ""), request.stream())
+async def _upload(tab: Tab, request: Request) -> dict[str, str]:
+    upload = await tab.uploads.receive(request.query_params.get("name", ""), request.stream())
     return {"key": upload.key}

@@ -19,7 +19,7 @@ from mecca_agents.app.drawing.contours import outline
 from mecca_agents.app.guard import Guard, is_local
 from mecca_agents.app.tab.folder import Folder
 from mecca_agents.app.tab.review import score
-from mecca_agents.app.tab.tabs import Workplaces
+from mecca_agents.app.tab.tabs import Tabs
 from mecca_agents.session import InteractiveSession, Model
 from mecca_env.extras import missing
 
@@ -29,7 +29,7 @@ SHORTEST_TOKEN = 16
 
 @dataclass(frozen=True)
 class Settings:
-    """How the page is served.
+    """Settings of the server.
 
     Attributes:
         folder: The page opens files below it, and no others.
@@ -71,7 +71,7 @@ def new_token() -> str:
     return secrets.token_urlsafe(24)
 
 
-def make_app(model: Model, settings: Settings) -> tuple[Any, Workplaces]:
+def make_app(model: Model, settings: Settings) -> tuple[Any, Tabs]:
     """The server's application, for any ASGI server, and what is open in it.
 
     There can be one in a process: NiceGUI keeps its pages in one place.
@@ -88,7 +88,7 @@ def make_app(model: Model, settings: Settings) -> tuple[Any, Workplaces]:
     from mecca_agents.app.page.page import add_page
     from mecca_agents.app.routes import routes
 
-    workplaces = Workplaces(model, Folder(settings.folder), settings.most_upload, settings.most_pages)
+    tabs = Tabs(model, Folder(settings.folder), settings.most_upload, settings.most_pages)
     workers = ThreadPoolExecutor(settings.workers, thread_name_prefix="mecca")
 
     @asynccontextmanager
@@ -97,11 +97,11 @@ def make_app(model: Model, settings: Settings) -> tuple[Any, Workplaces]:
         try:
             yield
         finally:
-            workplaces.close()
+            tabs.close()
             workers.shutdown(wait=False, cancel_futures=True)
 
-    app = FastAPI(lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None, routes=routes(workplaces))
-    add_page(workplaces, workers, settings.scan, settings.reconnect)
+    app = FastAPI(lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None, routes=routes(tabs))
+    add_page(tabs, workers, settings.scan, settings.reconnect)
     ui.run_with(
         app,
         title="mecca annotate",
@@ -110,7 +110,7 @@ def make_app(model: Model, settings: Settings) -> tuple[Any, Workplaces]:
         show_welcome_message=False,
     )
     guarded = Guard(app, token=settings.token, local=is_local(settings.host), cookie=f"mecca_token_{settings.port}")
-    return guarded, workplaces
+    return guarded, tabs
 
 
 def warm_up(model: Model) -> None:
@@ -132,7 +132,7 @@ def serve(model: Model, settings: Settings, *, show: bool = True) -> None:
     """Serve until Ctrl-C.
 
     Args:
-        model: Who acts.
+        model: The trained method.
         settings: How.
         show: Open the page in this machine's browser.
 

@@ -46,7 +46,7 @@ def record_sessions(
 
     Args:
         logs: Files that `InteractiveSession.save_log` or the page has written.
-        model: Whose sessions they were.
+        model: The trained method that acted in them.
         dataset: Minari id of the data set.
         scans: Folder of the scans; None: each log's own.
         overwrite: Replace a data set of this id.

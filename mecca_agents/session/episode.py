@@ -82,7 +82,7 @@ class Moment:
 
     @property
     def view(self) -> Box:
-        """What the agent sees of the scan."""
+        """Box that the agent sees of the scan."""
         return self.placement.low, self.placement.high
 
 
@@ -90,7 +90,7 @@ class EpisodePlayer:
     """Makes a moment of another one.
 
     Args:
-        model: Who acts.
+        model: The trained method.
     """
 
     def __init__(self, model: Model) -> None:
@@ -159,10 +159,10 @@ class EpisodePlayer:
         Raises:
             SessionError: One of them is no point of the view.
         """
-        places = _points(points, moment.view)
+        inside = _points(points, moment.view)
         known = {click.voxel for click in moment.clicks}
         made = []
-        for point, voxel in zip(places, _voxels(places, moment.placement), strict=True):
+        for point, voxel in zip(inside, _voxels(inside, moment.placement), strict=True):
             made.append(Click(point, voxel, len(moment.answers) + 1, voxel in known))
             known.add(voxel)
         new = tuple(click for click in made if not click.repeated)
@@ -224,26 +224,26 @@ class EpisodePlayer:
 def _points(points: ArrayLike, view: Box) -> list[tuple[float, float, float]]:
     """Points as numbers, all of them inside the view. Raises `SessionError`."""
     try:
-        places = np.array(points, np.float64)
+        array = np.array(points, np.float64)
     except (ValueError, TypeError) as error:
         raise SessionError(f"points: expected numbers (K, 3), got {points!r:.80}") from error
-    places = places[None] if places.shape == (3,) else places
-    if places.ndim != 2 or places.shape[1] != 3 or not len(places):
-        raise SessionError(f"points: expected (K, 3), one at least, got shape {places.shape}")
+    array = array[None] if array.shape == (3,) else array
+    if array.ndim != 2 or array.shape[1] != 3 or not len(array):
+        raise SessionError(f"points: expected (K, 3), one at least, got shape {array.shape}")
     low, high = (np.array(corner) for corner in view)
-    inside = ((places >= low - 0.5 - _ROUNDING) & (places <= high - 0.5 + _ROUNDING)).all(axis=1)  # False for NaN
+    inside = ((array >= low - 0.5 - _ROUNDING) & (array <= high - 0.5 + _ROUNDING)).all(axis=1)  # False for NaN
     if not inside.all():
         raise SessionError(
             f"points: expected voxels of what the agent sees, {view[0]} to {view[1]} (exclusive), "
-            f"got {places[~inside][0].tolist()}"
+            f"got {array[~inside][0].tolist()}"
         )
-    return [(float(x), float(y), float(z)) for x, y, z in places]
+    return [(float(x), float(y), float(z)) for x, y, z in array]
 
 
 def _voxels(points: Sequence[tuple[float, float, float]], placement: Placement) -> list[Triple]:
     """The voxels of the grid that hold these points of the scan."""
-    places = torch.tensor(points, dtype=torch.float64)
-    at = placement.in_grid(Coordinates(places[:, 0, None], places[:, 1, None], places[:, 2]))
+    in_scan = torch.tensor(points, dtype=torch.float64)
+    at = placement.in_grid(Coordinates(in_scan[:, 0, None], in_scan[:, 1, None], in_scan[:, 2]))
     found = torch.stack((at.first[:, 0], at.second[:, 0], at.third), dim=1).add_(0.5).floor_().long()
     inside: NDArray[np.int64] = found.clamp_min(0).minimum(torch.tensor(placement.shape) - 1).numpy()
     return [(int(d), int(h), int(w)) for d, h, w in inside]

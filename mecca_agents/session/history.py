@@ -18,10 +18,10 @@ MOST_UNDONE = 100
 """Actions that can be undone; the oldest are forgotten first."""
 
 Result = TypeVar("Result")
-"""What an action returns to who asked for it."""
+"""Type of the value that an action returns to its caller."""
 
 Details = dict[str, Any]
-"""What a log keeps of an action: what it was given and what came of it, as JSON."""
+"""Entries that a log keeps of an action: what it was given and what came of it, as JSON."""
 
 
 class Action(ABC, Generic[Result]):
@@ -107,7 +107,7 @@ class History:
         return kind
 
     def states(self) -> list[State]:
-        """What the agent saw at each step since the last box, mask or reset, and what there is now.
+        """States that the agent saw at each step since the last box, mask or reset, and the present one.
 
         Raises:
             SessionError: The first steps are beyond what can be undone.

@@ -30,7 +30,7 @@ MOST_VOXELS = 1 << 28
 
 
 class InteractiveSession(SessionQueries):
-    """What the environment plays with a simulated user, played with a person: same dynamics, hints, guide, resampling.
+    """The environment's episode with a person in place of a simulated user: same dynamics, hints, guide, resampling.
 
     Everything is in voxels of the scan's own grid, (X, Y, Z) in nibabel's axis order: voxel (i, j, k) reaches from
     i - 0.5 to i + 0.5 along the first axis, so clicks may be fractions. The box plays the part that the label's box
@@ -221,7 +221,7 @@ class InteractiveSession(SessionQueries):
         return self._entries
 
     def timing(self) -> list[StepTime]:
-        """What each step took: clicks, seconds of the person, seconds of the agent."""
+        """Cost of each step: clicks, seconds of the person, seconds of the agent."""
         return step_times(self.log())[0]
 
     def waiting(self) -> StepTime:

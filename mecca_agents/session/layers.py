@@ -1,4 +1,4 @@
-"""What a session shows, on the scan's own grid: whole, or the slice that is looked at."""
+"""Layers over a scan, on its own grid: whole, or the slice that is looked at."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mecca_env.data.grid.cutting import paste_part, read_part
 from mecca_env.data.grid.placement import Placement
 
 Layer = Literal["mask", "probability", "action", "confidence", "advice", "hint"]
-"""What can be laid over the scan."""
+"""A name of what can be laid over the scan."""
 
 _SMOOTH = ("probability", "confidence", "hint")  # the others keep the values that they have on the agent's grid
 
@@ -58,8 +58,8 @@ def whole_layer(moment: Moment, layer: Layer, step: int | None = None) -> NDArra
     if values is None:
         return None
     whole: NDArray[Any] = np.zeros(moment.image.shape, _kind(layer))
-    place = tuple(slice(a, b) for a, b in zip(*moment.view, strict=True))
-    whole[place] = _part(values, moment.placement, layer, moment.view)
+    inside = tuple(slice(a, b) for a, b in zip(*moment.view, strict=True))
+    whole[inside] = _part(values, moment.placement, layer, moment.view)
     return whole
 
 

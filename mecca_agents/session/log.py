@@ -1,4 +1,4 @@
-"""What a person and an agent did, action by action, as JSON that another session can do again."""
+"""Log of what a person and an agent did, action by action, as JSON that another session can do again."""
 
 from __future__ import annotations
 

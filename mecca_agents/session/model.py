@@ -1,4 +1,4 @@
-"""Who acts in a session: a trained method that sees clicks, from a run or from this package."""
+"""The agent of a session: a trained method that sees clicks, from a run or from this package."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Model:
 
     @cached_property
     def config(self) -> EnvConfig:
-        """What it was trained in, for a person: nobody is simulated, nothing is earned, no Dice ends it."""
+        """Configuration of its training, for a person: nobody is simulated, nothing is earned, no Dice ends it."""
         trained = EnvConfig(shape=self.run.preset.shape, **self.run.settings)
         nobody = (0,) * trained.horizon
         return replace(trained, clicks=nobody, user="none", reward="gain", target_dice=None)
@@ -82,14 +82,14 @@ def load_model(run: str | PathLike[str] | None = None, *, checkpoint: str = "las
             hints.
         ValueError: There is no such device.
     """
-    folder, place = BUILT_IN if run is None else Path(run), find_device(device)
-    agent, config = load_agent(folder, place, checkpoint)
+    folder, found = BUILT_IN if run is None else Path(run), find_device(device)
+    agent, config = load_agent(folder, found, checkpoint)
     if not agent.sees_hints:
         fitting = ", ".join(name for name in METHODS if find_method(name).sees_hints)
         raise RunError(
             f"{folder}: expected a method that sees clicks ({fitting}), found {config.method}, which does not"
         )
-    return Model(agent, config, folder, place, _digest(agent.weights()))
+    return Model(agent, config, folder, found, _digest(agent.weights()))
 
 
 def _digest(weights: Mapping[str, Tensor]) -> str:

@@ -1,4 +1,4 @@
-"""What a session shows: everything that only looks, may be called from any thread and never waits."""
+"""Queries of a session: everything that only looks, may be called from any thread and never waits."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class SessionQueries:
     """Reads the present moment once in each call, so that what it returns is of one moment.
 
     Args:
-        model: Who acts.
+        model: The trained method.
 
     Attributes:
-        model: Who acts; `model.method` and, in words, `model.trained_on`.
+        model: The trained method; `model.method` and, in words, `model.trained_on`.
         version: Grows with every change: what was drawn at the same version is still right.
     """
 
@@ -61,7 +61,7 @@ class SessionQueries:
         return cast("NDArray[np.float32]", whole_layer(self._moment, "probability"))
 
     def action(self) -> NDArray[np.float32] | None:
-        """What the last step asked to add to each probability, (X, Y, Z) in [-1, 1]; None before the first step."""
+        """Change of each probability that the last step asked for, (X, Y, Z) in [-1, 1]; None before the first step."""
         return whole_layer(self._moment, "action")
 
     def confidence(self) -> NDArray[np.float32] | None:
@@ -69,7 +69,7 @@ class SessionQueries:
         return whole_layer(self._moment, "confidence")
 
     def advice(self) -> list[Region]:
-        """Where the agent asks for the next clicks, least confident first; empty before a step and without a guide."""
+        """Regions to click in next, the least confident first; empty before a step and without a guide."""
         return advised_regions(self._moment, self._player)
 
     def overlay(self, layer: Layer, axis: int, index: int) -> NDArray[Any] | None:
@@ -123,7 +123,7 @@ class SessionQueries:
 
     @property
     def view(self) -> Box:
-        """What the agent sees and where clicks are taken, high exclusive."""
+        """Box that the agent sees and where clicks are taken, high exclusive."""
         return self._moment.view
 
     @property
@@ -148,7 +148,7 @@ class SessionQueries:
         return self._moment.image.files
 
     def states(self) -> list[State]:
-        """What the agent saw at each step since the last box, mask or reset, and what there is now: `steps` + 1 states.
+        """States that the agent saw at each step since the last box, mask or reset, and the present one: `steps` + 1.
 
         Raises:
             SessionError: The first steps are beyond what can be undone.

@@ -1,4 +1,4 @@
-"""How long a person takes for the clicks of each step, from the logs of sessions: the form of Table 7."""
+"""Time that a person takes for the clicks of each step, from the logs of sessions: the form of Table 7."""
 
 from __future__ import annotations
 

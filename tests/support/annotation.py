@@ -1,4 +1,4 @@
-"""What the tests of the page work with."""
+"""A case, a running server and a way to await, for the tests of the page."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mecca_agents.app.tab.tabs import Workplaces
+from mecca_agents.app.tab.tabs import Tabs
 
 
 def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """What a coroutine returns; in a thread of its own, since Playwright has a loop in this one."""
+    """Run a coroutine and return its result; in a thread of its own, since Playwright has a loop in this one."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(asyncio.run, coroutine).result()
 
@@ -55,4 +55,4 @@ class Served:
     """A server that runs."""
 
     url: str
-    workplaces: Workplaces
+    tabs: Tabs

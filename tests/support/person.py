@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mecca_agents.app.drawing.planes import Plane
-from mecca_agents.app.tab.tab import Workplace
+from mecca_agents.app.tab.tab import Tab
 
 VIEWS = ("axial", "coronal", "sagittal")
 
@@ -19,7 +19,7 @@ class Person:
     Args:
         page: Playwright's.
         url: Of the server.
-        found: Finds the workplace of the page by its key.
+        found: Finds the tab of the page by its key.
     """
 
     def __init__(self, page: Any, url: str, found: Any = None) -> None:
@@ -43,11 +43,11 @@ class Person:
         return self
 
     @property
-    def place(self) -> Workplace:
-        """What the server has for this page."""
+    def tab(self) -> Tab:
+        """The server's state of this page."""
         key = self.page.evaluate("document.querySelector('.mv').dataset.base.split('/')[2]")
-        place: Workplace = self._found(key)
-        return place
+        tab: Tab = self._found(key)
+        return tab
 
     def idle(self) -> None:
         """Wait until nothing is under way and all that is to be seen is drawn."""
@@ -55,7 +55,7 @@ class Person:
             """() => {
               const views = [...document.querySelectorAll('.mv-view')];
               const drawn = views.every((view) => view.dataset.drawn === view.dataset.wanted);
-              const doing = [...document.querySelectorAll('.desk-left .q-linear-progress')];
+              const doing = [...document.querySelectorAll('.annotate-controls .q-linear-progress')];
               return drawn && views.length === 3 && doing.every((e) => e.style.visibility === 'hidden');
             }"""
         )
@@ -75,7 +75,7 @@ class Person:
 
     def look_at(self, voxel: Sequence[float]) -> None:
         """Turn the sliders of all views there."""
-        for plane in self.place.planes:
+        for plane in self.tab.planes:
             slider = self.page.locator(f"[data-plane={plane.name.lower()}] .mv-slider")
             slider.evaluate(
                 "(e, v) => { e.value = v; e.dispatchEvent(new Event('input')); }", str(round(voxel[plane.axis]))
@@ -83,12 +83,12 @@ class Person:
         self.idle()
 
     def plane(self, view: str) -> Plane:
-        """How a view lies in the scan."""
-        return next(plane for plane in self.place.planes if plane.name.lower() == view)
+        """The plane of a view."""
+        return next(plane for plane in self.tab.planes if plane.name.lower() == view)
 
     def at(self, view: str, voxel: Sequence[float]) -> tuple[float, float]:
-        """Where on the screen a voxel of the shown slice is."""
-        plane, shape = self.plane(view), self.place.session.shape
+        """Pixel of the screen at a voxel of the slice that is shown."""
+        plane, shape = self.plane(view), self.tab.session.shape
         x, y = voxel[plane.right] + 0.5, voxel[plane.up] + 0.5
         c = shape[plane.right] - x if plane.flip_right else x
         r = y if plane.flip_up else shape[plane.up] - y
@@ -153,7 +153,7 @@ class Person:
         self.idle()
 
     def messages(self) -> str:
-        """What the page says in passing."""
+        """Messages that the page shows in passing."""
         return " | ".join(self.page.locator(".q-notification__message").all_inner_texts())
 
     def hears(self, words: str) -> None:

@@ -17,7 +17,7 @@ HEATS: tuple[Heat, ...] = get_args(Heat)
 
 @dataclass(frozen=True)
 class Line:
-    """How a kind of outline looks.
+    """The look of a kind of outline.
 
     Attributes:
         name: In the legend.

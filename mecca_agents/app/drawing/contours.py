@@ -27,6 +27,6 @@ def outline(mask: NDArray[np.bool_]) -> str:
 def _path(line: NDArray[np.float64]) -> str:
     """A closed line, (N, 2) rows and columns, without the points inside straight stretches."""
     points = line[:-1]
-    turns = (np.roll(points, -1, axis=0) - points) != (points - np.roll(points, 1, axis=0))
-    kept = points[turns.any(axis=1)]
+    bends = (np.roll(points, -1, axis=0) - points) != (points - np.roll(points, 1, axis=0))
+    kept = points[bends.any(axis=1)]
     return "M" + "L".join(f"{column:g} {row:g}" for row, column in kept) + "Z"

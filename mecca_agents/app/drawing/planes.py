@@ -1,4 +1,4 @@
-"""How the three orthogonal views show a scan: which voxel axes run where, and what lies at their edges."""
+"""The three orthogonal views of a scan: which voxel axes run where, and what lies at their edges."""
 
 from __future__ import annotations
 

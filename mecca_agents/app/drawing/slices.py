@@ -19,12 +19,12 @@ from mecca_agents.app.drawing.planes import Plane
 from mecca_agents.session import InteractiveSession, SessionError
 
 OUTLINES = ("mask", "label", "advice")
-"""What is outlined on every slice, where it is wanted and there."""
+"""The outlines of every slice, where it is wanted and there."""
 
 
 @dataclass(frozen=True)
-class Look:
-    """What is to be seen.
+class DisplaySettings:
+    """The choice of what is to be seen.
 
     Attributes:
         low: Intensity that is black.
@@ -43,8 +43,8 @@ class Look:
     outlines: frozenset[str] = frozenset(("mask",))
 
 
-def read_look(query: Mapping[str, str]) -> Look:
-    """A look from the words of a request. Raises `SessionError`."""
+def read_display(query: Mapping[str, str]) -> DisplaySettings:
+    """Display settings from the words of a request. Raises `SessionError`."""
     low, high, opacity = (_number(query, name) for name in ("low", "high", "opacity"))
     heat, modality = query.get("heat", ""), _number(query, "modality")
     outlines = frozenset(filter(None, query.get("outlines", "").split(",")))
@@ -58,7 +58,7 @@ def read_look(query: Mapping[str, str]) -> Look:
         raise SessionError(f"outlines: expected some of {', '.join(OUTLINES)}, got {sorted(outlines)!r:.80}")
     if modality != int(modality):
         raise SessionError(f"modality: expected a whole number, got {modality:g}")
-    return Look(low, high, heat or None, opacity, int(modality), outlines)
+    return DisplaySettings(low, high, heat or None, opacity, int(modality), outlines)
 
 
 def _number(query: Mapping[str, str], name: str) -> float:
@@ -72,7 +72,11 @@ def _number(query: Mapping[str, str], name: str) -> float:
 
 
 def draw_slice(
-    session: InteractiveSession, plane: Plane, index: int, look: Look, label: NDArray[np.bool_] | None = None
+    session: InteractiveSession,
+    plane: Plane,
+    index: int,
+    display: DisplaySettings,
+    label: NDArray[np.bool_] | None = None,
 ) -> dict[str, Any]:
     """One slice, as JSON.
 
@@ -80,7 +84,7 @@ def draw_slice(
         session: With a scan.
         plane: The view.
         index: Of the slice along `plane.axis`.
-        look: What is to be seen.
+        display: What is to be seen.
         label: The reference of a review, (X, Y, Z), or None.
 
     Returns:
@@ -90,11 +94,13 @@ def draw_slice(
         SessionError: No such slice or modality, or the session has no scan.
     """
     axis = plane.axis
-    scan = plane.picture(session.image_slice(axis, index, look.modality))
-    grey = _window(scan, look)
-    values = None if look.heat is None else _heat(session, plane, index, look.heat)
-    pixels = grey if values is None or look.heat is None else _over(session, grey, values, look.heat, look.opacity)
-    masks = {name: _outlined(session, name, axis, index, label) for name in sorted(look.outlines)}
+    scan = plane.picture(session.image_slice(axis, index, display.modality))
+    grey = _window(scan, display)
+    values = None if display.heat is None else _heat(session, plane, index, display.heat)
+    pixels = (
+        grey if values is None or display.heat is None else _over(session, grey, values, display.heat, display.opacity)
+    )
+    masks = {name: _outlined(session, name, axis, index, label) for name in sorted(display.outlines)}
     paths = {name: outline(plane.picture(mask)) for name, mask in masks.items() if mask is not None}
     return {"image": data_url(np.asarray(np.rint(pixels), np.uint8)), "paths": paths}
 
@@ -106,9 +112,9 @@ def data_url(pixels: NDArray[np.uint8]) -> str:
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 
-def _window(scan: NDArray[np.float32], look: Look) -> NDArray[np.float32]:
+def _window(scan: NDArray[np.float32], display: DisplaySettings) -> NDArray[np.float32]:
     """Intensities as [0, 255], (rows, columns)."""
-    scaled = (scan - np.float32(look.low)) * np.float32(255 / (look.high - look.low))
+    scaled = (scan - np.float32(display.low)) * np.float32(255 / (display.high - display.low))
     return np.clip(scaled, 0, 255, out=scaled)
 
 

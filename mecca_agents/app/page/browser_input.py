@@ -1,4 +1,4 @@
-"""What browsers send, read or refused: points, boxes and windows."""
+"""Readers of what browsers send, which may be anything: points, boxes and windows."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def read_stroke(value: Any) -> tuple[int, Point, Point]:
 
 
 def read_entry(value: Any, name: str) -> Any:
-    """What an object holds by that name. Raises `SessionError`."""
+    """The entry of an object by that name. Raises `SessionError`."""
     if not isinstance(value, dict) or name not in value:
         raise SessionError(f"{name}: expected it in what the browser sends, got {value!r:.80}")
     return value[name]

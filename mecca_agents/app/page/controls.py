@@ -10,11 +10,11 @@ from typing import Any
 from nicegui import ui
 
 from mecca_agents.app.page.elements import Viewer
-from mecca_agents.app.page.open_dialogs import Opening
-from mecca_agents.app.page.runner import Desk
-from mecca_agents.app.page.session_commands import Acting
-from mecca_agents.app.page.side_panel import Side
-from mecca_agents.app.page.view_controls import Looks
+from mecca_agents.app.page.open_dialogs import OpenDialogs
+from mecca_agents.app.page.runner import Runner
+from mecca_agents.app.page.session_commands import SessionCommands
+from mecca_agents.app.page.side_panel import SidePanel
+from mecca_agents.app.page.view_controls import ViewControls
 from mecca_agents.session import SessionError
 
 _TOOLS = {"move": "Look", "box": "Box", "click": "Click"}
@@ -24,48 +24,47 @@ class Controls:
     """Buttons and what they do.
 
     Args:
-        desk: Does it.
-        viewer: Shows it.
-        looks: Overlays, window and level.
-        side: What stands beside the views.
+        runner: Runs what they ask for.
+        viewer: Shows the scan.
+        view_controls: Overlays, window and level.
+        side_panel: The quarter beside the views.
     """
 
-    def __init__(self, desk: Desk, viewer: Viewer, looks: Looks, side: Side) -> None:
-        self.desk, self.viewer, self.looks, self.side = desk, viewer, looks, side
-        self.acting, self.opening = Acting(desk), Opening(desk)
+    def __init__(self, runner: Runner, viewer: Viewer, view_controls: ViewControls, side_panel: SidePanel) -> None:
+        self.runner, self.viewer, self.view_controls, self.side_panel = runner, viewer, view_controls, side_panel
+        self.session_commands, self.open_dialogs = SessionCommands(runner), OpenDialogs(runner)
         self._saved = -1  # version of the session that was saved last
         self._needs_scan: list[Any] = []
-        self._commands = self._known_commands()
+        self._by_command = self._known_commands()
 
     def build(self) -> None:
-        """Make them, at this place of the page."""
+        """Make them, at this spot of the page."""
+        commands, dialogs = self.session_commands, self.open_dialogs
         with ui.row().classes("w-full no-wrap gap-1"):
-            self._button("Open scan", "folder_open", self.opening.scan, "grow", primary=True)
-            self._button("Review", "fact_check", self.opening.label, "", needs_scan=True, tip="Review with a label")
+            self._button("Open scan", "folder_open", dialogs.scan, "grow", primary=True)
+            self._button("Review", "fact_check", dialogs.label, "", needs_scan=True, tip="Review with a label")
         self._tool = ui.toggle(_TOOLS, value="move", on_change=self._tool_changed)
         self._tool.props("spread no-caps dense").classes("w-full").mark("tool")
-        self._advice = ui.label().classes("text-xs opacity-80 h-[46px] leading-tight").mark("what-next")
+        self._next_hint = ui.label().classes("text-xs opacity-80 h-[46px] leading-tight").mark("what-next")
         with ui.row().classes("w-full no-wrap gap-1"):
-            self._use = self._button(
-                "Use box", "crop_free", self.acting.use_box, "grow", tip="Begin anew in it (Enter)"
-            )
-            self._whole = self._button("Whole scan", "", self.acting.whole_scan, "", needs_scan=True)
-        step = self._button("Step", "play_arrow", self.acting.step, "w-full", primary=True, needs_scan=True, tip="S")
+            self._use = self._button("Use box", "crop_free", commands.use_box, "grow", tip="Begin anew in it (Enter)")
+            self._whole = self._button("Whole scan", "", commands.whole_scan, "", needs_scan=True)
+        step = self._button("Step", "play_arrow", commands.step, "w-full", primary=True, needs_scan=True, tip="S")
         step.mark("step")
         with ui.row().classes("w-full no-wrap gap-1"):
-            self._undo = self._button("Undo", "undo", self.acting.undo, "grow", tip="Z")
-            self._redo = self._button("Redo", "redo", self.acting.redo, "grow", tip="Y")
-            self._reset = self._button("Reset", "", self.acting.reset, "", needs_scan=True, tip="Shift + Delete")
+            self._undo = self._button("Undo", "undo", commands.undo, "grow", tip="Z")
+            self._redo = self._button("Redo", "redo", commands.redo, "grow", tip="Y")
+            self._reset = self._button("Reset", "", commands.reset, "", needs_scan=True, tip="Shift + Delete")
         self._progress = ui.linear_progress(show_value=False).props("indeterminate size=4px").classes("w-full")
         self._doing = ui.label().classes("text-xs min-h-[16px]").mark("doing")
-        self.looks.build()
+        self.view_controls.build()
         ui.separator()
         with ui.row().classes("w-full no-wrap gap-1"):
             self._button("Save mask", "", self._save_mask, "grow", needs_scan=True, tip="As NIfTI")
             self._button("Save session", "", self._save_log, "grow", needs_scan=True, tip="Its log, as JSON")
         with ui.row().classes("w-full no-wrap gap-1"):
-            self._button("Load mask", "", self.opening.mask, "grow", needs_scan=True, tip="And go on from it")
-            self._button("Load session", "", self.opening.log, "grow", needs_scan=True, tip="And do all of it again")
+            self._button("Load mask", "", dialogs.mask, "grow", needs_scan=True, tip="And go on from it")
+            self._button("Load session", "", dialogs.log, "grow", needs_scan=True, tip="And do all of it again")
             with self._button("", "timer", lambda: None, "", needs_scan=True).props("aria-label=Times"):
                 ui.tooltip("Table of times").props("anchor='top middle' self='bottom middle'")
                 with ui.menu():
@@ -74,55 +73,55 @@ class Controls:
 
     async def command(self, sent: Any) -> None:
         """A command of the keyboard. Raises `SessionError` where there is none of this name."""
-        if not isinstance(sent, str) or sent not in self._commands:
-            raise SessionError(f"command: expected one of {', '.join(self._commands)}, got {sent!r:.40}")
-        result = self._commands[sent]()
+        if not isinstance(sent, str) or sent not in self._by_command:
+            raise SessionError(f"command: expected one of {', '.join(self._by_command)}, got {sent!r:.40}")
+        result = self._by_command[sent]()
         if iscoroutine(result):
             await result
 
     def refresh(self) -> None:
-        """What can be done now."""
-        place, session = self.desk.place, self.desk.place.session
-        there, idle = bool(place.planes), not self.desk.doing
+        """Enable what can be done now."""
+        tab, session = self.runner.tab, self.runner.tab.session
+        there, idle = bool(tab.planes), not self.runner.doing
         for button in self._needs_scan:
             button.set_enabled(there and idle)
         self._undo.set_enabled(there and idle and session.can_undo)
         self._redo.set_enabled(there and idle and session.can_redo)
-        self._use.set_enabled(there and idle and place.draft.box not in (None, session.box))
+        self._use.set_enabled(there and idle and tab.draft.box not in (None, session.box))
         self._whole.set_enabled(there and idle and session.box is not None)
-        self._advice.set_text(self._what_next())
+        self._next_hint.set_text(self._what_next())
         dirty = there and session.steps > 0 and session.version != self._saved
         self.viewer.set(dirty=dirty)
         self.tick()
 
     def tick(self) -> None:
-        """What takes long, and for how long already."""
-        doing = self.desk.doing
+        """Show what takes long, and for how long already."""
+        doing = self.runner.doing
         self._progress.style("visibility: visible" if doing else "visibility: hidden")
-        seconds = time.perf_counter() - self.desk.since
+        seconds = time.perf_counter() - self.runner.since
         self._doing.set_text(f"{doing[:1].upper()}{doing[1:]} … {seconds:.0f} s" if doing else "")
 
     def _what_next(self) -> str:
-        place, tool = self.desk.place, self._tool.value
-        if not place.planes:
+        tab, tool = self.runner.tab, self._tool.value
+        if not tab.planes:
             return "Open a scan to begin."
         if tool == "box":
             return self._box_next()
         if tool == "click":
-            waiting = place.session.waiting().clicks
+            waiting = tab.session.waiting().clicks
             return f"Click on wrong edges, then step. {waiting} click{'' if waiting == 1 else 's'} wait for the step."
-        if place.session.box is None and not place.session.steps:
+        if tab.session.box is None and not tab.session.steps:
             return "Draw a box (B) around what is to be segmented, click on its edges (C), then step (S)."
         return "Drag to look around; the wheel turns slices."
 
     def _box_next(self) -> str:
-        place = self.desk.place
-        draft, box = place.draft, place.session.box
+        tab = self.runner.tab
+        draft, box = tab.draft, tab.session.box
         if draft.box is not None and draft.box != box:
             return "Use box (Enter) begins anew in it; clicks and steps go, Undo brings them back."
         if draft.box is not None:
             return "Drag a rectangle in any view to change the box."
-        missing = [plane.name for plane in place.planes if plane.axis not in draft.missing]
+        missing = [plane.name for plane in tab.planes if plane.axis not in draft.missing]
         if any(draft.extents):
             return f"Now drag a rectangle in the {' or '.join(missing).lower()} view."
         return "Drag a rectangle around it in one view, then in another one."
@@ -148,7 +147,7 @@ class Controls:
         return button
 
     def _guarded(self, clicked: Callable[[], Any]) -> Callable[[], Any]:
-        handle = self.desk.guarded(lambda _: clicked())
+        handle = self.runner.guarded(lambda _: clicked())
 
         async def run() -> None:
             await handle(_NoArguments())
@@ -156,40 +155,40 @@ class Controls:
         return run
 
     def _known_commands(self) -> dict[str, Callable[[], Any]]:
-        acting, looks = self.acting, self.looks
+        commands, view_controls = self.session_commands, self.view_controls
         known: dict[str, Callable[[], Any]] = {
-            "use box": acting.use_box,
-            "step": acting.step,
-            "undo": acting.undo,
-            "redo": acting.redo,
-            "reset": acting.reset,
-            "next advice": self.side.next_advice,
-            "auto window": looks.auto_window,
+            "use box": commands.use_box,
+            "step": commands.step,
+            "undo": commands.undo,
+            "redo": commands.redo,
+            "reset": commands.reset,
+            "next advice": self.side_panel.next_advice,
+            "auto window": view_controls.auto_window,
         }
         for tool in _TOOLS:
             known[f"tool {tool}"] = lambda tool=tool: self._tool.set_value(tool)  # type: ignore[misc]
         for name in ("mask", "label", "advice", "clicks", "box", "cross"):
-            known[f"show {name}"] = lambda name=name: looks.toggle(name)  # type: ignore[misc]
+            known[f"show {name}"] = lambda name=name: view_controls.toggle(name)  # type: ignore[misc]
         for heat in ("probability", "action", "confidence", "hint"):
-            known[f"heat {heat}"] = lambda heat=heat: looks.toggle_heat(heat)  # type: ignore[misc]
+            known[f"heat {heat}"] = lambda heat=heat: view_controls.toggle_heat(heat)  # type: ignore[misc]
         return known
 
     def _tool_changed(self) -> None:
         self.viewer.set(tool=self._tool.value)
-        self._advice.set_text(self._what_next())
+        self._next_hint.set_text(self._what_next())
 
     async def _save_mask(self) -> None:
-        await self.acting.save_mask()
-        self._saved = self.desk.place.session.version
+        await self.session_commands.save_mask()
+        self._saved = self.runner.tab.session.version
         self.refresh()
 
     async def _save_log(self) -> None:
-        await self.acting.save_log()
-        self._saved = self.desk.place.session.version
+        await self.session_commands.save_log()
+        self._saved = self.runner.tab.session.version
         self.refresh()
 
     def _saving_times(self, ending: str) -> Callable[[], Any]:
-        return self._guarded(lambda: self.acting.save_times(ending))
+        return self._guarded(lambda: self.session_commands.save_times(ending))
 
 
 class _NoArguments:

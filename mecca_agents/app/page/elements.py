@@ -10,9 +10,9 @@ from typing import Any
 from nicegui.element import Element
 
 from mecca_agents.app.drawing.colours import CLICK, LINES
-from mecca_agents.app.page.shortcuts import commands
+from mecca_agents.app.page.shortcuts import commands_by_key
 from mecca_agents.app.tab.box_draft import BoxDraft
-from mecca_agents.app.tab.tab import Workplace
+from mecca_agents.app.tab.tab import Tab
 
 _WEB = Path(__file__).parents[1] / "web"
 
@@ -21,22 +21,22 @@ STYLE = (_WEB / "parts" / "viewer.css").read_text(encoding="utf-8")
 
 
 class Viewer(Element, component=_WEB / "viewer.js", esm={"mecca-viewer": str(_WEB / "parts")}):  # type: ignore[call-arg]
-    """Three linked views of the scan of a workplace; what stands in it fills the fourth place.
+    """Three linked views of the scan of a tab; what stands in it fills the fourth quarter.
 
     Events: `boxdrawn` {axis, start, end}, `pointset` {point}, `windowset` [low, high], `command` (see `shortcuts`),
     `failed` (a message). What they bring comes from a browser and may be anything.
 
     Args:
-        place: Whose scan it is.
+        tab: The page that has the scan.
     """
 
-    def __init__(self, place: Workplace) -> None:
+    def __init__(self, tab: Tab) -> None:
         super().__init__()
-        self._place = place
+        self._tab = tab
         lines = {name: asdict(line) for name, line in LINES.items()}
-        self.set(base=f"/session/{place.key}", lines=lines, click=CLICK, keys=commands(), planes=[])
+        self.set(base=f"/session/{tab.key}", lines=lines, click=CLICK, keys=commands_by_key(), planes=[])
         self.set(tool="move", hidden=[], marks=[], version=0, shape=[1, 1, 1], spacing=[1, 1, 1], window=[0, 1])
-        self.set(range=[0, 1], look={}, box=None, view=None, draft=None, goto=None, dirty=False)
+        self.set(range=[0, 1], display={}, box=None, view=None, draft=None, goto=None, dirty=False)
 
     def set(self, **props: Any) -> None:
         """Change what it is given; the browser hears of what is really new."""
@@ -47,18 +47,18 @@ class Viewer(Element, component=_WEB / "viewer.js", esm={"mecca-viewer": str(_WE
 
     def refresh(self) -> None:
         """Show where the session stands."""
-        place, session = self._place, self._place.session
-        if not place.planes:
+        tab, session = self._tab, self._tab.session
+        if not tab.planes:
             return
         self.set(
-            planes=[asdict(plane) for plane in place.planes],
+            planes=[asdict(plane) for plane in tab.planes],
             shape=list(session.shape),
             spacing=list(session.spacing),
-            version=_version(place),
+            version=_version(tab),
             marks=[{"point": list(c.point), "waiting": c.step > session.steps} for c in session.clicks],
             box=_extents(BoxDraft.of(session.box)),
             view=_extents(BoxDraft.of(session.view)),
-            draft=_extents(place.draft),
+            draft=_extents(tab.draft),
         )
 
 
@@ -66,7 +66,7 @@ class Picker(Element, component=_WEB / "picker.js"):  # type: ignore[call-arg]
     """A button that sends files of the person's computer; each gets a key (`Uploads.take`).
 
     Args:
-        place: Who gets them.
+        tab: The page that gets them.
         label: On the button.
         accept: Endings, as in HTML.
         sent: Called with what the browser says are the keys.
@@ -76,7 +76,7 @@ class Picker(Element, component=_WEB / "picker.js"):  # type: ignore[call-arg]
 
     def __init__(
         self,
-        place: Workplace,
+        tab: Tab,
         label: str,
         accept: str,
         sent: Callable[[Any], Any],
@@ -84,7 +84,7 @@ class Picker(Element, component=_WEB / "picker.js"):  # type: ignore[call-arg]
         multiple: bool = False,
     ) -> None:
         super().__init__()
-        self._props.update(url=f"/session/{place.key}/upload", label=label, accept=accept, icon="upload")
+        self._props.update(url=f"/session/{tab.key}/upload", label=label, accept=accept, icon="upload")
         self._props["multiple"] = multiple
         self.on("sent", lambda event: sent(event.args))
         self.on("failed", lambda event: failed(event.args))
@@ -100,6 +100,6 @@ def _extents(draft: BoxDraft) -> list[list[int] | None] | None:
     return [list(extent) if extent else None for extent in draft.extents]
 
 
-def _version(place: Workplace) -> str:
+def _version(tab: Tab) -> str:
     """Changes with everything that a slice shows."""
-    return f"{place.session.version}.{id(place.review) if place.review else 0}"
+    return f"{tab.session.version}.{id(tab.review) if tab.review else 0}"

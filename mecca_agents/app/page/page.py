@@ -11,31 +11,29 @@ from nicegui import ui
 
 from mecca_agents.app.page.controls import Controls
 from mecca_agents.app.page.elements import STYLE, Viewer
-from mecca_agents.app.page.runner import Desk
-from mecca_agents.app.page.side_panel import Side
-from mecca_agents.app.page.view_controls import Looks
-from mecca_agents.app.tab.tabs import Workplaces
+from mecca_agents.app.page.runner import Runner
+from mecca_agents.app.page.side_panel import SidePanel
+from mecca_agents.app.page.view_controls import ViewControls
+from mecca_agents.app.tab.tabs import Tabs
 from mecca_agents.session import SessionError
 
 _STYLE = """
 body { background: #14171c; color: #e8ebf0; overflow: hidden; }
 .nicegui-content { padding: 0; gap: 0; }
-.desk { display: grid; grid-template: 40px minmax(0, 1fr) / 268px minmax(0, 1fr); width: 100vw; height: 100vh; }
-.desk-top { grid-column: 1 / span 2; background: #1d222a; padding: 0 10px; }
-.desk-left { overflow-y: auto; overflow-x: hidden; padding: 6px 8px; background: #1a1e25; scrollbar-width: thin; }
-.desk-views { padding: 4px; min-width: 0; min-height: 0; }
-.desk-left .q-btn { min-height: 28px; }
+.annotate { display: grid; grid-template: 40px minmax(0, 1fr) / 268px minmax(0, 1fr); width: 100vw; height: 100vh; }
+.annotate-top { grid-column: 1 / span 2; background: #1d222a; padding: 0 10px; }
+.annotate-controls { overflow: hidden auto; padding: 6px 8px; background: #1a1e25; scrollbar-width: thin; }
+.annotate-views { padding: 4px; min-width: 0; min-height: 0; }
+.annotate-controls .q-btn { min-height: 28px; }
 .q-table tbody td, .q-table thead th { height: 24px !important; padding: 1px 8px !important; }
 """
 
 
-def add_page(
-    workplaces: Workplaces, workers: ThreadPoolExecutor, scan: Sequence[Path], reconnect: float, path: str = "/"
-) -> None:
+def add_page(tabs: Tabs, workers: ThreadPoolExecutor, scan: Sequence[Path], reconnect: float, path: str = "/") -> None:
     """Serve the page.
 
     Args:
-        workplaces: Where each page gets its own.
+        tabs: Gives each page its own.
         workers: Threads for what takes long.
         scan: Opened with every page; may be empty.
         reconnect: Seconds that a page waits for its browser to come back before it is thrown away.
@@ -50,54 +48,54 @@ def add_page(
         if client.is_deleted:
             return
         try:
-            place = workplaces.add()
+            tab = tabs.add()
         except SessionError as error:
             ui.label(str(error)).classes("q-pa-lg text-lg")
             return
-        client.on_delete(lambda: workplaces.remove(place))
-        client.on_connect(lambda: setattr(place, "connected", True))
-        client.on_disconnect(lambda: setattr(place, "connected", client.has_socket_connection))
-        desk = Desk(place, workers)
-        _build(desk)
+        client.on_delete(lambda: tabs.remove(tab))
+        client.on_connect(lambda: setattr(tab, "connected", True))
+        client.on_disconnect(lambda: setattr(tab, "connected", client.has_socket_connection))
+        runner = Runner(tab, workers)
+        _build(runner)
         if scan:
-            await desk.do("the scan is opened", place.open_scan, list(scan), [path.name for path in scan])
+            await runner.do("the scan is opened", tab.open_scan, list(scan), [path.name for path in scan])
 
 
-def _build(desk: Desk) -> None:
-    with ui.element("div").classes("desk"):
-        with ui.row().classes("desk-top items-center no-wrap gap-3"):
-            title = _top(desk)
-        left = ui.column().classes("desk-left gap-1 no-wrap")
-        with ui.element("div").classes("desk-views"):
-            viewer = Viewer(desk.place)
-        side, looks = Side(desk.place, viewer), Looks(desk.place, viewer)
+def _build(runner: Runner) -> None:
+    with ui.element("div").classes("annotate"):
+        with ui.row().classes("annotate-top items-center no-wrap gap-3"):
+            title = _top(runner)
+        left = ui.column().classes("annotate-controls gap-1 no-wrap")
+        with ui.element("div").classes("annotate-views"):
+            viewer = Viewer(runner.tab)
+        side_panel, view_controls = SidePanel(runner.tab, viewer), ViewControls(runner.tab, viewer)
         with viewer:
-            side.build()
-        controls = Controls(desk, viewer, looks, side)
+            side_panel.build()
+        controls = Controls(runner, viewer, view_controls, side_panel)
         with left:
             controls.build()
-    viewer.on("boxdrawn", desk.guarded(controls.acting.boxdrawn))
-    viewer.on("pointset", desk.guarded(controls.acting.pointset))
-    viewer.on("windowset", desk.guarded(looks.windowset))
-    viewer.on("command", desk.guarded(controls.command))
-    viewer.on("failed", lambda event: desk.told(event.args))
-    desk.shown.extend([title, looks.refresh, viewer.refresh, side.refresh, controls.refresh])
-    desk.refresh()
+    viewer.on("boxdrawn", runner.guarded(controls.session_commands.box_drawn))
+    viewer.on("pointset", runner.guarded(controls.session_commands.point_set))
+    viewer.on("windowset", runner.guarded(view_controls.window_set))
+    viewer.on("command", runner.guarded(controls.command))
+    viewer.on("failed", lambda event: runner.say_for_browser(event.args))
+    runner.refreshers.extend([title, view_controls.refresh, viewer.refresh, side_panel.refresh, controls.refresh])
+    runner.refresh()
 
     def tick() -> None:
-        if not desk.over():
-            side.tick()
+        if not runner.say_if_closed():
+            side_panel.tick()
             controls.tick()
 
     ui.timer(1.0, tick)
 
 
-def _top(desk: Desk) -> Any:
+def _top(runner: Runner) -> Any:
     """The line at the top; what brings it up to date."""
     ui.label("mecca annotate").classes("text-base font-bold whitespace-nowrap")
     scan = ui.label().classes("text-sm ellipsis").mark("scan")
     ui.space()
-    model = desk.place.session.model
+    model = runner.tab.session.model
     agent = ui.row().classes("items-center no-wrap gap-1 text-xs max-w-[60%]")
     with agent:
         if model.run.dataset == "phantom":
@@ -106,12 +104,12 @@ def _top(desk: Desk) -> Any:
         ui.label(text).classes("ellipsis").mark("trained").tooltip(text)
 
     def refresh() -> None:
-        place = desk.place
-        if not place.planes:
+        tab = runner.tab
+        if not tab.planes:
             scan.set_text("no scan yet")
             return
-        shape = " × ".join(map(str, place.session.shape))
-        spacing = " × ".join(f"{s:.3g}" for s in place.session.spacing)
-        scan.set_text(f"{place.name}: {shape}, {spacing} mm")
+        shape = " × ".join(map(str, tab.session.shape))
+        spacing = " × ".join(f"{s:.3g}" for s in tab.session.spacing)
+        scan.set_text(f"{tab.name}: {shape}, {spacing} mm")
 
     return refresh

@@ -1,4 +1,4 @@
-"""What a page does: asks the workplace in another thread, says what went wrong, and shows the result."""
+"""Running what a person asks for: in another thread, with a message where it fails, and the result shown."""
 
 from __future__ import annotations
 
@@ -7,42 +7,49 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from inspect import iscoroutine
-from typing import Any
+from typing import Any, TypeVar
 
 from nicegui import ui
+from typing_extensions import ParamSpec
 
-from mecca_agents.app.tab.tab import Workplace
+from mecca_agents.app.tab.tab import Tab
 from mecca_agents.session import SessionError
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
 
 _logger = logging.getLogger("mecca_agents")
 
 
-class Desk:
+class Runner:
     """Runs what a person asks for, one thing at a time, while the server answers everybody else.
 
     Args:
-        place: The workplace.
+        tab: The state of the page.
         workers: Threads for what takes long, shared by all pages.
 
     Attributes:
-        place: The workplace.
+        tab: The state of the page.
         doing: What takes long at the moment, in words; empty when nothing does.
         since: When that began, by `time.perf_counter`.
-        client: Whose page it is.
-        shown: Called after everything that may have changed what is to be seen.
+        client: NiceGUI's, of the page.
+        refreshers: Called after everything that may have changed what is to be seen.
     """
 
-    def __init__(self, place: Workplace, workers: ThreadPoolExecutor) -> None:
-        self.place = place
+    def __init__(self, tab: Tab, workers: ThreadPoolExecutor) -> None:
+        self.tab = tab
         self.doing, self.since = "", 0.0
-        self.shown: list[Callable[[], None]] = []
+        self.refreshers: list[Callable[[], None]] = []
         self._workers = workers
-        self._turn = asyncio.Lock()
-        self._told = False
+        self._one_at_a_time = asyncio.Lock()
+        self._said_closed = False
         self.client = ui.context.client
 
-    async def do(self, what: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    async def do(
+        self, what: str, function: Callable[Given, Result], *arguments: Given.args, **named: Given.kwargs
+    ) -> Result | None:
         """Run something in another thread.
 
         Args:
@@ -50,6 +57,7 @@ class Desk:
                 they are refused.
             function: What to run.
             arguments: Its arguments.
+            named: Its arguments by name.
 
         Returns:
             What it returned; None where it failed, which the page says, or where the page is gone.
@@ -57,12 +65,12 @@ class Desk:
         if self.doing:
             self.say(f"Please wait: {self.doing} is not done yet.")
             return None
-        async with self._turn:
+        async with self._one_at_a_time:
             self.doing, self.since = what, time.perf_counter()
             self.refresh()
             try:
                 loop = asyncio.get_running_loop()
-                return await loop.run_in_executor(self._workers, function, *arguments)
+                return await loop.run_in_executor(self._workers, partial(function, *arguments, **named))
             except Exception as error:
                 self._complain(error)
                 return None
@@ -70,12 +78,12 @@ class Desk:
                 self.doing = ""
                 self.refresh()
 
-    def over(self) -> bool:
-        """Whether the workplace is closed, for instance to make room while no browser was here; the page says so."""
-        if self.place.closed and not self._told:
-            self._told = True
+    def say_if_closed(self) -> bool:
+        """Say so where the tab was closed, for instance to make room while no browser was here; whether it was."""
+        if self.tab.closed and not self._said_closed:
+            self._said_closed = True
             self.say("This session was closed while the page was away; load the page anew.", "negative")
-        return self.place.closed
+        return self.tab.closed
 
     def say(self, message: str, kind: str = "warning") -> None:
         """A message on the page."""
@@ -84,7 +92,7 @@ class Desk:
                 where = "bottom-left"  # below the buttons, where it covers nothing
                 ui.notify(message[:1000], type=kind, position=where, multi_line=True, timeout=6000, close_button="OK")
 
-    def told(self, message: Any) -> None:
+    def say_for_browser(self, message: Any) -> None:
         """A message that the browser sends to itself by way of the server."""
         self.say(str(message)[:300], "negative")
 
@@ -103,13 +111,13 @@ class Desk:
 
     def _complain(self, error: Exception) -> None:
         if not isinstance(error, (SessionError, ValueError, OSError, MemoryError)):
-            _logger.error("the page of %s", self.place.name or "no scan", exc_info=error)
+            _logger.error("the page of %s", self.tab.name or "no scan", exc_info=error)
         self.say(str(error) or type(error).__name__, "negative")
 
     def refresh(self) -> None:
-        """Show where everything stands; of a workplace that is closed there is nothing to show."""
-        if self.client.is_deleted or self.place.closed:
+        """Show where everything stands; of a tab that is closed there is nothing to show."""
+        if self.client.is_deleted or self.tab.closed:
             return
         with self.client:
-            for show in self.shown:
+            for show in self.refreshers:
                 show()

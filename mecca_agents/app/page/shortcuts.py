@@ -10,12 +10,12 @@ class Shortcut:
     """Keys and what they do.
 
     Attributes:
-        shown: The keys, for people.
+        label: The keys, for people.
         keys: As browsers call them, with each command.
         words: What they do.
     """
 
-    shown: str
+    label: str
     keys: dict[str, str]
     words: str
 
@@ -54,9 +54,9 @@ MOUSE = (
     ("Right button", "drag: window (sideways) and level (up, down)"),
     ("Shift + drag", "move the picture (also the middle button)"),
 )
-"""What the mouse does besides the chosen tool."""
+"""The mouse, besides the chosen tool."""
 
 
-def commands() -> dict[str, str]:
+def commands_by_key() -> dict[str, str]:
     """The command of every key."""
     return {key: command for shortcut in SHORTCUTS for key, command in shortcut.keys.items()}

@@ -1,4 +1,4 @@
-"""Beside the views: what each step took and scored, where the agent asks for clicks, and the keys."""
+"""The panel beside the views: what each step took and scored, where the agent asks for clicks, and the keys."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from nicegui import ui
 
 from mecca_agents.app.page.elements import Viewer
 from mecca_agents.app.page.shortcuts import MOUSE, SHORTCUTS
-from mecca_agents.app.tab.tab import Workplace
+from mecca_agents.app.tab.tab import Tab
 from mecca_agents.session import StepTime
 
 _COLUMNS = (("step", "Step"), ("clicks", "Clicks"), ("person", "You, s"), ("agent", "Agent, s"))
 _SCORES = (("dice", "Dice"), ("assd", "ASSD, mm"))
 
 
-class Side:
-    """The fourth place of the viewer.
+class SidePanel:
+    """The fourth quarter of the viewer.
 
     Args:
-        place: Whose session it is.
+        tab: The page that has the session.
         viewer: Goes to the advised regions.
     """
 
-    def __init__(self, place: Workplace, viewer: Viewer) -> None:
-        self.place, self.viewer = place, viewer
+    def __init__(self, tab: Tab, viewer: Viewer) -> None:
+        self.tab, self.viewer = tab, viewer
         self._advised = -1
         self._went = 0
 
     def build(self) -> None:
-        """Make it, at this place of the page."""
-        with ui.tabs().props("dense no-caps align=left").classes("w-full h-8 min-h-0") as tabs:
+        """Make it, at this spot of the page."""
+        with ui.tabs().props("dense no-caps align=left").classes("w-full h-8 min-h-0") as headings:
             steps, advice, keys = (ui.tab(name) for name in ("Steps", "Advice", "Keys and mouse"))
-        with ui.tab_panels(tabs, value=steps).classes("w-full bg-transparent").props("keep-alive"):
+        with ui.tab_panels(headings, value=steps).classes("w-full bg-transparent").props("keep-alive"):
             with ui.tab_panel(steps).classes("q-pa-xs"):
                 self._table = ui.table(rows=[], columns=[], row_key="step").props("dense flat hide-bottom square")
                 self._table.classes("w-full bg-transparent").mark("steps")
@@ -51,12 +51,12 @@ class Side:
 
     def tick(self) -> None:
         """Let the time go on."""
-        if not self.place.planes:
+        if not self.tab.planes:
             self._table.visible = False
             self._note.set_text("Times, clicks and scores of each step stand here.")
             return
         self._table.visible = True
-        session, review = self.place.session, self.place.review
+        session, review = self.tab.session, self.tab.review
         scores = [] if review is None else review.scores
         rows = [_row(step) for step in session.timing()]
         for row, found in zip(rows, scores, strict=False):
@@ -66,24 +66,24 @@ class Side:
         self._table.columns = [{"name": n, "label": w, "field": n, "align": "right"} for n, w in columns]
         self._table.rows = rows
         reviewed = "" if review is None else f"Reviewed with {review.name}. "
-        cases = self.place.cases
+        cases = self.tab.cases
         self._note.set_text(f"{reviewed}The table of times has {cases} case{'' if cases == 1 else 's'} of this page.")
 
     def next_advice(self) -> None:
         """Go to the next advised region."""
-        regions = self.place.session.advice() if self.place.planes else []
+        regions = self.tab.session.advice() if self.tab.planes else []
         if regions:
             self._advised = (self._advised + 1) % len(regions)
             self._go(self._advised)
 
     def _go(self, number: int) -> None:
-        regions = self.place.session.advice()
+        regions = self.tab.session.advice()
         if number < len(regions):
             self._advised, self._went = number, self._went + 1
             self.viewer.set(goto=[*regions[number].centre, self._went])  # the last number makes it new each time
 
     def _show_advice(self) -> None:
-        regions = self.place.session.advice() if self.place.planes else []
+        regions = self.tab.session.advice() if self.tab.planes else []
         self._advice.clear()
         self._advised = min(self._advised, len(regions) - 1)
         with self._advice:
@@ -92,8 +92,8 @@ class Side:
             ui.label(words if regions else none).classes("text-xs opacity-80 q-pa-xs")
             for number, region in enumerate(regions):
                 button = ui.button(on_click=_going(self._go, number)).props("flat dense no-caps align=left size=sm")
-                place = ", ".join(str(v + 1) for v in region.centre)
-                button.set_text(f"{number + 1}. at voxel {place}: confidence {region.confidence:.2f}")
+                voxel = ", ".join(str(v + 1) for v in region.centre)
+                button.set_text(f"{number + 1}. at voxel {voxel}: confidence {region.confidence:.2f}")
 
 
 def _going(go: Callable[[int], None], number: int) -> Callable[[], None]:
@@ -108,6 +108,6 @@ def _row(step: StepTime, waiting: bool = False) -> dict[str, Any]:
 
 def _keys() -> None:
     with ui.element("div").classes("grid gap-x-3 text-xs").style("grid-template-columns: auto 1fr"):
-        for shown, words in (*((s.shown, s.words) for s in SHORTCUTS if s.words), *MOUSE):
-            ui.label(shown).classes("font-mono whitespace-nowrap")
+        for keys, words in (*((s.label, s.words) for s in SHORTCUTS if s.words), *MOUSE):
+            ui.label(keys).classes("font-mono whitespace-nowrap")
             ui.label(words).classes("opacity-80")

@@ -1,4 +1,4 @@
-"""What is to be seen, and the controls of it: overlays, window and level."""
+"""Controls of what is to be seen: overlays, window and level."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mecca_agents.app.drawing.colours import CLICK, HEATS, LINES, Line, gradient
 from mecca_agents.app.drawing.slices import OUTLINES
 from mecca_agents.app.page.browser_input import read_window
 from mecca_agents.app.page.elements import Viewer
-from mecca_agents.app.tab.tab import Workplace
+from mecca_agents.app.tab.tab import Tab
 
 _SWITCHES = {"mask": "M", "label": "L", "advice": "V", "box": "O", "view": "", "clicks": "K", "cross": "T"}
 _WORDS = {
@@ -26,23 +26,23 @@ _HEADROOM = 1.5  # the brightest hundredth of a scan is often what is looked for
 _ENDS = {"action": ("lower", "raise"), "hint": ("", "near a click")}
 
 
-class Looks:
+class ViewControls:
     """Controls of a viewer.
 
     Args:
-        place: Whose scan it is.
-        viewer: What shows it.
+        tab: The page that has the scan.
+        viewer: Shows it.
     """
 
-    def __init__(self, place: Workplace, viewer: Viewer) -> None:
-        self.place, self.viewer = place, viewer
+    def __init__(self, tab: Tab, viewer: Viewer) -> None:
+        self.tab, self.viewer = tab, viewer
         self.hidden: set[str] = set()
         self.modality = 0
         self._scan: Any = None  # the shape and the name of the scan that the window was made for
         self._switches: dict[str, Any] = {}
 
     def build(self) -> None:
-        """Make the controls, at this place of the page."""
+        """Make the controls, at this spot of the page."""
         with ui.element("div").classes("grid grid-cols-2 w-full gap-x-1"):
             for name, key in _SWITCHES.items():
                 self._switch(name, key)
@@ -65,11 +65,11 @@ class Looks:
 
     def refresh(self) -> None:
         """After another scan was opened: its window, its modalities."""
-        place = self.place
-        if not place.planes or self._scan is place.planes:
+        tab = self.tab
+        if not tab.planes or self._scan is tab.planes:
             return
-        self._scan = place.planes
-        count = place.session.model.modalities
+        self._scan = tab.planes
+        count = tab.session.model.modalities
         self._modality.visible = count > 1
         self._modality.set_options({number: str(number + 1) for number in range(count)}, value=0)
         self.modality = 0
@@ -77,17 +77,17 @@ class Looks:
 
     def auto_window(self) -> None:
         """As it is when a scan is opened: the 1st to the 99th percentile of the intensities."""
-        if not self.place.planes:
+        if not self.tab.planes:
             return
-        low, high = self.place.session.intensity_range(self.modality)
+        low, high = self.tab.session.intensity_range(self.modality)
         high = low + _HEADROOM * (high - low) if high > low else low + 1
         wide = high - low
         self.viewer.set(range=[low, high])
         self.range.min, self.range.max, self.range.step = low - wide / 2, high + wide, wide / 500
         self.set_window(low, high)
 
-    def windowset(self, sent: Any) -> None:
-        """The window as the pointer has left it."""
+    def window_set(self, sent: Any) -> None:
+        """Take the window as the pointer has left it."""
         self.set_window(*read_window(sent))
 
     def set_window(self, low: float, high: float) -> None:
@@ -117,18 +117,18 @@ class Looks:
         self.hidden = {name for name, switch in self._switches.items() if not switch.value}
         heat, modality = self.heat.value or "", int(self._modality.value or 0)
         outlines = ",".join(name for name in OUTLINES if name not in self.hidden)
-        look = {"heat": heat, "opacity": self.opacity.value, "modality": modality, "outlines": outlines}
+        display = {"heat": heat, "opacity": self.opacity.value, "modality": modality, "outlines": outlines}
         window = [self.range.value["min"], self.range.value["max"]]
         if window[0] < window[1] and self._scan is not None:
             self.viewer.set(window=window)
-        self.viewer.set(look=look, hidden=sorted(self.hidden))
+        self.viewer.set(display=display, hidden=sorted(self.hidden))
         self._show_bar(heat)
         if modality != self.modality:
             self.modality = modality
             self.auto_window()
 
     def _show_bar(self, heat: str) -> None:
-        """What the colours mean."""
+        """Show what the colours mean."""
         self._bar.clear()
         self._bar.visible = bool(heat)
         if heat:

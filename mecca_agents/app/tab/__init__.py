@@ -1,1 +1,1 @@
-"""What belongs to one open page, without a word about how it looks."""
+"""The state behind one open page, without a word about how it looks."""

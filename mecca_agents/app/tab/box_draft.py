@@ -15,7 +15,7 @@ Extent = tuple[int, int]
 
 @dataclass(frozen=True)
 class BoxDraft:
-    """What is known of a box.
+    """A box, as far as it is known.
 
     Attributes:
         extents: Along each axis; None where it has not been drawn yet.

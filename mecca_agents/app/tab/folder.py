@@ -14,15 +14,15 @@ MOST_SHOWN = 1000
 
 @dataclass(frozen=True)
 class Listing:
-    """What a folder holds.
+    """The contents of a folder.
 
     Attributes:
-        place: The folder, relative to the root.
+        path: The folder, relative to the root.
         folders: Names of the folders in it.
         files: Names of the files in it that can be opened.
     """
 
-    place: str
+    path: str
     folders: list[str]
     files: list[str]
 
@@ -63,7 +63,7 @@ class Folder:
         raise SessionError(f"{name[:200]}: expected a file in {self.root}, found none")
 
     def listing(self, name: str = "", endings: tuple[str, ...] = ()) -> Listing:
-        """What a folder holds: folders, and images or, where `endings` are given, files that end so.
+        """List a folder: its folders, and images or, where `endings` are given, files that end so.
 
         Raises:
             SessionError: It lies outside, or is no folder that can be read.
@@ -77,8 +77,8 @@ class Folder:
             raise SessionError(
                 f"{name[:200]}: expected a folder in {self.root}, found none that can be read"
             ) from error
-        place = path.relative_to(self.root).as_posix()
-        return Listing("" if place == "." else place, folders, files)
+        relative = path.relative_to(self.root).as_posix()
+        return Listing("" if relative == "." else relative, folders, files)
 
     def _inside(self, name: str) -> Path:
         try:

@@ -15,7 +15,7 @@ from mecca_env.metrics import dice, surface_metrics
 
 @dataclass(frozen=True)
 class Score:
-    """How good a mask is.
+    """Quality of a mask.
 
     Attributes:
         dice: In [0, 1].
@@ -52,7 +52,7 @@ class Review:
 
 
 def score(mask: NDArray[np.bool_], label: NDArray[np.bool_], spacing: tuple[float, float, float]) -> Score:
-    """How good a mask is, both (X, Y, Z)."""
+    """Compare a mask with a label, both (X, Y, Z)."""
     overlap = float(dice(torch.from_numpy(mask)[None], torch.from_numpy(label)[None]))
     if mask.any() and label.any():  # distances between surfaces do not depend on what is around both
         part = tuple(slice(a, b) for a, b in zip(*bounding_box(mask | label), strict=True))

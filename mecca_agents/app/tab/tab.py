@@ -1,4 +1,4 @@
-"""What belongs to one open page: its session, its uploads, its review, and the cases that were done before."""
+"""One open page: its session, its uploads, its review, and the cases that were done before."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from numpy.typing import ArrayLike
+
 from mecca_agents.app.drawing.planes import Plane, planes_of
 from mecca_agents.app.tab.box_draft import BoxDraft
 from mecca_agents.app.tab.folder import Folder
 from mecca_agents.app.tab.review import Review
 from mecca_agents.app.tab.uploads import Uploads
-from mecca_agents.session import InteractiveSession, Model, SessionError, SessionLog, read_log
+from mecca_agents.session import Click, InteractiveSession, Model, SessionError, SessionLog, read_log
+from mecca_agents.session.actions import Save
 from mecca_agents.session.mask import open_mask
 from mecca_agents.session.timing import write_timing_table
 from mecca_env.data.inventory import stem
@@ -24,11 +27,11 @@ MOST_CASES = 200
 """Earlier cases of a page whose times are kept for the table."""
 
 
-class Workplace:
-    """One page's own. Its methods work for as long as they need; call them in another thread than the server's.
+class Tab:
+    """The state of one page. Its methods work for as long as they need; call them in another thread than the server's.
 
     Args:
-        model: Who acts.
+        model: The trained method.
         folder: Where the page may open files.
         most_bytes: Of uploads.
 
@@ -87,7 +90,7 @@ class Workplace:
 
     def open_mask(self, path: Path, name: str) -> None:
         """Go on from a saved mask. Raises `DataError` or `SessionError`."""
-        with_names([path], [name], lambda: self.act("set_mask", path))
+        with_names([path], [name], lambda: self.set_mask(path))
 
     def open_log(self, path: Path, name: str) -> None:
         """Do again what a log says, on the scan that is open. Raises `SessionError`."""
@@ -97,22 +100,49 @@ class Workplace:
         self.draft = BoxDraft.of(self.session.box)
         if self.review is not None:
             self.review.scores.clear()
-        self.scored()
+        self._update_review()
 
-    def act(self, name: str, *arguments: Any) -> Any:
-        """Call a method of the session that changes it, then score what is new."""
-        result = getattr(self.session, name)(*arguments)
-        if name in ("set_box", "set_mask", "undo", "redo"):
-            self.draft = BoxDraft.of(self.session.box)
-        self.scored()
-        return result
+    # Actions of the session, each of which brings the draft of the box and the review up to date
 
-    def scored(self) -> None:
-        """Bring the review up to date."""
-        if self.review is not None:
-            self.review.update(self.session)
+    def set_box(self, low: Sequence[int] | None = None, high: Sequence[int] | None = None) -> None:
+        """Begin anew in a box, or in the whole scan (`InteractiveSession.set_box`)."""
+        self.session.set_box(low, high)
+        self._box_may_have_changed()
 
-    # What the browser saves
+    def set_mask(self, path: Path) -> None:
+        """Go on from a saved mask (`InteractiveSession.set_mask`)."""
+        self.session.set_mask(path)
+        self._box_may_have_changed()
+
+    def add_clicks(self, points: ArrayLike) -> list[Click]:
+        """Mark points on wrong edges (`InteractiveSession.add_clicks`)."""
+        made = self.session.add_clicks(points)
+        self._update_review()
+        return made
+
+    def step(self) -> None:
+        """Let the agent act once (`InteractiveSession.step`)."""
+        self.session.step()
+        self._update_review()
+
+    def undo(self) -> str:
+        """Take back the last action; its name (`InteractiveSession.undo`)."""
+        name = self.session.undo()
+        self._box_may_have_changed()
+        return name
+
+    def redo(self) -> str:
+        """Do again what was undone; its name (`InteractiveSession.redo`)."""
+        name = self.session.redo()
+        self._box_may_have_changed()
+        return name
+
+    def reset(self) -> None:
+        """Begin anew in the same box (`InteractiveSession.reset`)."""
+        self.session.reset()
+        self._update_review()
+
+    # Files that the browser saves
 
     def mask_file(self) -> tuple[str, bytes]:
         """The mask as NIfTI, on the scan's own grid: a name for it and its bytes. Raises `DataError`."""
@@ -120,7 +150,7 @@ class Workplace:
 
     def log_file(self) -> tuple[str, bytes]:
         """The log as JSON. Raises `SessionError`."""
-        return self._made("_session.json", lambda path: self._shown(path).save(path))
+        return self._made("_session.json", lambda path: self._log_for_people(path).save(path))
 
     def times_file(self, ending: str) -> tuple[str, bytes]:
         """The times of this case and of those before it, in the form of Table 7, ".csv" or ".md"."""
@@ -139,6 +169,14 @@ class Workplace:
         self.uploads.close()
         self.review = None
 
+    def _box_may_have_changed(self) -> None:
+        self.draft = BoxDraft.of(self.session.box)
+        self._update_review()
+
+    def _update_review(self) -> None:
+        if self.review is not None:
+            self.review.update(self.session)
+
     def _made(self, ending: str, write: Callable[[Path], Any]) -> tuple[str, bytes]:
         if not self.name:
             raise SessionError("save: expected a scan, got none yet; open one first")
@@ -150,13 +188,13 @@ class Workplace:
         finally:
             path.unlink(missing_ok=True)
 
-    def _shown(self, path: Path) -> SessionLog:
+    def _log_for_people(self, path: Path) -> SessionLog:
         """The session's log with the names that people know, in place of those that files have here."""
         self.session.save_log(path)
         log = read_log(path)
         entries = tuple(
             replace(entry, details={"path": Path(entry.details["path"]).name.partition(".")[2]})
-            if entry.action == "save"
+            if entry.action == Save.name
             else entry
             for entry in log.entries
         )
@@ -168,7 +206,7 @@ class Workplace:
             return None
         path = self.uploads.folder / f"{secrets.token_hex(8)}.json"
         try:
-            return self._shown(path)
+            return self._log_for_people(path)
         finally:
             path.unlink(missing_ok=True)
 

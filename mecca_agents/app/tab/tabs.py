@@ -5,15 +5,15 @@ from __future__ import annotations
 import threading
 
 from mecca_agents.app.tab.folder import Folder
-from mecca_agents.app.tab.tab import Workplace
+from mecca_agents.app.tab.tab import Tab
 from mecca_agents.session import Model, SessionError
 
 
-class Workplaces:
-    """Opens and closes workplaces; one model acts for all.
+class Tabs:
+    """Opens and closes tabs; they share one model.
 
     Args:
-        model: Who acts.
+        model: The trained method.
         folder: Where pages may open files.
         most_bytes: Of uploads, for each page.
         most: Pages at a time.
@@ -22,14 +22,14 @@ class Workplaces:
     def __init__(self, model: Model, folder: Folder, most_bytes: int, most: int) -> None:
         self.model, self.folder = model, folder
         self.most_bytes, self.most = most_bytes, most
-        self._open: dict[str, Workplace] = {}
+        self._open: dict[str, Tab] = {}
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
-        """How many are open."""
+        """Number of open ones."""
         return len(self._open)
 
-    def add(self) -> Workplace:
+    def add(self) -> Tab:
         """A new one; where there are too many, the oldest one that no browser shows any more makes room.
 
         Raises:
@@ -37,32 +37,32 @@ class Workplaces:
         """
         with self._lock:
             if len(self._open) >= self.most:
-                left = next((place for place in self._open.values() if not place.connected), None)
+                left = next((tab for tab in self._open.values() if not tab.connected), None)
                 if left is None:
                     raise SessionError(f"page: expected at most {self.most} at a time, got one more; close one first")
                 self._close(left)
-            place = Workplace(self.model, self.folder, self.most_bytes)
-            self._open[place.key] = place
-            return place
+            tab = Tab(self.model, self.folder, self.most_bytes)
+            self._open[tab.key] = tab
+            return tab
 
-    def find(self, key: str) -> Workplace:
+    def find(self, key: str) -> Tab:
         """The one of that name. Raises `SessionError`."""
         found = self._open.get(key)
         if found is None:
             raise SessionError("page: expected one that is open, got none of this name; load the page anew")
         return found
 
-    def remove(self, place: Workplace) -> None:
+    def remove(self, tab: Tab) -> None:
         """Close one; closing twice does nothing."""
         with self._lock:
-            self._close(place)
+            self._close(tab)
 
     def close(self) -> None:
         """Close all."""
         with self._lock:
-            for place in list(self._open.values()):
-                self._close(place)
+            for tab in list(self._open.values()):
+                self._close(tab)
 
-    def _close(self, place: Workplace) -> None:
-        self._open.pop(place.key, None)
-        place.close()
+    def _close(self, tab: Tab) -> None:
+        self._open.pop(tab.key, None)
+        tab.close()

@@ -75,7 +75,7 @@ class Uploads:
                     self._reserve(name, len(piece))
                     got += len(piece)
                     file.write(piece)
-            return self._keep(Upload(key, shown_name(name), path))
+            return self._keep(Upload(key, printable_name(name), path))
         except BaseException as error:
             self._drop(path, got)
             if isinstance(error, OSError):
@@ -130,7 +130,7 @@ def _ending(name: str) -> str:
     return found
 
 
-def shown_name(name: str) -> str:
+def printable_name(name: str) -> str:
     """The last part of a name, as far as it can be printed."""
     last = name.replace("\\", "/").rpartition("/")[2]
     return "".join(c for c in last if c.isprintable())[-80:]

@@ -8,7 +8,7 @@ const MOST_ZOOM = 40;
 export default {
   components: { SliceView },
   props: [
-    "base", "planes", "shape", "spacing", "version", "look", "window", "range", "tool", "marks", "box", "view", "draft",
+    "base", "planes", "shape", "spacing", "version", "display", "window", "range", "tool", "marks", "box", "view", "draft",
     "lines", "click", "hidden", "keys", "goto", "dirty",
   ],
   emits: ["boxdrawn", "pointset", "command", "windowset", "failed"],
@@ -23,7 +23,7 @@ export default {
         @windowing="localWindow = $event" @windowset="$emit('windowset', $event)" @boxdrawn="$emit('boxdrawn', $event)"
         @pointset="$emit('pointset', $event)" @failed="$emit('failed', $event)" />
       <div v-if="!planes.length" class="mv-empty">Open a scan to begin.</div>
-      <div class="mv-side"><slot></slot></div>
+      <div class="mv-panel"><slot></slot></div>
     </div>`,
   data() {
     return { cursor: this.middle(), active: 0, alone: null, zoom: 1, centre: this.middle(), localWindow: null };
@@ -41,8 +41,8 @@ export default {
     window() {
       this.localWindow = null;
     },
-    goto(place) {
-      if (place) this.moveTo(place.slice(0, 3));
+    goto(voxel) {
+      if (voxel) this.moveTo(voxel.slice(0, 3));
     },
   },
   mounted() {
@@ -60,8 +60,8 @@ export default {
     startOver() {
       Object.assign(this, { cursor: this.middle(), centre: this.middle(), zoom: 1, alone: null, localWindow: null });
     },
-    moveTo(place) {
-      this.cursor = place.map((v, axis) => between(Math.round(v), 0, this.shape[axis] - 1));
+    moveTo(voxel) {
+      this.cursor = voxel.map((v, axis) => between(Math.round(v), 0, this.shape[axis] - 1));
     },
     toggleAlone(number) {
       this.alone = this.alone === null ? number : null;
@@ -76,9 +76,9 @@ export default {
     },
     go(steps) {
       const plane = this.planes[this.active];
-      const place = [...this.cursor];
-      place[plane.axis] += steps;
-      this.moveTo(place);
+      const voxel = [...this.cursor];
+      voxel[plane.axis] += steps;
+      this.moveTo(voxel);
     },
     onKey(event) {
       if (!this.planes.length || isTyping(event.target) || document.querySelector(".q-dialog, .q-menu")) return;

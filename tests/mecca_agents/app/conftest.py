@@ -48,7 +48,7 @@ def served(model: Model, case: Case) -> Iterator[Served]:
     import uvicorn
 
     settings = Settings(case.folder, (case.scan,), reconnect=3.0, most_upload=8 << 20, most_pages=6)
-    app, workplaces = make_app(model, settings)
+    app, tabs = make_app(model, settings)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -56,7 +56,7 @@ def served(model: Model, case: Case) -> Iterator[Served]:
         assert thread.is_alive()
         time.sleep(0.05)
     port = server.servers[0].sockets[0].getsockname()[1]
-    yield Served(f"http://127.0.0.1:{port}/", workplaces)
+    yield Served(f"http://127.0.0.1:{port}/", tabs)
     server.should_exit = True
     thread.join()
 
@@ -82,7 +82,7 @@ def people(browser: Any, served: Served) -> Iterator[Callable[[], Person]]:
     def make() -> Person:
         context = browser.new_context(viewport={"width": 1280, "height": 720}, accept_downloads=True)
         windows.append(context)
-        made.append(Person(context.new_page(), served.url, served.workplaces.find))
+        made.append(Person(context.new_page(), served.url, served.tabs.find))
         return made[-1]
 
     yield make

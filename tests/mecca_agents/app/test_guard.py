@@ -1,4 +1,4 @@
-"""Whom the server answers: this machine by its own names, the token, and never another site."""
+"""Requests that the server answers: of this machine by its own names, the token, and never another site."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TOKEN = "a-token-of-some-length"
 
 
 class Answer:
-    """What came of a request."""
+    """Outcome of a request."""
 
     def __init__(self) -> None:
         self.passed = False

@@ -21,7 +21,7 @@ from tests.support.person import VIEWS, Person
 
 def test_from_the_box_to_the_saved_mask(person: Person, case: Case, tmp_path: Path) -> None:
     """Draw a box, click, step: the mask changes and Dice rises; undo; save; load; compare voxel by voxel."""
-    session = person.place.session
+    session = person.tab.session
     low, high = case.box
     person.draw_box(low, high)
     assert session.box == (tuple(low), tuple(high))
@@ -75,35 +75,35 @@ def test_from_the_box_to_the_saved_mask(person: Person, case: Case, tmp_path: Pa
     assert read_log(log).files == ("head.nii.gz",)
 
     person.come()  # the page anew: another session
-    assert person.place.session is not session and person.place.session.steps == 0
+    assert person.tab.session is not session and person.tab.session.steps == 0
     person.send("Load session", log)
-    assert (person.place.session.mask() == second).all()
+    assert (person.tab.session.mask() == second).all()
     person.send("Review", saved)
     assert [row[4] for row in person.steps()][1] == "1.000"
-    assert not any(person.place.uploads.folder.iterdir())
+    assert not any(person.tab.uploads.folder.iterdir())
 
     person.come()
     person.send("Load mask", saved)  # goes on from it, without its clicks
-    place = person.place
-    assert (place.session.mask() == second).all() and place.session.steps == 0 and place.session.box is not None
+    tab = person.tab
+    assert (tab.session.mask() == second).all() and tab.session.steps == 0 and tab.session.box is not None
     person.look_at(middle)
     assert all(person.outline(view, "mask") for view in VIEWS)
     person.step()
-    assert place.session.steps == 1
+    assert tab.session.steps == 1
     person.press("z", "z")
     person.hears("taken back: the loaded mask")
-    assert not place.session.mask().any()
+    assert not tab.session.mask().any()
 
 
 def test_slices_by_wheel_keys_slider_and_the_linked_cross(person: Person) -> None:
-    place, page = person.place, person.page
+    tab, page = person.tab, person.page
     axial = person.plane("axial")
 
     def index(view: str) -> int:
         return int(page.locator(f".mv-view[data-plane={view}]").get_attribute("data-index"))
 
     start = index("axial")
-    page.mouse.move(*person.at("axial", [v // 2 for v in place.session.shape]))
+    page.mouse.move(*person.at("axial", [v // 2 for v in tab.session.shape]))
     page.mouse.wheel(0, -100)
     person.until("n => document.querySelector('[data-plane=axial]').dataset.index == n", start + 1)
     for key, expected in (("ArrowUp", 2), ("ArrowLeft", 1), ("ArrowDown", 0), ("PageUp", 10), ("PageDown", 0)):
@@ -122,12 +122,12 @@ def test_slices_by_wheel_keys_slider_and_the_linked_cross(person: Person) -> Non
     assert axial.axis == 2
     for _ in range(200):
         page.mouse.wheel(0, -100)
-    person.until("n => document.querySelector('[data-plane=axial]').dataset.index == n", place.session.shape[2] - 1)
+    person.until("n => document.querySelector('[data-plane=axial]').dataset.index == n", tab.session.shape[2] - 1)
     person.idle()
 
 
 def test_window_zoom_and_one_view_alone(person: Person) -> None:
-    page, middle = person.page, [v // 2 for v in person.place.session.shape]
+    page, middle = person.page, [v // 2 for v in person.tab.session.shape]
 
     def window() -> list[float]:
         url = page.locator(".mv-view[data-plane=axial]").get_attribute("data-wanted")
@@ -195,7 +195,7 @@ def test_overlays_can_be_switched(person: Person, case: Case) -> None:
 def test_advice_leads_the_views_there(person: Person, case: Case) -> None:
     person.draw_box(*case.box)
     person.step()
-    regions = person.place.session.advice()
+    regions = person.tab.session.advice()
     assert regions
     person.page.get_by_role("tab", name="Advice").click()
     person.page.get_by_role("button", name="1. at voxel").click()
@@ -207,7 +207,7 @@ def test_advice_leads_the_views_there(person: Person, case: Case) -> None:
 
 
 def test_a_changed_box_is_used_when_the_person_says_so(person: Person, case: Case) -> None:
-    session = person.place.session
+    session = person.tab.session
     low, high = case.box
     person.draw_box(low, high)
     person.step()
@@ -233,7 +233,7 @@ def test_clicks_that_cannot_be(person: Person, case: Case) -> None:
     person.add_click("axial", case.edges(1)[0])
     person.click("axial", case.edges(1)[0])
     person.hears("There was a click in this voxel")
-    assert person.marks() == len(person.place.session.clicks) == 1
+    assert person.marks() == len(person.tab.session.clicks) == 1
 
 
 def test_times_are_exported_as_in_table_7(person: Person, case: Case, tmp_path: Path) -> None:
@@ -250,23 +250,25 @@ def test_times_are_exported_as_in_table_7(person: Person, case: Case, tmp_path: 
 
 
 def test_the_page_says_what_the_model_was_trained_on_and_lists_every_key(person: Person) -> None:
-    assert "built-in phantom: no real scan, not for clinical use" in person.page.inner_text(".desk-top")
+    assert "built-in phantom: no real scan, not for clinical use" in person.page.inner_text(".annotate-top")
     person.page.get_by_role("tab", name="Keys and mouse").click()
-    shown = person.page.locator(".mv-side")
-    shown.get_by_text("step", exact=True).wait_for()
-    text = shown.inner_text()
-    assert all(shortcut.shown in text for shortcut in SHORTCUTS if shortcut.words)
+    panel = person.page.locator(".mv-panel")
+    panel.get_by_text("step", exact=True).wait_for()
+    text = panel.inner_text()
+    assert all(shortcut.label in text for shortcut in SHORTCUTS if shortcut.words)
 
 
 def test_everything_fits_at_1280_by_720(person: Person, case: Case) -> None:
     person.draw_box(*case.box)
     person.step()
     person.press("p")
-    person.page.locator(".desk-left .h-2").wait_for()
+    person.page.locator(".annotate-controls .h-2").wait_for()
     fits = person.page.evaluate(
-        """() => [document.documentElement.scrollWidth, document.documentElement.scrollHeight,
-             document.querySelector('.desk-left').scrollHeight - document.querySelector('.desk-left').clientHeight,
-             document.querySelector('.desk-left').scrollWidth - document.querySelector('.desk-left').clientWidth]"""
+        """() => {
+          const [page, controls] = [document.documentElement, document.querySelector('.annotate-controls')];
+          return [page.scrollWidth, page.scrollHeight,
+            controls.scrollHeight - controls.clientHeight, controls.scrollWidth - controls.clientWidth];
+        }"""
     )
     assert fits == [1280, 720, 0, 0]
 
@@ -281,13 +283,13 @@ def test_scans_of_every_kind_can_be_sent(person: Person, case: Case, tmp_path: P
     else:
         nib.save(image, path)
     person.send("Open scan", path)
-    person.until("name => document.querySelector('.desk-top').innerText.includes(name)", path.name)
-    assert person.place.session.shape == case.label.shape
-    assert not any(person.place.uploads.folder.iterdir())  # read, and gone
+    person.until("name => document.querySelector('.annotate-top').innerText.includes(name)", path.name)
+    assert person.tab.session.shape == case.label.shape
+    assert not any(person.tab.uploads.folder.iterdir())  # read, and gone
 
 
 def test_files_that_are_no_scans(person: Person, case: Case, tmp_path: Path) -> None:
-    session = person.place.session
+    session = person.tab.session
     shape = session.shape
     affine = np.eye(4)
     text, four, huge, wrong = (tmp_path / name for name in ("text.nii", "four.nii", "huge.nii.gz", "notes.json"))
@@ -308,7 +310,7 @@ def test_files_that_are_no_scans(person: Person, case: Case, tmp_path: Path) -> 
     wrong.write_text(json.dumps({"format": 1}))
     person.send("Load session", wrong)
     person.hears("notes.json: expected the log of a session")
-    assert session.shape == shape and person.place.name == "head.nii.gz"
+    assert session.shape == shape and person.tab.name == "head.nii.gz"
 
 
 def test_a_file_of_the_folder_and_one_that_has_vanished(person: Person, case: Case) -> None:
@@ -326,6 +328,6 @@ def test_a_file_of_the_folder_and_one_that_has_vanished(person: Person, case: Ca
     person.hears("found one outside of it")
     path.fill("head_label.nii.gz")
     path.press("Enter")
-    person.until("() => document.querySelector('.desk-top').innerText.includes('head_label.nii.gz')")
+    person.until("() => document.querySelector('.annotate-top').innerText.includes('head_label.nii.gz')")
     person.idle()
-    assert person.place.name == "head_label.nii.gz"
+    assert person.tab.name == "head_label.nii.gz"

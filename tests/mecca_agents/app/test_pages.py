@@ -41,11 +41,11 @@ def test_two_pages_are_two_sessions(people: Callable[[], Person], case: Case) ->
     one, two = people().come(), people().come()
     one.draw_box(*case.box)
     one.step()
-    assert one.place is not two.place
-    assert one.place.session.steps == 1 and two.place.session.steps == 0 and two.place.session.box is None
+    assert one.tab is not two.tab
+    assert one.tab.session.steps == 1 and two.tab.session.steps == 0 and two.tab.session.box is None
     two.press("s")
     two.until("() => document.querySelectorAll('tbody tr').length === 2")
-    assert one.place.session.mask().sum() != two.place.session.mask().sum()
+    assert one.tab.session.mask().sum() != two.tab.session.mask().sum()
 
 
 def test_a_browser_that_closes_in_the_middle_of_a_step(
@@ -54,8 +54,8 @@ def test_a_browser_that_closes_in_the_middle_of_a_step(
     """The step ends, its session is thrown away, and the other page has lost nothing."""
     other, going = people().come(), people().come()
     other.draw_box(*case.box)
-    place, begun, go_on = going.place, threading.Event(), threading.Event()
-    act = type(place.session.model.agent).act
+    tab, begun, go_on = going.tab, threading.Event(), threading.Event()
+    act = type(tab.session.model.agent).act
 
     def slow(agent: Any, observation: Any) -> Any:
         if threading.current_thread().name.startswith("mecca") and not begun.is_set():
@@ -63,31 +63,31 @@ def test_a_browser_that_closes_in_the_middle_of_a_step(
             go_on.wait(60)
         return act(agent, observation)
 
-    monkeypatch.setattr(type(place.session.model.agent), "act", slow)
+    monkeypatch.setattr(type(tab.session.model.agent), "act", slow)
     going.press("s")
     assert begun.wait(120)
-    going.page.locator(".desk-left").get_by_text("The step …").wait_for()
+    going.page.locator(".annotate-controls").get_by_text("The step …").wait_for()
     going.press("s")
     going.hears("Please wait: the step is not done yet")
     query = "low=0&high=500&opacity=0.5&modality=0&heat=&outlines=mask"
-    answer = going.page.request.get(f"{served.url}session/{place.key}/slice/axial/3?{query}")
+    answer = going.page.request.get(f"{served.url}session/{tab.key}/slice/axial/3?{query}")
     assert answer.ok  # slices are still served
     going.page.close()
-    _wait(lambda: place.key not in served.workplaces._open)
+    _wait(lambda: tab.key not in served.tabs._open)
     go_on.set()
     other.step()
-    assert other.place.session.steps == 1
-    assert not place.uploads.folder.exists()
+    assert other.tab.session.steps == 1
+    assert not tab.uploads.folder.exists()
     with pytest.raises(ValueError, match="closed"):
-        place.session.mask()
+        tab.session.mask()
 
 
 def test_a_page_that_is_loaded_anew_is_a_new_session(people: Callable[[], Person], served: Served) -> None:
     person = people().come()
-    before = person.place
+    before = person.tab
     person.come()
-    assert person.place is not before
-    _wait(lambda: before.key not in served.workplaces._open)
+    assert person.tab is not before
+    _wait(lambda: before.key not in served.tabs._open)
     assert not before.uploads.folder.exists()
 
 
@@ -154,11 +154,11 @@ def test_garbage_through_the_socket_is_answered_on_the_page(person: Person, case
     """Every event that a page can send, with everything but what it should bring: a message, and the page goes on."""
     from nicegui import Client
 
-    place, page = person.place, person.page
+    tab, page = person.tab, person.page
     client = next(
-        c for c in Client.instances.values() if any(getattr(e, "_place", None) is place for e in c.elements.values())
+        c for c in Client.instances.values() if any(getattr(e, "_tab", None) is tab for e in c.elements.values())
     )
-    viewer = next(e for e in client.elements.values() if getattr(e, "_place", None) is place)
+    viewer = next(e for e in client.elements.values() if getattr(e, "_tab", None) is tab)
     for listener in viewer._event_listeners.values():
         for sent in GARBAGE:
             message = {"id": viewer.id, "client_id": client.id, "listener_id": listener.id, "args": [json.dumps(sent)]}
@@ -166,6 +166,6 @@ def test_garbage_through_the_socket_is_answered_on_the_page(person: Person, case
     for message in ({}, {"id": 1}, {"id": "x", "client_id": client.id, "listener_id": 3, "args": 5}, [], None, "x"):
         page.evaluate("message => window.socket.emit('event', message)", message)
     person.hears("expected")
-    assert place.session.steps == 0 and not place.session.clicks
+    assert tab.session.steps == 0 and not tab.session.clicks
     person.step()
-    assert place.session.steps == 1
+    assert tab.session.steps == 1

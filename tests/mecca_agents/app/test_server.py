@@ -24,8 +24,8 @@ from tests.support.annotation import Case, Served
 
 
 def _ask(served: Served, method: str, path: str, body: bytes = b"", headers: Any = None) -> tuple[int, bytes]:
-    place = urlsplit(served.url)
-    connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=300)
+    address = urlsplit(served.url)
+    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=300)
     try:
         connection.request(method, path, body, headers or {})
         answer = connection.getresponse()
@@ -35,25 +35,25 @@ def _ask(served: Served, method: str, path: str, body: bytes = b"", headers: Any
 
 
 def _works(served: Served, case: Case) -> None:
-    """A place of this server still opens a scan and gives slices of it."""
-    place = served.workplaces.add()
+    """A tab of this server still opens a scan and gives slices of it."""
+    tab = served.tabs.add()
     try:
-        place.open_scan([case.scan], ["scan"])
+        tab.open_scan([case.scan], ["scan"])
         query = "low=0&high=500&opacity=0.5&modality=0&heat=&outlines=mask"
-        status, body = _ask(served, "GET", f"/session/{place.key}/slice/axial/3?{query}")
+        status, body = _ask(served, "GET", f"/session/{tab.key}/slice/axial/3?{query}")
         assert status == 200 and body.startswith(b'{"image":"data:image/png;base64,')
     finally:
-        served.workplaces.remove(place)
+        served.tabs.remove(tab)
 
 
 @pytest.fixture(scope="module")
 def targets(served: Served, case: Case) -> Any:
     """Secret names of a page with a scan and of one without."""
-    full, empty = served.workplaces.add(), served.workplaces.add()
+    full, empty = served.tabs.add(), served.tabs.add()
     full.open_scan([case.scan], ["scan"])
     yield full.key, empty.key
-    served.workplaces.remove(full)
-    served.workplaces.remove(empty)
+    served.tabs.remove(full)
+    served.tabs.remove(empty)
 
 
 def _segments(keys: Any) -> st.SearchStrategy[str]:
@@ -93,7 +93,7 @@ def test_a_thousand_malformed_requests(served: Served, case: Case, targets: Any,
     monkeypatch.setattr("mecca_agents.session.interactive.open_image", lambda *given: opened.append(given))
     monkeypatch.setattr("mecca_agents.app.tab.folder.Folder.file", lambda *given: opened.append(given))
     monkeypatch.setattr("mecca_agents.app.tab.folder.Folder.listing", lambda *given: opened.append(given))
-    before, statuses = set(served.workplaces._open), []
+    before, statuses = set(served.tabs._open), []
 
     @settings(max_examples=1000, suppress_health_check=list(HealthCheck))
     @given(
@@ -112,7 +112,7 @@ def test_a_thousand_malformed_requests(served: Served, case: Case, targets: Any,
         statuses.append(status)
         assert status < 500
         for key in targets:
-            uploads = served.workplaces.find(key).uploads
+            uploads = served.tabs.find(key).uploads
             for upload in list(uploads._kept.values()):
                 assert upload.path.parent == uploads.folder and upload.path.name.startswith(upload.key)
                 uploads.discard(upload)
@@ -121,14 +121,14 @@ def test_a_thousand_malformed_requests(served: Served, case: Case, targets: Any,
     ask()
     monkeypatch.undo()
     assert len(statuses) >= 1000 and {400, 403, 404, 405} <= set(statuses), Counter(statuses)
-    assert opened == [] and set(served.workplaces._open) <= before  # those of other tests may still be closing
+    assert opened == [] and set(served.tabs._open) <= before  # those of other tests may still be closing
     _works(served, case)
 
 
 def test_bytes_that_are_no_requests(served: Served, case: Case) -> None:
-    rng, place = random.Random(0), urlsplit(served.url)
+    rng, address = random.Random(0), urlsplit(served.url)
     for number in range(60):
-        with socket.create_connection((place.hostname, place.port), timeout=300) as connection:
+        with socket.create_connection((address.hostname, address.port), timeout=300) as connection:
             start = b"GET /session/x HTTP/1.1\r\nHost: localhost\r\n" if number % 2 else b""
             connection.sendall(start + rng.randbytes(rng.randrange(1, 3000)) + b"\r\n\r\n")
     _works(served, case)
@@ -137,12 +137,12 @@ def test_bytes_that_are_no_requests(served: Served, case: Case) -> None:
 LEADING_OUT = ("../server.py", "%2e%2e/server.py", "..%2fserver.py", "../../../../../../etc/passwd", "//etc/passwd")
 
 
-@pytest.mark.parametrize("place", ["esm/mecca-viewer", "static", "components", "resources/x", "libraries"])
-def test_no_path_leads_out_of_what_the_page_loads(place: str, served: Served) -> None:
+@pytest.mark.parametrize("folder", ["esm/mecca-viewer", "static", "components", "resources/x", "libraries"])
+def test_no_path_leads_out_of_what_the_page_loads(folder: str, served: Served) -> None:
     import nicegui
 
     for path in LEADING_OUT:
-        assert _ask(served, "GET", f"/_nicegui/{nicegui.__version__}/{place}/{path}")[0] in (404, 405)
+        assert _ask(served, "GET", f"/_nicegui/{nicegui.__version__}/{folder}/{path}")[0] in (404, 405)
 
 
 PACKETS = (b"4" * 100, b"40{", b'42["event",{"id":"x"}]', b"\x1e" * 5000, b"b" + b"A" * 1000, b"\xff\xfe" * 200)
@@ -151,10 +151,10 @@ PACKETS += (b'451-["event",{"_placeholder":true,"num":0}]', b"4" + b"9" * 300 + 
 
 @pytest.mark.parametrize("packet", PACKETS)
 def test_packets_that_no_socket_sends(packet: bytes, served: Served, case: Case) -> None:
-    place = "/_nicegui_ws/socket.io/?EIO=4&transport=polling"
-    status, body = _ask(served, "GET", place)
+    socket_path = "/_nicegui_ws/socket.io/?EIO=4&transport=polling"
+    status, body = _ask(served, "GET", socket_path)
     assert status == 200
-    sent, _ = _ask(served, "POST", f"{place}&sid={json.loads(body[1:])['sid']}", packet)
+    sent, _ = _ask(served, "POST", f"{socket_path}&sid={json.loads(body[1:])['sid']}", packet)
     assert sent < 500
     _works(served, case)
 
@@ -181,17 +181,17 @@ def test_slices_of_nothing_and_beyond_the_scan(served: Served, targets: Any) -> 
 
 
 def test_an_upload_that_is_too_large_leaves_nothing(served: Served, targets: Any) -> None:
-    place = served.workplaces.find(targets[0])
-    most = place.uploads.most_bytes
+    tab = served.tabs.find(targets[0])
+    most = tab.uploads.most_bytes
     try:
-        status, body = _ask(served, "POST", f"/session/{place.key}/upload?name=a.nii", b"x" * (most + 1))
+        status, body = _ask(served, "POST", f"/session/{tab.key}/upload?name=a.nii", b"x" * (most + 1))
         assert status == 400 and b"expected at most" in body
     except (BrokenPipeError, ConnectionResetError):
         pass  # the server hung up before all of it was sent
-    assert list(place.uploads.folder.iterdir()) == []
-    assert _ask(served, "POST", f"/session/{place.key}/upload?name=a.nii", b"x" * 100)[0] == 200
-    for upload in list(place.uploads._kept.values()):
-        place.uploads.discard(upload)
+    assert list(tab.uploads.folder.iterdir()) == []
+    assert _ask(served, "POST", f"/session/{tab.key}/upload?name=a.nii", b"x" * 100)[0] == 200
+    for upload in list(tab.uploads._kept.values()):
+        tab.uploads.discard(upload)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What a session does with boxes, clicks and steps, shows on the scan's grid, takes back and refuses."""
+"""A session with boxes, clicks and steps: shown on the scan's grid, taken back, refused."""
 
 from __future__ import annotations
 

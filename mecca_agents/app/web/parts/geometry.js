@@ -1,4 +1,4 @@
-// Places in a view: pixel (c, r) of its picture, counted from the left and the top, and voxels of the scan. A pixel
+// Points of a view: pixel (c, r) of its picture, counted from the left and the top, and voxels of the scan. A pixel
 // reaches from c to c + 1, voxel i from i - 0.5 to i + 0.5.
 
 export function between(value, low, high) {
@@ -31,10 +31,10 @@ export function rectangleOf(plane, shape, extents) {
   const tall = extents[plane.up];
   if (!wide || !tall) return null;
   const corner = (a, b) => {
-    const place = [0, 0, 0];
-    place[plane.right] = a - 0.5;
-    place[plane.up] = b - 0.5;
-    return pixelOf(plane, shape, place);
+    const voxel = [0, 0, 0];
+    voxel[plane.right] = a - 0.5;
+    voxel[plane.up] = b - 0.5;
+    return pixelOf(plane, shape, voxel);
   };
   const [c0, r0] = corner(wide[0], tall[0]);
   const [c1, r1] = corner(wide[1], tall[1]);

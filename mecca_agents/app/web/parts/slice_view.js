@@ -87,8 +87,8 @@ export const SliceView = {
       return this.scene.hidden.includes("cross") ? null : this.onScreen(this.cursor);
     },
     url() {
-      const { base, version, look } = this.scene;
-      const query = new URLSearchParams({ ...look, low: this.window[0], high: this.window[1], version });
+      const { base, version, display } = this.scene;
+      const query = new URLSearchParams({ ...display, low: this.window[0], high: this.window[1], version });
       return `${base}/slice/${this.plane.name.toLowerCase()}/${this.index}?${query}`;
     },
     rectangles() {
@@ -153,9 +153,9 @@ export const SliceView = {
       return voxelOf(this.plane, this.scene.shape, ...this.pixelAt(event), this.cursor);
     },
     slide(index) {
-      const place = [...this.cursor];
-      place[this.plane.axis] = index;
-      this.$emit("cursor", place);
+      const voxel = [...this.cursor];
+      voxel[this.plane.axis] = index;
+      this.$emit("cursor", voxel);
     },
     onWheel(event) {
       const up = event.deltaY < 0;
@@ -200,8 +200,8 @@ export const SliceView = {
     moved(centre, dx, dy) {
       const [c, r] = pixelOf(this.plane, this.scene.shape, centre);
       const [across, along] = this.size;
-      const place = [between(c - dx / this.steps[0], 0, across), between(r - dy / this.steps[1], 0, along)];
-      return voxelOf(this.plane, this.scene.shape, ...place, centre);
+      const pixel = [between(c - dx / this.steps[0], 0, across), between(r - dy / this.steps[1], 0, along)];
+      return voxelOf(this.plane, this.scene.shape, ...pixel, centre);
     },
     // To the right is wider, up is darker: what was in the middle of the greys moves up with the level.
     windowed([low, high], dx, dy) {

@@ -1,4 +1,4 @@
-"""What is drawn: pictures with the scan's own intensities, colours over them, outlines where masks end."""
+"""Slices as they are drawn: pictures with the scan's own intensities, colours over them, outlines where masks end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from PIL import Image
 from mecca_agents.app.drawing.colours import HEATS, blend, table
 from mecca_agents.app.drawing.contours import outline
 from mecca_agents.app.drawing.planes import planes_of
-from mecca_agents.app.drawing.slices import Look, draw_slice, read_look
+from mecca_agents.app.drawing.slices import DisplaySettings, draw_slice, read_display
 from mecca_agents.session import InteractiveSession, Model, SessionError
 from tests.support.annotation import Case
 
@@ -64,7 +64,7 @@ def test_the_window_maps_intensities_to_greys(model: Model) -> None:
     with InteractiveSession(model) as session:
         session.set_image(image)
         plane = planes_of(session.affine)[0]
-        pixels = _pixels(draw_slice(session, plane, 3, Look(20, 80)))
+        pixels = _pixels(draw_slice(session, plane, 3, DisplaySettings(20, 80)))
     expected = np.clip((image[:, :, 3] - 20) / 60, 0, 1) * 255
     assert np.abs(pixels.astype(float) - plane.picture(expected)).max() <= 1
 
@@ -77,8 +77,8 @@ def test_masks_labels_and_colours_of_a_step(model: Model, case: Case) -> None:
         mask, probability, (low, high) = session.mask(), session.probability(), session.view
         for plane in planes_of(session.affine):
             index = int(np.argwhere(mask).mean(axis=0)[plane.axis])
-            look = Look(0, 1000, "probability", 1.0, outlines=frozenset(("mask", "label", "advice")))
-            drawn = draw_slice(session, plane, index, look, case.label)
+            display = DisplaySettings(0, 1000, "probability", 1.0, outlines=frozenset(("mask", "label", "advice")))
+            drawn = draw_slice(session, plane, index, display, case.label)
             picture = plane.picture(mask.take(index, plane.axis))
             assert picture.any()
             assert (_filled(drawn["paths"]["mask"], picture.shape) == picture).all()
@@ -97,8 +97,8 @@ def test_masks_labels_and_colours_of_a_step(model: Model, case: Case) -> None:
 def test_a_label_of_another_scan_is_left_out(model: Model, case: Case) -> None:
     with InteractiveSession(model) as session:
         session.set_image(case.scan)
-        look = Look(0, 1, outlines=frozenset(("label",)))
-        drawn = draw_slice(session, planes_of(session.affine)[0], 0, look, np.ones((3, 3, 3), bool))
+        display = DisplaySettings(0, 1, outlines=frozenset(("label",)))
+        drawn = draw_slice(session, planes_of(session.affine)[0], 0, display, np.ones((3, 3, 3), bool))
     assert drawn["paths"] == {}
 
 
@@ -133,8 +133,8 @@ def test_hints_and_small_actions_leave_the_scan_alone() -> None:
     ],
 )
 def test_looks_that_cannot_be_are_refused(change: dict[str, str]) -> None:
-    assert read_look(QUERY) == Look(0, 100, None, 0.5, 0, frozenset(("mask", "label")))
+    assert read_display(QUERY) == DisplaySettings(0, 100, None, 0.5, 0, frozenset(("mask", "label")))
     with pytest.raises(SessionError, match=next(iter(change)) + "|window"):
-        read_look({**QUERY, **change})
+        read_display({**QUERY, **change})
     with pytest.raises(SessionError):
-        read_look({name: value for name, value in QUERY.items() if name not in change} if "low" in change else {})
+        read_display({name: value for name, value in QUERY.items() if name not in change} if "low" in change else {})

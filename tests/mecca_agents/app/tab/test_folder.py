@@ -76,7 +76,7 @@ def test_no_name_leads_out(root: Path, name: str) -> None:
         if isinstance(found, Path):
             assert found.is_relative_to(root) and found.read_text() != "secret"
         else:
-            assert (root / found.place).resolve().is_relative_to(root)
+            assert (root / found.path).resolve().is_relative_to(root)
             assert "secret.nii" not in found.files and "out.nii" not in found.files
 
 
@@ -86,7 +86,7 @@ def test_a_listing_shows_what_can_be_opened(root: Path) -> None:
     assert (listing.folders, listing.files) == (["inner"], ["a.nii.gz", "within.nii"])  # nothing that leads out
     assert folder.listing("inner").files == ["b.mha"]
     assert folder.listing("inner", (".json",)).files == ["log.json"]
-    assert folder.listing("inner/deep").place == "inner/deep"
+    assert folder.listing("inner/deep").path == "inner/deep"
     for name in ("..", "outside", "a.nii.gz", "none"):
         with pytest.raises(SessionError):
             folder.listing(name)

@@ -14,8 +14,8 @@ import torch
 
 from mecca_agents.app.tab.folder import Folder
 from mecca_agents.app.tab.review import score
-from mecca_agents.app.tab.tab import Workplace
-from mecca_agents.app.tab.tabs import Workplaces
+from mecca_agents.app.tab.tab import Tab
+from mecca_agents.app.tab.tabs import Tabs
 from mecca_agents.session import Model, SessionError, read_log
 from mecca_env.data.base import DataError
 from mecca_env.metrics import dice, surface_metrics
@@ -23,12 +23,12 @@ from tests.support.annotation import Case
 
 
 @pytest.fixture
-def place(model: Model, case: Case) -> Iterator[Workplace]:
+def tab(model: Model, case: Case) -> Iterator[Tab]:
     """With the case opened."""
-    place = Workplace(model, Folder(case.folder), 1 << 20)
-    place.open_scan([case.scan], ["head.nii.gz"])
-    yield place
-    place.close()
+    tab = Tab(model, Folder(case.folder), 1 << 20)
+    tab.open_scan([case.scan], ["head.nii.gz"])
+    yield tab
+    tab.close()
 
 
 def _write(path: Path, array: np.ndarray, affine: np.ndarray) -> Path:
@@ -36,27 +36,27 @@ def _write(path: Path, array: np.ndarray, affine: np.ndarray) -> Path:
     return path
 
 
-def test_a_review_scores_every_step_and_forgets_what_is_taken_back(place: Workplace, case: Case) -> None:
-    place.act("set_box", *case.box)
-    place.act("step")
-    place.open_label(case.label_file, "head_label.nii.gz")
-    assert place.review is not None and len(place.review.scores) == 1
-    place.act("add_clicks", case.edges(5))
-    place.act("step")
-    first, second = place.review.scores
-    mask = torch.from_numpy(place.session.mask())
+def test_a_review_scores_every_step_and_forgets_what_is_taken_back(tab: Tab, case: Case) -> None:
+    tab.set_box(*case.box)
+    tab.step()
+    tab.open_label(case.label_file, "head_label.nii.gz")
+    assert tab.review is not None and len(tab.review.scores) == 1
+    tab.add_clicks(case.edges(5))
+    tab.step()
+    first, second = tab.review.scores
+    mask = torch.from_numpy(tab.session.mask())
     label = torch.from_numpy(case.label)
     assert second.dice == float(dice(mask[None], label[None]))
-    assert second.assd == surface_metrics(mask, label, spacing=place.session.spacing).assd
+    assert second.assd == surface_metrics(mask, label, spacing=tab.session.spacing).assd
     assert first.dice != second.dice
-    place.act("undo")
-    assert place.review.scores == [first]
-    place.act("redo")
-    assert place.review.scores == [first, second]
-    place.act("reset")
-    assert place.review.scores == []
-    place.act("undo")
-    assert place.review.scores == [first, second]
+    tab.undo()
+    assert tab.review.scores == [first]
+    tab.redo()
+    assert tab.review.scores == [first, second]
+    tab.reset()
+    assert tab.review.scores == []
+    tab.undo()
+    assert tab.review.scores == [first, second]
 
 
 def test_scores_of_parts_are_those_of_the_whole() -> None:
@@ -71,7 +71,7 @@ def test_scores_of_parts_are_those_of_the_whole() -> None:
     assert score(nothing, nothing, (1.0, 1.0, 1.0)).dice == 1.0
 
 
-def test_labels_that_do_not_fit(place: Workplace, case: Case, tmp_path: Path) -> None:
+def test_labels_that_do_not_fit(tab: Tab, case: Case, tmp_path: Path) -> None:
     label = case.label.astype(np.uint8)
     shifted = case.affine.copy()
     shifted[0, 3] += 5
@@ -85,129 +85,129 @@ def test_labels_that_do_not_fit(place: Workplace, case: Case, tmp_path: Path) ->
     (tmp_path / "text.nii.gz").write_text("no image")
     for words, path in wrong.items():
         with pytest.raises(DataError, match=words) as caught:
-            place.open_label(path, "shown.nii.gz")
+            tab.open_label(path, "shown.nii.gz")
         assert "shown.nii.gz" in str(caught.value) and str(tmp_path) not in str(caught.value)
-    assert place.review is None
+    assert tab.review is None
 
 
-def test_the_mask_is_saved_on_the_scans_own_grid(place: Workplace, case: Case, tmp_path: Path) -> None:
-    place.act("set_box", *case.box)
-    place.act("step")
-    name, content = place.mask_file()
+def test_the_mask_is_saved_on_the_scans_own_grid(tab: Tab, case: Case, tmp_path: Path) -> None:
+    tab.set_box(*case.box)
+    tab.step()
+    name, content = tab.mask_file()
     assert name == "head_mask.nii.gz"
     (tmp_path / name).write_bytes(content)
     saved = nib.load(tmp_path / name)
-    assert (np.asarray(saved.dataobj) == place.session.mask()).all() and place.session.mask().any()
+    assert (np.asarray(saved.dataobj) == tab.session.mask()).all() and tab.session.mask().any()
     assert np.allclose(saved.affine, case.affine)
-    assert list(place.uploads.folder.iterdir()) == []
-    place.open_label(tmp_path / name, name)  # a saved mask is a label
-    assert place.review is not None and place.review.scores[0].dice == 1.0
+    assert list(tab.uploads.folder.iterdir()) == []
+    tab.open_label(tmp_path / name, name)  # a saved mask is a label
+    assert tab.review is not None and tab.review.scores[0].dice == 1.0
 
 
-def test_a_saved_mask_is_gone_on_from(place: Workplace, case: Case, tmp_path: Path) -> None:
-    place.act("set_box", *case.box)
-    place.act("step")
-    saved = place.session.mask()
-    name, content = place.mask_file()
+def test_a_saved_mask_is_gone_on_from(tab: Tab, case: Case, tmp_path: Path) -> None:
+    tab.set_box(*case.box)
+    tab.step()
+    saved = tab.session.mask()
+    name, content = tab.mask_file()
     (tmp_path / name).write_bytes(content)
-    place.open_scan([case.scan], ["head.nii.gz"])
-    place.open_label(case.label_file, "label")
-    assert place.session.pristine
-    place.open_mask(tmp_path / name, name)
-    assert (place.session.mask() == saved).all() and not place.session.pristine
-    assert place.draft.box == place.session.box is not None
-    assert place.review is not None and place.review.scores == []
-    place.act("step")
-    assert len(place.review.scores) == 1
+    tab.open_scan([case.scan], ["head.nii.gz"])
+    tab.open_label(case.label_file, "label")
+    assert tab.session.pristine
+    tab.open_mask(tmp_path / name, name)
+    assert (tab.session.mask() == saved).all() and not tab.session.pristine
+    assert tab.draft.box == tab.session.box is not None
+    assert tab.review is not None and tab.review.scores == []
+    tab.step()
+    assert len(tab.review.scores) == 1
     with pytest.raises(DataError, match=r"^shown\.nii: expected a readable image") as caught:
-        place.open_mask(tmp_path / "gone.nii", "shown.nii")
+        tab.open_mask(tmp_path / "gone.nii", "shown.nii")
     assert str(tmp_path) not in str(caught.value)
-    place.act("undo"), place.act("undo")
-    assert place.session.pristine and place.draft.box is None
+    tab.undo(), tab.undo()
+    assert tab.session.pristine and tab.draft.box is None
 
 
-def test_a_log_brings_everything_back(place: Workplace, model: Model, case: Case, tmp_path: Path) -> None:
-    place.act("set_box", *case.box)
-    place.act("add_clicks", case.edges(6))
-    place.act("step")
-    place.mask_file()
-    place.act("add_clicks", case.edges(9, seed=1))
-    place.act("step")
-    place.act("undo")
-    name, content = place.log_file()
+def test_a_log_brings_everything_back(tab: Tab, model: Model, case: Case, tmp_path: Path) -> None:
+    tab.set_box(*case.box)
+    tab.add_clicks(case.edges(6))
+    tab.step()
+    tab.mask_file()
+    tab.add_clicks(case.edges(9, seed=1))
+    tab.step()
+    tab.undo()
+    name, content = tab.log_file()
     path = tmp_path / name
     path.write_bytes(content)
     log = read_log(path)
     assert log.files == ("head.nii.gz",)  # no path of the server
-    assert str(place.uploads.folder) not in content.decode()
+    assert str(tab.uploads.folder) not in content.decode()
     assert [e.details["path"] for e in log.entries if e.action == "save"] == ["head_mask.nii.gz"]
-    other = Workplace(model, Folder(case.folder), 1 << 20)
+    other = Tab(model, Folder(case.folder), 1 << 20)
     with pytest.raises(SessionError):
         other.open_log(path, name)
     other.open_scan([case.scan], ["head.nii.gz"])
     other.open_label(case.label_file, "label")
     other.open_log(path, name)
-    assert (other.session.probability() == place.session.probability()).all()
-    assert other.session.clicks == place.session.clicks and other.draft.box == place.session.box
+    assert (other.session.probability() == tab.session.probability()).all()
+    assert other.session.clicks == tab.session.clicks and other.draft.box == tab.session.box
     assert other.review is not None and len(other.review.scores) == 1
     assert other.session.can_redo
     other.close()
 
 
-def test_times_of_all_cases_of_a_page(place: Workplace, case: Case) -> None:
+def test_times_of_all_cases_of_a_page(tab: Tab, case: Case) -> None:
     with pytest.raises(SessionError, match="expected one step at least"):
-        place.times_file(".csv")
+        tab.times_file(".csv")
     for steps in (2, 3):
-        place.open_scan([case.scan], ["head.nii.gz"])
-        place.act("set_box", *case.box)
+        tab.open_scan([case.scan], ["head.nii.gz"])
+        tab.set_box(*case.box)
         for number in range(steps):
-            place.act("add_clicks", case.edges(2 + number, seed=number))
-            place.act("step")
-    place.open_scan([case.scan], ["head.nii.gz"])  # nothing is done with this one
-    assert place.cases == 2
-    name, content = place.times_file(".csv")
+            tab.add_clicks(case.edges(2 + number, seed=number))
+            tab.step()
+    tab.open_scan([case.scan], ["head.nii.gz"])  # nothing is done with this one
+    assert tab.cases == 2
+    name, content = tab.times_file(".csv")
     assert name == "head_times.csv"
     row = next(csv.DictReader(io.StringIO(content.decode())))
     assert row["method"] == "mecca" and row["sessions"] == "2" and {"1", "2", "3"} <= set(row)
-    assert "Interaction time (s)" in place.times_file(".md")[1].decode()
+    assert "Interaction time (s)" in tab.times_file(".md")[1].decode()
 
 
-def test_another_scan_begins_anew_and_a_bad_one_changes_nothing(place: Workplace, case: Case, tmp_path: Path) -> None:
-    place.act("set_box", *case.box)
-    place.act("step")
-    place.open_label(case.label_file, "label")
+def test_another_scan_begins_anew_and_a_bad_one_changes_nothing(tab: Tab, case: Case, tmp_path: Path) -> None:
+    tab.set_box(*case.box)
+    tab.step()
+    tab.open_label(case.label_file, "label")
     bad = tmp_path / "bad.nii.gz"
     bad.write_text("no image")
     with pytest.raises(DataError, match=r"^shown\.nii\.gz: expected a readable image") as caught:
-        place.open_scan([bad], ["shown.nii.gz"])
+        tab.open_scan([bad], ["shown.nii.gz"])
     assert str(tmp_path) not in str(caught.value)
-    assert place.session.steps == 1 and place.review is not None and place.name == "head.nii.gz"
-    place.open_scan([case.scan], ["other.nii.gz"])
-    assert place.session.steps == 0 and place.review is None and place.draft.box is None
+    assert tab.session.steps == 1 and tab.review is not None and tab.name == "head.nii.gz"
+    tab.open_scan([case.scan], ["other.nii.gz"])
+    assert tab.session.steps == 0 and tab.review is None and tab.draft.box is None
 
 
 def test_nothing_can_be_saved_without_a_scan(model: Model, case: Case) -> None:
-    place = Workplace(model, Folder(case.folder), 1 << 20)
-    for save in (place.mask_file, place.log_file):
+    tab = Tab(model, Folder(case.folder), 1 << 20)
+    for save in (tab.mask_file, tab.log_file):
         with pytest.raises(SessionError, match="expected a scan"):
             save()
-    place.close()
-    place.close()
-    assert not place.uploads.folder.exists()
+    tab.close()
+    tab.close()
+    assert not tab.uploads.folder.exists()
 
 
 def test_as_many_pages_as_there_may_be(model: Model, case: Case) -> None:
-    workplaces = Workplaces(model, Folder(case.folder), 1 << 20, most=2)
-    first, second = workplaces.add(), workplaces.add()
-    assert first.key != second.key and workplaces.find(first.key) is first
+    tabs = Tabs(model, Folder(case.folder), 1 << 20, most=2)
+    first, second = tabs.add(), tabs.add()
+    assert first.key != second.key and tabs.find(first.key) is first
     with pytest.raises(SessionError, match="at most 2"):
-        workplaces.add()
+        tabs.add()
     first.connected = False
-    third = workplaces.add()  # nobody looks at the first one any more
-    assert len(workplaces) == 2 and not first.uploads.folder.exists()
+    third = tabs.add()  # nobody looks at the first one any more
+    assert len(tabs) == 2 and not first.uploads.folder.exists()
     with pytest.raises(SessionError, match="load the page anew"):
-        workplaces.find(first.key)
-    workplaces.remove(third)
-    workplaces.remove(third)
-    workplaces.close()
-    assert len(workplaces) == 0 and not second.uploads.folder.exists()
+        tabs.find(first.key)
+    tabs.remove(third)
+    tabs.remove(third)
+    tabs.close()
+    assert len(tabs) == 0 and not second.uploads.folder.exists()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from starlette.requests import ClientDisconnect
 
-from mecca_agents.app.tab.uploads import Upload, Uploads, shown_name
+from mecca_agents.app.tab.uploads import Upload, Uploads, printable_name
 from mecca_agents.session import SessionError
 from tests.support.annotation import run
 
@@ -91,5 +91,5 @@ def test_a_session_that_closes_while_a_file_arrives() -> None:
 
 
 def test_names_are_shown_without_what_cannot_be_printed() -> None:
-    assert shown_name("C:\\scans\\a\u202e\n\0b.nii") == "ab.nii"
-    assert len(shown_name("x" * 500 + ".nii")) == 80
+    assert printable_name("C:\\scans\\a\u202e\n\0b.nii") == "ab.nii"
+    assert len(printable_name("x" * 500 + ".nii")) == 80
