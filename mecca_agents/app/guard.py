@@ -1,4 +1,4 @@
-"""What stands before every request: whom the server answers, and what it does not even look at."""
+"""Guard before every request: refuses whoever is not the page itself, and bodies that are too large."""
 
 from __future__ import annotations
 
@@ -33,6 +33,11 @@ class Guard:
     On this machine's own address alone, requests must be for that address by name, so that no foreign site gets in
     by a name of its own that leads here; on others, the token must be given once (`?token=`) and is then a cookie.
     Requests that other sites make (`Origin`) are refused in any case.
+
+    Two of its rules look like middleware of Starlette and are not. `TrustedHostMiddleware` compares with a list of
+    names, which cannot hold all of 127.0.0.0/8. `RequestBodyLimitMiddleware` lets the application begin with a body
+    that is too large, or has no known length, and stops it when it reads or answers: NiceGUI would build a page for
+    it, and write a traceback to the log.
 
     Args:
         app: The server.
@@ -126,7 +131,7 @@ def _host_of(origin: str) -> str:
 
 
 def _is_upload(path: str) -> bool:
-    """Whose body is counted while it arrives (`Uploads.receive`)."""
+    """Whether a request has a longer limit: its body is counted while it arrives (`Uploads.receive`)."""
     return path.startswith("/session/") and path.endswith("/upload")
 
 

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mecca_agents.app.guard import MOST_BODY
 from mecca_agents.cli import main
 from tests.support import ROOT
 from tests.support.annotation import Case, Served
@@ -162,6 +163,18 @@ def test_packets_that_no_socket_sends(packet: bytes, served: Served, case: Case)
 def test_headers_that_are_long_or_many(served: Served, case: Case) -> None:
     assert _ask(served, "GET", "/session/x", headers={"X": "a" * (1 << 20)})[0] < 500
     assert _ask(served, "GET", "/session/x", headers={f"X{number}": "a" for number in range(20_000)})[0] < 500
+    _works(served, case)
+
+
+@pytest.mark.parametrize(
+    "path", ["/_nicegui_ws/socket.io/?EIO=4&transport=polling", "/_nicegui/x", "/session/x/slice/axial/0", "/session/x"]
+)
+def test_bodies_that_are_too_large_are_refused(path: str, served: Served, case: Case) -> None:
+    try:
+        status, _ = _ask(served, "POST", path, b"x" * (MOST_BODY + 1))
+        assert status == 413
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # the server hung up before all of it was sent
     _works(served, case)
 
 

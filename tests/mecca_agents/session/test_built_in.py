@@ -36,7 +36,8 @@ def test_an_installation_has_it() -> None:
         pytest.skip("this is an installation")
     patterns = tomllib.loads(project.read_text())["tool"]["setuptools"]["package-data"]["mecca_agents"]
     packed = {path for pattern in patterns for path in ROOT.glob(pattern)}
-    assert {path for path in (ROOT / "data").rglob("*") if path.is_file()} <= packed
+    kept = [*(ROOT / "data").rglob("*"), *(ROOT / "app" / "web").rglob("*")]  # the run, and the JavaScript of the page
+    assert {path for path in kept if path.is_file()} <= packed
 
 
 def test_it_segments_phantoms_that_it_never_saw() -> None:
