@@ -1,4 +1,4 @@
-"""Several pages at once, browsers that go away, and what fifty sessions leave behind."""
+"""Several pages at once, browsers that go away, and what sessions leave behind."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_page_that_is_loaded_anew_is_a_new_session(people: Callable[[], Person
     assert not before.uploads.folder.exists()
 
 
-def test_fifty_sessions_leave_nothing_behind(browser: Any, case: Case, tmp_path: Path) -> None:
+def test_sessions_leave_nothing_behind(browser: Any, case: Case, tmp_path: Path) -> None:
     """Opened in a browser, used and closed: memory and files of the server are where they were."""
     program = (
         "import sys; from pathlib import Path; from mecca_agents.app import Settings, serve; "
@@ -118,12 +118,12 @@ def test_fifty_sessions_leave_nothing_behind(browser: Any, case: Case, tmp_path:
                     context.close()
                 _wait(lambda: not list(tmp_path.glob("mecca-annotate-*")))
 
-            visit(25)  # until what is loaded and compiled once is there, and the allocator has its pools
+            visit(15)  # until what is loaded and compiled once is there; the allocator fills its pools, 10 MiB, until 25
             before, files = (_resident(process.pid), _handles(process.pid)), set(tmp_path.rglob("*"))
-            visit(50)
+            visit(25)
             grown = _resident(process.pid) - before[0]
-            print(f"{before[0]:.0f} MiB, and after 50 sessions {grown:+.1f} MiB")
-            assert grown < 25  # a session that stays takes 2 MiB and more
+            print(f"{before[0]:.0f} MiB, and after 25 sessions {grown:+.1f} MiB")
+            assert grown < 20  # a session that stays takes 2 MiB and more
             _wait(lambda: _handles(process.pid) <= before[1])
             assert set(tmp_path.rglob("*")) == files
         finally:
@@ -159,13 +159,15 @@ def test_garbage_through_the_socket_is_answered_on_the_page(person: Person, case
         c for c in Client.instances.values() if any(getattr(e, "_tab", None) is tab for e in c.elements.values())
     )
     viewer = next(e for e in client.elements.values() if getattr(e, "_tab", None) is tab)
-    for listener in viewer._event_listeners.values():
-        for sent in GARBAGE:
-            message = {"id": viewer.id, "client_id": client.id, "listener_id": listener.id, "args": [json.dumps(sent)]}
-            page.evaluate("message => window.socket.emit('event', message)", message)
-    for message in ({}, {"id": 1}, {"id": "x", "client_id": client.id, "listener_id": 3, "args": 5}, [], None, "x"):
-        page.evaluate("message => window.socket.emit('event', message)", message)
+    messages: list[Any] = [
+        {"id": viewer.id, "client_id": client.id, "listener_id": listener.id, "args": [json.dumps(sent)]}
+        for listener in viewer._event_listeners.values()
+        for sent in GARBAGE
+    ]
+    messages += [{}, {"id": 1}, {"id": "x", "client_id": client.id, "listener_id": 3, "args": 5}, [], None, "x"]
+    # all in one go: a message is on the page for six seconds, and sending them one by one may take longer
+    page.evaluate("messages => messages.forEach((message) => window.socket.emit('event', message))", messages)
     person.hears("expected")
     assert tab.session.steps == 0 and not tab.session.clicks
     person.step()
-    assert tab.session.steps == 1
+    assert tab.session.steps == 1 and not tab.session.clicks and tab.session.box is None

@@ -132,7 +132,7 @@ def test_hints_and_small_actions_leave_the_scan_alone() -> None:
         {"modality": "1e400"},
     ],
 )
-def test_looks_that_cannot_be_are_refused(change: dict[str, str]) -> None:
+def test_display_settings_that_cannot_be_are_refused(change: dict[str, str]) -> None:
     assert read_display(QUERY) == DisplaySettings(0, 100, None, 0.5, 0, frozenset(("mask", "label")))
     with pytest.raises(SessionError, match=next(iter(change)) + "|window"):
         read_display({**QUERY, **change})
