@@ -118,7 +118,9 @@ def test_sessions_leave_nothing_behind(browser: Any, case: Case, tmp_path: Path)
                     context.close()
                 _wait(lambda: not list(tmp_path.glob("mecca-annotate-*")))
 
-            visit(15)  # until what is loaded and compiled once is there; the allocator fills its pools, 10 MiB, until 25
+            visit(
+                15
+            )  # until what is loaded and compiled once is there; the allocator fills its pools, 10 MiB, until 25
             before, files = (_resident(process.pid), _handles(process.pid)), set(tmp_path.rglob("*"))
             visit(25)
             grown = _resident(process.pid) - before[0]
