@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 from nicegui import ui
 
@@ -64,7 +63,7 @@ def add_page(tabs: Tabs, workers: ThreadPoolExecutor, scan: Sequence[Path], reco
 def _build(runner: Runner) -> None:
     with ui.element("div").classes("annotate"):
         with ui.row().classes("annotate-top items-center no-wrap gap-3"):
-            title = _top(runner)
+            refresh_title = _top_line(runner)
         left = ui.column().classes("annotate-controls gap-1 no-wrap")
         with ui.element("div").classes("annotate-views"):
             viewer = Viewer(runner.tab)
@@ -79,7 +78,9 @@ def _build(runner: Runner) -> None:
     viewer.on("windowset", runner.guarded(view_controls.window_set))
     viewer.on("command", runner.guarded(controls.command))
     viewer.on("failed", lambda event: runner.say_for_browser(event.args))
-    runner.refreshers.extend([title, view_controls.refresh, viewer.refresh, side_panel.refresh, controls.refresh])
+    runner.refreshers.extend(
+        [refresh_title, view_controls.refresh, viewer.refresh, side_panel.refresh, controls.refresh]
+    )
     runner.refresh()
 
     def tick() -> None:
@@ -90,8 +91,8 @@ def _build(runner: Runner) -> None:
     ui.timer(1.0, tick)
 
 
-def _top(runner: Runner) -> Any:
-    """The line at the top; what brings it up to date."""
+def _top_line(runner: Runner) -> Callable[[], None]:
+    """Make the line at the top; the function that brings it up to date."""
     ui.label("mecca annotate").classes("text-base font-bold whitespace-nowrap")
     scan = ui.label().classes("text-sm ellipsis").mark("scan")
     ui.space()
