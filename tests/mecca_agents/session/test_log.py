@@ -78,7 +78,7 @@ def test_a_saved_log_leads_to_the_same_state(session: InteractiveSession, tmp_pa
     with InteractiveSession(session.model) as other:
         other.set_image(IMAGE, AFFINE)
         other.load_log(tmp_path / "log.json")
-        for name in ("probability", "hint", "clicks", "n_clicks", "step", "advice", "cell"):
+        for name in ("probability", "hint", "clicks", "n_clicks", "step", "advice", "situation"):
             assert torch.equal(getattr(session._moment.state, name), getattr(other._moment.state, name)), name
         assert other.clicks == session.clicks and other.advice() == session.advice() and other.box == session.box
         assert other.log() == session.log() and other.timing() == session.timing()
