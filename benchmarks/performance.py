@@ -83,7 +83,6 @@ PARTS: dict[str, dict[str, Callable[[Path], None]]] = {
         "learner_paper": partial(
             by_module, "learner", "--shape 55 55 30 --dilations 1 2 3 4 5 --num-envs 1 --repeats 3"
         ),
-        "convolutions": partial(by_module, "convolutions", ""),
         "startup": startup,
         "processes": processes,
     },
@@ -91,7 +90,6 @@ PARTS: dict[str, dict[str, Callable[[Path], None]]] = {
         "cuda_reset": partial(by_module, "reset", "--device cuda"),
         "cuda_scaling": partial(by_module, "scaling", "--device cuda --batches 1 8 64 256 512"),
         "cuda_learner": partial(by_module, "learner", "--device cuda --preset paper --channels 32 --num-envs 8"),
-        "cuda_convolutions": partial(by_module, "convolutions", "--device cuda --channels 32 --batch 8"),
     },
 }
 """Parts that are measured on each kind of device."""
@@ -207,16 +205,6 @@ def _learner(found: dict[str, Any]) -> str:
     )
 
 
-def _convolutions(found: dict[str, Any]) -> str:
-    head = list(found["rows"][0])
-    rows = [[f"{row[n]:.1f}" if isinstance(row[n], float) else str(row[n]) for n in head] for row in found["rows"]]
-    return (
-        f"### Passes of one convolution, {_where(found)}\n\nMilliseconds; inputs of "
-        f"{' x '.join(map(str, found['sizes']))}, as many channels out; the last column is the weight gradient on "
-        f"interleaved grids, with the copies that it takes.\n\n{_table(head, rows)}"
-    )
-
-
 def _where(found: dict[str, Any]) -> str:
     """The processor or GPU that computed."""
     about = found["machine"]
@@ -250,13 +238,11 @@ _TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "scaling": _scaling,
     "learner": _learner,
     "learner_paper": _learner,
-    "convolutions": _convolutions,
     "startup": _startup,
     "processes": _processes,
     "cuda_reset": _reset,
     "cuda_scaling": _scaling,
     "cuda_learner": _learner,
-    "cuda_convolutions": _convolutions,
 }
 
 

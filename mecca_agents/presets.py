@@ -53,8 +53,8 @@ class Preset:
             lowering every probability pays at once, and a policy that has learned to do so explores no longer. Weights
             at the start avoid that; keeping them up would make the target come out too large.
         clip_norm: Gradients are scaled down to this norm at most.
-        precision: "float32", or "bf16" for convolutions in bfloat16 (autocast): on a GPU, and on a CPU that has
-            instructions for it (AVX-512 BF16, AMX); on others it is slower.
+        precision: "float32", or "bf16" for convolutions in bfloat16 (autocast), on a GPU; a CPU refuses to train so,
+            and acts in float32.
         compile: Compile the networks (`torch.compile`), which takes a minute at the start and needs a C++ compiler on a
             CPU, Triton on a GPU.
         chunk: How many volumes' activations are held at a time, to save memory: an update plays a volume for each step

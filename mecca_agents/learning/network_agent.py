@@ -17,7 +17,7 @@ from mecca_agents.agent import Agent, TaskSpec
 from mecca_agents.learning.optimizer_state import pack, unpack
 from mecca_agents.networks.pnet import PNet
 from mecca_agents.presets import Preset
-from mecca_agents.runtime.devices import autocast
+from mecca_agents.runtime.devices import autocast, check_precision
 from mecca_agents.runtime.distributed import sum_gradients
 
 
@@ -127,7 +127,13 @@ class NetworkAgent(Agent):
         return {key: torch.cat([part[key] for part in parts]).float() for key in parts[0]}
 
     def backward(self, loss: Tensor) -> None:
-        """Gradients of a scalar loss, in place of all others. Raises `FloatingPointError` where it is not finite."""
+        """Gradients of a scalar loss, in place of all others.
+
+        Raises:
+            FloatingPointError: The loss is not finite.
+            ValueError: The preset asks for bfloat16, and this is a CPU.
+        """
+        check_precision(self.device, self.preset.precision)
         self.networks.zero_grad(set_to_none=True)
         check_finite("loss", float(loss.detach()))
         loss.backward()  # type: ignore[no-untyped-call]

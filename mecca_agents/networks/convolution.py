@@ -6,8 +6,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv3d, linear
 
-from mecca_agents.bfloat16_convolution import bfloat16_convolution
-
 
 class RectifiedConvolution(nn.Conv3d):
     """max(0, 3x3x3 convolution) that keeps the grid.
@@ -29,8 +27,6 @@ class RectifiedConvolution(nn.Conv3d):
                 inputs, self.weight, self.bias, apart, ones, apart, 1, "relu", [], ""
             )
             return result
-        if self.bias is not None and _bfloat16_on_cpu(inputs):
-            return bfloat16_convolution(inputs, self.weight, self.bias, apart[0]).relu_()
         return conv3d(inputs, self.weight, self.bias, padding=apart, dilation=apart).relu_()
 
 
@@ -63,9 +59,3 @@ def _detours(inputs: Tensor) -> bool:
     on_cpu = inputs.device.type == "cpu" and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     plain = inputs.dtype == torch.float32 and not torch.is_autocast_enabled(inputs.device.type)
     return on_cpu and plain and not torch.is_grad_enabled()
-
-
-def _bfloat16_on_cpu(inputs: Tensor) -> bool:
-    """Whether convolutions are in bfloat16 here (autocast), and nothing compiles them: that would break the graph."""
-    on_cpu = inputs.device.type == "cpu" and torch.is_autocast_enabled("cpu") and not torch.compiler.is_compiling()
-    return on_cpu and torch.get_autocast_dtype("cpu") == torch.bfloat16

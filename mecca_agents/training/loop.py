@@ -36,7 +36,7 @@ from mecca_agents.runs.loading import make_task, task_of
 from mecca_agents.runs.locking import locked
 from mecca_agents.runs.provenance import commit, differences, versions
 from mecca_agents.runs.tally import Tally
-from mecca_agents.runtime.devices import tuned
+from mecca_agents.runtime.devices import check_precision, tuned
 from mecca_agents.runtime.distributed import agreed, gathered, joined, leads, part_of, wait_for_all, world_size
 from mecca_agents.runtime.stopping import Stopped, StopRequest
 from mecca_agents.training.log import Log
@@ -134,6 +134,7 @@ def _train(
         raise ValueError("settings: the grid's shape belongs to the preset, got it in the settings")
     every = {**_method_for_all(method).env_settings(preset, asked), **asked}
     read_settings({"shape": preset.shape, **every})
+    check_precision(place, preset.precision)
     try:
         json.dumps(every)
     except TypeError as error:
@@ -210,6 +211,7 @@ def _go_on(folder: Path, place: torch.device, stream: TextIO) -> Agent:
     checkpoint = read_checkpoint(folder, place) if _has_begun(folder) else None
     with _naming(folder):
         _method_for_all(config.method)
+        check_precision(place, config.preset.precision)
         agent = make_agent(config.method, config.preset, task_of(config), device=place, seed=config.seed)
         part = part_of(config.preset.num_envs)
     if checkpoint is not None:

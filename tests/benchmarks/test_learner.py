@@ -32,8 +32,9 @@ def test_what_it_measures_becomes_a_table() -> None:
     options = SimpleNamespace(threads=1, device="cpu", methods=["iter-mrl"], repeats=1, **given)
     found = learner.run(options)  # type: ignore[arg-type]
     row = found["methods"]["iter-mrl"]
-    assert row["ours"].keys() == {"float32", "bf16"} and row["gflops"] > 0
+    assert row["ours"].keys() == {"float32"} and row["gflops"] > 0
     assert all(ours["one_pass_ratio"] == row["one_pass_ms"] / ours["ms"] for ours in row["ours"].values())
     assert "ratios" in learner.report(found)
+    row["ours"]["bf16"] = row["ours"]["float32"]  # as on a GPU
     text = performance.tables({"learner": found})
     assert "### Learner, 10 x 9 x 8 voxels" in text and "dilations 1 2;" in text and "| iter-mrl | bf16 |" in text

@@ -71,6 +71,10 @@ def test_evaluation_is_reproducible(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             "train iter-mrl --env MECCA-Phantom-v0 --gamma 1.5 --out {}/run",
             "gamma: expected a number from 0 to 1, got 1.5",
         ),
+        (
+            "train iter-mrl --env MECCA-Phantom-v0 --precision bf16 --device cpu --out {}/run",
+            "precision: expected float32 in a training on a CPU, got 'bf16', which is for GPUs",
+        ),
         ("train iter-mrl --env MECCA-Phantom-v0 --device tpu --out {}/run", "device: expected auto, cpu or cuda"),
         ("train iter-mrl --env MECCA-Spleen-v0 --root {}/nothing --out {}/run", "nothing"),
         ("train iter-mrl --env MECCA-Phantom-v0 --out {}", "exists already"),

@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from mecca_agents.networks.pnet import PNet
+from mecca_agents.presets import Precision
+from mecca_agents.runtime.devices import autocast
 
 
 def test_every_branch_keeps_the_grid() -> None:
@@ -49,3 +51,21 @@ def test_branches_share_the_first_blocks_alone() -> None:
     assert len(network.shared.blocks) == 3
     assert all(len(branch.own.blocks) == 1 for branch in network.branches.values())
     assert "shared.blocks.0.0" in learned and "branches.value.own.blocks.0.0" in learned
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+def test_in_bfloat16_it_learns_from_nearly_the_same_gradients() -> None:
+    torch.manual_seed(0)
+    network = PNet(3, {"out": 2}, 16, (1, 2, 3), shared_blocks=2).to("cuda")
+    inputs = torch.randn(2, 3, 12, 11, 10, device="cuda")
+
+    def gradients(given: torch.Tensor, precision: Precision) -> torch.Tensor:
+        network.zero_grad()
+        with autocast(given.device, precision):
+            network(given)["out"].double().square().mean().backward()
+        return torch.cat([p.grad.flatten().double() for p in network.parameters() if p.grad is not None])
+
+    rounded = gradients(inputs, "bf16")
+    network.double()
+    exact = gradients(inputs.double(), "float32")
+    assert 1e-4 < float((rounded - exact).norm() / exact.norm()) < 3e-2

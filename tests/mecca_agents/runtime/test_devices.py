@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mecca_agents.runtime.devices import autocast, find_device, tuned
+from mecca_agents.presets import Precision
+from mecca_agents.runtime.devices import autocast, check_precision, find_device, tuned
 
 
 @pytest.mark.parametrize("name", ["tpu", "cuda:99", ""])
@@ -26,7 +27,16 @@ def test_convolutions_are_tried_out_on_a_gpu_and_for_as_long_as_that_lasts(kind:
     assert torch.backends.cudnn.benchmark is False
 
 
-@pytest.mark.parametrize(("precision", "dtype"), [("float32", torch.float32), ("bf16", torch.bfloat16)])
-def test_convolutions_have_the_precision_asked_for(precision: str, dtype: torch.dtype) -> None:
-    with autocast(torch.device("cpu"), precision):  # type: ignore[arg-type]
-        assert torch.nn.Conv3d(1, 1, 1)(torch.zeros(1, 1, 2, 2, 2)).dtype == dtype
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_convolutions_are_in_bfloat16_on_a_gpu_that_is_asked_for_it(device: str, precision: Precision) -> None:
+    layer, inputs = torch.nn.Conv3d(1, 1, 1).to(device), torch.zeros(1, 1, 2, 2, 2, device=device)
+    with autocast(torch.device(device), precision):
+        lower = precision == "bf16" and device != "cpu"
+        assert layer(inputs).dtype == (torch.bfloat16 if lower else torch.float32)
+
+
+def test_a_cpu_trains_in_float32_alone() -> None:
+    with pytest.raises(ValueError, match="precision: expected float32 in a training on a CPU, got 'bf16'"):
+        check_precision(torch.device("cpu"), "bf16")
+    check_precision(torch.device("cpu"), "float32")
+    check_precision(torch.device("cuda"), "bf16")

@@ -338,6 +338,11 @@ def _edit(path: Path, **changes: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
+def _ask_for_bfloat16(run: Path) -> None:
+    preset = json.loads((run / "config.json").read_text())["preset"]
+    _edit(run / "config.json", preset={**preset, "precision": "bf16"})
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -362,6 +367,7 @@ def _edit(path: Path, **changes: Any) -> None:
         ),
         (lambda run: shutil.rmtree(run / "checkpoints"), "last/state.json: expected the state of a checkpoint"),
         (lambda run: (run / "metrics.csv").unlink(), "metrics.csv: expected the rows of updates 0 to 3"),
+        (_ask_for_bfloat16, "run: the run cannot go on from it: precision: expected float32 in a training on a CPU"),
         (lambda run: (run / "config.json").unlink(), "expected a run with a config.json"),
     ],
 )
