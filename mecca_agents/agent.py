@@ -6,12 +6,10 @@ import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
-from typing_extensions import Self
 
 from mecca_agents.presets import Preset
 from mecca_env.vector_env import MeccaVectorEnv
@@ -123,28 +121,6 @@ class Agent(ABC):
             settings: What the user of the method asked for; that wins over what is returned here.
         """
         return {}
-
-    @classmethod
-    def load(cls, run: Path | str, device: str = "auto", checkpoint: str = "last") -> Self:
-        """The trained agent of a run folder, ready to act.
-
-        Args:
-            run: The folder.
-            device: "auto", "cpu" or "cuda".
-            checkpoint: "last", or "best": the one with the highest smoothed training Dice.
-
-        Raises:
-            mecca_agents.runs.RunError: The folder is no run, its weights are missing, damaged or of another network,
-                or the run is of another method than this class.
-        """
-        from mecca_agents.runs.config import RunError
-        from mecca_agents.runs.loading import load_agent  # which needs this module
-        from mecca_agents.runtime.devices import find_device
-
-        agent, config = load_agent(run, find_device(device), checkpoint)
-        if not isinstance(agent, cls):
-            raise RunError(f"{run}: expected a run of {cls.__name__}, found one of {config.method}")
-        return agent
 
 
 def only_labelled(settings: Mapping[str, Any]) -> dict[str, Any]:
