@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -78,7 +77,7 @@ class Contender:
     """
 
     def __init__(self, method: str, preset: Preset, device: torch.device, plain: bool = False, passes: int = 1) -> None:
-        guide = method == "mecca" and preset.interaction_guide
+        guide = method == "mecca" and preset.mecca.interaction_guide
         keywords = {"shape": preset.shape, "cases": preset.num_envs, "device": device, "guide": guide}
         self.envs = make_envs("MECCA-Phantom-v0", preset.num_envs, **keywords)
         self.agent = make_agent(method, preset, make_task(self.envs.config, 1), device=device, seed=0)
@@ -154,7 +153,7 @@ def measure(method: str, preset: Preset, device: torch.device, repeats: int) -> 
         precisions["bf16"] = torch.bfloat16
     two, one = (Contender(method, preset, device, plain=True, passes=passes) for passes in (2, 1))
     ours = {
-        name: Contender(method, replace(preset, precision=name, compile=device.type == "cuda"), device)
+        name: Contender(method, preset.replace(precision=name, compile=device.type == "cuda"), device)
         for name in precisions
     }
     flops = one.flops()
@@ -196,9 +195,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     device = torch.device(options.device)
     asked = {name: getattr(options, name) for name in ("shape", "dilations", "channels", "num_envs")}
     given = {name: tuple(v) if isinstance(v, list) else v for name, v in asked.items() if v is not None}
-    preset = replace(PRESETS[options.preset], **given)
+    preset = PRESETS[options.preset].replace(**given)
     found = {method: measure(method, preset, device, options.repeats) for method in options.methods}
-    about = {"preset": options.preset, **{name: getattr(preset, name) for name in asked}}
+    about = {"preset": options.preset, **{name: preset.flat()[name] for name in asked}}
     return {"machine": machine(device), "device": str(device), **about, "repeats": options.repeats, "methods": found}
 
 

@@ -42,7 +42,7 @@ class VoxelPPO(Agent):
 
     def __init__(self, preset: Preset, task: TaskSpec, *, device: torch.device, seed: int) -> None:
         self.preset, self.device = preset, device
-        settings = {name: getattr(preset, name) for name in ("channels", "dilations", "shared_blocks", "policy_head")}
+        settings = {name: preset.flat()[name] for name in ("channels", "dilations", "shared_blocks", "policy_head")}
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             self.policy = sb3.VoxelActorCriticPolicy(
@@ -62,7 +62,7 @@ class VoxelPPO(Agent):
     @classmethod
     def passes(cls, preset: Preset) -> int:
         """An update passes what it plays through the network in every epoch."""
-        return preset.epochs
+        return preset.ppo.epochs
 
     def act(self, observation: Observation) -> Tensor:
         """The actions nearest to the expected adjustments, (B, D, H, W)."""
@@ -120,20 +120,21 @@ class VoxelPPO(Agent):
 
     def _configured(self, view: VoxelVecEnv) -> sb3.VoxelPPO:
         preset, horizon = self.preset, view.base.config.horizon
+        own, clipping = preset.actor_critic, preset.ppo
         return sb3.VoxelPPO(
             "VoxelPolicy",
             view,
             lambda left: preset.learning_rate * between(1.0, preset.final_learning_rate, 1.0 - left),
             n_steps=horizon,
-            batch_size=view.num_envs * (preset.n_steps or horizon),
-            n_epochs=preset.epochs,
-            clip_range=preset.clip_ratio,
-            gamma=preset.gamma,
-            gae_lambda=preset.gae_lambda,
-            ent_coef=preset.entropy_weight,
-            vf_coef=preset.value_weight,
+            batch_size=view.num_envs * (own.n_steps or horizon),
+            n_epochs=clipping.epochs,
+            clip_range=clipping.clip_ratio,
+            gamma=own.gamma,
+            gae_lambda=own.gae_lambda,
+            ent_coef=own.entropy_weight,
+            vf_coef=own.value_weight,
             max_grad_norm=preset.clip_norm,
-            balance=lambda left: between(*preset.balance, min((1.0 - left) / preset.balance_settles, 1.0)),
+            balance=lambda left: between(*own.balance, min((1.0 - left) / own.balance_settles, 1.0)),
             policy_kwargs=dict(self.policy.settings),
             device=self.device,
         )

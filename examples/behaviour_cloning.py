@@ -17,7 +17,7 @@ trained agent (`mecca record RUN`) or a person to have such examples.
 """
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import minari
@@ -111,7 +111,7 @@ class Options:
 
 def main(options: Options) -> None:
     """Record what is not there yet, train, print a table."""
-    preset = replace(PRESETS["demo"], updates=options.updates)
+    preset = PRESETS["demo"].replace(updates=options.updates)
     if DATASET not in minari.list_local_datasets():
         envs = make_envs(ENV, 1, shape=preset.shape, cases=options.cases, autoreset_mode="Disabled")
         oracle = make_agent("oracle", preset, make_task(envs.config, 1), device=torch.device("cpu"), seed=0)

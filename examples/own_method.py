@@ -8,7 +8,6 @@ The same from the command line, on any data set, in the folder of this file:
     mecca report out
 """
 
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -43,7 +42,7 @@ class Shallow(MaskPredictor):
 
     def __init__(self, preset: Preset, task: TaskSpec, *, device: torch.device, seed: int) -> None:
         super().__init__(preset, task, device=device, seed=seed)
-        self.add_network("layers", lambda: ThreeLayers(task.modalities + 2, preset.channels))
+        self.add_network("layers", lambda: ThreeLayers(task.modalities + 2, preset.network.channels))
 
     def logits(self, observation: Observation) -> Tensor:
         """Of foreground, (B, D, H, W)."""
@@ -51,7 +50,7 @@ class Shallow(MaskPredictor):
 
 
 if __name__ == "__main__":
-    preset = replace(PRESETS["demo"], updates=40)
+    preset = PRESETS["demo"].replace(updates=40)
     plan = Plan(Path("runs/own_method"), "MECCA-Phantom-v0", preset, "demo", cases=24, test_cases=10)
     print(benchmark(plan, make_cells(["random", "own_method:Shallow", "intercnn"])).text())
     print(report(plan.out).read_text(encoding="utf-8"))

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import io
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -26,7 +25,7 @@ TRAINING_CASES, TEST_CASES = 64, 40
 
 def dice_per_step(epsilon: float, credit: Credit, seed: int) -> list[float]:
     """Mean test Dice after each step, in per cent."""
-    preset = replace(PRESETS["demo"], credit=credit)
+    preset = PRESETS["demo"].replace(credit=credit)
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
         agent = train(

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import fields, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from mecca_agents import PRESETS, Preset, evaluate_agent, load_agent, resume, train
+from mecca_agents import PRESETS, evaluate_agent, load_agent, resume, train
 from mecca_agents.evaluation import dice_by_step
+from mecca_agents.presets import FAMILIES
 from mecca_agents.runs.envs import make_envs
 from mecca_env.atomic import write_text
 
@@ -48,18 +48,17 @@ def measured(options: argparse.Namespace, setting: dict[str, Any], seed: int) ->
     if (run / "config.json").exists():
         resume(run)
     else:
-        names = {field.name for field in fields(Preset)}
-        changes = {key: value for key, value in setting.items() if key in names}
+        changes = {key: value for key, value in setting.items() if key in FAMILIES}
         if options.updates is not None:
             changes.setdefault("updates", options.updates)
         train(
             options.method,
             options.env,
             run,
-            preset=replace(PRESETS[options.preset], **changes),
+            preset=PRESETS[options.preset].replace(**changes),
             root=options.data,
             cases=cases,
-            settings={key: value for key, value in setting.items() if key not in names},
+            settings={key: value for key, value in setting.items() if key not in FAMILIES},
             seed=seed,
         )
     agent, config = load_agent(run)

@@ -13,6 +13,7 @@ from tyro.conf import Positional, subcommand
 from mecca_agents.commands.annotate import Annotate
 from mecca_agents.commands.benchmark import DESCRIPTION, Benchmark, Report
 from mecca_agents.commands.evaluate import Evaluate
+from mecca_agents.commands.preset_flags import check_switches
 from mecca_agents.commands.record import Record
 from mecca_agents.commands.train import _TRAIN, Train
 from mecca_agents.runtime.stopping import Stopped
@@ -85,6 +86,7 @@ def main(arguments: list[str] | None = None) -> int:
     sys.path.insert(0, "")  # methods of one's own, as "module:class", from the folder one stands in
     command = tyro.cli(Command, args=arguments, prog="mecca", description=__doc__)
     try:
+        check_switches(sys.argv[1:] if arguments is None else arguments)
         return int(command.run())
     except (ValueError, TypeError, FloatingPointError, CacheError, OSError, ImportError) as error:
         print(f"mecca: {error}", file=sys.stderr)

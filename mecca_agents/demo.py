@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +43,7 @@ def demo(out: Path | str, *, updates: int | None = None, seed: int = 0) -> list[
     folder = Path(out)
     preset = PRESETS["demo"]
     if updates is not None:
-        preset = replace(preset, updates=updates)
+        preset = preset.replace(updates=updates)
     print(f"Training {METHOD} on the built-in phantom, {preset.updates} updates of {preset.num_envs} episodes.")
     agent = train(METHOD, ENV, folder, preset=preset, seed=seed, cases=TRAINING_CASES, overwrite=True, device="cpu")
     config = read_config(folder)

@@ -61,19 +61,20 @@ class Mecca(ActorCritic):
 
     def __init__(self, preset: Preset, task: TaskSpec, *, device: torch.device, seed: int) -> None:
         super().__init__(preset, task, device=device, seed=seed)  # line 1
-        if preset.self_adaptive_reward or preset.simulated_labels or task.guide:
-            self.add_pnet("confidence", task.modalities + 3, {"confidence": 1}, preset.confidence_channels)
+        own = preset.mecca
+        if own.self_adaptive_reward or own.simulated_labels or task.guide:
+            self.add_pnet("confidence", task.modalities + 3, {"confidence": 1}, own.confidence_channels)
 
     @classmethod
     def env_settings(cls, preset: Preset, settings: Mapping[str, Any]) -> dict[str, Any]:
         """A guide, and as many unlabelled cases as labelled ones (line 11), where the preset asks for them."""
         share = only_labelled(settings)
-        if share and preset.simulated_labels:
+        if share and preset.mecca.simulated_labels:
             share = {"labelled_share": preset.labelled_share}
             if preset.num_envs * min(preset.labelled_share, 1 - preset.labelled_share) < 1:
                 given = f"num_envs={preset.num_envs}, labelled_share={preset.labelled_share}"
                 raise ValueError(f"mecca: expected labelled and unlabelled episodes in every batch, got {given}")
-        return {"guide": preset.interaction_guide, **share}
+        return {"guide": preset.mecca.interaction_guide, **share}
 
     def check_task(self, task: TaskSpec) -> None:
         """Raise `ValueError` where the method cannot play this."""
@@ -105,7 +106,7 @@ class Mecca(ActorCritic):
         judged = torch.arange(0, device=self.device)
         if self.has_confidence:
             judged = torch.randperm(envs.config.horizon, generator=self.generator, device=self.device)
-            judged = judged[: self.preset.confidence_steps]
+            judged = judged[: self.preset.mecca.confidence_steps]
         for rollout in self.rollouts(envs, observation):  # lines 4-7, 12-14, 16
             taught = self.teach(rollout, envs, progress, earlier)  # lines 7, 15, 16
             losses = self.losses(taught, progress)
@@ -142,25 +143,25 @@ class Mecca(ActorCritic):
             progress: How much of the training is done, in [0, 1).
             earlier: Labels learned from in the step before, (B, D, H, W) bool; None at the start of an episode.
         """
-        preset, confidence = self.preset, rollout.confidence
+        own, confidence = self.preset.mecca, rollout.confidence
         if confidence is None:
             return self.with_rewards(rollout, envs)
         reward, label, mask = rollout.reward, rollout.label, rollout.mask
-        if preset.simulated_labels and not bool(mask.all()):
+        if own.simulated_labels and not bool(mask.all()):
             simulated = simulated_label(self.adjustments[rollout.action] > 0, confidence)  # line 15, Eq. 10
             label = torch.where(mask, label, simulated)
             earned = make_reward(envs.config.reward, envs.config)
             gain = simulated_gain(earned, rollout.before, rollout.after, simulated, envs.config.epsilon, earlier)
             reward = torch.where(mask, reward, gain)  # line 16, Eq. 9
-            if progress >= preset.simulated_from:
-                mask = mask | certain(confidence, between(*preset.delta, progress))  # Eq. 11
+            if progress >= own.simulated_from:
+                mask = mask | certain(confidence, between(*own.delta, progress))  # Eq. 11
         taught = self.with_rewards(replace(rollout, label=label, mask=mask), envs)
         rewards = taught.rewards
-        if preset.self_adaptive_reward:
-            reward = self_adaptive(reward, confidence, preset.alpha, preset.beta)  # Eq. 8
+        if own.self_adaptive_reward:
+            reward = self_adaptive(reward, confidence, own.alpha, own.beta)  # Eq. 8
             if rewards is not None:
                 every = self._every_confidence(taught)
-                rewards = self_adaptive(rewards, every, preset.alpha, preset.beta)
+                rewards = self_adaptive(rewards, every, own.alpha, own.beta)
         return replace(taught, reward=reward, rewards=rewards)
 
     def _every_confidence(self, rollout: Rollout) -> Tensor:
@@ -190,14 +191,14 @@ class Mecca(ActorCritic):
             key: torch.stack([observation[key] for observation in rollout.observations])[steps][where]
             for key in rollout.observations[0]
         }
-        loss, right = 0.0, 0
-        for part in torch.split(torch.arange(len(share), device=self.device), self.preset.chunk or max(len(share), 1)):
+        loss, right, chunk = 0.0, 0, self.preset.network.chunk or max(len(share), 1)
+        for part in torch.split(torch.arange(len(share), device=self.device), chunk):
             if len(part) == 0:
                 break
             states = {key: values[part] for key, values in seen.items()}
             logits, opposite = self._confidence_logits(states, action[part], both=True)
             good = consistent(self.adjustments[action[part]] > 0, label[part])  # Eq. 7
-            weight = class_weights(label[part], torch.ones_like(label[part]), self.preset.confidence_balance)
+            weight = class_weights(label[part], torch.ones_like(label[part]), self.preset.mecca.confidence_balance)
             weight = weight * (share[part] * len(part)).view(-1, 1, 1, 1)
             part_loss = symmetric_loss(logits, opposite, good, weight)  # Eq. 6
             check_finite("confidence_loss", float(part_loss.detach()))

@@ -127,7 +127,7 @@ class PPO(ActorCritic):
     @classmethod
     def passes(cls, preset: Preset) -> int:
         """An update passes what it plays through the network in every epoch."""
-        return preset.epochs
+        return preset.ppo.epochs
 
     def decide(self, observation: Observation) -> Decision:
         """Sample an action for every voxel (Eq. 1), whatever the preset says of the gradient."""
@@ -152,15 +152,15 @@ class PPO(ActorCritic):
 
     def experience(self, rollout: Rollout, progress: float) -> Experience:
         """What is learned from a rollout, (T, B, D, H, W) each."""
-        preset = self.preset
-        target = targets(rollout, gamma=preset.gamma, gae_lambda=preset.gae_lambda, credit=preset.credit)
+        settings = self.preset.actor_critic
+        target = targets(rollout, gamma=settings.gamma, gae_lambda=settings.gae_lambda, credit=settings.credit)
         weight = class_weights(rollout.label, rollout.mask, self.balance(progress))
         return Experience(rollout.action, rollout.log_prob, target - rollout.value, target, weight)
 
     def minibatches(self, horizon: int) -> list[list[int]]:
         """Which steps each optimiser step learns from: `n_steps` at a time, all of them in every epoch."""
         size, batches = self.steps_at_once(horizon), list[list[int]]()
-        for _ in range(self.preset.epochs):
+        for _ in range(self.preset.ppo.epochs):
             order = torch.randperm(horizon, generator=self.generator, device=self.device).tolist()
             batches += [order[start : start + size] for start in range(0, horizon, size)]
         return batches
@@ -177,7 +177,7 @@ class PPO(ActorCritic):
             policy.log_prob(part.action),
             policy.entropy(),
             value,
-            clip_ratio=self.preset.clip_ratio,
-            entropy_weight=self.preset.entropy_weight,
-            value_weight=self.preset.value_weight,
+            clip_ratio=self.preset.ppo.clip_ratio,
+            entropy_weight=self.preset.actor_critic.entropy_weight,
+            value_weight=self.preset.actor_critic.value_weight,
         )

@@ -17,7 +17,7 @@ class UNetAgent(VolumePredictor):
     """The method; an `Agent`.
 
     Args:
-        preset: Its settings; `channels` is the width of the first level, doubled at each further one.
+        preset: Its settings; `network.channels` is the width of the first level, doubled at each further one.
         task: What it plays; continuous actions.
         device: Where its network lives.
         seed: Fixes its initial weights.
@@ -28,7 +28,7 @@ class UNetAgent(VolumePredictor):
     def __init__(self, preset: Preset, task: TaskSpec, *, device: torch.device, seed: int) -> None:
         super().__init__(preset, task, device=device, seed=seed)
         levels = min(3, int(math.log2(min(task.shape) / 2)))
-        self.add_network("unet", lambda: PaddedUNet(task.modalities, preset.channels, levels))
+        self.add_network("unet", lambda: PaddedUNet(task.modalities, preset.network.channels, levels))
 
     def logits(self, observation: Observation) -> Tensor:
         """Of foreground, from the scan alone, (B, D, H, W)."""

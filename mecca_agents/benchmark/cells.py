@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from mecca_agents.agent import find_method
@@ -53,7 +53,7 @@ class Cell:
         changes: dict[str, Any] = {"updates": max(preset.updates // method.passes(preset), 1) if method.learns else 1}
         if self.variant:
             changes |= dict(zip(_SWITCHES, ABLATION[self.variant], strict=True))
-        return replace(preset, **changes)
+        return preset.replace(**changes)
 
 
 def make_cells(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -118,7 +118,7 @@ def settle(plan: Plan) -> dict[str, Any]:
             write_text(path, json.dumps(wanted, indent=2) + "\n")
         found = json.loads(path.read_text(encoding="utf-8"))
         # A setting that presets have had only since then was at its default.
-        found["preset"] = json.loads(json.dumps(asdict(Preset()))) | found["preset"]
+        found["preset"] = json.loads(json.dumps(Preset().flat())) | found["preset"]
     except OSError as error:
         raise RunError(f"{path}: cannot be written or read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError) as error:
@@ -156,7 +156,7 @@ def _settings(plan: Plan) -> dict[str, Any]:
         "test_dataset": test_envs.dataset.name,
         "label": plan.label,
         "preset_name": plan.preset_name,
-        "preset": asdict(plan.preset),
+        "preset": plan.preset.flat(),
         "settings": dict(plan.settings),
         "horizon": train_envs.config.horizon,
         "train_cases": names[0],

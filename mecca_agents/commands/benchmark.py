@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated
 
@@ -38,7 +38,7 @@ class Benchmark:
         threads: Threads of torch; by default as many as there are cores.
         skip_bad: Leave unusable cases out, with a warning, rather than refuse to start.
         device: auto, cpu or cuda.
-        override: Settings in place of the preset's.
+        settings: Settings in place of the preset's: what every run has.
     """
 
     env: Annotated[str, arg(metavar="ID")]
@@ -62,7 +62,7 @@ class Benchmark:
     threads: Annotated[int | None, arg(metavar="N", help_behavior_hint="")] = None
     skip_bad: Annotated[bool, FlagCreatePairsOff, arg(help_behavior_hint="")] = False
     device: str = "auto"
-    override: Annotated[PresetFlags, OmitArgPrefixes] = field(default_factory=PresetFlags)  # type: ignore[valid-type]
+    settings: Annotated[PresetFlags, OmitArgPrefixes] = field(default_factory=dict)
 
     def run(self) -> int:
         """Do it; the exit code is 1 where a cell failed."""
@@ -76,8 +76,8 @@ class Benchmark:
 
         seeds = range(read_count("seeds", self.seeds))
         cells = shard_of(make_cells(self.methods or methods(), self.fractions, seeds, self.ablation), self.shard)
-        preset = replace(find_preset(self.preset), **given_settings(self.override))
-        shared = {f.name for f in fields(Plan)} & {f.name for f in fields(self)} - {"preset"}
+        preset = find_preset(self.preset).replace(**given_settings(self.settings))
+        shared = {f.name for f in fields(Plan)} & {f.name for f in fields(self)} - {"preset", "settings"}
         plan = Plan(preset=preset, preset_name=self.preset, **{name: getattr(self, name) for name in shared})
         if self.threads is not None:
             torch.set_num_threads(read_count("threads", self.threads))

@@ -1,89 +1,60 @@
-"""The presets on the command line: a flag for every setting, and a table of where the presets differ."""
+"""The presets on the command line: a flag for every setting, by family, and a table of where the presets differ."""
 
 from __future__ import annotations
 
-import inspect
-import re
-from dataclasses import fields, make_dataclass
-from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from collections.abc import Mapping, Sequence
+from dataclasses import is_dataclass
+from typing import Annotated, Any, get_type_hints
 
-import tyro
+from typing_extensions import TypedDict
 from tyro.conf import arg
 
 from mecca_agents.presets import PRESETS, Preset
 
-_PRESETS = "preset"  # value of a flag that was not given; None is a value
-
 
 def preset_table() -> str:
     """The settings in which the presets differ, a line for each, as text."""
-    names = list(PRESETS)
-    rows = [["", *names]]
-    for setting in fields(Preset):
-        values = [getattr(PRESETS[name], setting.name) for name in names]
+    settings = [preset.flat() for preset in PRESETS.values()]
+    rows = [["", *PRESETS]]
+    for name in settings[0]:
+        values = [preset[name] for preset in settings]
         if len(set(values)) > 1:
-            rows.append([setting.name.replace("_", "-"), *(_shown(value) for value in values)])
-    widths = [max(len(row[i]) for row in rows) for i in range(len(names) + 1)]
+            rows.append([name.replace("_", "-"), *(_text(value) for value in values)])
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     padded = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
     return "\n".join(f"  {line.rstrip()}" for line in padded)
 
 
-def given_settings(flags: Any) -> dict[str, Any]:
-    """The settings of a `PresetFlags` that were given. Raises `ValueError` for a switch turned both on and off."""
-    types, given = get_type_hints(Preset), {}
-    for setting in fields(Preset):
-        name = setting.name
-        if types[name] is not bool:
-            if getattr(flags, name) != _PRESETS:
-                given[name] = getattr(flags, name)
-        elif getattr(flags, name) or getattr(flags, f"no_{name}"):
-            if getattr(flags, name) and getattr(flags, f"no_{name}"):
-                flag = name.replace("_", "-")
-                raise ValueError(f"--{flag}: expected this or --no-{flag}, got both")
-            given[name] = getattr(flags, name)
+def given_settings(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that were given, by name, whatever their family; `flags` is a `PresetFlags`."""
+    given: dict[str, Any] = {}
+    for name, value in flags.items():
+        given |= value if isinstance(value, dict) else {name: value}
     return given
 
 
-def _descriptions() -> dict[str, str]:
-    """What `Preset` says of each of its settings."""
-    text = inspect.cleandoc(Preset.__doc__ or "").partition("Attributes:")[2]
-    joined = re.sub(r"\n {8}", " ", text)  # one line for each
-    return dict(re.findall(r"^ {4}(\w+): (.*)$", joined, re.MULTILINE))
+def check_switches(arguments: Sequence[str]) -> None:
+    """Raise `ValueError` where a switch of the presets is turned both on and off."""
+    given = {argument.replace("_", "-") for argument in arguments}
+    for flag in (name.replace("_", "-") for name, value in Preset().flat().items() if isinstance(value, bool)):
+        if {f"--{flag}", f"--no-{flag}"} <= given:
+            raise ValueError(f"--{flag}: expected this or --no-{flag}, got both")
 
 
-def _metavar(kind: Any) -> str:
-    if isinstance(kind, UnionType):
-        return "|".join(_metavar(part) for part in get_args(kind))
-    if kind is NoneType:
-        return "None"
-    if get_origin(kind) is Literal:
-        return "{" + ",".join(get_args(kind)) + "}"
-    if get_origin(kind) is tuple:
-        inner = get_args(kind)
-        return f"{_metavar(inner[0])}..." if Ellipsis in inner else " ".join(_metavar(part) for part in inner)
-    return str(kind.__name__).upper()
-
-
-def _shown(value: Any) -> str:
+def _text(value: Any) -> str:
     return " ".join(str(part) for part in value) if isinstance(value, tuple) else str(value)
 
 
-def _flags() -> list[tuple[str, Any, Any]]:
-    """Fields of `PresetFlags`: a setting that is not given is the preset's; a switch is two flags."""
-    types, described = get_type_hints(Preset), _descriptions()
-    made: list[tuple[str, Any, Any]] = []
-    for setting in fields(Preset):
-        name, kind, words = setting.name, types[setting.name], described[setting.name]
-        if kind is bool:
-            for flag, help in ((name, words), (f"no_{name}", "Without that.")):
-                off = arg(help=help, help_behavior_hint="")
-                made.append((flag, Annotated[bool, tyro.conf.FlagCreatePairsOff, off], False))
-        else:
-            options = arg(help=words, metavar=_metavar(kind), help_behavior_hint="")
-            made.append((name, Annotated[kind | Literal["preset"], options], _PRESETS))
+def _flags(family: Any) -> Any:
+    """A type of dict with what a dataclass has, described as there: whatever was not given is not in it."""
+    kinds = {
+        name: _flags(kind) if is_dataclass(kind) else Annotated[kind, arg(help_behavior_hint="")]
+        for name, kind in get_type_hints(family).items()
+    }
+    made = TypedDict(family.__name__, kinds, total=False)  # type: ignore[misc]
+    made.__doc__ = family.__doc__
     return made
 
 
-PresetFlags = make_dataclass("PresetFlags", _flags(), frozen=True)
+PresetFlags = _flags(Preset)
 """A flag for every setting of `Preset`, in place of the preset's value."""

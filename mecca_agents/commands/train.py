@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated
 
@@ -32,7 +32,7 @@ class Train:
         seed: Seed of the environment, the weights and the sampling; 0 by default.
         device: auto, cpu or cuda; by default auto, or with --resume what the run began with.
         overwrite: Replace a run that is there already.
-        override: Settings in place of the preset's.
+        settings: Settings in place of the preset's: what every run has.
     """
 
     method: Annotated[Positional[str | None], arg(metavar="[METHOD]", help_behavior_hint="")] = None
@@ -48,12 +48,12 @@ class Train:
     seed: Annotated[int | None, arg(metavar="N", help_behavior_hint="")] = None
     device: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")] = None
     overwrite: Annotated[bool, FlagCreatePairsOff, arg(help_behavior_hint="")] = False
-    override: Annotated[PresetFlags, OmitArgPrefixes] = field(default_factory=PresetFlags)  # type: ignore[valid-type]
+    settings: Annotated[PresetFlags, OmitArgPrefixes] = field(default_factory=dict)
 
     def run(self) -> int:
         """Do it; the exit code."""
-        given = {f.name: v for f in fields(self) if (v := getattr(self, f.name)) != f.default and f.name != "override"}
-        changes = given_settings(self.override)
+        given = {f.name: v for f in fields(self) if (v := getattr(self, f.name)) != f.default and f.name != "settings"}
+        changes = given_settings(self.settings)
         if self.resume is not None:
             return self._go_on(sorted({*given, *changes} - {"resume", "device"}))
         missing = [flag for name, flag in _NEEDED.items() if name not in given]
@@ -66,7 +66,7 @@ class Train:
         method, env, out = (given.pop(name) for name in _NEEDED)
         if restarted() and is_run(out):
             return self._resume(out)
-        preset = replace(find_preset(given.pop("preset", "fast")), **changes)
+        preset = find_preset(given.pop("preset", "fast")).replace(**changes)
         settings = {name: given.pop(name) for name in ("labelled_fraction",) if name in given}
         train(method, env, out, preset=preset, settings=settings, **given)
         return _trained(out)

@@ -40,9 +40,11 @@ class ActorCritic(NetworkAgent):
     def __init__(self, preset: Preset, task: TaskSpec, *, device: torch.device, seed: int) -> None:
         super().__init__(preset, task, device=device, seed=seed)
         self.adjustments = torch.tensor(task.adjustments, device=device)
-        branches = {"policy": 2 if preset.policy_head == "target" else len(task.adjustments), "value": 1}
+        settings = preset.actor_critic
+        branches = {"policy": 2 if settings.policy_head == "target" else len(task.adjustments), "value": 1}
         # The policy's own layers may learn more slowly (Sec. 3.2).
-        self.add_pnet("segmentation", task.modalities + 2, branches, slow="branches.policy.")
+        rate = settings.policy_rate
+        self.add_pnet("segmentation", task.modalities + 2, branches, slow="branches.policy.", slow_rate=rate)
 
     def check_task(self, task: TaskSpec) -> None:
         """Raise `ValueError` where the method cannot play this."""
@@ -69,21 +71,21 @@ class ActorCritic(NetworkAgent):
         """S of Algorithm 1: the policy pi(. | s), and the value V(s), (B, D, H, W)."""
         outputs = self.outputs("segmentation", stack_observation(observation))
         policy, value = outputs["policy"], outputs["value"].squeeze(1)
-        if self.preset.policy_head == "actions":
+        if self.preset.actor_critic.policy_head == "actions":
             return VoxelCategorical(policy), value
         return towards(policy, observation["probability"], self.adjustments), value
 
     def decide(self, observation: Observation) -> Decision:
         """Sample an action for every voxel (Eq. 1); where the gradient needs no samples, act as in a test."""
         policy, value = self.policy_and_value(observation)
-        sampled = self.preset.gradient == "sampled"
+        sampled = self.preset.actor_critic.gradient == "sampled"
         action = policy.sample(self.generator) if sampled else self.choose(policy)
-        every = policy.log_probs if self.preset.gradient == "expected" else None
+        every = policy.log_probs if self.preset.actor_critic.gradient == "expected" else None
         return Decision(action, policy.log_prob(action), policy.entropy(), value, log_probs=every)
 
     def with_rewards(self, rollout: Rollout, envs: MeccaVectorEnv) -> Rollout:
         """The rollout with what every action would have earned towards its labels, where the preset asks for that."""
-        if self.preset.gradient == "sampled":
+        if self.preset.actor_critic.gradient == "sampled":
             return rollout
         config = envs.config
         earned = make_reward(config.reward, config)
@@ -109,25 +111,26 @@ class ActorCritic(NetworkAgent):
 
     def steps_at_once(self, horizon: int) -> int:
         """How many steps of an episode an optimiser step learns from. Raises `ValueError` for no divisor of them."""
-        steps = self.preset.n_steps or horizon
+        steps = self.preset.actor_critic.n_steps or horizon
         if horizon % steps:
             raise ValueError(f"n_steps: expected a divisor of the {horizon} steps of an episode, got {steps}")
         return steps
 
     def balance(self, progress: float) -> float:
         """How far the rarer class is weighted up when this much of the training is done."""
-        return between(*self.preset.balance, min(progress / self.preset.balance_settles, 1.0))
+        settings = self.preset.actor_critic
+        return between(*settings.balance, min(progress / settings.balance_settles, 1.0))
 
     def losses(self, rollout: Rollout, progress: float) -> Losses:
         """Eq. 3-5 and 11 with this method's settings; `progress` in [0, 1) is how much of the training is done."""
-        preset = self.preset
+        settings = self.preset.actor_critic
         return a2c_losses(
             rollout,
-            gamma=preset.gamma,
-            gae_lambda=preset.gae_lambda,
-            entropy_weight=preset.entropy_weight,
-            value_weight=preset.value_weight,
-            credit=preset.credit,
+            gamma=settings.gamma,
+            gae_lambda=settings.gae_lambda,
+            entropy_weight=settings.entropy_weight,
+            value_weight=settings.value_weight,
+            credit=settings.credit,
             balance=self.balance(progress),
         )
 

@@ -52,14 +52,21 @@ class NetworkAgent(Agent):
         """Raise `ValueError` where the method cannot play this."""
 
     def add_network(
-        self, name: str, make: Callable[[], nn.Module], slow: str | None = None, optimized: bool = True
+        self,
+        name: str,
+        make: Callable[[], nn.Module],
+        *,
+        slow: str | None = None,
+        slow_rate: float = 1.0,
+        optimized: bool = True,
     ) -> nn.Module:
         """Keep a network.
 
         Args:
             name: What it is called in `networks`, `outputs` and the weights.
             make: Makes it; whatever its initial values are, they follow from the method's seed.
-            slow: Parameters whose names begin so learn at `preset.policy_rate` of the rate.
+            slow: Parameters whose names begin so learn at `slow_rate` of the rate.
+            slow_rate: That share.
             optimized: Whether it gets an optimiser.
         """
         preset = self.preset
@@ -67,7 +74,7 @@ class NetworkAgent(Agent):
             torch.default_generator.manual_seed(self.seed)  # drawn on the host, on every device the same
             network = make()
         self.networks[name] = network.to(self.device)
-        if preset.compile:
+        if preset.network.compile:
             # Not "reduce-overhead": its CUDA graphs write every call's activations to the same memory, and here those
             # of T calls wait for one backward pass. Convolutions of whole volumes keep a GPU busy without it.
             network.compile(mode="default")
@@ -75,7 +82,7 @@ class NetworkAgent(Agent):
             named = list(network.named_parameters())
             behind = [p for key, p in named if slow and key.startswith(slow)]
             others = [p for key, p in named if not (slow and key.startswith(slow))]
-            groups = [{"params": others, "rate": 1.0}, {"params": behind, "rate": preset.policy_rate}]
+            groups = [{"params": others, "rate": 1.0}, {"params": behind, "rate": slow_rate}]
             self.optimizers[name] = Adam([group for group in groups if group["params"]], lr=preset.learning_rate)
         return network
 
@@ -87,6 +94,7 @@ class NetworkAgent(Agent):
         channels: int | None = None,
         *,
         slow: str | None = None,
+        slow_rate: float = 1.0,
         dropout: float = 0.0,
         optimized: bool = True,
     ) -> None:
@@ -95,16 +103,16 @@ class NetworkAgent(Agent):
         Raises:
             ValueError: The grid is smaller than the dilations need.
         """
-        preset = self.preset
-        width = preset.channels if channels is None else channels
+        sizes = self.preset.network
+        width = sizes.channels if channels is None else channels
 
         def make() -> PNet:
-            return PNet(in_channels, branches, width, preset.dilations, preset.shared_blocks, dropout)
+            return PNet(in_channels, branches, width, sizes.dilations, sizes.shared_blocks, dropout)
 
-        if min(self.task.shape) <= max(preset.dilations):
-            least = max(preset.dilations) + 1
+        if min(self.task.shape) <= max(sizes.dilations):
+            least = max(sizes.dilations) + 1
             raise ValueError(f"shape: expected sides of at least {least}, got {self.task.shape}")
-        self.add_network(name, make, slow, optimized)
+        self.add_network(name, make, slow=slow, slow_rate=slow_rate, optimized=optimized)
 
     def outputs(self, name: str, inputs: Tensor) -> dict[str, Tensor]:
         """What a network makes of its inputs, float32, computed in the preset's precision and chunks.
@@ -115,8 +123,8 @@ class NetworkAgent(Agent):
             name: Of the network.
             inputs: (B, C, D, H, W).
         """
-        network, chunk = self.networks[name], self.preset.chunk
-        with autocast(self.device, self.preset.precision):
+        network, chunk = self.networks[name], self.preset.network.chunk
+        with autocast(self.device, self.preset.network.precision):
             if chunk is None:
                 return {key: values.float() for key, values in network(inputs).items()}
             again = partial(_as_it_was, network, network.training)
@@ -133,7 +141,7 @@ class NetworkAgent(Agent):
             FloatingPointError: The loss is not finite.
             ValueError: The preset asks for bfloat16, and this is a CPU.
         """
-        check_precision(self.device, self.preset.precision)
+        check_precision(self.device, self.preset.network.precision)
         self.networks.zero_grad(set_to_none=True)
         check_finite("loss", float(loss.detach()))
         loss.backward()  # type: ignore[no-untyped-call]

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from mecca_agents.presets import Preset
+from mecca_agents.presets import FAMILIES, Preset
 from mecca_agents.runs.errors import RunError as RunError  # part of this module, too
 from mecca_env.atomic import flush_to_disk, os_errors_as, write_text
 
@@ -80,9 +80,9 @@ def is_run(folder: Path) -> bool:
 
 
 def config_text(config: RunConfig) -> str:
-    """The text of `config.json`. Raises `TypeError` where JSON cannot hold it."""
+    """The text of `config.json`, the preset flat. Raises `TypeError` where JSON cannot hold it."""
     try:
-        return json.dumps(asdict(config), indent=2) + "\n"
+        return json.dumps({**asdict(config), "preset": config.preset.flat()}, indent=2) + "\n"
     except TypeError as error:
         raise TypeError(f"settings of the run: expected values that JSON can hold, got {config} ({error})") from None
 
@@ -103,9 +103,8 @@ def read_config(folder: Path) -> RunConfig:
         if data["format"] != FORMAT:
             raise ValueError(f"expected format {FORMAT}, found {data['format']!r}")
         settings = {**_ADDED, **data["preset"]}
-        preset = {f.name: _frozen(settings[f.name]) for f in fields(Preset)}
-        values = {f.name: _frozen(data[f.name]) for f in fields(RunConfig)} | {"preset": Preset(**preset)}
-        return RunConfig(**values)
+        preset = Preset().replace(**{name: _frozen(settings[name]) for name in FAMILIES})
+        return RunConfig(**{f.name: _frozen(data[f.name]) for f in fields(RunConfig)} | {"preset": preset})
     except FileNotFoundError:
         raise RunError(f"{folder}: expected a run with a config.json, found none") from None
     except (OSError, ValueError, KeyError, TypeError) as error:

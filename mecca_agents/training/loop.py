@@ -134,7 +134,7 @@ def _train(
         raise ValueError("settings: the grid's shape belongs to the preset, got it in the settings")
     every = {**_method_for_all(method).env_settings(preset, asked), **asked}
     read_settings({"shape": preset.shape, **every})
-    check_precision(place, preset.precision)
+    check_precision(place, preset.network.precision)
     try:
         json.dumps(every)
     except TypeError as error:
@@ -211,7 +211,7 @@ def _go_on(folder: Path, place: torch.device, stream: TextIO) -> Agent:
     checkpoint = read_checkpoint(folder, place) if _has_begun(folder) else None
     with _naming(folder):
         _method_for_all(config.method)
-        check_precision(place, config.preset.precision)
+        check_precision(place, config.preset.network.precision)
         agent = make_agent(config.method, config.preset, task_of(config), device=place, seed=config.seed)
         part = part_of(config.preset.num_envs)
     if checkpoint is not None:

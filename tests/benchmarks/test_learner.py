@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -11,7 +10,7 @@ import torch
 from benchmarks import learner, performance
 from mecca_agents.presets import FAST
 
-PRESET = replace(FAST, shape=(10, 9, 8), num_envs=2, channels=4, confidence_channels=4, shared_blocks=2)
+PRESET = FAST.replace(shape=(10, 9, 8), num_envs=2, channels=4, confidence_channels=4, shared_blocks=2)
 DEVICE = torch.device("cpu")
 
 

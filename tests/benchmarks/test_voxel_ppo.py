@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ from mecca_agents.runs import read_config
 from mecca_agents.runs.loading import task_of
 
 METHOD = "benchmarks.voxel_ppo:VoxelPPO"
-SMALL = replace(PRESETS["demo"], shape=(12, 12, 10), channels=8, dilations=(1, 2), n_steps=1, updates=60)
+SMALL = PRESETS["demo"].replace(shape=(12, 12, 10), channels=8, dilations=(1, 2), n_steps=1, updates=60)
 
 
 def _dice(agent: object, config: object) -> float:
@@ -37,7 +36,7 @@ def test_it_beats_its_untrained_self(tmp_path: Path) -> None:
 def test_it_goes_on_bit_for_bit_and_leaves_torchs_generator_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    preset, common = replace(SMALL, updates=4), {"cases": 4, "seed": 3, "device": "cpu", "checkpoint_every": 1}
+    preset, common = SMALL.replace(updates=4), {"cases": 4, "seed": 3, "device": "cpu", "checkpoint_every": 1}
     before = torch.get_rng_state()
     train(METHOD, "MECCA-Phantom-v0", tmp_path / "whole", preset=preset, **common)  # type: ignore[arg-type]
     assert torch.equal(torch.get_rng_state(), before)

@@ -5,7 +5,6 @@ It prints a line for everything that went well and stops at the first thing that
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import gymnasium as gym
@@ -46,7 +45,7 @@ INTERPRETED: tuple[dict[str, Any], ...] = ({}, {"guide": True}, {"target_dice": 
 LAUNCHED: list[Any] = []
 """Kernels that ran."""
 
-PRESET = replace(FAST, shape=GRID, channels=4, confidence_channels=4, dilations=(1, 2), simulated_from=0.0, num_envs=4)
+PRESET = FAST.replace(shape=GRID, channels=4, confidence_channels=4, dilations=(1, 2), simulated_from=0.0, num_envs=4)
 
 
 def same(there: Any, here: Any, path: str) -> int:
@@ -130,9 +129,9 @@ def learn() -> None:
         agent.load_training_state(agent.training_state())
         return dict(found)
 
-    sampled = replace(PRESET, n_steps=None, gradient="sampled", policy_head="actions")
+    sampled = PRESET.replace(n_steps=None, gradient="sampled", policy_head="actions")
     for method in METHODS:
-        every = {"": PRESET, ", chunks": replace(PRESET, chunk=1), ", sampled": sampled}
+        every = {"": PRESET, ", chunks": PRESET.replace(chunk=1), ", sampled": sampled}
         for name, preset in every.items() if method in ("mecca", "ua-mt") else [("", PRESET)]:
             here = numbers(method, "cpu", preset)
             with Elsewhere():

@@ -7,7 +7,6 @@ import runpy
 import shlex
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,7 @@ from mecca_agents.report.studies import read_studies
 from tests.support import ROOT
 
 DOCS = ROOT / "docs"
-SMALL = replace(presets.DEMO, shape=(12, 12, 10), channels=4, dilations=(1, 2), num_envs=2, updates=3)
+SMALL = presets.DEMO.replace(shape=(12, 12, 10), channels=4, dilations=(1, 2), num_envs=2, updates=3)
 INSTALLATION = ("git clone ", "cd mecca", "pip install -c constraints.txt -e .")
 MODULES = ("reinforce", "elsewhere")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -52,7 +51,7 @@ def test_its_times_come_from_a_benchmark(tmp_path: Path) -> None:
 
 
 def test_the_command_that_makes_the_built_in_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    small = replace(PRESETS["brief"], shape=(12, 12, 10), channels=4, dilations=(1, 2), updates=1)
+    small = PRESETS["brief"].replace(shape=(12, 12, 10), channels=4, dilations=(1, 2), updates=1)
     monkeypatch.setitem(PRESETS, "brief", small)
     monkeypatch.setattr(built_in, "BUILT_IN", tmp_path / "package")
     built_in.make(tmp_path / "run")

@@ -24,7 +24,7 @@ minari = pytest.importorskip("minari")
 pytest.importorskip("h5py")
 
 EXAMPLES = ROOT / "examples"
-SMALL = replace(presets.DEMO, shape=(12, 12, 10), channels=8, dilations=(1, 2), learning_rate=5e-3, updates=6)
+SMALL = presets.DEMO.replace(shape=(12, 12, 10), channels=8, dilations=(1, 2), learning_rate=5e-3, updates=6)
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -36,7 +35,7 @@ def example(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ModuleT
 
 
 def test_two_cells_on_a_local_ray_and_one_that_fails(example: ModuleType, tmp_path: Path) -> None:
-    preset = replace(FAST, shape=(12, 12, 10), num_envs=2, updates=7, channels=4, dilations=(1, 2))
+    preset = FAST.replace(shape=(12, 12, 10), num_envs=2, updates=7, channels=4, dilations=(1, 2))
     plan = Plan(tmp_path / "out", "MECCA-Phantom-v0", preset, cases=4, test_cases=2, device="cpu")
     cells = [Cell("pnet"), Cell("iter-mrl"), Cell("tests.support.agents:Raising")]
     failed = example.run_on_ray(plan, cells)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import runpy
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +19,7 @@ def test_own_method_becomes_a_row_of_the_report(
 ) -> None:
     example = EXAMPLES / "own_method.py"
     assert len(example.read_text().splitlines()) < 60
-    small = replace(presets.DEMO, shape=(12, 12, 10), channels=4, dilations=(1, 2), num_envs=2)
+    small = presets.DEMO.replace(shape=(12, 12, 10), channels=4, dilations=(1, 2), num_envs=2)
     monkeypatch.setitem(presets.PRESETS, "demo", small)
     monkeypatch.setattr(sys, "path", [str(EXAMPLES), *sys.path])  # as for a script, whose own folder comes first
     monkeypatch.delitem(sys.modules, "own_method", raising=False)

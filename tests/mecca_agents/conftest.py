@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cache
 from io import StringIO
 from pathlib import Path
@@ -24,7 +23,7 @@ def _off_centre() -> NDArray[np.bool_]:
     return label
 
 
-SMALL = replace(FAST, shape=(18, 16, 14), channels=4, dilations=(1, 2), confidence_channels=4, updates=2)
+SMALL = FAST.replace(shape=(18, 16, 14), channels=4, dilations=(1, 2), confidence_channels=4, updates=2)
 
 
 @pytest.fixture(scope="session")

@@ -2,27 +2,74 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import fields
 from typing import Any
 
 import pytest
 
-from mecca_agents.presets import PAPER, PRESETS, Preset, find_preset
+from mecca_agents.presets import FAMILIES, PAPER, PRESETS, Preset, find_preset
+from tests.support import ROOT
 
 
 def test_the_paper_preset_holds_the_papers_numbers() -> None:
     assert PAPER.shape == (55, 55, 30)
-    assert (PAPER.learning_rate, PAPER.gamma, PAPER.alpha, PAPER.beta) == (1e-4, 0.95, 0.8, 1.0)
-    assert PAPER.delta == (0.85, 0.99)
-    assert PAPER.confidence_steps is None and PAPER.shared_blocks == 3
-    assert PAPER.self_adaptive_reward and PAPER.interaction_guide and PAPER.simulated_labels
-    assert (PAPER.confidence_balance, PAPER.gae_lambda) == (0.0, 1.0)
+    assert (PAPER.learning_rate, PAPER.actor_critic.gamma) == (1e-4, 0.95)
+    assert (PAPER.mecca.alpha, PAPER.mecca.beta) == (0.8, 1.0)
+    assert PAPER.mecca.delta == (0.85, 0.99)
+    assert PAPER.mecca.confidence_steps is None and PAPER.network.shared_blocks == 3
+    own = PAPER.mecca
+    assert own.self_adaptive_reward and own.interaction_guide and own.simulated_labels
+    assert (own.confidence_balance, PAPER.actor_critic.gae_lambda) == (0.0, 1.0)
 
 
 def test_an_unknown_preset_lists_the_known_ones() -> None:
     with pytest.raises(ValueError, match="preset: expected one of paper, fast, brief, demo, got 'quick'"):
         find_preset("quick")
     assert find_preset("fast") is PRESETS["fast"]
+
+
+def test_settings_are_replaced_by_name_whatever_their_family() -> None:
+    changed = PRESETS["brief"].replace(updates=30, gamma=0.5, interaction_guide=False, epochs=2)
+    assert (changed.updates, changed.actor_critic.gamma, changed.ppo.epochs) == (30, 0.5, 2)
+    assert not changed.mecca.interaction_guide
+    assert changed.replace(updates=300, gamma=0.95, interaction_guide=True, epochs=4) == PRESETS["brief"]
+    assert PRESETS["brief"].replace() == PRESETS["brief"]
+
+
+@pytest.mark.parametrize("names", [{"interaction_gide": False}, {"updates": 3, "mecca": None}])
+def test_what_no_setting_is_called_is_refused(names: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match=f"preset: expected settings among shape, .*, epochs, got {list(names)[-1]}$"):
+        PAPER.replace(**names)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_is_the_same_there_and_back_through_its_flat_form(name: str) -> None:
+    assert Preset().replace(**PRESETS[name].flat()) == PRESETS[name]
+
+
+def test_committed_results_were_made_with_a_preset_that_is_still_there() -> None:
+    paths = list((ROOT / "docs" / "results").glob("*/settings.json"))
+    assert paths
+    for path in paths:
+        settings = json.loads(path.read_text())
+        # A setting that presets have had only since then was at its default.
+        was = json.loads(json.dumps(Preset().flat())) | settings["preset"]
+        assert was == json.loads(json.dumps(PRESETS[settings["preset_name"]].flat()))
+
+
+def test_the_page_about_trainings_lists_every_setting_in_its_family() -> None:
+    rows = re.findall(
+        r"^\| `preset\.(?:(\w+)\.)?\w+` \| .* \| (.*) \|$", (ROOT / "docs" / "training.md").read_text(), re.M
+    )
+    assert {name: family for family, names in rows for name in re.findall(r"`(\w+)`", names)} == FAMILIES
+
+
+def test_no_two_families_have_a_setting_of_the_same_name() -> None:
+    families = [PAPER, PAPER.network, PAPER.actor_critic, PAPER.mecca, PAPER.ppo]
+    names = [field.name for family in families for field in fields(family)]
+    assert len(set(names)) == len(names) == len(FAMILIES) + 4  # the families themselves
 
 
 BAD: dict[str, list[Any]] = {
@@ -67,8 +114,8 @@ BAD: dict[str, list[Any]] = {
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in BAD.items() for value in values])
 def test_what_is_out_of_range_is_refused(name: str, value: Any) -> None:
     with pytest.raises(ValueError, match=f"^{name}: expected .*, got "):
-        Preset(**{name: value})
+        Preset().replace(**{name: value})
 
 
 def test_every_setting_but_the_shape_is_checked_here() -> None:
-    assert set(BAD) == {field.name for field in fields(Preset)} - {"shape"}
+    assert set(BAD) == set(FAMILIES) - {"shape"}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ def write_study(folder: Path, name: str = "Spleen", **settings: Any) -> Path:
         "env": f"MECCA-{name}-v0",
         "dataset": f"Task_{name}",
         "preset_name": "brief",
-        "preset": asdict(BRIEF),
+        "preset": BRIEF.flat(),
         "test_cases": ["a", "b"],
         "train_cases": ["c", "d", "e"],
         **settings,

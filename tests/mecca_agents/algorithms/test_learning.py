@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +17,10 @@ from mecca_agents.runs.loading import task_of
 from mecca_agents.training import train
 from mecca_env.process.users import EdgeUser
 
-TINY = replace(
-    FAST, shape=(12, 12, 10), num_envs=4, updates=100, channels=8, dilations=(1, 2), learning_rate=5e-3, n_steps=None
+TINY = FAST.replace(
+    shape=(12, 12, 10), num_envs=4, updates=100, channels=8, dilations=(1, 2), learning_rate=5e-3, n_steps=None
 )
-PLAIN = replace(TINY, policy_head="actions", gradient="sampled", balance=(1.0, 0.2))
+PLAIN = TINY.replace(policy_head="actions", gradient="sampled", balance=(1.0, 0.2))
 PRESETS = {"fast": TINY, "plain": PLAIN}
 
 
@@ -58,7 +57,7 @@ def test_a_learner_that_climbs_the_wrong_way_is_noticed(
 
 
 def test_two_runs_with_one_seed_give_the_same_weights(tmp_path: Path) -> None:
-    preset = replace(PLAIN, updates=3)
+    preset = PLAIN.replace(updates=3)
     one, two = (
         train("iter-mrl", "MECCA-Phantom-v0", tmp_path / name, preset=preset, cases=4, seed=3, device="cpu").weights()
         for name in ("one", "two")

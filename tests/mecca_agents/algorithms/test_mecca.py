@@ -17,8 +17,7 @@ from mecca_env.process.config import EnvConfig
 from mecca_env.vector_env import MeccaVectorEnv
 from tests.support.envs import SETTINGS, make_envs
 
-OFF = replace(
-    FAST,
+OFF = FAST.replace(
     shape=SETTINGS["shape"],
     channels=4,
     confidence_channels=4,
@@ -29,7 +28,7 @@ OFF = replace(
     interaction_guide=False,
     simulated_labels=False,
 )
-ON = replace(OFF, self_adaptive_reward=True, interaction_guide=True, simulated_labels=True)
+ON = OFF.replace(self_adaptive_reward=True, interaction_guide=True, simulated_labels=True)
 
 
 def _play(
@@ -68,9 +67,9 @@ def test_with_every_switch_off_it_is_iter_mrl_bit_for_bit(fraction: float) -> No
 @pytest.mark.parametrize("switch", ["self_adaptive_reward", "interaction_guide", "simulated_labels"])
 def test_every_switch_changes_what_is_learned(switch: str) -> None:
     learned = []
-    for preset in (OFF, replace(OFF, **{switch: True})):
+    for preset in (OFF, OFF.replace(**{switch: True})):
         # The same episodes for both, and no simulated label too uncertain.
-        agent, envs = _play("mecca", replace(preset, delta=(0.5, 0.5)), 4, labelled_fraction=0.5, labelled_share=0.5)
+        agent, envs = _play("mecca", preset.replace(delta=(0.5, 0.5)), 4, labelled_fraction=0.5, labelled_share=0.5)
         _update(agent, envs, updates=3)
         learned.append(agent.weights())
     before, after = learned
@@ -84,7 +83,7 @@ def test_the_environment_it_asks_for() -> None:
     assert Mecca.env_settings(ON, {"labelled_fraction": 0.25}) == {"guide": True, "labelled_share": 0.5}
     assert Mecca.env_settings(OFF, {"labelled_fraction": 0.25}) == {"guide": False, "labelled_share": 1.0}
     with pytest.raises(ValueError, match="labelled and unlabelled episodes in every batch, got num_envs=1"):
-        Mecca.env_settings(replace(ON, num_envs=1), {"labelled_fraction": 0.25})
+        Mecca.env_settings(ON.replace(num_envs=1), {"labelled_fraction": 0.25})
 
 
 def test_labelled_and_unlabelled_cases_are_played_side_by_side() -> None:
@@ -105,7 +104,7 @@ def _taught(preset: Preset) -> tuple[Rollout, Rollout]:
 
 
 def test_true_labels_of_unlabelled_cases_teach_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    preset = replace(ON, delta=(0.5, 0.5))
+    preset = ON.replace(delta=(0.5, 0.5))
     agents, logs = [], []
     for flipped in (False, True):
 
@@ -131,7 +130,7 @@ def test_true_labels_of_unlabelled_cases_teach_nothing(monkeypatch: pytest.Monke
 
 
 def test_how_right_the_simulated_labels_are_is_counted_where_they_are_learned_from() -> None:
-    rollout, taught = _taught(replace(ON, delta=(0.5, 0.5)))
+    rollout, taught = _taught(ON.replace(delta=(0.5, 0.5)))
     numbers = _simulated(rollout, taught)
     unlabelled = ~rollout.labelled
     used, right = taught.mask[unlabelled], (taught.label == rollout.label)[unlabelled]
@@ -144,11 +143,11 @@ def test_how_right_the_simulated_labels_are_is_counted_where_they_are_learned_fr
 
 
 def test_nothing_is_learned_from_simulated_labels_before_their_time() -> None:
-    agent, envs = _play("mecca", replace(ON, simulated_from=0.25), 4, labelled_fraction=0.5, labelled_share=0.5)
+    agent, envs = _play("mecca", ON.replace(simulated_from=0.25), 4, labelled_fraction=0.5, labelled_share=0.5)
     assert isinstance(agent, Mecca)
     observation, _ = envs.reset(seed=0)
     rollout = collect(envs, observation, agent.decide, envs.config.horizon)
-    agent.preset = replace(agent.preset, delta=(0.5, 0.5))
+    agent.preset = agent.preset.replace(delta=(0.5, 0.5))
     early, late = (agent.teach(rollout, envs, progress).mask for progress in (0.24, 0.25))
     unlabelled = ~rollout.mask.expand_as(rollout.label)
     assert not early.expand_as(unlabelled)[unlabelled].any() and late[unlabelled].any()
@@ -156,7 +155,7 @@ def test_nothing_is_learned_from_simulated_labels_before_their_time() -> None:
 
 
 def test_what_unlabelled_voxels_earn_is_the_gain_towards_their_simulated_label() -> None:
-    rollout, taught = _taught(replace(ON, self_adaptive_reward=False, delta=(0.5, 0.5)))
+    rollout, taught = _taught(ON.replace(self_adaptive_reward=False, delta=(0.5, 0.5)))
     assert rollout.confidence is not None
     unlabelled = ~rollout.mask.expand_as(rollout.label)
     assert unlabelled.any() and (rollout.reward[unlabelled] == 0).all()
@@ -175,21 +174,21 @@ def test_what_unlabelled_voxels_earn_is_the_gain_towards_their_simulated_label()
 
 
 def test_labelled_episodes_are_never_masked() -> None:
-    rollout, taught = _taught(replace(ON, delta=(0.999, 0.999)))
+    rollout, taught = _taught(ON.replace(delta=(0.999, 0.999)))
     assert torch.equal(taught.mask, rollout.mask.expand_as(taught.mask))  # nothing is that certain at the start
-    rollout, taught = _taught(replace(ON, simulated_labels=False))
+    rollout, taught = _taught(ON.replace(simulated_labels=False))
     assert torch.equal(taught.mask, rollout.mask)
 
 
 @pytest.mark.parametrize("gradient", ["sampled", "expected"])
 def test_masked_voxels_give_the_network_exactly_no_gradient(gradient: Gradient) -> None:
-    agent, envs = _play("mecca", replace(ON, gradient=gradient), num_envs=4, labelled_fraction=0.5)
+    agent, envs = _play("mecca", ON.replace(gradient=gradient), num_envs=4, labelled_fraction=0.5)
     assert isinstance(agent, Mecca)
     observation, _ = envs.reset(seed=0)
     rollout = collect(envs, observation, agent.decide, envs.config.horizon)
     assert rollout.confidence is not None
     median = float((rollout.confidence - 0.5).abs().median()) + 0.5  # so that the mask is 1 for half of the voxels
-    agent.preset = replace(agent.preset, delta=(median, median))
+    agent.preset = agent.preset.replace(delta=(median, median))
     taught = agent.teach(rollout, envs, 0.0)
     masked = ~taught.mask
     assert masked.any() and (taught.mask & ~taught.labelled[:, :, None, None, None]).any()
@@ -201,7 +200,7 @@ def test_masked_voxels_give_the_network_exactly_no_gradient(gradient: Gradient) 
 
 
 def test_the_confidence_network_learns_to_tell_right_from_wrong() -> None:
-    preset = replace(OFF, self_adaptive_reward=True, confidence_steps=None, learning_rate=1e-2)
+    preset = OFF.replace(self_adaptive_reward=True, confidence_steps=None, learning_rate=1e-2)
     agent, envs = _play("mecca", preset, num_envs=4)
     first = _update(agent, envs, updates=1)
     last = _update(agent, envs, updates=40)
@@ -212,8 +211,8 @@ def test_the_confidence_network_learns_to_tell_right_from_wrong() -> None:
 def test_the_confidence_network_can_weigh_the_rarer_class_up() -> None:
     learned = []
     for balance in (0.0, 1.0):
-        preset = replace(OFF, self_adaptive_reward=True, confidence_steps=None, learning_rate=1e-2)
-        preset = replace(preset, confidence_balance=balance, gradient="sampled", policy_head="actions")
+        preset = OFF.replace(self_adaptive_reward=True, confidence_steps=None, learning_rate=1e-2)
+        preset = preset.replace(confidence_balance=balance, gradient="sampled", policy_head="actions")
         agent, envs = _play("mecca", preset, num_envs=4)
         _update(agent, envs, updates=30)
         observation, _ = envs.reset(seed=0)
@@ -239,7 +238,7 @@ def test_the_guide_is_told_the_confidence_in_the_very_action() -> None:
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 def test_it_learns_on_a_gpu_in_either_precision_and_on_a_cpu_in_float32(device: str, precision: Precision) -> None:
-    agent, envs = _play("mecca", replace(ON, precision=precision), num_envs=4, device=device, labelled_fraction=0.5)
+    agent, envs = _play("mecca", ON.replace(precision=precision), num_envs=4, device=device, labelled_fraction=0.5)
     before = agent.weights()
     before = {key: value.clone() for key, value in before.items()}
     if device == "cpu" and precision == "bf16":
@@ -257,7 +256,7 @@ def test_it_learns_on_a_gpu_in_either_precision_and_on_a_cpu_in_float32(device: 
 def test_bf16_is_close_to_float32_and_not_the_same_but_on_a_cpu(device: str) -> None:
     actions = []
     for precision in ("float32", "bf16"):
-        agent, envs = _play("mecca", replace(ON, precision=precision), device=device)
+        agent, envs = _play("mecca", ON.replace(precision=precision), device=device)
         observation, _ = envs.reset(seed=0)
         lowest = torch.zeros(3, *SETTINGS["shape"], dtype=torch.int64, device=device)
         actions.append(agent.confidence(observation, lowest))
@@ -267,7 +266,7 @@ def test_bf16_is_close_to_float32_and_not_the_same_but_on_a_cpu(device: str) -> 
 
 
 def test_the_policys_own_layers_can_learn_more_slowly() -> None:
-    agent, envs = _play("mecca", replace(OFF, policy_rate=0.1))
+    agent, envs = _play("mecca", OFF.replace(policy_rate=0.1))
     assert isinstance(agent, Mecca)
     _update(agent, envs)
     others, own = agent.optimizers["segmentation"].param_groups
@@ -277,7 +276,7 @@ def test_the_policys_own_layers_can_learn_more_slowly() -> None:
 
 
 def test_the_learning_rate_falls_along_a_line() -> None:
-    agent, envs = _play("mecca", replace(OFF, learning_rate=1e-2, final_learning_rate=0.2))
+    agent, envs = _play("mecca", OFF.replace(learning_rate=1e-2, final_learning_rate=0.2))
     assert isinstance(agent, Mecca)
     observation, _ = envs.reset(seed=0)
     rates = []
@@ -294,7 +293,7 @@ def test_continuous_actions_are_refused() -> None:
 
 @pytest.mark.parametrize("culprit", ["confidence.branches", "segmentation.branches.value"])
 def test_a_nan_is_named_and_nothing_is_updated(culprit: str) -> None:
-    agent, envs = _play("mecca", replace(ON, interaction_guide=True))
+    agent, envs = _play("mecca", ON.replace(interaction_guide=True))
     assert isinstance(agent, Mecca)
     observation, _ = envs.reset(seed=0)
     good = {key: value.clone() for key, value in agent.weights().items()}
@@ -334,7 +333,7 @@ def test_a_state_of_another_kind_of_generator_is_refused() -> None:
 
 def test_weights_that_do_not_fit_change_nothing() -> None:
     agent, _ = _play("mecca", ON)
-    other, _ = _play("mecca", replace(ON, channels=6))
+    other, _ = _play("mecca", ON.replace(channels=6))
     before = {key: value.clone() for key, value in agent.weights().items()}
     with pytest.raises(ValueError, match="do not fit this network: .* has shape .*, and [0-9]+ more"):
         agent.load_weights(other.weights())

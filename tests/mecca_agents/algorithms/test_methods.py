@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -17,8 +16,8 @@ from mecca_agents.runs import RunConfig, read_config
 from mecca_agents.runs.loading import load_agent, task_of
 from mecca_agents.training import train
 
-TINY = replace(
-    FAST, shape=(12, 12, 10), num_envs=4, updates=80, channels=8, dilations=(1, 2), learning_rate=5e-3, n_steps=None
+TINY = FAST.replace(
+    shape=(12, 12, 10), num_envs=4, updates=80, channels=8, dilations=(1, 2), learning_rate=5e-3, n_steps=None
 )
 BOUNDS = ("random", "oracle")
 LEARNERS = tuple(name for name in methods() if name not in BOUNDS)
@@ -26,7 +25,7 @@ WITHOUT_HINTS = ("pnet", "unet", "ua-mt")
 
 
 def _preset(method: str) -> Preset:
-    return TINY if find_method(method).learns else replace(TINY, updates=1)
+    return TINY if find_method(method).learns else TINY.replace(updates=1)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +74,7 @@ def test_what_was_kept_acts_as_what_was_trained(method: str, folder: Path) -> No
 
 @pytest.mark.parametrize("method", LEARNERS)
 def test_two_trainings_with_one_seed_give_the_same_weights(method: str, tmp_path: Path) -> None:
-    preset = replace(TINY, updates=4)
+    preset = TINY.replace(updates=4)
     one, two = (
         train(method, "MECCA-Phantom-v0", tmp_path / name, preset=preset, cases=4, seed=3, device="cpu").weights()
         for name in ("one", "two")

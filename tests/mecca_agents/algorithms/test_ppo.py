@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,7 +20,7 @@ from mecca_agents.runs.loading import make_task
 from mecca_env.vector_env import MeccaVectorEnv
 from tests.support.envs import GRID, make_envs
 
-PRESET = replace(FAST, shape=GRID, channels=4, dilations=(1, 2), n_steps=None, epochs=3, balance=(0.5, 0.0))
+PRESET = FAST.replace(shape=GRID, channels=4, dilations=(1, 2), n_steps=None, epochs=3, balance=(0.5, 0.0))
 SHAPE = (2, 3, 2, 2)
 WEIGHTS = {"clip_ratio": 0.2, "entropy_weight": 0.1, "value_weight": 0.5}
 
@@ -149,7 +148,7 @@ def test_a_voxel_that_drew_what_hardly_ever_happens_does_not_outweigh_the_others
 def test_its_first_gradient_is_that_of_a2c() -> None:
     gradients = {}
     for method in ("iter-mrl", "ppo"):
-        agent, envs = _agent(replace(PRESET, gradient="sampled"), method)
+        agent, envs = _agent(PRESET.replace(gradient="sampled"), method)
         rollout = collect(envs, envs.reset(seed=0)[0], agent.decide, 3)
         if isinstance(agent, PPO):
             with torch.no_grad():
@@ -158,15 +157,15 @@ def test_its_first_gradient_is_that_of_a2c() -> None:
             assert float(loss.clipped) == 0.0
             agent.backward(loss.total)
         else:
-            preset = agent.preset
+            settings = agent.preset.actor_critic
             agent.backward(
                 a2c_losses(
                     rollout,
-                    gamma=preset.gamma,
-                    gae_lambda=preset.gae_lambda,
-                    entropy_weight=preset.entropy_weight,
-                    value_weight=preset.value_weight,
-                    balance=preset.balance[0],
+                    gamma=settings.gamma,
+                    gae_lambda=settings.gae_lambda,
+                    entropy_weight=settings.entropy_weight,
+                    value_weight=settings.value_weight,
+                    balance=settings.balance[0],
                 ).total
             )
         gradients[method] = {name: p.grad for name, p in agent.networks.named_parameters()}
@@ -178,7 +177,7 @@ def test_its_first_gradient_is_that_of_a2c() -> None:
 
 @pytest.mark.parametrize("policy_head", ["actions", "target"])
 def test_it_samples_whatever_the_preset_says_of_the_gradient(policy_head: Any) -> None:
-    agent, envs = _ppo(replace(PRESET, gradient="expected", policy_head=policy_head))
+    agent, envs = _ppo(PRESET.replace(gradient="expected", policy_head=policy_head))
     observation, _ = envs.reset(seed=0)
     one, two = agent.decide(observation), agent.decide(observation)
     assert not torch.equal(one.action, two.action)
@@ -192,7 +191,7 @@ def test_it_samples_whatever_the_preset_says_of_the_gradient(policy_head: Any) -
 def test_an_update_plays_once_and_goes_over_it_in_epochs(
     n_steps: int | None, steps: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    agent, envs = _ppo(replace(PRESET, n_steps=n_steps))
+    agent, envs = _ppo(PRESET.replace(n_steps=n_steps))
     learned_from: list[list[int]] = []
     losses = agent.ppo_losses
 
@@ -216,7 +215,7 @@ def test_the_range_holds_a_policy_back() -> None:
     """Many epochs over one play: the further the ratios may go, the further from the old policy they end."""
     moved = []
     for clip_ratio in (0.02, 0.9):
-        agent, envs = _ppo(replace(PRESET, epochs=12, clip_ratio=clip_ratio, learning_rate=1e-3, entropy_weight=0.0))
+        agent, envs = _ppo(PRESET.replace(epochs=12, clip_ratio=clip_ratio, learning_rate=1e-3, entropy_weight=0.0))
         observation, _ = envs.reset(seed=0)
         with torch.no_grad():
             before, _ = agent.policy_and_value(observation)
@@ -228,7 +227,7 @@ def test_the_range_holds_a_policy_back() -> None:
 
 
 def test_n_steps_that_do_not_divide_an_episode_are_refused_before_it_is_played() -> None:
-    agent, envs = _ppo(replace(PRESET, n_steps=2))
+    agent, envs = _ppo(PRESET.replace(n_steps=2))
     observation, _ = envs.reset(seed=0)
     with pytest.raises(ValueError, match="n_steps: expected a divisor of the 3 steps of an episode, got 2"):
         agent.learn(envs, observation, 0.0)
@@ -236,8 +235,8 @@ def test_n_steps_that_do_not_divide_an_episode_are_refused_before_it_is_played()
 
 
 def test_a_benchmark_lets_it_pass_as_many_volumes_as_the_others() -> None:
-    preset = replace(FAST, updates=300, epochs=4)
+    preset = FAST.replace(updates=300, epochs=4)
     assert Cell("iter-mrl").preset(preset).updates == 300
     assert Cell("ppo").preset(preset).updates == 75
-    assert Cell("ppo").preset(replace(preset, updates=3)).updates == 1
+    assert Cell("ppo").preset(preset.replace(updates=3)).updates == 1
     assert Cell("random").preset(preset).updates == 1

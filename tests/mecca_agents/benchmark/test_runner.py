@@ -31,7 +31,7 @@ from tests.support import ROOT
 from tests.support import agents as tiny
 from tests.support.agents import write_scans
 
-PRESET = replace(FAST, shape=(12, 12, 10), num_envs=2, updates=3, channels=4, dilations=(1, 2))
+PRESET = FAST.replace(shape=(12, 12, 10), num_envs=2, updates=3, channels=4, dilations=(1, 2))
 
 
 @pytest.fixture
@@ -64,7 +64,8 @@ def test_cells_have_names_of_their_own() -> None:
 
 def test_an_ablation_switches_the_mechanisms_of_table_5() -> None:
     preset = Cell("mecca", variant="guide").preset(PRESET)
-    assert (preset.self_adaptive_reward, preset.interaction_guide, preset.simulated_labels) == (False, True, False)
+    own = preset.mecca
+    assert (own.self_adaptive_reward, own.interaction_guide, own.simulated_labels) == (False, True, False)
     assert Cell("mecca").preset(PRESET) == PRESET
     assert Cell("oracle").preset(PRESET).updates == 1
 
@@ -128,7 +129,7 @@ def test_fractions_label_a_part_of_the_training_cases(plan: Plan) -> None:
 @pytest.mark.parametrize("faulty", ["Raising", "Exploding", "Overflowing", "WrongShape", "NotANumber"])
 def test_a_cell_that_fails_keeps_its_traceback_and_the_others_go_on(plan: Plan, faulty: str) -> None:
     cells = [Cell(f"tests.support.agents:{faulty}"), Cell("tests.support.agents:Tiny")]
-    plan = replace(plan, preset=replace(PRESET, updates=7))
+    plan = replace(plan, preset=PRESET.replace(updates=7))
     outcome = benchmark(plan, cells)
     assert outcome.done == ("tests.support.agents.Tiny-100-seed0",) and list(outcome.failed) == [cells[0].name]
     assert "failed: " + cells[0].name in outcome.text()
@@ -139,7 +140,7 @@ def test_a_cell_that_fails_keeps_its_traceback_and_the_others_go_on(plan: Plan, 
 
 def test_a_cell_that_failed_is_tried_again(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     cell = Cell("tests.support.agents:Raising")
-    plan = replace(plan, preset=replace(PRESET, updates=7))
+    plan = replace(plan, preset=PRESET.replace(updates=7))
     benchmark(plan, [cell])
     monkeypatch.setattr(tiny.Raising, "learn", tiny.Tiny.learn)
     assert benchmark(plan, [cell]).done == (cell.name,)
@@ -149,7 +150,7 @@ def test_a_cell_that_failed_is_tried_again(plan: Plan, monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"preset": replace(PRESET, gamma=0.5)}, "gamma was 0.95, now 0.5"),
+        ({"preset": PRESET.replace(gamma=0.5)}, "gamma was 0.95, now 0.5"),
         ({"env": "MECCA-Liver-v0", "name": "Spleen"}, "env was 'MECCA-Spleen-v0', now 'MECCA-Liver-v0'"),
         ({"test_cases": 1}, "test_cases_at_most was None, now 1"),
         ({"settings": {"epsilon": 0.02}}, "epsilon was None, now 0.02"),
@@ -257,7 +258,7 @@ def test_stopped_in_a_training_it_says_how_to_go_on(
 ) -> None:
     monkeypatch.setenv("TINY_ONCE", str(tmp_path / "once"))
     monkeypatch.setenv("TINY_SIGNAL", str(int(signal.SIGTERM)))
-    plan = replace(plan, preset=replace(PRESET, updates=7))
+    plan = replace(plan, preset=PRESET.replace(updates=7))
     cells = [Cell("tests.support.agents:Signalled"), Cell("tests.support.agents:Tiny")]
     with pytest.raises(
         Stopped, match="stopped by SIGTERM in tests.support.agents.Signalled-100-seed0; the same command goes on"

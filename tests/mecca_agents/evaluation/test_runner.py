@@ -25,7 +25,7 @@ from mecca_agents.runs import RunConfig, RunError, read_config
 from mecca_agents.training import train
 from mecca_env.data.base import DataError
 
-PRESET = replace(PRESETS["demo"], shape=(10, 9, 8), channels=4, updates=1, num_envs=2)
+PRESET = PRESETS["demo"].replace(shape=(10, 9, 8), channels=4, updates=1, num_envs=2)
 AFFINE = np.array([[0.0, -2.0, 0.0, 30.0], [1.5, 0.0, 0.0, -12.0], [0.0, 0.0, 4.0, 7.0], [0.0, 0.0, 0.0, 1.0]])
 PLAYED_ON_PHANTOM = RunConfig(
     method="fake", env="MECCA-Phantom-v0", dataset="phantom", root=None, label=None, settings={}, preset=PRESET,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import weakref
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -24,8 +23,7 @@ from mecca_agents.presets import FAST, Preset
 from mecca_env.vector_env import MeccaVectorEnv
 from tests.support.envs import SETTINGS, make_envs
 
-PRESET = replace(
-    FAST,
+PRESET = FAST.replace(
     shape=SETTINGS["shape"],
     channels=8,
     dilations=(1, 2),
@@ -59,7 +57,7 @@ def _gradients(preset: Preset) -> tuple[dict[str, Tensor], Rollout]:
 @pytest.mark.parametrize("chunk", [1, 3, 100])
 def test_chunks_give_the_same_gradients(chunk: int) -> None:
     whole, rollout = _gradients(PRESET)
-    parts, again = _gradients(replace(PRESET, chunk=chunk))
+    parts, again = _gradients(PRESET.replace(chunk=chunk))
     assert torch.equal(rollout.action, again.action)
     assert whole.keys() == parts.keys() and {name.partition(".")[0] for name in whole} == {"segmentation", "confidence"}
     for name, gradient in whole.items():
@@ -71,7 +69,7 @@ def test_what_is_computed_again_drops_the_same_features(monkeypatch: pytest.Monk
         settings = MeanTeacher.env_settings(PRESET, {})
         envs = make_envs(3, **settings)
         task = TaskSpec(envs.config.shape, 1, envs.config.adjustments, envs.config.action, False)
-        agent = make_agent("ua-mt", replace(PRESET, chunk=2), task, device=torch.device("cpu"), seed=0)
+        agent = make_agent("ua-mt", PRESET.replace(chunk=2), task, device=torch.device("cpu"), seed=0)
         assert isinstance(agent, MeanTeacher)
         observation, _ = envs.reset(seed=0)
         agent.backward(agent.loss(agent.logits(observation), envs, observation, 0.5))
@@ -117,8 +115,8 @@ def _peak(preset: Preset) -> int:
 
 
 def test_chunks_need_a_fraction_of_the_memory() -> None:
-    preset = replace(PRESET, channels=16, confidence_channels=16)
-    whole, step, least = (_peak(replace(preset, chunk=chunk)) for chunk in (None, 3, 1))
+    preset = PRESET.replace(channels=16, confidence_channels=16)
+    whole, step, least = (_peak(preset.replace(chunk=chunk)) for chunk in (None, 3, 1))
     assert least < step < whole
     assert least < whole / 2
 
@@ -152,10 +150,8 @@ def test_the_network_is_that_of_float64(gradients: bool) -> None:
 @pytest.mark.skipif(WITHOUT_COMPILER, reason="no C++ compiler here")
 def test_compiled_it_computes_the_same() -> None:
     torch.compiler.reset()
-    preset = replace(
-        PRESET, dilations=(2,), interaction_guide=False, self_adaptive_reward=False, simulated_labels=False
-    )
-    (agent, envs), (plain, _) = _play(replace(preset, compile=True)), _play(preset)
+    preset = PRESET.replace(dilations=(2,), interaction_guide=False, self_adaptive_reward=False, simulated_labels=False)
+    (agent, envs), (plain, _) = _play(preset.replace(compile=True)), _play(preset)
     double = plain.networks["segmentation"].double()
     assert agent.weights().keys() == plain.weights().keys()
     observation, _ = envs.reset(seed=0)

@@ -76,7 +76,7 @@ def test_equation_8_pays_more_for_what_is_doubtful() -> None:
     earned = cube(0.5, -0.3, 0.5, -0.3, 1.0, 1.0, 0.0, -1.0)
     confidence = cube(0.9, 0.2, 0.0, 1.0, 1.0, 0.0, 0.3, 0.5)
     by_hand = cube(0.44, -0.432, 0.8, -0.24, 0.8, 1.6, 0.0, -1.2)
-    torch.testing.assert_close(self_adaptive(earned, confidence, PAPER.alpha, PAPER.beta), by_hand)
+    torch.testing.assert_close(self_adaptive(earned, confidence, PAPER.mecca.alpha, PAPER.mecca.beta), by_hand)
     squared = cube(0.484, -0.7776, 1.6, -0.24, 0.8, 3.2, 0.0, -1.8)
     torch.testing.assert_close(self_adaptive(earned, confidence, 0.8, 2.0), squared)
 
@@ -131,9 +131,9 @@ def test_equation_10_labels_by_the_direction_of_the_calibrated_action() -> None:
 @pytest.mark.parametrize(("progress", "mask"), [(0.0, "11110000"), (0.5, "11000000"), (1.0, "10000000")])
 def test_equation_11_learns_from_certain_voxels_more_strictly_later(progress: float, mask: str) -> None:
     confidence = cube(0.995, 0.05, 0.1, 0.9, 0.849, 0.151, 0.5, 0.7)
-    assert torch.equal(certain(confidence, between(*PAPER.delta, progress)), bits(mask))
+    assert torch.equal(certain(confidence, between(*PAPER.mecca.delta, progress)), bits(mask))
 
 
 def test_equation_11_rises_from_085_to_099() -> None:
-    assert PAPER.delta == (0.85, 0.99)
-    assert between(*PAPER.delta, 0.5) == pytest.approx(0.92)
+    assert PAPER.mecca.delta == (0.85, 0.99)
+    assert between(*PAPER.mecca.delta, 0.5) == pytest.approx(0.92)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,8 +19,7 @@ from mecca_agents.runs.loading import make_task
 from mecca_env.vector_env import MeccaVectorEnv
 from tests.support.envs import GRID, make_envs
 
-PRESET = replace(
-    FAST,
+PRESET = FAST.replace(
     shape=GRID,
     channels=4,
     confidence_channels=4,
@@ -52,7 +50,7 @@ def _policy_gradient(agent: ActorCritic) -> Tensor:
 
 
 def test_what_every_action_would_have_earned_is_what_the_environment_pays() -> None:
-    agent, envs = _pair("iter-mrl", replace(PRESET, gradient="expected"))
+    agent, envs = _pair("iter-mrl", PRESET.replace(gradient="expected"))
     observation, _ = envs.reset(seed=0)
     rollout = agent.with_rewards(collect(envs, observation, agent.decide, 3), envs)
     assert rollout.rewards is not None and rollout.rewards.shape == (3, 2, 6, *GRID)
@@ -64,7 +62,7 @@ def test_sampled_gradients_are_the_expected_one_in_the_mean() -> None:
     """Over one step without discounted future, with actions drawn anew; the critic is no part of either."""
     gradients = {}
     for gradient in ("expected", "sampled"):
-        agent, envs = _pair("iter-mrl", replace(PRESET, gradient=gradient))
+        agent, envs = _pair("iter-mrl", PRESET.replace(gradient=gradient))
         observation, _ = envs.reset(seed=0)
         draws = []
         for _ in range(1 if gradient == "expected" else 400):
@@ -82,7 +80,7 @@ def test_sampled_gradients_are_the_expected_one_in_the_mean() -> None:
 
 
 def test_with_confidence_every_action_is_weighted_by_its_own() -> None:
-    preset = replace(PRESET, gradient="expected", interaction_guide=False, simulated_labels=False)
+    preset = PRESET.replace(gradient="expected", interaction_guide=False, simulated_labels=False)
     agent, envs = _pair("mecca", preset)
     assert isinstance(agent, Mecca)
     observation, _ = envs.reset(seed=0)
@@ -94,14 +92,14 @@ def test_with_confidence_every_action_is_weighted_by_its_own() -> None:
     raised = agent.adjustments[rollout.action] > 0
     for a, adjustment in enumerate(agent.adjustments):
         confidence = torch.where(raised == (adjustment > 0), rollout.confidence, rollout.opposite)
-        expected = self_adaptive(plain[:, :, a], confidence, preset.alpha, preset.beta)
+        expected = self_adaptive(plain[:, :, a], confidence, preset.mecca.alpha, preset.mecca.beta)
         torch.testing.assert_close(taught.rewards[:, :, a], expected)
     taken = taught.rewards.gather(2, rollout.action.unsqueeze(2)).squeeze(2)
     torch.testing.assert_close(taken, taught.reward, atol=1e-6, rtol=0)
 
 
 def test_the_opposite_confidence_is_that_of_the_action_turned_round() -> None:
-    agent, envs = _pair("mecca", replace(PRESET, gradient="expected"))
+    agent, envs = _pair("mecca", PRESET.replace(gradient="expected"))
     assert isinstance(agent, Mecca)
     observation, _ = envs.reset(seed=0)
     decision = agent.decide(observation)
@@ -114,7 +112,7 @@ def test_the_opposite_confidence_is_that_of_the_action_turned_round() -> None:
 def test_an_optimiser_step_follows_every_n_steps(
     method: str, n_steps: int | None, descents: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    agent, envs = _pair(method, replace(PRESET, n_steps=n_steps))
+    agent, envs = _pair(method, PRESET.replace(n_steps=n_steps))
     calls = []
     descend = agent.descend
     monkeypatch.setattr(agent, "descend", lambda *args: calls.append(args) or descend(*args))
@@ -125,7 +123,7 @@ def test_an_optimiser_step_follows_every_n_steps(
 
 
 def test_n_steps_that_do_not_divide_an_episode_are_refused() -> None:
-    agent, envs = _pair("iter-mrl", replace(PRESET, n_steps=2))
+    agent, envs = _pair("iter-mrl", PRESET.replace(n_steps=2))
     observation, _ = envs.reset(seed=0)
     with pytest.raises(ValueError, match="n_steps: expected a divisor of the 3 steps of an episode, got 2"):
         agent.learn(envs, observation, 0.0)
@@ -135,7 +133,7 @@ def test_the_confidence_network_learns_from_as_many_steps_however_they_are_group
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for n_steps in (None, 1):
-        agent, envs = _pair("mecca", replace(PRESET, n_steps=n_steps, confidence_steps=2))
+        agent, envs = _pair("mecca", PRESET.replace(n_steps=n_steps, confidence_steps=2))
         assert isinstance(agent, Mecca)
         judged: list[int] = []
         judge = agent.judge
@@ -163,4 +161,4 @@ def test_the_expected_gradient_is_zero_where_all_actions_earn_the_same() -> None
 
 def test_pay_by_the_mean_has_no_expected_gradient() -> None:
     with pytest.raises(ValueError, match="credit: expected 'voxel' with gradient='expected', got 'mean'"):
-        Preset(gradient="expected", credit="mean")
+        Preset().replace(gradient="expected", credit="mean")

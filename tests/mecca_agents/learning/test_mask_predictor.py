@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,7 +19,7 @@ from mecca_agents.runs.loading import make_task
 from mecca_env.vector_env import MeccaVectorEnv
 from tests.support.envs import GRID, make_envs
 
-PRESET = replace(FAST, shape=GRID, num_envs=3, channels=4, dilations=(1, 2), learning_rate=5e-3)
+PRESET = FAST.replace(shape=GRID, num_envs=3, channels=4, dilations=(1, 2), learning_rate=5e-3)
 CPU = torch.device("cpu")
 
 

@@ -286,9 +286,7 @@ def test_the_command_records_the_oracle(home: Path, capsys: pytest.CaptureFixtur
 
 
 def test_the_command_records_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    preset = Preset(
-        **{**vars(PRESETS["demo"]), "shape": (10, 9, 8), "channels": 4, "confidence_channels": 4, "updates": 1}
-    )
+    preset = PRESETS["demo"].replace(shape=(10, 9, 8), channels=4, confidence_channels=4, updates=1)
     run = tmp_path / "run"
     train("mecca", "MECCA-Phantom-v0", run, preset=preset, cases=2, device="cpu")
     command = ["record", str(run), "--dataset", "mecca/run-v0", "--episodes", "2", "--split", "test", "--cases", "1"]

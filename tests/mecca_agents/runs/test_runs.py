@@ -18,7 +18,7 @@ import pytest
 import torch
 
 from mecca_agents.agent import TaskSpec, make_agent
-from mecca_agents.presets import PRESETS
+from mecca_agents.presets import FAMILIES, PRESETS
 from mecca_agents.runs import RunConfig, RunError, read_config
 from mecca_agents.runs.checkpoints import Checkpoint, checkpoint_folder, write_best, write_checkpoint
 from mecca_agents.runs.config import write_config
@@ -35,7 +35,7 @@ from mecca_env.process.config import EnvConfig
 from tests.support.agents import ENV, write_scans
 from tests.support.agents import PRESET as TINY
 
-PRESET = replace(PRESETS["demo"], shape=(10, 9, 8), channels=4)
+PRESET = PRESETS["demo"].replace(shape=(10, 9, 8), channels=4)
 CONFIG = RunConfig(
     method="iter-mrl",
     env="MECCA-Phantom-v0",
@@ -73,6 +73,7 @@ def _save(folder: Path, weights: dict[str, torch.Tensor]) -> None:
 def test_settings_come_back_as_they_were(tmp_path: Path) -> None:
     write_config(tmp_path, CONFIG)
     assert read_config(tmp_path) == CONFIG
+    assert json.loads((tmp_path / "config.json").read_text())["preset"].keys() == FAMILIES.keys()  # without families
 
 
 def test_a_run_from_before_a_setting_has_what_was_done_then(tmp_path: Path) -> None:
@@ -166,7 +167,7 @@ def _tiny(out: Path, **keywords: Any) -> None:
         "tests.support.agents:Tiny",
         ENV,
         out,
-        preset=replace(TINY, updates=2),
+        preset=TINY.replace(updates=2),
         device="cpu",
         stream=io.StringIO(),
         **keywords,
@@ -250,7 +251,7 @@ def test_a_damaged_run_is_one_clear_error(tmp_path: Path, damage: object, messag
 
 def test_weights_of_another_width_are_refused(tmp_path: Path) -> None:
     _run(tmp_path / "run")
-    write_config(tmp_path / "run", replace(CONFIG, preset=replace(PRESET, channels=6)))
+    write_config(tmp_path / "run", replace(CONFIG, preset=PRESET.replace(channels=6)))
     with pytest.raises(RunError, match="weights do not fit"):
         load_agent(tmp_path / "run")
 

@@ -8,7 +8,6 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +24,7 @@ from mecca_env.episodes.snapshot import join_snapshots, snapshot_rows
 from tests.support import ROOT
 from tests.support.agents import ENV, write_scans
 
-PRESET = replace(
-    PRESETS["demo"],
+PRESET = PRESETS["demo"].replace(
     shape=(10, 9, 8),
     channels=4,
     confidence_channels=4,
@@ -109,7 +107,7 @@ def test_two_processes_make_the_weights_of_one_even_when_one_is_killed(
 def test_two_processes_go_over_the_same_steps_in_the_same_order(scans: Path, tmp_path: Path) -> None:
     given: dict[str, Any] = {"root": scans, "checkpoint_every": 2, "device": "cpu", "stream": io.StringIO()}
     # Where a gradient is next to nothing, Adam's first steps make a share of the learning rate of a rounding error.
-    preset = replace(PRESET, n_steps=1, epochs=2, learning_rate=2e-4)
+    preset = PRESET.replace(n_steps=1, epochs=2, learning_rate=2e-4)
     train("ppo", ENV, tmp_path / "alone", preset=preset, **given)
     flags = ["--n-steps", "1", "--epochs", "2", "--learning-rate", "2e-4", "--out", str(tmp_path / "run")]
     done = torchrun("train", "ppo", "--env", ENV, "--root", str(scans), *FLAGS, *flags)

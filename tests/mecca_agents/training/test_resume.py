@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,7 @@ from mecca_agents.training import loop, resume, train
 from tests.support import ROOT
 from tests.support.agents import ENV, PRESET, write_scans
 
-SMALL = replace(PRESETS["demo"], shape=(10, 9, 8), channels=4, confidence_channels=4, num_envs=2, updates=4)
+SMALL = PRESETS["demo"].replace(shape=(10, 9, 8), channels=4, confidence_channels=4, num_envs=2, updates=4)
 
 
 @pytest.fixture(scope="module")
@@ -69,12 +68,11 @@ import os, signal, sys
 import torch
 torch.set_num_threads(1)
 from tests.support.agents import ENV, PRESET
-from dataclasses import replace
 from mecca_agents.runs import checkpoints
 from mecca_agents.training import resume, train
 out, scans, updates = sys.argv[1], sys.argv[2], int(sys.argv[3])
 def begin():
-    preset = replace(PRESET, updates=updates)
+    preset = PRESET.replace(updates=updates)
     train("tests.support.agents:Tiny", ENV, out, preset=preset, root=scans, checkpoint_every=2, device="cpu")
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
@@ -90,7 +88,7 @@ def _process(code: str, *arguments: object) -> subprocess.Popen[bytes]:
 
 def test_killed_at_random_moments(tmp_path: Path, scans: Path) -> None:
     updates, draw = 120, random.Random(0)
-    preset = replace(PRESET, updates=updates)
+    preset = PRESET.replace(updates=updates)
     _train(tmp_path / "whole", scans, preset=preset)
     run, reached = tmp_path / "run", 0
     for code in ("begin()", "resume(out)", "resume(out)"):
@@ -164,7 +162,7 @@ def test_killed_while_a_checkpoint_is_written(tmp_path: Path, scans: Path, code:
 
 def test_only_one_process_trains_in_a_folder(tmp_path: Path, scans: Path) -> None:
     run, updates = tmp_path / "run", 30
-    preset = replace(PRESET, updates=updates)
+    preset = PRESET.replace(updates=updates)
     _train(tmp_path / "whole", scans, preset=preset)
     process = _process(
         """
