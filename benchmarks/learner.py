@@ -26,7 +26,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.timing import benchmark_parser, machine, measure_and_report, median, milliseconds
 from mecca_agents import PRESETS
-from mecca_agents.agent import Observation, make_agent
+from mecca_agents.agent import make_agent
 from mecca_agents.learning.actor_critic import ActorCritic
 from mecca_agents.learning.rollout import Decision
 from mecca_agents.networks.pnet import PNet
@@ -112,13 +112,13 @@ class Contender:
             torch.cuda.synchronize(self._device)
 
 
-def _twice(agent: ActorCritic, observation: Observation) -> Decision:
+def _twice(agent: ActorCritic, state: Tensor) -> Decision:
     """Decide without gradients, and compute for the same action what is learned from."""
     with torch.no_grad():
-        decision = type(agent).decide(agent, observation)
+        decision = type(agent).decide(agent, state)
     if not torch.is_grad_enabled():
         return decision
-    policy, value = agent.policy_and_value(observation)
+    policy, value = agent.policy_and_value(state)
     every = None if decision.log_probs is None else policy.log_probs
     log_prob, entropy = policy.log_prob(decision.action), policy.entropy()
     return decision._replace(log_prob=log_prob, entropy=entropy, value=value, log_probs=every)

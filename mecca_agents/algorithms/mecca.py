@@ -89,8 +89,9 @@ class Mecca(ActorCritic):
     @torch.no_grad()
     def act(self, observation: Observation) -> Any:
         """As every actor-critic acts, (B, D, H, W) int64; with a guide, the confidence in it goes along."""
-        action = super().act(observation)
-        return for_env(action, self._confidence(observation, action), guide=True) if self.task.guide else action
+        state = stack_observation(observation)
+        action = self.best_action(state)
+        return for_env(action, self._confidence(state, action), guide=True) if self.task.guide else action
 
     @torch.no_grad()
     def confidence(self, observation: Observation, action: Any) -> Tensor | None:
@@ -98,39 +99,41 @@ class Mecca(ActorCritic):
         if isinstance(action, Mapping):
             given: Tensor = action["confidence"]
             return given
-        return self._confidence(observation, action)
+        return self._confidence(stack_observation(observation), action)
 
     def learn(self, envs: MeccaVectorEnv, observation: Observation, progress: float) -> Learned:
         """Algorithm 1 for one episode in every env: one optimiser step of S and of C after every `n_steps`, or all."""
-        parts, earlier, begin = [], None, 0
-        judged = torch.arange(0, device=self.device)
-        if self.has_confidence:
-            judged = torch.randperm(envs.config.horizon, generator=self.generator, device=self.device)
-            judged = judged[: self.preset.mecca.confidence_steps]
+        parts, earlier = [], None
+        drawn = self.confidence_steps(envs.config.horizon)
         for rollout in self.rollouts(envs, observation):  # lines 4-7, 12-14, 16
             taught = self.teach(rollout, envs, progress, earlier)  # lines 7, 15, 16
             losses = self.losses(taught, progress)
             self.backward(losses.total)  # lines 8, 17, Eq. 4, 5 and 11
             numbers = {**self.numbers(rollout, losses), **_simulated(rollout, taught)}
-            end = begin + len(rollout.observations)
-            steps = judged[(judged >= begin) & (judged < end)] - begin
             names = ["segmentation"]
-            if len(steps):
-                numbers |= self.judge(rollout, steps)  # line 9, Eq. 6 and 7
+            if len(steps := rollout.held(drawn)):
+                numbers |= self.backward_confidence(rollout, steps)  # line 9, Eq. 6 and 7
                 names.append("confidence")
             numbers["gradient_norm"] = self.descend(progress, names)["segmentation"]
             parts.append(numbers)
-            earlier, begin = taught.label[-1], end
+            earlier = taught.label[-1]
         return Learned(rollout.observation, merged(parts))
 
-    def decide(self, observation: Observation) -> Decision:
+    def confidence_steps(self, horizon: int) -> Tensor:
+        """Steps of an episode, from 0, that C learns from, (N,) int64: drawn anew; none where there is no C."""
+        if not self.has_confidence:
+            return torch.arange(0, device=self.device)
+        order = torch.randperm(horizon, generator=self.generator, device=self.device)
+        return order[: self.preset.mecca.confidence_steps]
+
+    def decide(self, state: Tensor) -> Decision:
         """Sample an action for every voxel (Eq. 1) and say how sure it is."""
-        decision = super().decide(observation)
+        decision = super().decide(state)
         if not self.has_confidence:
             return decision
         with torch.no_grad():
             both = decision.log_probs is not None
-            found = [c.sigmoid() for c in self._confidence_logits(observation, decision.action, both)]
+            found = [c.sigmoid() for c in self._confidence_logits(state, decision.action, both)]
         check_finite("confidence", float(found[0].sum()))
         return decision._replace(confidence=found[0], opposite=found[1] if both else None)
 
@@ -171,32 +174,29 @@ class Mecca(ActorCritic):
         same = raised[rollout.action].unsqueeze(2) == raised.view(-1, 1, 1, 1)
         return torch.where(same, rollout.confidence.unsqueeze(2), rollout.opposite.unsqueeze(2))
 
-    def judge(self, rollout: Rollout, steps: Tensor | None = None) -> dict[str, float]:
+    def backward_confidence(self, rollout: Rollout, steps: Tensor) -> dict[str, float]:
         """Gradients of C from the labelled episodes (line 9), of all steps in one pass, or by the preset's chunks.
 
         Args:
             rollout: As it was played.
-            steps: Indices of the steps to learn from; None: all.
+            steps: Which of its steps to learn from, (N,) int64.
+
+        Returns:
+            Loss and accuracy to log; nothing where no episode is labelled.
 
         Raises:
             FloatingPointError: The loss is NaN or infinite; nothing is updated.
         """
-        if steps is None:
-            steps = torch.arange(len(rollout.observations), device=self.device)
         where = rollout.labelled[steps]
         share = 1.0 / (total(where.sum(1)).clamp_min(1) * len(steps))  # of a volume, among those of all processes
         share = share.unsqueeze(1).expand_as(where)[where]
         action, label = rollout.action[steps][where], rollout.label[steps][where]
-        seen = {
-            key: torch.stack([observation[key] for observation in rollout.observations])[steps][where]
-            for key in rollout.observations[0]
-        }
+        state = torch.stack(rollout.states)[steps][where]
         loss, right, chunk = 0.0, 0, self.preset.network.chunk or max(len(share), 1)
         for part in torch.split(torch.arange(len(share), device=self.device), chunk):
             if len(part) == 0:
                 break
-            states = {key: values[part] for key, values in seen.items()}
-            logits, opposite = self._confidence_logits(states, action[part], both=True)
+            logits, opposite = self._confidence_logits(state[part], action[part], both=True)
             good = consistent(self.adjustments[action[part]] > 0, label[part])  # Eq. 7
             weight = class_weights(label[part], torch.ones_like(label[part]), self.preset.mecca.confidence_balance)
             weight = weight * (share[part] * len(part)).view(-1, 1, 1, 1)
@@ -208,14 +208,11 @@ class Mecca(ActorCritic):
         sums = total(torch.tensor([loss, right, label.numel()], dtype=torch.float64, device=self.device)).tolist()
         return {"confidence_loss": sums[0], "confidence_accuracy": sums[1] / sums[2]} if sums[2] else {}
 
-    def _confidence(self, observation: Observation, action: Tensor) -> Tensor | None:
-        if not self.has_confidence:
-            return None
-        return self._confidence_logits(observation, action)[0].sigmoid()
+    def _confidence(self, state: Tensor, action: Tensor) -> Tensor | None:
+        return self._confidence_logits(state, action)[0].sigmoid() if self.has_confidence else None
 
-    def _confidence_logits(self, observation: Observation, action: Tensor, both: bool = False) -> tuple[Tensor, ...]:
+    def _confidence_logits(self, state: Tensor, action: Tensor, both: bool = False) -> tuple[Tensor, ...]:
         """Logits of C(s, a), and with `both` of C(s, -a), in one pass; each (B, D, H, W)."""
-        state = stack_observation(observation)
         change = (self.adjustments / self.adjustments.abs().max())[action].unsqueeze(1)
         signs = (1.0, -1.0) if both else (1.0,)
         inputs = torch.cat([torch.cat((state, sign * change), dim=1) for sign in signs])

@@ -129,9 +129,9 @@ class PPO(ActorCritic):
         """An update passes what it plays through the network in every epoch."""
         return preset.ppo.epochs
 
-    def decide(self, observation: Observation) -> Decision:
+    def decide(self, state: Tensor) -> Decision:
         """Sample an action for every voxel (Eq. 1), whatever the preset says of the gradient."""
-        policy, value = self.policy_and_value(observation)
+        policy, value = self.policy_and_value(state)
         action = policy.sample(self.generator)
         return Decision(action, policy.log_prob(action), policy.entropy(), value)
 
@@ -142,7 +142,7 @@ class PPO(ActorCritic):
             rollout = collect(envs, observation, self.decide, envs.config.horizon)
         experience = self.experience(rollout, progress)
         for steps in batches:
-            losses = self.ppo_losses(rollout.observations, experience, steps)
+            losses = self.ppo_losses(rollout.states, experience, steps)
             self.backward(losses.total)
             norms.append(self.descend(progress)["segmentation"])
             found.append(PPOLosses(*(term.detach() for term in losses)))
@@ -165,13 +165,10 @@ class PPO(ActorCritic):
             batches += [order[start : start + size] for start in range(0, horizon, size)]
         return batches
 
-    def ppo_losses(
-        self, observations: Sequence[Observation], experience: Experience, steps: Sequence[int]
-    ) -> PPOLosses:
+    def ppo_losses(self, states: Sequence[Tensor], experience: Experience, steps: Sequence[int]) -> PPOLosses:
         """The loss of those steps of the episodes, with this method's settings."""
-        seen = {key: torch.cat([observations[step][key] for step in steps]) for key in observations[0]}
         part = Experience(*(values[list(steps)].flatten(0, 1) for values in experience))
-        policy, value = self.policy_and_value(seen)
+        policy, value = self.policy_and_value(torch.cat([states[step] for step in steps]))
         return ppo_losses(
             part,
             policy.log_prob(part.action),

@@ -13,7 +13,7 @@ from mecca_agents.agent import Observation, TaskSpec
 from mecca_agents.learning.a2c import Losses, a2c_losses
 from mecca_agents.learning.distributions import VoxelCategorical, towards
 from mecca_agents.learning.network_agent import NetworkAgent, between
-from mecca_agents.learning.rollout import Decision, Rollout, collect, stack_observation
+from mecca_agents.learning.rollout import PROBABILITY, Decision, Rollout, collect, stack_observation
 from mecca_agents.presets import Preset
 from mecca_agents.runtime.distributed import total, world_size
 from mecca_env.process.dynamics import DiscreteDynamics
@@ -55,8 +55,12 @@ class ActorCritic(NetworkAgent):
     @torch.no_grad()
     def act(self, observation: Observation) -> Any:
         """The action that `choose` takes for every voxel, (B, D, H, W) int64."""
+        return self.best_action(stack_observation(observation))
+
+    def best_action(self, state: Tensor) -> Tensor:
+        """The action that `choose` takes in B states, (B, D, H, W) int64."""
         with torch.inference_mode():
-            policy, _ = self.policy_and_value(observation)
+            policy, _ = self.policy_and_value(state)
         return self.choose(policy)
 
     def choose(self, policy: VoxelCategorical) -> Tensor:
@@ -67,17 +71,21 @@ class ActorCritic(NetworkAgent):
         """
         return policy.nearest_to_mean(self.adjustments)
 
-    def policy_and_value(self, observation: Observation) -> tuple[VoxelCategorical, Tensor]:
-        """S of Algorithm 1: the policy pi(. | s), and the value V(s), (B, D, H, W)."""
-        outputs = self.outputs("segmentation", stack_observation(observation))
+    def policy_and_value(self, state: Tensor) -> tuple[VoxelCategorical, Tensor]:
+        """S of Algorithm 1: the policy pi(. | s), and the value V(s), (B, D, H, W).
+
+        Args:
+            state: s: scan, probability and hint as channels (`stack_observation`), (B, M + 2, D, H, W).
+        """
+        outputs = self.outputs("segmentation", state)
         policy, value = outputs["policy"], outputs["value"].squeeze(1)
         if self.preset.actor_critic.policy_head == "actions":
             return VoxelCategorical(policy), value
-        return towards(policy, observation["probability"], self.adjustments), value
+        return towards(policy, state[:, PROBABILITY], self.adjustments), value
 
-    def decide(self, observation: Observation) -> Decision:
+    def decide(self, state: Tensor) -> Decision:
         """Sample an action for every voxel (Eq. 1); where the gradient needs no samples, act as in a test."""
-        policy, value = self.policy_and_value(observation)
+        policy, value = self.policy_and_value(state)
         sampled = self.preset.actor_critic.gradient == "sampled"
         action = policy.sample(self.generator) if sampled else self.choose(policy)
         every = policy.log_probs if self.preset.actor_critic.gradient == "expected" else None
@@ -104,8 +112,8 @@ class ActorCritic(NetworkAgent):
         """
         horizon = envs.config.horizon
         steps = self.steps_at_once(horizon)
-        for _ in range(horizon // steps):
-            rollout = collect(envs, observation, self.decide, steps)
+        for first in range(0, horizon, steps):
+            rollout = collect(envs, observation, self.decide, steps, first)
             yield rollout
             observation = rollout.observation
 

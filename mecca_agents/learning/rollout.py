@@ -11,9 +11,12 @@ from torch import Tensor
 
 from mecca_env.vector_env import MeccaVectorEnv, Observation
 
+PROBABILITY = -2
+"""The channel of a state that holds the probability of foreground; the last one holds the hint."""
+
 
 class Decision(NamedTuple):
-    """What a policy did with B observations, each (B, D, H, W)."""
+    """A policy's action in B states, and what is learned from it; each (B, D, H, W)."""
 
     action: Tensor  # int64
     log_prob: Tensor  # of that action, with gradients
@@ -29,7 +32,8 @@ class Rollout:
     """T steps of B envs.
 
     Attributes:
-        observations: What was acted on, T of them.
+        first: Step of the episode, from 0, that the first of them is.
+        states: What was acted on: scan, probability and hint as channels, T of (B, M + 2, D, H, W).
         action: Indices of the adjustments, (T, B, D, H, W) int64.
         log_prob: Of those actions, (T, B, D, H, W), with gradients.
         entropy: (T, B, D, H, W), with gradients.
@@ -51,7 +55,8 @@ class Rollout:
         rewards: What every action would have earned, (T, B, A, D, H, W), or None.
     """
 
-    observations: tuple[Observation, ...]
+    first: int
+    states: tuple[Tensor, ...]
     action: Tensor
     log_prob: Tensor
     entropy: Tensor
@@ -72,6 +77,11 @@ class Rollout:
     log_probs: Tensor | None = None
     rewards: Tensor | None = None
 
+    def held(self, steps: Tensor) -> Tensor:
+        """Which of its steps, from 0, are among those of an episode, (N,) int64 from 0; in their order."""
+        own = steps - self.first
+        return own[(own >= 0) & (own < len(self.states))]
+
 
 def stack_observation(observation: Observation) -> Tensor:
     """Volume, probability and hint as channels, (B, M + 2, D, H, W) float32."""
@@ -87,23 +97,24 @@ def for_env(action: Tensor, confidence: Tensor | None, guide: bool) -> Any:
 
 
 def collect(
-    envs: MeccaVectorEnv, observation: Observation, policy: Callable[[Observation], Decision], steps: int
+    envs: MeccaVectorEnv, observation: Observation, policy: Callable[[Tensor], Decision], steps: int, first: int = 0
 ) -> Rollout:
     """Take `steps` steps with `policy` in envs that reset in the same step.
 
     Args:
         envs: Vector env, same-step autoreset.
         observation: Where it stands.
-        policy: Decides on B observations.
+        policy: Decides in B states, (B, M + 2, D, H, W).
         steps: T.
+        first: Step of the episode at which the envs stand.
     """
     decisions: list[Decision] = []
-    observations: list[Observation] = []
+    states: list[Tensor] = []
     after, rewards, labels, dones, labelled, dice, wrong = [], [], [], [], [], [], []
     for _ in range(steps):
-        decision = policy(observation)
+        states.append(stack_observation(observation))
+        decision = policy(states[-1])
         decisions.append(decision)
-        observations.append(observation)
         labels.append(envs.state.label)
         observation, _, terminated, truncated, info = envs.step(
             for_env(decision.action, decision.confidence, envs.config.guide)
@@ -118,14 +129,15 @@ def collect(
     bootstrap = torch.zeros_like(rewards[-1])
     if not bool(dones[-1].all()):
         with torch.no_grad():
-            bootstrap = policy(observation).value * ~dones[-1][:, None, None, None]
+            bootstrap = policy(stack_observation(observation)).value * ~dones[-1][:, None, None, None]
 
     def stacked(name: str) -> Tensor | None:
         values = [getattr(decision, name) for decision in decisions]
         return None if values[0] is None else torch.stack(values)
 
     return Rollout(
-        observations=tuple(observations),
+        first=first,
+        states=tuple(states),
         action=torch.stack([d.action for d in decisions]),
         log_prob=torch.stack([d.log_prob for d in decisions]),
         entropy=torch.stack([d.entropy for d in decisions]),
@@ -133,7 +145,7 @@ def collect(
         confidence=stacked("confidence"),
         opposite=stacked("opposite"),
         log_probs=stacked("log_probs"),
-        before=torch.stack([seen["probability"] for seen in observations]),
+        before=torch.stack([state[:, PROBABILITY] for state in states]),
         after=torch.stack(after),
         reward=torch.stack(rewards),
         label=torch.stack(labels),

@@ -14,7 +14,7 @@ from mecca_agents.algorithms.iter_mrl import IterMRL
 from mecca_agents.algorithms.ppo import PPO, Experience, clipped_gain, ppo_losses, ratio_of
 from mecca_agents.benchmark.cells import Cell
 from mecca_agents.learning.a2c import a2c_losses
-from mecca_agents.learning.rollout import collect
+from mecca_agents.learning.rollout import collect, stack_observation
 from mecca_agents.presets import FAST, Preset
 from mecca_agents.runs.loading import make_task
 from mecca_env.vector_env import MeccaVectorEnv
@@ -153,7 +153,7 @@ def test_its_first_gradient_is_that_of_a2c() -> None:
         if isinstance(agent, PPO):
             with torch.no_grad():
                 experience = agent.experience(rollout, 0.0)
-            loss = agent.ppo_losses(rollout.observations, Experience(*(t.detach() for t in experience)), [2, 0, 1])
+            loss = agent.ppo_losses(rollout.states, Experience(*(t.detach() for t in experience)), [2, 0, 1])
             assert float(loss.clipped) == 0.0
             agent.backward(loss.total)
         else:
@@ -179,9 +179,10 @@ def test_its_first_gradient_is_that_of_a2c() -> None:
 def test_it_samples_whatever_the_preset_says_of_the_gradient(policy_head: Any) -> None:
     agent, envs = _ppo(PRESET.replace(gradient="expected", policy_head=policy_head))
     observation, _ = envs.reset(seed=0)
-    one, two = agent.decide(observation), agent.decide(observation)
+    state = stack_observation(observation)
+    one, two = agent.decide(state), agent.decide(state)
     assert not torch.equal(one.action, two.action)
-    policy, _ = agent.policy_and_value(observation)
+    policy, _ = agent.policy_and_value(state)
     torch.testing.assert_close(one.log_prob, policy.log_prob(one.action))
     shares = torch.bincount(one.action.flatten(), minlength=6) / one.action.numel()
     torch.testing.assert_close(shares, policy.log_probs.exp().mean(dim=(0, 2, 3, 4)), atol=0.02, rtol=0)
@@ -195,9 +196,9 @@ def test_an_update_plays_once_and_goes_over_it_in_epochs(
     learned_from: list[list[int]] = []
     losses = agent.ppo_losses
 
-    def noted(observations: Any, experience: Experience, part: list[int]) -> Any:
+    def noted(states: Any, experience: Experience, part: list[int]) -> Any:
         learned_from.append(part)
-        return losses(observations, experience, part)
+        return losses(states, experience, part)
 
     monkeypatch.setattr(agent, "ppo_losses", noted)
     observation, _ = envs.reset(seed=0)
@@ -218,10 +219,10 @@ def test_the_range_holds_a_policy_back() -> None:
         agent, envs = _ppo(PRESET.replace(epochs=12, clip_ratio=clip_ratio, learning_rate=1e-3, entropy_weight=0.0))
         observation, _ = envs.reset(seed=0)
         with torch.no_grad():
-            before, _ = agent.policy_and_value(observation)
+            before, _ = agent.policy_and_value(stack_observation(observation))
         agent.learn(envs, observation, 0.0)
         with torch.no_grad():
-            after, _ = agent.policy_and_value(observation)
+            after, _ = agent.policy_and_value(stack_observation(observation))
         moved.append(float((after.log_probs.exp() - before.log_probs.exp()).abs().mean()))
     assert moved[0] < 0.7 * moved[1]
 

@@ -25,7 +25,8 @@ def _rollout(**changes: Tensor) -> Rollout:
     done[-1] = True
     labelled = changes.get("labelled", torch.ones(STEPS, ENVS, dtype=torch.bool))
     made = Rollout(
-        observations=(),
+        first=0,
+        states=(),
         action=torch.zeros(full, dtype=torch.int64),
         confidence=None,
         before=torch.zeros(full),

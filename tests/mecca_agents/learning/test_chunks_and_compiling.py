@@ -50,7 +50,7 @@ def _gradients(preset: Preset) -> tuple[dict[str, Tensor], Rollout]:
     agent, envs = _play(preset, 4, labelled_fraction=0.5)
     rollout = collect(envs, envs.reset(seed=0)[0], agent.decide, envs.config.horizon)
     agent.backward(agent.losses(agent.teach(rollout, envs, 0.5), 0.5).total)
-    agent.judge(rollout)
+    agent.backward_confidence(rollout, torch.arange(len(rollout.states)))
     return {name: p.grad for name, p in agent.networks.named_parameters() if p.grad is not None}, rollout
 
 

@@ -13,7 +13,7 @@ from mecca_agents.algorithms.mecca import Mecca
 from mecca_agents.learning.actor_critic import ActorCritic, merged
 from mecca_agents.learning.confidence import self_adaptive
 from mecca_agents.learning.distributions import VoxelCategorical
-from mecca_agents.learning.rollout import collect
+from mecca_agents.learning.rollout import Rollout, collect, stack_observation
 from mecca_agents.presets import FAST, Preset
 from mecca_agents.runs.loading import make_task
 from mecca_env.vector_env import MeccaVectorEnv
@@ -102,7 +102,7 @@ def test_the_opposite_confidence_is_that_of_the_action_turned_round() -> None:
     agent, envs = _pair("mecca", PRESET.replace(gradient="expected"))
     assert isinstance(agent, Mecca)
     observation, _ = envs.reset(seed=0)
-    decision = agent.decide(observation)
+    decision = agent.decide(stack_observation(observation))
     turned = 5 - decision.action  # the adjustments are symmetric
     torch.testing.assert_close(decision.opposite, agent.confidence(observation, turned))
 
@@ -132,20 +132,38 @@ def test_n_steps_that_do_not_divide_an_episode_are_refused() -> None:
 def test_the_confidence_network_learns_from_as_many_steps_however_they_are_grouped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    learned = []
     for n_steps in (None, 1):
-        agent, envs = _pair("mecca", PRESET.replace(n_steps=n_steps, confidence_steps=2))
+        agent, envs = _pair("mecca", PRESET.replace(n_steps=n_steps, confidence_steps=2, gradient="expected"))
         assert isinstance(agent, Mecca)
-        judged: list[int] = []
-        judge = agent.judge
+        learned_from: list[int] = []
+        backward = agent.backward_confidence
 
-        def noted(rollout: Any, steps: Tensor, judge: Any = judge, judged: list[int] = judged) -> dict[str, float]:
-            judged.append(len(steps))
-            return dict(judge(rollout, steps))
+        def noted(
+            rollout: Rollout, steps: Tensor, backward: Any = backward, learned_from: list[int] = learned_from
+        ) -> dict[str, float]:
+            learned_from += (rollout.first + steps).tolist()
+            return dict(backward(rollout, steps))
 
-        monkeypatch.setattr(agent, "judge", noted)
+        monkeypatch.setattr(agent, "backward_confidence", noted)
         observation, _ = envs.reset(seed=0)
+        drawn = torch.randperm(3, generator=agent.generator.clone_state())[:2].tolist()
         agent.learn(envs, observation, 0.0)
-        assert sum(judged) == 2
+        assert learned_from == (drawn if n_steps is None else sorted(drawn))
+        learned.append(learned_from)
+    assert set(learned[0]) == set(learned[1])
+
+
+def test_the_steps_of_a_rollout_are_told_from_those_of_the_episode() -> None:
+    agent, envs = _pair("iter-mrl", PRESET.replace(n_steps=1))
+    observation, _ = envs.reset(seed=0)
+    steps, held = torch.tensor([2, 0]), []
+    for number, rollout in enumerate(agent.rollouts(envs, observation)):
+        assert rollout.first == number and len(rollout.states) == 1
+        held.append(rollout.held(steps).tolist())
+    assert held == [[0], [], [0]]
+    observation, _ = envs.reset(seed=0)
+    assert collect(envs, observation, agent.decide, 3).held(steps).tolist() == [2, 0]
 
 
 def test_numbers_of_parts_become_those_of_the_episode() -> None:
