@@ -26,7 +26,7 @@ import mecca_env  # noqa: F401  (registers the ids)
 
 @dataclass
 class Args:
-    """What can be set on the command line."""
+    """Settings on the command line."""
 
     env_id: str = "MECCA-Phantom-v0"  # any id; give real data by $MECCA_DATA
     shape: tuple[int, ...] = (20, 20, 16)  # grid of an episode

@@ -18,7 +18,7 @@ RAISE, LOWER = 5, 0  # +0.4 and -0.4
 
 
 def look_around(observation: NDArray[np.float32]) -> int:
-    """What a voxel does that sees the images, the probability and the hint of its 27 nearest, (3, 3, 3, 3) float32."""
+    """The action of a voxel that sees images, probability and hint of its 27 nearest, (3, 3, 3, 3) float32."""
     return RAISE if observation[0].mean() > 0.5 else LOWER
 
 

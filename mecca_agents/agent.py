@@ -1,4 +1,4 @@
-"""What a method has to be, and the methods by name."""
+"""The interface of a method, and the methods by name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mecca_env.vector_env import Observation as Observation  # part of this modu
 
 @dataclass(frozen=True)
 class TaskSpec:
-    """What a method must know of the environment to build its networks.
+    """The part of an environment that a method must know to build its networks.
 
     Attributes:
         shape: Grid, (D, H, W).
@@ -36,7 +36,7 @@ class TaskSpec:
 
 
 class Learned(NamedTuple):
-    """What one update gave: the observation to go on from, and numbers to log."""
+    """The outcome of one update: the observation to go on from, and numbers to log."""
 
     observation: Observation
     numbers: dict[str, float]
@@ -80,7 +80,7 @@ class Agent(ABC):
         """Take over what `weights` returned. Raises `ValueError` where it does not fit."""
 
     def training_state(self) -> dict[str, Tensor]:
-        """What `learn` needs besides the weights, as named tensors: optimisers, random generators."""
+        """Named tensors that `learn` needs besides the weights: optimisers, random generators."""
         return {}
 
     def load_training_state(self, state: Mapping[str, Tensor]) -> None:
@@ -93,7 +93,7 @@ class Agent(ABC):
         return None
 
     def confidence(self, observation: Observation, action: Any) -> Tensor | None:
-        """How sure the method is that each voxel's action goes the right way, (B, D, H, W) in [0, 1], or None.
+        """Confidence of the method that each voxel's action goes the right way, (B, D, H, W) in [0, 1], or None.
 
         Args:
             observation: B observations.
@@ -103,7 +103,7 @@ class Agent(ABC):
 
     @classmethod
     def passes(cls, preset: Preset) -> int:
-        """How often an update passes each volume that it plays through its networks with gradients.
+        """Number of times that an update passes each volume that it plays through its networks with gradients.
 
         A benchmark makes so many times fewer updates, so that all methods pass as many volumes.
 

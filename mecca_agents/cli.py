@@ -22,7 +22,7 @@ from mecca_env.data.caching.disk import CacheError
 
 @dataclass(frozen=True)
 class Demo:
-    """Train on the built-in phantom, compare with the untrained network, draw a picture: two to three minutes.
+    """Train on the built-in phantom, compare with the untrained network, draw a picture: in minutes, it says how many.
 
     Attributes:
         out: Folder for the run, the table and the picture; an earlier demo there is replaced.

@@ -1,4 +1,4 @@
-"""Two minutes on the built-in phantom: train, compare with the untrained network, draw what happened."""
+"""A training on the built-in phantom, compared with the untrained network, and a picture of what happened."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 from mecca_agents.agent import make_agent
 from mecca_agents.evaluation.figures import FigureWriter
@@ -14,6 +15,7 @@ from mecca_agents.evaluation.runner import COLUMNS, Result, dice_by_step, evalua
 from mecca_agents.presets import PRESETS
 from mecca_agents.runs.config import read_config
 from mecca_agents.runs.loading import task_of
+from mecca_agents.runs.tally import Tally
 from mecca_agents.tables import columns, write_rows
 from mecca_agents.training.loop import train
 
@@ -24,6 +26,12 @@ TRAINING_CASES = 64
 
 TEST_CASES = 12
 """Phantoms that the demo is tested on; none of them is trained on."""
+
+TESTING = 20
+"""Updates that take about as long as the tests and the picture."""
+
+TIMED = 8
+"""Updates after which the demo says how long it will take."""
 
 
 def demo(out: Path | str, *, updates: int | None = None, seed: int = 0) -> list[Result]:
@@ -45,7 +53,17 @@ def demo(out: Path | str, *, updates: int | None = None, seed: int = 0) -> list[
     if updates is not None:
         preset = preset.replace(updates=updates)
     print(f"Training {METHOD} on the built-in phantom, {preset.updates} updates of {preset.num_envs} episodes.")
-    agent = train(METHOD, ENV, folder, preset=preset, seed=seed, cases=TRAINING_CASES, overwrite=True, device="cpu")
+    agent = train(
+        METHOD,
+        ENV,
+        folder,
+        preset=preset,
+        cases=TRAINING_CASES,
+        seed=seed,
+        device="cpu",
+        overwrite=True,
+        on_update=Estimate(preset.updates),
+    )
     config = read_config(folder)
     untrained = make_agent(METHOD, preset, task_of(config), device=torch.device("cpu"), seed=seed)
     print(f"Testing on {TEST_CASES} phantoms that were not trained on.")
@@ -56,6 +74,27 @@ def demo(out: Path | str, *, updates: int | None = None, seed: int = 0) -> list[
     print(comparison(before, after))
     print(f"Table: {folder / 'test.csv'}   picture: {picture}")
     return after
+
+
+class Estimate:
+    """Says once, after the first updates, how long the demo takes on this machine.
+
+    Args:
+        updates: How many there will be in all.
+    """
+
+    def __init__(self, updates: int) -> None:
+        self._updates = updates
+        self._clock = [0.0]
+
+    def __call__(self, tally: Tally) -> None:
+        """Note an update; `tally` counts it already."""
+        self._clock.append(tally.seconds)
+        if tally.updates == TIMED:
+            each = np.median(np.diff(self._clock))  # the first one compiles, others wait for a phantom
+            minutes = (tally.seconds + each * (self._updates - TIMED + TESTING)) / 60
+            took = "less than a minute" if minutes < 1 else f"about {minutes:.1f} minutes"
+            tqdm.write(f"This takes {took} on this machine.")  # beside a progress bar, not into it
 
 
 def comparison(before: Sequence[Result], after: Sequence[Result]) -> str:

@@ -16,7 +16,7 @@ PolicyHead = Literal["actions", "target"]
 
 
 class _Rule(NamedTuple):
-    """What a setting has to be: a test, and the same in words."""
+    """A test of what a setting has to be, and the same in words."""
 
     holds: Callable[[Any], bool]
     expected: str
@@ -97,8 +97,8 @@ class ActorCriticSettings(_Settings):
 
     Attributes:
         policy_head: What the policy's branch gives for each voxel: "actions", a logit for every action, or "target",
-            the probability to go to and how exactly, from which the actions follow (`distributions.towards`): so the
-            network need not learn how actions and the present probability add up.
+            the probability to go to and how exactly, from which the actions follow (`distributions.target_policy`):
+            so the network need not learn how actions and the present probability add up.
         policy_rate: Learning rate of the policy's own layers as a share of the others', since "the policy head is
             updated more slowly" (Sec. 3.2).
         gamma: Discount (Sec. 4.1).
@@ -187,7 +187,7 @@ class MeccaSettings(_Settings):
 
 @dataclass(frozen=True)
 class Preset(_Settings):
-    """How a method is trained: what every run has, and families of which a method takes those that concern it.
+    """The settings of a training: what every run has, and families of which a method takes those that concern it.
 
     The families are `network`, `actor_critic`, `mecca` and `ppo`: `preset.actor_critic.gamma` is the discount. The name
     of a setting is unique among all of them, so `preset.replace(gamma=0.9, updates=30)`, the command line and the files
@@ -287,7 +287,7 @@ BRIEF = FAST.replace(updates=300)
 """The same in less than 5 minutes, for tables on a CPU."""
 
 DEMO = FAST.replace(shape=(24, 24, 16), num_envs=4, updates=160, channels=12, n_steps=None, value_weight=0.5)
-"""What `mecca demo` trains on the phantom in two to three minutes."""
+"""For `mecca demo`: learns the phantom in two to three minutes."""
 
 PRESETS: dict[str, Preset] = {"paper": PAPER, "fast": FAST, "brief": BRIEF, "demo": DEMO}
 """Every preset by name."""

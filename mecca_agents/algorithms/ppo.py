@@ -46,7 +46,7 @@ def ratio_of(log_prob: Tensor, behaviour: Tensor) -> Tensor:
 
 
 def clipped_gain(ratio: Tensor, advantage: Tensor, clip_ratio: float) -> Tensor:
-    """What PPO maximises, for each voxel: min(r A, clip(r, 1 - c, 1 + c) A), where r counts as `MOST_RATIO` at most.
+    """PPO's objective of each voxel: min(r A, clip(r, 1 - c, 1 + c) A), where r counts as `MOST_RATIO` at most.
 
     Args:
         ratio: r = pi(a) / pi_old(a) of each voxel, any shape.
@@ -71,7 +71,7 @@ class PPOLosses(NamedTuple):
 
 
 class Experience(NamedTuple):
-    """What was played, without gradients; all tensors have one shape, (N, D, H, W) of N volumes for instance."""
+    """A play to learn from, without gradients; all tensors have one shape, (N, D, H, W) of N volumes for instance."""
 
     action: Tensor  # int64
     behaviour: Tensor  # log pi_old of that action
@@ -151,7 +151,7 @@ class PPO(ActorCritic):
         return Learned(rollout.observation, numbers | {"gradient_norm": sum(norms) / len(norms)})
 
     def experience(self, rollout: Rollout, progress: float) -> Experience:
-        """What is learned from a rollout, (T, B, D, H, W) each."""
+        """The experience in a rollout, (T, B, D, H, W) each."""
         settings = self.preset.actor_critic
         target = targets(rollout, gamma=settings.gamma, gae_lambda=settings.gae_lambda, credit=settings.credit)
         weight = class_weights(rollout.label, rollout.mask, self.balance(progress))

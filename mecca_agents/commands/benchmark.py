@@ -122,4 +122,4 @@ DESCRIPTION = f"""{(Benchmark.__doc__ or "").partition("Attributes:")[0].strip()
 Presets, where they differ:
 
 {preset_table()}"""
-"""What the help of `mecca benchmark` begins with."""
+"""The beginning of the help of `mecca benchmark`."""

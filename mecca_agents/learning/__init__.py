@@ -1,4 +1,4 @@
-"""What methods are built of: agents with networks, rollouts, losses, the state of an optimiser."""
+"""Parts that methods are built of: agents with networks, rollouts, losses, the state of an optimiser."""
 
 from mecca_agents.learning.actor_critic import ActorCritic
 from mecca_agents.learning.mask_predictor import MaskPredictor

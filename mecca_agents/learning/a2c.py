@@ -49,7 +49,7 @@ def returns(
 
 
 def targets(rollout: Rollout, *, gamma: float, gae_lambda: float = 1.0, credit: Credit = "voxel") -> Tensor:
-    """What each voxel should expect from each step on, (T, B, D, H, W) without gradients: its lambda-return.
+    """The return that each voxel should expect from each step on, (T, B, D, H, W) without gradients: its lambda-return.
 
     Args:
         rollout: Whole episodes, or parts with a bootstrap.

@@ -1,4 +1,4 @@
-"""What all voxel-wise actor-critics share: one P-Net with a policy and a value branch, and how it acts and learns."""
+"""The base of all voxel-wise actor-critics: one P-Net with a policy and a value branch, and how it acts and learns."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mecca_agents.agent import Observation, TaskSpec
 from mecca_agents.learning.a2c import Losses, a2c_losses
-from mecca_agents.learning.distributions import VoxelCategorical, towards
+from mecca_agents.learning.distributions import VoxelCategorical, target_policy
 from mecca_agents.learning.network_agent import NetworkAgent, between
 from mecca_agents.learning.rollout import PROBABILITY, Decision, Rollout, collect, stack_observation
 from mecca_agents.presets import Preset
@@ -81,7 +81,7 @@ class ActorCritic(NetworkAgent):
         policy, value = outputs["policy"], outputs["value"].squeeze(1)
         if self.preset.actor_critic.policy_head == "actions":
             return VoxelCategorical(policy), value
-        return towards(policy, state[:, PROBABILITY], self.adjustments), value
+        return target_policy(policy, state[:, PROBABILITY], self.adjustments), value
 
     def decide(self, state: Tensor) -> Decision:
         """Sample an action for every voxel (Eq. 1); where the gradient needs no samples, act as in a test."""
@@ -118,14 +118,14 @@ class ActorCritic(NetworkAgent):
             observation = rollout.observation
 
     def steps_at_once(self, horizon: int) -> int:
-        """How many steps of an episode an optimiser step learns from. Raises `ValueError` for no divisor of them."""
+        """Steps of an episode that an optimiser step learns from. Raises `ValueError` where they do not divide it."""
         steps = self.preset.actor_critic.n_steps or horizon
         if horizon % steps:
             raise ValueError(f"n_steps: expected a divisor of the {horizon} steps of an episode, got {steps}")
         return steps
 
     def balance(self, progress: float) -> float:
-        """How far the rarer class is weighted up when this much of the training is done."""
+        """Exponent by which the rarer class is weighted up when this much of the training is done."""
         settings = self.preset.actor_critic
         return between(*settings.balance, min(progress / settings.balance_settles, 1.0))
 
@@ -143,7 +143,7 @@ class ActorCritic(NetworkAgent):
         )
 
     def numbers(self, rollout: Rollout, losses: Losses) -> dict[str, float]:
-        """What every actor-critic logs; reward, Dice and misunderstanding are those of labelled episodes alone."""
+        """Numbers for the log of every actor-critic; reward, Dice and misunderstanding of labelled episodes alone."""
         values = {
             "loss": total(losses.total),
             "policy_loss": total(losses.policy),

@@ -1,4 +1,4 @@
-"""What MECCA does with the confidence in an action: Eq. 6, 7, 8, 10 and 11, each a function of tensors.
+"""MECCA's uses of the confidence in an action: Eq. 6, 7, 8, 10 and 11, each a function of tensors.
 
 Throughout, `raised` (..., D, H, W) bool says where an action is positive, `confidence` (..., D, H, W) is the confidence
 network's output c in [0, 1] for that action.

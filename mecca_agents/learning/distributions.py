@@ -60,14 +60,14 @@ class VoxelCategorical:
 
 
 LEAST_WIDTH, FIRST_WIDTH, MOST_WIDTH = 0.015, 0.3, 1.5
-"""Of `towards`: the bounds of the width, and what it is for an output of 0."""
+"""Of `target_policy`: the bounds of the width, and what it is for an output of 0."""
 
 MOST_EXPONENT = 20.0
 """Far above what gives the largest width. Without a bound the exponential overflows, and its gradient of infinity times
 the zero of the width's clamp is NaN."""
 
 
-def towards(outputs: Tensor, probability: Tensor, adjustments: Tensor) -> VoxelCategorical:
+def target_policy(outputs: Tensor, probability: Tensor, adjustments: Tensor) -> VoxelCategorical:
     """The policy that goes to a probability: an action is the likelier the nearer to that it leads.
 
     The weight of an action is a Gaussian of the distance between the target and where the action leads, clipping

@@ -1,4 +1,4 @@
-"""What all methods that predict a mask share: they play through continuous actions and learn by cross-entropy.
+"""The base of all methods that predict a mask: they play through continuous actions and learn by cross-entropy.
 
 The action is the difference between the probability that the network predicts and the present one, so that after the
 step the environment's probability is the network's. Users, clicks, metrics and evaluation are those of every other
@@ -50,22 +50,22 @@ class MaskPredictor(NetworkAgent):
 
     @torch.no_grad()
     def act(self, observation: Observation) -> Any:
-        """What leads to the predicted probability, (B, D, H, W) float32 in [-1, 1]."""
+        """The action that leads to the predicted probability, (B, D, H, W) float32 in [-1, 1]."""
         with torch.inference_mode():
             logits = self.logits(observation)
-        return towards(logits, observation)
+        return action_to(logits, observation)
 
     def learn(self, envs: MeccaVectorEnv, observation: Observation, progress: float) -> Learned:
         """Play one episode in every env and take one optimiser step after each prediction (InterCNN)."""
-        tally = Tally()
+        log = UpdateLog()
         for _ in range(envs.config.horizon):
             logits = self.logits(observation)
             loss = cross_entropy(logits, envs.state.label, envs.state.labelled)
             self.backward(loss)
             norm = next(iter(self.descend(progress, self.trained).values()))
-            observation, _, _, _, info = envs.step(towards(logits.detach(), observation))
-            tally.add(loss, norm, info)
-        return Learned(observation, tally.numbers())
+            observation, _, _, _, info = envs.step(action_to(logits.detach(), observation))
+            log.add(loss, norm, info)
+        return Learned(observation, log.numbers())
 
 
 class VolumePredictor(MaskPredictor):
@@ -79,28 +79,28 @@ class VolumePredictor(MaskPredictor):
 
     def learn(self, envs: MeccaVectorEnv, observation: Observation, progress: float) -> Learned:
         """Look at as many cases as an episode has steps, in every env, with one optimiser step after each."""
-        tally = Tally()
+        log = UpdateLog()
         for _ in range(envs.config.horizon):
             logits = self.logits(observation)
             loss = self.loss(logits, envs, observation, progress)
             self.backward(loss)
             norm = next(iter(self.descend(progress, self.trained).values()))
             self.after_descent()
-            _, _, _, _, info = envs.step(towards(logits.detach(), observation))
-            tally.add(loss, norm, info)
+            _, _, _, _, info = envs.step(action_to(logits.detach(), observation))
+            log.add(loss, norm, info)
             observation, _ = envs.reset()
-        return Learned(observation, tally.numbers())
+        return Learned(observation, log.numbers())
 
     def loss(self, logits: Tensor, envs: MeccaVectorEnv, observation: Observation, progress: float) -> Tensor:
-        """What is minimised, a scalar; of several processes, each has its summand."""
+        """The loss, a scalar; of several processes, each has its summand."""
         return cross_entropy(logits, envs.state.label, envs.state.labelled)
 
     def after_descent(self) -> None:
-        """Whatever follows an optimiser step."""
+        """Do whatever follows an optimiser step: nothing, here."""
 
 
-class Tally:
-    """What the log says of the steps of one update; of several processes, of all of them."""
+class UpdateLog:
+    """Numbers of one update's steps for the log; of several processes, of all of them."""
 
     def __init__(self) -> None:
         self._losses: list[Tensor] = []
@@ -136,7 +136,7 @@ class Tally:
         return {**{key: float(value) for key, value in values.items()}, "gradient_norm": norm}
 
 
-def towards(logits: Tensor, observation: Observation) -> Tensor:
+def action_to(logits: Tensor, observation: Observation) -> Tensor:
     """The continuous action that leads to the probability with these logits, (B, D, H, W) float32 in [-1, 1]."""
     check_finite("prediction", float(logits.sum()))
     return (logits.sigmoid() - observation["probability"]).clamp_(-1.0, 1.0)

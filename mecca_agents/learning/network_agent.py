@@ -1,4 +1,4 @@
-"""What all methods with networks share: the networks by name, an optimiser for each, their update and their weights."""
+"""The base of all methods with networks: networks by name, an optimiser for each, their update and their weights."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class NetworkAgent(Agent):
         self.add_network(name, make, slow=slow, slow_rate=slow_rate, optimized=optimized)
 
     def outputs(self, name: str, inputs: Tensor) -> dict[str, Tensor]:
-        """What a network makes of its inputs, float32, computed in the preset's precision and chunks.
+        """Outputs of a network by branch, float32, computed in the preset's precision and chunks.
 
         With gradients nothing of a chunk but its inputs and outputs is kept; the rest is computed again for them.
 

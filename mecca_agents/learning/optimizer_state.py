@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 
 
 def pack(optimizers: Mapping[str, Optimizer], generators: Mapping[str, torch.Generator]) -> dict[str, Tensor]:
-    """What optimisers and generators remember; learning rates and other settings are not part of it."""
+    """The memory of optimisers and generators; learning rates and other settings are not part of it."""
     packed = {f"generator.{name}": generator.get_state() for name, generator in generators.items()}
     for name, optimizer in optimizers.items():
         for index, entries in optimizer.state_dict()["state"].items():

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mecca_agents.agent import Agent, Learned, Observation, TaskSpec, only_labelled
-from mecca_agents.learning.mask_predictor import Tally
+from mecca_agents.learning.mask_predictor import UpdateLog
 from mecca_agents.presets import Preset
 from mecca_env.vector_env import MeccaVectorEnv
 
@@ -45,12 +45,12 @@ class Untrained(Agent):
 
     def learn(self, envs: MeccaVectorEnv, observation: Observation, progress: float) -> Learned:
         """Play one episode in every env."""
-        tally, nothing = Tally(), torch.zeros((), device=self.device)
+        log, nothing = UpdateLog(), torch.zeros((), device=self.device)
         self.enter(envs)
         for _ in range(envs.config.horizon):
             observation, _, _, _, info = envs.step(self.act(observation))
-            tally.add(nothing, 0.0, info)
-        return Learned(observation, tally.numbers())
+            log.add(nothing, 0.0, info)
+        return Learned(observation, log.numbers())
 
     def weights(self) -> dict[str, Tensor]:
         """None."""

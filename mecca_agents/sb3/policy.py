@@ -14,7 +14,7 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.torch_layers import FlattenExtractor
 from torch import Tensor
 
-from mecca_agents.learning.distributions import VoxelCategorical, towards
+from mecca_agents.learning.distributions import VoxelCategorical, target_policy
 from mecca_agents.learning.rollout import stack_observation
 from mecca_agents.networks.pnet import PNet
 from mecca_agents.presets import PolicyHead
@@ -97,7 +97,7 @@ class VoxelActorCriticPolicy(ActorCriticPolicy):  # type: ignore[misc]
         policy, value = outputs["policy"], outputs["value"].squeeze(1)
         if self.settings["policy_head"] == "actions":
             return VoxelCategorical(policy), value
-        return towards(policy, observation["probability"], self.adjustments), value
+        return target_policy(policy, observation["probability"], self.adjustments), value
 
     def choose(self, policy: VoxelCategorical, deterministic: bool) -> Tensor:
         """One action for each voxel, (B, D, H, W) int64."""

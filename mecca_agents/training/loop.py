@@ -6,7 +6,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -65,6 +65,7 @@ def train(
     device: str = "auto",
     overwrite: bool = False,
     stream: TextIO | None = None,
+    on_update: Callable[[Tally], None] | None = None,
 ) -> Agent:
     """Train a method and leave a run folder.
 
@@ -88,6 +89,7 @@ def train(
         device: "auto", "cpu" or "cuda".
         overwrite: Replace a run that is there already.
         stream: Where progress is shown; None takes standard error.
+        on_update: Called after every update, in every process, with how far the run is.
 
     Returns:
         The trained agent.
@@ -111,6 +113,7 @@ def train(
             device=device,
             overwrite=overwrite,
             stream=stream or sys.stderr,
+            on_update=on_update,
         )
 
 
@@ -128,6 +131,7 @@ def _train(
     device: str,
     overwrite: bool,
     stream: TextIO,
+    on_update: Callable[[Tally], None] | None,
 ) -> Agent:
     """`train`, in this process's part of the batch."""
     if "shape" in asked:
@@ -170,7 +174,7 @@ def _train(
         if leads():
             empty_folder(folder, overwrite)
             write_config(folder, config)
-        _learn(folder, config, agent, envs, observation, None, stream)
+        _learn(folder, config, agent, envs, observation, None, stream, on_update)
     return agent
 
 
@@ -257,6 +261,7 @@ def _learn(
     observation: Observation,
     tally: Tally | None,
     stream: TextIO,
+    on_update: Callable[[Tally], None] | None = None,
 ) -> None:
     """All updates that are left; `tally` says how far the run is, None that it begins."""
     updates, purge = config.preset.updates, None if tally is None else tally.updates
@@ -276,6 +281,8 @@ def _learn(
             tally.add(numbers, clock - before, (envs.steps_taken - steps) * world_size())
             if log is not None:
                 log.add(update, tally, numbers)
+            if on_update is not None:
+                on_update(tally)
             stop = agreed(request.signal)
             due = tally.updates % config.checkpoint_every == 0 or tally.updates == updates
             if due or stop:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from mecca_env.data.phantom import PhantomSource
 from tests.docs.blocks import python_blocks
 from tests.support import ROOT
 
-SMALL = replace(presets.BRIEF, shape=(12, 12, 10), channels=4, dilations=(1, 2), updates=2)
+SMALL = presets.BRIEF.replace(shape=(12, 12, 10), channels=4, dilations=(1, 2), updates=2)
 DOCS = ROOT / "docs"
 
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from mecca_agents.cli import main
-from mecca_agents.demo import demo
+from mecca_agents.demo import TESTING, TIMED, Estimate, demo
 from mecca_agents.presets import PRESETS
+from mecca_agents.runs.tally import Tally
 
 
 def test_it_leaves_a_table_and_a_picture(
@@ -22,6 +23,19 @@ def test_it_leaves_a_table_and_a_picture(
     assert (tmp_path / "demo" / "episode.png").read_bytes().startswith(b"\x89PNG")
     with (tmp_path / "demo" / "test.csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) == 10
+
+
+def test_it_says_once_how_long_it_takes_as_its_first_updates_do(capsys: pytest.CaptureFixture[str]) -> None:
+    estimate, tally = Estimate(160), Tally()
+    for update in range(30):
+        tally.add({}, seconds=15.0 if update == 0 else 1.5, steps=20)
+        estimate(tally)
+        assert (capsys.readouterr().out != "") is (update + 1 == TIMED)
+    quick, tally = Estimate(20), Tally()
+    for _ in range(TIMED):
+        tally.add({}, seconds=1.5, steps=20)
+        quick(tally)
+    assert capsys.readouterr().out == f"This takes about {1.5 * (20 + TESTING) / 60:.1f} minutes on this machine.\n"
 
 
 def test_its_preset_learns_in_half_of_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.distributions import Categorical
 
-from mecca_agents.learning.distributions import FIRST_WIDTH, VoxelCategorical, towards
+from mecca_agents.learning.distributions import FIRST_WIDTH, VoxelCategorical, target_policy
 
 
 def _pair() -> tuple[VoxelCategorical, Categorical]:
@@ -66,7 +66,7 @@ ADJUSTMENTS = torch.tensor([-0.4, -0.2, -0.1, 0.1, 0.2, 0.4])
 def _towards(target: float, width: float, probability: float) -> VoxelCategorical:
     outputs = torch.tensor([target, width]).logit(eps=1e-6).view(1, 2, 1, 1, 1)
     outputs[:, 1] = math.log(width / FIRST_WIDTH)
-    return towards(outputs, torch.full((1, 1, 1, 1), probability), ADJUSTMENTS)
+    return target_policy(outputs, torch.full((1, 1, 1, 1), probability), ADJUSTMENTS)
 
 
 @pytest.mark.parametrize(
@@ -92,6 +92,6 @@ def test_actions_that_lead_to_the_same_probability_are_equally_likely() -> None:
 @pytest.mark.parametrize("width", [-200.0, -50.0, 50.0, 200.0])  # exp(200) is infinite in float32
 def test_the_width_is_bounded_where_outputs_are_not(width: float) -> None:
     outputs = torch.tensor([50.0, width]).view(1, 2, 1, 1, 1).requires_grad_()
-    policy = towards(outputs, torch.full((1, 1, 1, 1), 0.5), ADJUSTMENTS)
+    policy = target_policy(outputs, torch.full((1, 1, 1, 1), 0.5), ADJUSTMENTS)
     policy.log_prob(torch.zeros(1, 1, 1, 1)).sum().backward()  # type: ignore[no-untyped-call]
     assert bool(torch.isfinite(policy.log_probs).all()) and bool(torch.isfinite(outputs.grad).all())  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ from mecca_agents.agent import Agent, find_method, make_agent
 from mecca_agents.algorithms.deepigeos import DeepIGeoS
 from mecca_agents.algorithms.ua_mt import DECAY, MeanTeacher, uncertainty
 from mecca_agents.algorithms.unet import PaddedUNet
-from mecca_agents.learning.mask_predictor import MaskPredictor, cross_entropy, towards
+from mecca_agents.learning.mask_predictor import MaskPredictor, action_to, cross_entropy
 from mecca_agents.presets import FAST
 from mecca_agents.runs.loading import make_task
 from mecca_env.vector_env import MeccaVectorEnv
@@ -42,7 +42,7 @@ def test_the_action_leads_to_the_prediction() -> None:
     observation, _ = envs.reset(seed=0)
     logits = torch.randn(2, *GRID, generator=torch.Generator().manual_seed(0))
     for _ in range(2):  # from a half, and from another prediction
-        observation, *_ = envs.step(towards(logits, observation))
+        observation, *_ = envs.step(action_to(logits, observation))
         torch.testing.assert_close(observation["probability"], logits.sigmoid(), atol=1e-6, rtol=0)
         logits = -logits
 
@@ -50,7 +50,7 @@ def test_the_action_leads_to_the_prediction() -> None:
 def test_a_prediction_that_is_not_finite_is_named() -> None:
     observation = {"probability": torch.zeros(1, 2, 2, 2)}
     with pytest.raises(FloatingPointError, match="prediction became nan"):
-        towards(torch.full((1, 2, 2, 2), float("nan")), observation)
+        action_to(torch.full((1, 2, 2, 2), float("nan")), observation)
 
 
 @pytest.mark.parametrize(
