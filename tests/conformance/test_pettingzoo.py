@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import warnings
 from typing import Any
 
@@ -167,12 +165,3 @@ def test_actions_that_are_none() -> None:
         env.step(actions)
     with pytest.raises(gym.error.ResetNeeded, match=r"call reset\(\) before"):
         env.step(actions)
-
-
-def test_without_pettingzoo_the_message_names_the_extra() -> None:
-    program = "import sys; sys.modules['pettingzoo'] = None; import mecca_env.adapters.pettingzoo"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert (
-        done.returncode
-        and 'needs pettingzoo; install it in a clone of the repository with pip install -e ".[interop]"' in done.stderr
-    )

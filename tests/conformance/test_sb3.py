@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -313,10 +311,3 @@ def test_normalised_rewards() -> None:
     envs.reset()
     _, rewards, _, _ = envs.step(np.zeros((3, 20), int))
     assert np.isfinite(rewards).all()
-
-
-@pytest.mark.parametrize("module", ["mecca_env.adapters.sb3", "mecca_agents.sb3"])
-def test_without_the_package_the_message_names_the_extra(module: str) -> None:
-    program = f"import sys; sys.modules['stable_baselines3'] = None; import {module}"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.returncode and 'install it in a clone of the repository with pip install -e ".[sb3]"' in done.stderr

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -306,10 +303,3 @@ def test_close() -> None:
     assert env.is_closed and env.envs.closed
     with pytest.raises(Exception, match="closed"):
         env.reset()
-
-
-def test_without_torchrl_the_message_names_the_extra() -> None:
-    program = "import sys; sys.modules['torchrl'] = None; import mecca_env.adapters.torchrl"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.returncode and 'install it in a clone of the repository with pip install -e ".[interop]"' in done.stderr
-    assert np.all([word in done.stderr for word in ("mecca_env.adapters.torchrl", "needs torchrl")])
