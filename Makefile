@@ -4,13 +4,20 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test lint docs bench clean
+# One file to one process, so that what a file trains is trained once; as many processes as there are cores, up to eight.
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder --durations=25
+
+.PHONY: demo test test-fast lint docs bench clean
 
 demo: $(READY)
 	$(BIN)/mecca demo --out runs/demo
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(PYTEST)
+
+# All but what trains, or starts a browser, a compiler or another interpreter.
+test-fast: $(READY)
+	$(PYTEST) -m "not slow"
 
 lint: $(READY)
 	$(BIN)/ruff check --no-cache .

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported; tests run side by side, a core for each
+
 from collections.abc import Iterator
 from pathlib import Path
 
