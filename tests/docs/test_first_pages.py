@@ -48,6 +48,7 @@ def _run(page: Path, skip: str | None = None) -> dict[str, Any]:
     return names
 
 
+@pytest.mark.slow
 def test_readme(here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", list(sys.path))
     names = _run(ROOT / "README.md", skip="# my_module.py")

@@ -18,6 +18,8 @@ import mecca_env.wrappers
 from tests.docs.names import missing_module
 from tests.support import ROOT
 
+pytestmark = pytest.mark.slow  # builds the site
+
 API = sorted((ROOT / "docs" / "api").glob("*.md"))
 ENTRIES = [
     entry for page in API for entry in re.findall(r"^::: (\S+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
