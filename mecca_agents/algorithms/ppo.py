@@ -158,7 +158,7 @@ class PPO(ActorCritic):
         return Experience(rollout.action, rollout.log_prob, target - rollout.value, target, weight)
 
     def minibatches(self, horizon: int) -> list[list[int]]:
-        """Which steps each optimiser step learns from: `n_steps` at a time, all of them in every epoch."""
+        """The steps that each optimiser step learns from: `n_steps` at a time, all of them in every epoch."""
         size, batches = self.steps_at_once(horizon), list[list[int]]()
         for _ in range(self.preset.ppo.epochs):
             order = torch.randperm(horizon, generator=self.generator, device=self.device).tolist()

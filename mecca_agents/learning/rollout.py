@@ -78,7 +78,7 @@ class Rollout:
     rewards: Tensor | None = None
 
     def held(self, steps: Tensor) -> Tensor:
-        """Which of its steps, from 0, are among those of an episode, (N,) int64 from 0; in their order."""
+        """Its own among steps of an episode, (N,) int64 from 0, counted from its first one; in their order."""
         own = steps - self.first
         return own[(own >= 0) & (own < len(self.states))]
 

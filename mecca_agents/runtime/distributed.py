@@ -74,20 +74,20 @@ def joined(device: str) -> Iterator[torch.device]:
     Raises:
         ValueError: There is no such device.
     """
-    place = find_device(device)
-    if dist.is_torchelastic_launched() and place.type == "cuda" and ":" not in device:
-        place = find_device(f"cuda:{os.environ['LOCAL_RANK']}")
+    found = find_device(device)
+    if dist.is_torchelastic_launched() and found.type == "cuda" and ":" not in device:
+        found = find_device(f"cuda:{os.environ['LOCAL_RANK']}")
     if not dist.is_torchelastic_launched() or dist.is_initialized():
-        yield place
+        yield found
         return
-    if place.type == "cuda":
-        torch.cuda.set_device(place)
+    if found.type == "cuda":
+        torch.cuda.set_device(found)
     store, rank, processes = next(rendezvous("env://"))
     # After a restart the store still knows where the processes of the last attempt listened.
     store = PrefixStore(f"attempt-{_attempt()}", store)
-    dist.init_process_group("nccl" if place.type == "cuda" else "gloo", store=store, rank=rank, world_size=processes)
+    dist.init_process_group("nccl" if found.type == "cuda" else "gloo", store=store, rank=rank, world_size=processes)
     try:
-        yield place
+        yield found
     finally:
         dist.destroy_process_group()
 

@@ -22,28 +22,28 @@ from mecca_env.data.saving import save_mask
 # How what a log keeps is read from JSON; each raises `ValueError` where it finds something else.
 
 
-def text(value: Any) -> str:
+def read_text(value: Any) -> str:
     """A text."""
     if not isinstance(value, str):
         raise ValueError(f"{value!r:.80} where a text should be")
     return value
 
 
-def number(value: Any) -> float:
+def read_number(value: Any) -> float:
     """A finite number."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise ValueError(f"{value!r:.80} where a number should be")
     return float(value)
 
 
-def whole(value: Any) -> int:
+def read_integer(value: Any) -> int:
     """A whole number."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise ValueError(f"{value!r:.80} where a whole number should be")
     return value
 
 
-def a_list(value: Any) -> list[Any]:
+def read_list(value: Any) -> list[Any]:
     """A list."""
     if not isinstance(value, list):
         raise ValueError(f"{value!r:.80} where a list should be")
@@ -51,11 +51,11 @@ def a_list(value: Any) -> list[Any]:
 
 
 def _corner(value: Any) -> list[int] | None:
-    return None if value is None else [whole(v) for v in a_list(value)]
+    return None if value is None else [read_integer(v) for v in read_list(value)]
 
 
 def _points(value: Any) -> list[list[float]]:
-    return [[number(v) for v in a_list(point)] for point in a_list(value)]
+    return [[read_number(v) for v in read_list(point)] for point in read_list(value)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +99,7 @@ class SetMask(Action[None]):
     mask: MaskLike | LoggedMask
 
     name = "set_mask"
-    logged = {"low": _corner, "high": _corner, "bits": text}
+    logged = {"low": _corner, "high": _corner, "bits": read_text}
     begins_episode = True
 
     @classmethod
@@ -130,7 +130,7 @@ class AddClicks(Action[list[Click]]):
     points: ArrayLike
 
     name = "add_clicks"
-    logged = {"points": _points, "new": whole}
+    logged = {"points": _points, "new": read_integer}
 
     @classmethod
     def from_log(cls, details: Mapping[str, Any]) -> Self:
@@ -157,7 +157,7 @@ class Step(Action[NDArray[np.bool_] | None]):
     show: bool = True
 
     name = "step"
-    logged = {"number": whole, "clicks": whole}
+    logged = {"number": read_integer, "clicks": read_integer}
 
     @classmethod
     def from_log(cls, details: Mapping[str, Any]) -> Self:
@@ -178,7 +178,7 @@ class Undo(Action[str]):
     """Take back the last action that changed the moment."""
 
     name = "undo"
-    logged = {"what": text}
+    logged = {"what": read_text}
 
     def do(self, history: History) -> tuple[Details, str]:
         """Go back to the moment before it; its name."""
@@ -191,7 +191,7 @@ class Redo(Action[str]):
     """Do again what was undone last."""
 
     name = "redo"
-    logged = {"what": text}
+    logged = {"what": read_text}
 
     def do(self, history: History) -> tuple[Details, str]:
         """Go forth to the moment after it; its name."""
@@ -223,7 +223,7 @@ class Save(Action[None]):
     path: str | PathLike[str]
 
     name = "save"
-    logged = {"path": text}
+    logged = {"path": read_text}
 
     @classmethod
     def from_log(cls, details: Mapping[str, Any]) -> Self:

@@ -9,7 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from mecca_agents.session.actions import ACTIONS, Save, a_list, number, text, whole
+from mecca_agents.session.actions import ACTIONS, Save, read_integer, read_list, read_number, read_text
 from mecca_agents.session.errors import SessionError
 from mecca_agents.session.history import Action, History
 from mecca_env.atomic import os_errors_as, write_text
@@ -44,7 +44,7 @@ class Entry:
 
     @property
     def end(self) -> float:
-        """When it was done."""
+        """Seconds at which it was done."""
         return self.at + self.took
 
 
@@ -93,12 +93,12 @@ def read_log(path: str | PathLike[str]) -> SessionLog:
         if data["format"] != FORMAT:
             raise ValueError(f"format {data['format']!r}, not {FORMAT}")
         return SessionLog(
-            method=text(data["method"]),
-            trained_on=text(data["trained_on"]),
-            weights=text(data["weights"]),
-            image=text(data["image"]),
-            files=tuple(text(name) for name in data["files"]),
-            shape=tuple(whole(n) for n in data["shape"]),
+            method=read_text(data["method"]),
+            trained_on=read_text(data["trained_on"]),
+            weights=read_text(data["weights"]),
+            image=read_text(data["image"]),
+            files=tuple(read_text(name) for name in data["files"]),
+            shape=tuple(read_integer(n) for n in data["shape"]),
             entries=_entries(data["entries"]),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -133,7 +133,7 @@ def _action(entry: Entry) -> Action[Any]:
 
 
 def _entries(items: Any) -> tuple[Entry, ...]:
-    entries = tuple(_entry(item) for item in a_list(items))
+    entries = tuple(_entry(item) for item in read_list(items))
     times = [0.0, *(t for entry in entries for t in (entry.at, entry.end))]
     if not entries or entries[0].action != SET_IMAGE or times != sorted(times):
         raise ValueError("actions in the order of their times, the first of which opens a scan")
@@ -145,4 +145,4 @@ def _entry(item: Any) -> Entry:
         raise ValueError(f"an action {item!r:.80}")
     readers = {} if item["action"] == SET_IMAGE else ACTIONS[item["action"]].logged
     details = {name: read(item["details"][name]) for name, read in readers.items()}
-    return Entry(item["action"], number(item["at"]), number(item["took"]), text(item["time"]), details)
+    return Entry(item["action"], read_number(item["at"]), read_number(item["took"]), read_text(item["time"]), details)

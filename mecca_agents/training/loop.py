@@ -103,9 +103,9 @@ def train(
         FloatingPointError: A loss became NaN or infinite; update, tensor and last good checkpoint are named.
         mecca_agents.runtime.stopping.Stopped: Ctrl-C or SIGTERM came; a `KeyboardInterrupt`.
     """
-    with joined(device) as place:
+    with joined(device) as torch_device:
         return _train(
-            *(method, env, Path(out), place, dict(settings or {})),
+            *(method, env, Path(out), torch_device, dict(settings or {})),
             preset=preset,
             data={"root": root, "label": label, "cases": cases, "skip_bad": skip_bad},
             checkpoint_every=read_count("checkpoint_every", checkpoint_every),
@@ -121,7 +121,7 @@ def _train(
     method: str,
     env: str,
     folder: Path,
-    place: torch.device,
+    torch_device: torch.device,
     asked: Mapping[str, Any],
     *,
     preset: Preset,
@@ -138,7 +138,7 @@ def _train(
         raise ValueError("settings: the grid's shape belongs to the preset, got it in the settings")
     every = {**_method_for_all(method).env_settings(preset, asked), **asked}
     read_settings({"shape": preset.shape, **every})
-    check_precision(place, preset.network.precision)
+    check_precision(torch_device, preset.network.precision)
     try:
         json.dumps(every)
     except TypeError as error:
@@ -146,9 +146,9 @@ def _train(
     if leads():
         check_folder(folder, overwrite)
     part = part_of(preset.num_envs)
-    envs = make_envs(env, part.count, split="train", shape=preset.shape, device=place, **data, **every)
+    envs = make_envs(env, part.count, split="train", shape=preset.shape, device=torch_device, **data, **every)
     task = make_task(envs.config, envs.dataset.modalities)
-    agent = make_agent(method, preset, task, device=place, seed=seed)
+    agent = make_agent(method, preset, task, device=torch_device, seed=seed)
     observation, _ = envs.reset(seed=seed + part.first)
     config = RunConfig(
         method=method,
@@ -202,21 +202,21 @@ def resume(run: Path | str, *, device: str | None = None, stream: TextIO | None 
     """
     folder = Path(run)
     begun = read_config(folder)  # what is no run is refused before it gets a lock
-    with joined(device or begun.device) as place, locked(folder) if leads() else nullcontext():
-        return _go_on(folder, place, stream or sys.stderr)
+    with joined(device or begun.device) as torch_device, locked(folder) if leads() else nullcontext():
+        return _go_on(folder, torch_device, stream or sys.stderr)
 
 
-def _go_on(folder: Path, place: torch.device, stream: TextIO) -> Agent:
+def _go_on(folder: Path, torch_device: torch.device, stream: TextIO) -> Agent:
     """`resume`, in a folder that is locked."""
     config = read_config(folder)
     if leads():
         tidy(folder)
     wait_for_all()
-    checkpoint = read_checkpoint(folder, place) if _has_begun(folder) else None
+    checkpoint = read_checkpoint(folder, torch_device) if _has_begun(folder) else None
     with _naming(folder):
         _method_for_all(config.method)
-        check_precision(place, config.preset.network.precision)
-        agent = make_agent(config.method, config.preset, task_of(config), device=place, seed=config.seed)
+        check_precision(torch_device, config.preset.network.precision)
+        agent = make_agent(config.method, config.preset, task_of(config), device=torch_device, seed=config.seed)
         part = part_of(config.preset.num_envs)
     if checkpoint is not None:
         with _naming(checkpoint_folder(folder) / MODEL):
@@ -238,7 +238,7 @@ def _go_on(folder: Path, place: torch.device, stream: TextIO) -> Agent:
             part.count,
             split="train",
             shape=config.preset.shape,
-            device=place,
+            device=torch_device,
             root=config.root,
             label=config.label,
             cases=config.cases,
