@@ -42,6 +42,12 @@ def one_thread() -> None:
 
 
 @pytest.fixture(autouse=True)
+def seeded() -> None:
+    """The same global generator for every test, whichever ran before it."""
+    torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
 def fresh_warnings(monkeypatch: pytest.MonkeyPatch) -> None:
     """The warning of a missing data set comes once in a process; here once in a test."""
     monkeypatch.setattr("mecca_env.data.catalog._warned", set())

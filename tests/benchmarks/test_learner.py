@@ -10,6 +10,8 @@ import torch
 from benchmarks import learner, performance
 from mecca_agents.presets import FAST
 
+pytestmark = pytest.mark.slow  # trainings
+
 PRESET = FAST.replace(shape=(10, 9, 8), num_envs=2, channels=4, confidence_channels=4, shared_blocks=2)
 DEVICE = torch.device("cpu")
 

@@ -17,6 +17,8 @@ from mecca_agents.agent import find_method, make_agent
 from mecca_agents.runs import read_config
 from mecca_agents.runs.loading import task_of
 
+pytestmark = pytest.mark.slow  # trainings
+
 METHOD = "benchmarks.voxel_ppo:VoxelPPO"
 SMALL = PRESETS["demo"].replace(shape=(12, 12, 10), channels=8, dilations=(1, 2), n_steps=1, updates=60)
 

@@ -11,6 +11,8 @@ from torch.utils import backend_registration
 
 from tests.support import ROOT
 
+pytestmark = pytest.mark.slow  # another interpreter
+
 pytest.importorskip("triton", minversion="3.4", reason="Triton is not installed, or older than 3.4")
 if not hasattr(backend_registration, "_setup_privateuseone_for_python_backend"):
     pytest.skip("this torch knows no devices made in Python", allow_module_level=True)

@@ -62,9 +62,7 @@ def test_a_public_path_leads_somewhere(path: str) -> None:
     assert _there(path)
 
 
-@pytest.mark.parametrize(
-    ("library", "path"), [(library, path) for library, paths in OPTIONAL.items() for path in paths]
-)
+@pytest.mark.parametrize(("library", "path"), OPTIONAL)
 def test_so_does_one_of_another_librarys_view(library: str, path: str) -> None:
     pytest.importorskip(library, reason=f"{library} is not installed")
     assert _there(path)

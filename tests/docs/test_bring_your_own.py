@@ -17,6 +17,8 @@ from mecca_agents.report.comparison import at_last, by_method
 from mecca_agents.report.studies import read_studies
 from tests.support import ROOT
 
+pytestmark = pytest.mark.slow  # trainings
+
 DOCS = ROOT / "docs"
 SMALL = presets.DEMO.replace(shape=(12, 12, 10), channels=4, dilations=(1, 2), num_envs=2, updates=3)
 INSTALLATION = ("git clone ", "cd mecca", "pip install -c constraints.txt -e .")

@@ -59,6 +59,7 @@ def test_readme(here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pyt
     assert "tensor([" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_environment(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     voxel, asked = count(1), []
 

@@ -20,6 +20,8 @@ from mecca_agents.runs.checkpoints import checkpoint_folder
 from mecca_agents.training import resume, train
 from tests.support import ROOT
 
+pytestmark = pytest.mark.slow  # trainings
+
 minari = pytest.importorskip("minari")
 pytest.importorskip("h5py")
 

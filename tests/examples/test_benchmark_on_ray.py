@@ -15,6 +15,8 @@ from mecca_agents.benchmark.plan import Plan
 from mecca_agents.presets import FAST
 from tests.support import ROOT
 
+pytestmark = pytest.mark.slow  # processes of Ray
+
 ray = pytest.importorskip("ray")
 
 EXAMPLE = ROOT / "examples" / "benchmark_on_ray.py"

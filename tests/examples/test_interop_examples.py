@@ -11,6 +11,8 @@ import pytest
 
 from tests.support import ROOT
 
+pytestmark = pytest.mark.slow  # trainings
+
 EXAMPLES = ROOT / "examples"
 LAST_LINE = re.compile(r"Dice on unseen cases: (\d\.\d+); of random actions: (\d\.\d+)")
 

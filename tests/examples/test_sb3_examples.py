@@ -11,6 +11,8 @@ import pytest
 from mecca_agents import presets
 from tests.support import ROOT
 
+pytestmark = pytest.mark.slow  # trainings
+
 EXAMPLES = ROOT / "examples"
 
 

@@ -14,6 +14,7 @@ from mecca_agents.presets import PRESETS
 from mecca_agents.runs.tally import Tally
 
 
+@pytest.mark.slow
 def test_it_leaves_a_table_and_a_picture(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -38,6 +39,7 @@ def test_it_says_once_how_long_it_takes_as_its_first_updates_do(capsys: pytest.C
     assert capsys.readouterr().out == f"This takes about {1.5 * (20 + TESTING) / 60:.1f} minutes on this machine.\n"
 
 
+@pytest.mark.slow
 def test_its_preset_learns_in_half_of_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a tenth of its weight for the critic's loss, this training falls to background and stays there."""
     monkeypatch.setattr("mecca_agents.demo.TEST_CASES", 4)

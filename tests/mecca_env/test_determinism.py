@@ -6,6 +6,10 @@ import os
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.slow  # other interpreters
+
 PROGRAM = """
 import hashlib, sys
 import gymnasium, numpy, torch

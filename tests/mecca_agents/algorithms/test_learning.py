@@ -17,6 +17,8 @@ from mecca_agents.runs.loading import task_of
 from mecca_agents.training import train
 from mecca_env.process.users import EdgeUser
 
+pytestmark = pytest.mark.slow  # trainings
+
 TINY = FAST.replace(
     shape=(12, 12, 10), num_envs=4, updates=100, channels=8, dilations=(1, 2), learning_rate=5e-3, n_steps=None
 )

@@ -199,6 +199,7 @@ def test_masked_voxels_give_the_network_exactly_no_gradient(gradient: Gradient) 
     assert all((gradient[masked] == 0).all() and (gradient[~masked] != 0).any() for gradient in per_voxel)
 
 
+@pytest.mark.slow
 def test_the_confidence_network_learns_to_tell_right_from_wrong() -> None:
     preset = OFF.replace(self_adaptive_reward=True, confidence_steps=None, learning_rate=1e-2)
     agent, envs = _play("mecca", preset, num_envs=4)
@@ -208,6 +209,7 @@ def test_the_confidence_network_learns_to_tell_right_from_wrong() -> None:
     assert last["confidence_loss"] < first["confidence_loss"] - 0.2
 
 
+@pytest.mark.slow
 def test_the_confidence_network_can_weigh_the_rarer_class_up() -> None:
     learned = []
     for balance in (0.0, 1.0):

@@ -16,6 +16,8 @@ from mecca_agents.runs import RunConfig, read_config
 from mecca_agents.runs.loading import load_agent, task_of
 from mecca_agents.training import train
 
+pytestmark = pytest.mark.slow  # trainings
+
 TINY = FAST.replace(
     shape=(12, 12, 10), num_envs=4, updates=80, channels=8, dilations=(1, 2), learning_rate=5e-3, n_steps=None
 )

@@ -18,6 +18,8 @@ from mecca_agents.session import read_log
 from tests.support.annotation import Case
 from tests.support.person import VIEWS, Person
 
+pytestmark = pytest.mark.slow  # a browser
+
 
 def test_from_the_box_to_the_saved_mask(person: Person, case: Case, tmp_path: Path) -> None:
     """Draw a box, click, step: the mask changes and Dice rises; undo; save; load; compare voxel by voxel."""

@@ -18,6 +18,8 @@ from tests.support import ROOT
 from tests.support.annotation import Case, Served
 from tests.support.person import Person
 
+pytestmark = pytest.mark.slow  # a browser
+
 
 def _wait(condition: Callable[[], bool]) -> None:
     """There is no hurry on a busy machine, but no endless wait either."""

@@ -88,6 +88,7 @@ def _queries() -> st.SearchStrategy[str]:
     )
 
 
+@pytest.mark.slow
 def test_a_thousand_malformed_requests(served: Served, case: Case, targets: Any, monkeypatch: Any) -> None:
     """They crash nothing and open nothing: no file is opened or listed for them, no upload stays, no page is made."""
     opened: list[Any] = []
@@ -227,6 +228,7 @@ def test_what_the_command_refuses(
     assert words in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_no_person_waits_for_what_is_loaded_late() -> None:
     """The libraries of a step, of its scores and of its outlines are there before anybody asks."""
     program = (
@@ -244,6 +246,7 @@ def test_without_nicegui_the_command_names_the_extra(capsys: pytest.CaptureFixtu
     assert 'pip install -e ".[app]"' in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_command_serves_with_a_token_and_stops(tmp_path: Path) -> None:
     """As a process of its own, on all addresses."""
     command = [sys.executable, "-m", "mecca_agents.cli", "annotate", "--no-show", "--host", "0.0.0.0", "--port", "0"]

@@ -212,6 +212,7 @@ def test_trained_on_one_data_set_and_tested_on_another(plan: Plan, tmp_path: Pat
     assert time_methods(plan, [Cell("pnet")], cases=1).exists()
 
 
+@pytest.mark.slow
 def test_inference_time_is_that_of_the_agent_and_of_the_environment(plan: Plan) -> None:
     cells = make_cells(["pnet", "intercnn", "oracle"])
     with pytest.raises(RunError, match="expected finished cells to time, found none of the 3"):
@@ -231,6 +232,7 @@ COMMAND = (
 )
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments_it_ends_with_the_same_results(plan: Plan, tmp_path: Path) -> None:
     """As many kills as the bar asks for, SIGKILL and SIGTERM alike, wherever they come."""
     env = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -25,6 +25,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_train_then_evaluate(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -43,6 +44,7 @@ def test_train_then_evaluate(
     assert "phantom, 2 cases, iter-mrl" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_evaluation_is_reproducible(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mecca_agents.evaluation.runner.PHANTOM_CASES", 2)
     assert main([*TRAIN, "--out", str(tmp_path / "run")]) == 0

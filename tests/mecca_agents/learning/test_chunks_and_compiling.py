@@ -147,6 +147,7 @@ def test_the_network_is_that_of_float64(gradients: bool) -> None:
         torch.testing.assert_close(single[name], values, rtol=0, atol=1e-5 * float(values.detach().abs().max()))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(WITHOUT_COMPILER, reason="no C++ compiler here")
 def test_compiled_it_computes_the_same() -> None:
     torch.compiler.reset()

@@ -24,6 +24,8 @@ from mecca_env.episodes.snapshot import join_snapshots, snapshot_rows
 from tests.support import ROOT
 from tests.support.agents import ENV, write_scans
 
+pytestmark = pytest.mark.slow  # torchrun
+
 PRESET = PRESETS["demo"].replace(
     shape=(10, 9, 8),
     channels=4,

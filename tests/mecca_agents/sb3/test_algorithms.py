@@ -291,6 +291,7 @@ def test_the_policy_may_be_on_another_device_than_the_env(algorithm: Any) -> Non
     assert model.rollout_buffer.all()[1].action.is_cuda
 
 
+@pytest.mark.slow
 @BOTH
 def test_it_learns(algorithm: Any) -> None:
     envs = make_envs(4)

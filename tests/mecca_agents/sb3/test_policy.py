@@ -101,6 +101,7 @@ def test_modalities() -> None:
     assert policy(envs)(envs.observation)[0].shape == (3, 16 * 14 * 12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", [A2C, PPO])
 def test_stock_algorithms_learn_and_remember(algorithm: Any, tmp_path: Path) -> None:
     envs = VecMonitor(view())

@@ -18,6 +18,8 @@ from mecca_agents.session import InteractiveSession, load_model
 from tests.support import ROOT
 from tests.support.volumes import ellipsoid, intensities, write_nifti
 
+pytestmark = pytest.mark.slow  # fifty sessions
+
 Runs = Callable[..., Path]
 SESSIONS = 50
 

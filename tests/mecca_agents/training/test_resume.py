@@ -86,6 +86,7 @@ def _process(code: str, *arguments: object) -> subprocess.Popen[bytes]:
     )
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments(tmp_path: Path, scans: Path) -> None:
     updates, draw = 120, random.Random(0)
     preset = PRESET.replace(updates=updates)
@@ -106,6 +107,7 @@ def test_killed_at_random_moments(tmp_path: Path, scans: Path) -> None:
     _same(run, tmp_path / "whole")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "code",
     [
@@ -160,6 +162,7 @@ def test_killed_while_a_checkpoint_is_written(tmp_path: Path, scans: Path, code:
     _same(tmp_path / "run", tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_only_one_process_trains_in_a_folder(tmp_path: Path, scans: Path) -> None:
     run, updates = tmp_path / "run", 30
     preset = PRESET.replace(updates=updates)

@@ -29,6 +29,8 @@ from mecca_env.tensors.recycled import Buffers
 from tests.mecca_env.kernels.machine_code import CAPABILITIES
 from tests.support.envs import make_envs, random_actions
 
+pytestmark = pytest.mark.slow  # a compiler
+
 GRID = (10, 9, 8)
 NAMES = {torch.uint8: "u8", torch.int32: "i32", torch.int64: "i64", torch.float32: "fp32", torch.float64: "fp64"}
 Signature = tuple[str, dict[str, str], dict[str, Any]]

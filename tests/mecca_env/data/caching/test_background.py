@@ -237,6 +237,7 @@ def test_a_forked_process_fetches_by_itself() -> None:
     cases.close()
 
 
+@pytest.mark.slow
 def test_a_process_ends_while_phantoms_are_still_to_be_drawn() -> None:
     code = (
         "from mecca_env.vector_env import MeccaVectorEnv\n"

@@ -61,6 +61,7 @@ def test_a_case_is_the_same_in_any_order_and_the_last_index_exists() -> None:
     assert all(same(forwards[index], backwards[index]) for index in forwards)
 
 
+@pytest.mark.slow
 def test_a_case_is_the_same_in_a_fresh_process_and_with_other_thread_counts() -> None:
     image, label = phantom_scan(11)
     here = hashlib.sha256(image.numpy().tobytes() + label.numpy().tobytes()).hexdigest()
