@@ -129,12 +129,13 @@ def test_a_gradient_step_makes_what_was_good_more_probable() -> None:
     envs = view()
     acting, seen = policy(envs, policy_head="actions"), observations(envs)
     good = torch.full((3, 16 * 14 * 12), 4)
+    before = acting.evaluate_actions(seen, good)[1].mean().detach()
     for _ in range(20):
         loss = -acting.evaluate_actions(seen, good)[1].mean()
         acting.optimizer.zero_grad()
         loss.backward()
         acting.optimizer.step()
-    assert acting.evaluate_actions(seen, good)[1].mean() > -loss.detach() - 1e-3 and loss < 1.75
+    assert acting.evaluate_actions(seen, good)[1].mean() > before + 0.02
 
 
 @pytest.mark.parametrize(
