@@ -91,10 +91,10 @@ class Estimate:
         """Note an update; `tally` counts it already."""
         self._clock.append(tally.seconds)
         if tally.updates == TIMED:
-            each = np.median(np.diff(self._clock))  # the first one compiles, others wait for a phantom
+            each = np.median(np.diff(self._clock))  # the first one compiles, and phantoms are still being drawn beside
             minutes = (tally.seconds + each * (self._updates - TIMED + TESTING)) / 60
-            took = "less than a minute" if minutes < 1 else f"about {minutes:.1f} minutes"
-            tqdm.write(f"This takes {took} on this machine.")  # beside a progress bar, not into it
+            most = "less than a minute" if minutes < 1 else f"up to about {minutes:.1f} minutes"
+            tqdm.write(f"This takes {most} on this machine.")  # beside a progress bar, not into it
 
 
 def comparison(before: Sequence[Result], after: Sequence[Result]) -> str:

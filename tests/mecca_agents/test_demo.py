@@ -36,13 +36,15 @@ def test_it_says_once_how_long_it_takes_as_its_first_updates_do(capsys: pytest.C
     for _ in range(TIMED):
         tally.add({}, seconds=1.5, steps=20)
         quick(tally)
-    assert capsys.readouterr().out == f"This takes about {1.5 * (20 + TESTING) / 60:.1f} minutes on this machine.\n"
+    assert (
+        capsys.readouterr().out == f"This takes up to about {1.5 * (20 + TESTING) / 60:.1f} minutes on this machine.\n"
+    )
 
 
 @pytest.mark.slow
-def test_its_preset_learns_in_half_of_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_its_preset_learns_in_two_thirds_of_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a tenth of its weight for the critic's loss, this training falls to background and stays there."""
     monkeypatch.setattr("mecca_agents.demo.TEST_CASES", 4)
-    results = demo(tmp_path / "demo", updates=PRESETS["demo"].updates // 2)
+    results = demo(tmp_path / "demo", updates=PRESETS["demo"].updates * 2 // 3)
     for step in range(1, 6):
         assert np.mean([result.dice for result in results if result.step == step]) > 0.75
