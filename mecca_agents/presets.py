@@ -196,7 +196,8 @@ class Preset(_Settings):
     Attributes:
         shape: Grid of the episodes, (D, H, W) voxels.
         num_envs: Episodes side by side.
-        updates: Optimiser steps, one for each batch of whole episodes.
+        updates: Batches of whole episodes that are learned from, one after another; how many optimiser steps each of
+            them gives depends on the method and on `n_steps`.
         learning_rate: Adam's, at the start.
         final_learning_rate: Share of it that is left at the end of a linear decay; 1 keeps it.
         clip_norm: Gradients are scaled down to this norm at most.
@@ -207,7 +208,7 @@ class Preset(_Settings):
         ValueError: A setting is out of range; the message names it, what was expected and what was given.
     """
 
-    shape: tuple[int, int, int] = (55, 55, 30)  # the environment looks at it
+    shape: tuple[int, int, int] = (55, 55, 30)  # checked by `EnvConfig`
     num_envs: int = _setting(4, _COUNT)
     updates: int = _setting(20_000, _COUNT)
     learning_rate: float = _setting(1e-4, _POSITIVE)
@@ -281,7 +282,7 @@ FAST = PAPER.replace(
     balance=(0.5, 0.0),
     balance_settles=0.1,
 )
-"""Trains well on two cores within 20 minutes; departs from the paper in everything that it sets."""
+"""Trains well on two cores within 20 minutes; departs from `PAPER` in everything that it sets."""
 
 BRIEF = FAST.replace(updates=300)
 """The same in less than 5 minutes, for tables on a CPU."""

@@ -3,7 +3,7 @@
 One update plays one episode in every env, of labelled and of unlabelled cases side by side:
 
     for t in 1..T:                                      lines 5, 13
-        a ~ pi(. | s)                                   lines 6, 14   Eq. 1    segmentation network S
+        a ~ pi(. | s)                                   lines 6, 14   Eq. 1    segmentation network S *
         c = C(s, a)                                                            confidence network C
         s, gain <- env.step(a, c)                       lines 7, 16   Eq. 2, 9 c guides the user (Sec. 3.5)
     y^ = direction of the calibrated action             line 15       Eq. 10   unlabelled cases only
@@ -12,6 +12,8 @@ One update plays one episode in every env, of labelled and of unlabelled cases s
     dS <- actor-critic on r                             line 8        Eq. 4, 5
           where M = [max(c, 1 - c) > delta]             line 17       Eq. 11   unlabelled cases only
     dC <- BCE(C(s, a), g) + BCE(C(s, -a), 1 - g)        line 9        Eq. 6, 7 labelled cases only
+
+* Where the preset's gradient is the expected one (Eq. 5 as printed), no action is drawn: a is the one of a test.
 
 Every mechanism has its switch in the preset. With none on, there is no confidence network and this is IteR-MRL.
 """
@@ -102,14 +104,17 @@ class Mecca(ActorCritic):
         return self._confidence(stack_observation(observation), action)
 
     def learn(self, envs: MeccaVectorEnv, observation: Observation, progress: float) -> Learned:
-        """Algorithm 1 for one episode in every env: one optimiser step of S and of C after every `n_steps`, or all."""
+        """Algorithm 1 for one episode in every env: an optimiser step of S after every `n_steps`, or after all of them.
+
+        C takes one, too, where it learns from a step of that part.
+        """
         parts, earlier = [], None
-        drawn = self.confidence_steps(envs.config.horizon)
+        drawn = self.draw_confidence_steps(envs.config.horizon)
         for rollout in self.rollouts(envs, observation):  # lines 4-7, 12-14, 16
             taught = self.teach(rollout, envs, progress, earlier)  # lines 7, 15, 16
             losses = self.losses(taught, progress)
             self.backward(losses.total)  # lines 8, 17, Eq. 4, 5 and 11
-            numbers = {**self.numbers(rollout, losses), **_simulated(rollout, taught)}
+            numbers = {**self.numbers(rollout, losses), **_simulated_label_numbers(rollout, taught)}
             names = ["segmentation"]
             if len(steps := rollout.held(drawn)):
                 numbers |= self.backward_confidence(rollout, steps)  # line 9, Eq. 6 and 7
@@ -119,7 +124,7 @@ class Mecca(ActorCritic):
             earlier = taught.label[-1]
         return Learned(rollout.observation, merged(parts))
 
-    def confidence_steps(self, horizon: int) -> Tensor:
+    def draw_confidence_steps(self, horizon: int) -> Tensor:
         """Steps of an episode, from 0, that C learns from, (N,) int64: drawn anew; none where there is no C."""
         if not self.has_confidence:
             return torch.arange(0, device=self.device)
@@ -127,7 +132,7 @@ class Mecca(ActorCritic):
         return order[: self.preset.mecca.confidence_steps]
 
     def decide(self, state: Tensor) -> Decision:
-        """Sample an action for every voxel (Eq. 1) and say how sure it is."""
+        """Choose an action for every voxel (Eq. 1; with the expected gradient none is drawn) and say how sure it is."""
         decision = super().decide(state)
         if not self.has_confidence:
             return decision
@@ -197,14 +202,14 @@ class Mecca(ActorCritic):
             if len(part) == 0:
                 break
             logits, opposite = self._confidence_logits(state[part], action[part], both=True)
-            good = consistent(self.adjustments[action[part]] > 0, label[part])  # Eq. 7
+            agrees = consistent(self.adjustments[action[part]] > 0, label[part])  # Eq. 7
             weight = class_weights(label[part], torch.ones_like(label[part]), self.preset.mecca.confidence_balance)
             weight = weight * (share[part] * len(part)).view(-1, 1, 1, 1)
-            part_loss = symmetric_loss(logits, opposite, good, weight)  # Eq. 6
+            part_loss = symmetric_loss(logits, opposite, agrees, weight)  # Eq. 6
             check_finite("confidence_loss", float(part_loss.detach()))
             part_loss.backward()  # type: ignore[no-untyped-call]
             loss += float(part_loss.detach())
-            right += int(((logits > 0) == good).sum())
+            right += int(((logits > 0) == agrees).sum())
         sums = total(torch.tensor([loss, right, label.numel()], dtype=torch.float64, device=self.device)).tolist()
         return {"confidence_loss": sums[0], "confidence_accuracy": sums[1] / sums[2]} if sums[2] else {}
 
@@ -219,7 +224,7 @@ class Mecca(ActorCritic):
         return tuple(self.outputs("confidence", inputs)["confidence"].squeeze(1).chunk(len(signs)))
 
 
-def _simulated(rollout: Rollout, taught: Rollout) -> dict[str, float]:
+def _simulated_label_numbers(rollout: Rollout, taught: Rollout) -> dict[str, float]:
     """Share of the unlabelled voxels that are learned from, and how many of those simulated labels are right.
 
     Of all, and of the foreground alone, which a mask can leave out unnoticed. The only use of an unlabelled case's true

@@ -134,8 +134,8 @@ class Record:
         preset = Preset() if self.shape is None else Preset(shape=self.shape)
         keywords = {"label": self.label, "shape": preset.shape, **method.env_settings(preset, {})}
         envs = self._envs(self.env, self.root, keywords)
-        task, place = make_task(envs.config, envs.dataset.modalities), find_device(self.device)
-        return make_agent(self.player, preset, task, device=place, seed=self.seed), envs, self.player
+        task, device = make_task(envs.config, envs.dataset.modalities), find_device(self.device)
+        return make_agent(self.player, preset, task, device=device, seed=self.seed), envs, self.player
 
     def _envs(self, env: str, root: Path | None, keywords: dict[str, Any], fallback: bool = True) -> MeccaVectorEnv:
         from mecca_agents.runs.envs import make_envs

@@ -26,7 +26,7 @@ def symmetric_loss(logits: Tensor, opposite: Tensor, right: Tensor, weight: Tens
         logits: Of C(s, a), (B, D, H, W).
         opposite: Of C(s, -a), (B, D, H, W).
         right: g, (B, D, H, W) bool.
-        weight: Of each voxel, (B, D, H, W), with mean 1.
+        weight: Of each voxel's loss before the mean, (B, D, H, W).
     """
     target = right.to(logits.dtype)
     action = binary_cross_entropy_with_logits(logits, target, weight)
@@ -67,7 +67,7 @@ def simulated_gain(
     gain = torch.stack([earned(*step) for step in zip(before, after, label, strict=True)])
     previous = [label[0] if earlier is None else earlier, *label[:-1]]
     for t, old in enumerate(previous):
-        was, is_now = (voxel_cross_entropy(before[t], towards, epsilon) for towards in (old, label[t]))
+        was, is_now = (voxel_cross_entropy(before[t], target, epsilon) for target in (old, label[t]))
         gain[t] += was - is_now  # 0 where the label stays, and at 0.5, where an episode begins
     return gain
 

@@ -121,7 +121,7 @@ class History:
             after = before
         if len(found) != len(self.now.answers) + 1:
             raise SessionError(
-                f"session: expected one of at most {MOST_UNDONE} actions since its box, found more: its first steps "
-                "are forgotten"
+                f"session: expected at most {MOST_UNDONE} actions since its last box, mask or reset, found more: "
+                "its first steps are forgotten"
             )
         return found[::-1]

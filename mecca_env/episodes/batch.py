@@ -67,10 +67,6 @@ class EpisodeBatch:
         assert self._state is not None
         return self._state
 
-    @state.setter
-    def state(self, state: State) -> None:
-        self._state = state
-
     def begin(self, rows: NDArray[np.int64], cases: Sequence[int | None] | None = None) -> None:
         """Begin new episodes.
 

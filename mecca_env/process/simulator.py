@@ -57,7 +57,7 @@ class Simulator:
         self._hint = make_hint(config.hint, config)
         self._transition = make_transition(config, device)
         assert config.clicks is not None
-        self._some_unlabelled = False  # so far; while it holds, a pass over the grid is saved in every step
+        self._some_unlabelled = False  # of all episodes so far; as long as none is, a step saves a pass over the grid
         self._most_regions = 0  # all region numbers of all episodes so far are below it
         self._budgets = torch.tensor((*config.clicks, 0), device=device)
 
@@ -102,7 +102,8 @@ class Simulator:
         Args:
             state: B episodes; what is returned for those that are over already has no meaning.
             action: (B, D, H, W), indices into the adjustments or values in [-1, 1].
-            confidence: The agent's confidence in that action, (B, D, H, W) float32 in [0, 1]; needed with a guide.
+            confidence: The agent's confidence in that action, (B, D, H, W) float32 in [0, 1]; with a guide,
+                None leaves the advice as it was.
 
         Returns:
             The next state, with the clicks made before the next step; what was earned, nothing by unlabelled episodes;
@@ -126,15 +127,15 @@ class Simulator:
         most = max(config.clicks[1:], default=0)
         return self._with_clicks(after, progress.budget, most, progress.key), earned, progress.over
 
-    def add_clicks(self, state: State, made: Tensor) -> State:
+    def add_clicks(self, state: State, new_clicks: Tensor) -> State:
         """The state after these clicks have been noted and have become hints.
 
         Args:
             state: B episodes.
-            made: What `SimulatedUser.click` may return, (B, K, 3) int64; `state.clicks` has room for them.
+            new_clicks: What `SimulatedUser.click` may return, (B, K, 3) int64; `state.clicks` has room for them.
         """
-        clicks, n_clicks = loops(self.device).append(state.clicks, state.n_clicks, made)
-        return replace(state, hint=self._hinted(state, made), clicks=clicks, n_clicks=n_clicks)
+        clicks, n_clicks = loops(self.device).append(state.clicks, state.n_clicks, new_clicks)
+        return replace(state, hint=self._hinted(state, new_clicks), clicks=clicks, n_clicks=n_clicks)
 
     def regions(self, state: State) -> Tensor:
         """The supervoxels of the step that is next, (B, D, H, W) int16; of the last one where the episode is over."""
@@ -153,11 +154,11 @@ class Simulator:
             return None
         return boundary_weights(surface, config.shape, config.boundary_weight, config.boundary_sigma)
 
-    def _hinted(self, state: State, made: Tensor) -> Tensor:
+    def _hinted(self, state: State, new_clicks: Tensor) -> Tensor:
         """`State.hint` with the clicks just made, (B, K, 3)."""
         if isinstance(self._hint, SupervoxelHint):
-            return self._hint.mark(state.hint, made, self.regions(state), self._most_regions)
-        return self._hint.add(state.hint, made, state.volume)
+            return self._hint.mark(state.hint, new_clicks, self.regions(state), self._most_regions)
+        return self._hint.add(state.hint, new_clicks, state.volume)
 
     def _with_clicks(self, state: State, budget: Tensor, most: int, key: Tensor) -> State:
         """The state after the user has clicked (`SimulatedUser.click`) and the clicks have become hints."""

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from mecca_agents.agent import Agent, TaskSpec, find_method, make_agent
-from mecca_agents.algorithms.mecca import Mecca, _simulated
+from mecca_agents.algorithms.mecca import Mecca, _simulated_label_numbers
 from mecca_agents.learning.rollout import Rollout, collect
 from mecca_agents.presets import FAST, Gradient, Precision, Preset
 from mecca_env.process.config import EnvConfig
@@ -131,7 +131,7 @@ def test_true_labels_of_unlabelled_cases_teach_nothing(monkeypatch: pytest.Monke
 
 def test_how_right_the_simulated_labels_are_is_counted_where_they_are_learned_from() -> None:
     rollout, taught = _taught(ON.replace(delta=(0.5, 0.5)))
-    numbers = _simulated(rollout, taught)
+    numbers = _simulated_label_numbers(rollout, taught)
     unlabelled = ~rollout.labelled
     used, right = taught.mask[unlabelled], (taught.label == rollout.label)[unlabelled]
     target = rollout.label[unlabelled]
@@ -139,7 +139,7 @@ def test_how_right_the_simulated_labels_are_is_counted_where_they_are_learned_fr
     assert numbers["simulated_accuracy"] == pytest.approx(float(right[used].float().mean()))
     assert numbers["mask_share_foreground"] == pytest.approx(float(used[target].float().mean()))
     assert numbers["simulated_accuracy_foreground"] == pytest.approx(float(right[used & target].float().mean()))
-    assert _simulated(rollout, rollout) == {}
+    assert _simulated_label_numbers(rollout, rollout) == {}
 
 
 def test_nothing_is_learned_from_simulated_labels_before_their_time() -> None:

@@ -98,7 +98,7 @@ def test_an_env_by_table_is_the_env_by_the_plain_rule() -> None:
     fast, slow = make_envs(3), make_envs(3)
     slow._episodes.simulator._transition = rules(slow.config)[0]  # type: ignore[assignment]
     fast.reset(seed=0), slow.reset(seed=0)
-    slow._episodes.state = replace(slow.state, situation=None)
+    slow._episodes._state = replace(slow.state, situation=None)
     for action in random_actions(fast, 2):
         one, two = fast.step(action), slow.step(action)
         assert torch.equal(one[1], two[1])
