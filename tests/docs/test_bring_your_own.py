@@ -86,7 +86,7 @@ def test_bring_your_own_leads_to_rows_of_the_table(here: Path, capsys: pytest.Ca
 
 
 def test_the_class_of_the_page_goes_on_bit_for_bit(here: Path) -> None:
-    from tests.mecca_agents.training.test_resume import _same
+    from tests.support.runs import assert_same_run
 
     code = next(text for _, text in _blocks(DOCS / "bring_your_own.md") if text.startswith("# reinforce.py"))
     (here / "reinforce.py").write_text(code)
@@ -105,7 +105,7 @@ def test_the_class_of_the_page_goes_on_bit_for_bit(here: Path) -> None:
         patch.setattr(reinforce.Reinforce, "learn", broken)
         assert main([*command.split(), "run"]) == 2
     assert main(["train", "--resume", "run"]) == 0
-    _same(Path("run"), Path("whole"))
+    assert_same_run(Path("run"), Path("whole"))
 
 
 def test_offline_episodes_are_recorded_and_read(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

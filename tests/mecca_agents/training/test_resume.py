@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
-import os
-import random
 import shutil
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,181 +15,15 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from mecca_agents.cli import main
-from mecca_agents.presets import PRESETS, Preset
+from mecca_agents.presets import PRESETS
 from mecca_agents.runs import RunError, read_config
 from mecca_agents.runs.checkpoints import checkpoint_folder
 from mecca_agents.runtime.stopping import Stopped
-from mecca_agents.training import loop, resume, train
-from tests.support import ROOT
-from tests.support.agents import ENV, PRESET, write_scans
+from mecca_agents.training import loop, resume
+from tests.support.agents import ENV, write_scans
+from tests.support.runs import assert_same_run, log_of, train_tiny
 
 SMALL = PRESETS["demo"].replace(shape=(10, 9, 8), channels=4, confidence_channels=4, num_envs=2, updates=4)
-
-
-@pytest.fixture(scope="module")
-def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_scans(tmp_path_factory.mktemp("data") / "Task09_Spleen")
-
-
-def _train(
-    out: Path, scans: Path, method: str = "tests.support.agents:Tiny", preset: Preset = PRESET, **more: Any
-) -> None:
-    keywords = {"root": scans, "checkpoint_every": 2, "device": "cpu", "stream": io.StringIO(), **more}
-    train(method, ENV, out, preset=preset, **keywords)
-
-
-def _log(run: Path) -> list[dict[str, str]]:
-    with (run / "metrics.csv").open(newline="") as file:
-        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
-
-
-def _same(run: Path, other: Path) -> None:
-    assert _log(run) == _log(other)
-    assert [row["update"] for row in _log(run)] == [str(i) for i in range(read_config(run).preset.updates)]
-    for name, files in (("last", ("model", "training")), ("best", ("model",))):
-        for file in files:
-            mine, theirs = (load_file(checkpoint_folder(r, name) / f"{file}.safetensors") for r in (run, other))
-            assert mine.keys() == theirs.keys()
-            assert all(torch.equal(value, theirs[key]) for key, value in mine.items())
-        one, two = (json.loads((checkpoint_folder(r, name) / "state.json").read_text()) for r in (run, other))
-        one.pop("seconds"), two.pop("seconds")
-        assert one == two
-    assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["best", "last"]
-
-
-_PREAMBLE = """
-import os, signal, sys
-import torch
-torch.set_num_threads(1)
-from tests.support.agents import ENV, PRESET
-from mecca_agents.runs import checkpoints
-from mecca_agents.training import resume, train
-out, scans, updates = sys.argv[1], sys.argv[2], int(sys.argv[3])
-def begin():
-    preset = PRESET.replace(updates=updates)
-    train("tests.support.agents:Tiny", ENV, out, preset=preset, root=scans, checkpoint_every=2, device="cpu")
-def die():
-    os.kill(os.getpid(), signal.SIGKILL)
-"""
-
-
-def _process(code: str, *arguments: object) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(
-        [sys.executable, "-c", _PREAMBLE + code, *map(str, arguments)], env=environment, stderr=subprocess.DEVNULL
-    )
-
-
-@pytest.mark.slow
-def test_killed_at_random_moments(tmp_path: Path, scans: Path) -> None:
-    updates, draw = 120, random.Random(0)
-    preset = PRESET.replace(updates=updates)
-    _train(tmp_path / "whole", scans, preset=preset)
-    run, reached = tmp_path / "run", 0
-    for code in ("begin()", "resume(out)", "resume(out)"):
-        process = _process(code, run, scans, updates)
-        wanted = reached + draw.randrange(1, 18)
-        while process.poll() is None and (not (run / "metrics.csv").exists() or len(_log(run)) < wanted):
-            time.sleep(0.002)
-        time.sleep(draw.random() * 0.05)
-        assert process.poll() is None, "it ended before it could be killed"
-        process.kill()
-        assert process.wait() == -signal.SIGKILL
-        reached = len(_log(run))
-        assert reached < updates
-    resume(run, stream=io.StringIO())
-    _same(run, tmp_path / "whole")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "code",
-    [
-        # the third checkpoint is being written: its first file is there in part
-        """
-real, calls = checkpoints.save_file, []
-def save_file(tensors, path):
-    calls.append(path)
-    real(tensors, path)
-    if len(calls) == 6:
-        os.truncate(path, os.path.getsize(path) // 2)
-        die()
-checkpoints.save_file = save_file
-begin()
-""",
-        # the old one has left its place, the new one has not taken it
-        """
-real = os.rename
-def rename(source, target):
-    real(source, target)
-    if str(target).endswith(".last.previous"):
-        rename.calls += 1
-        if rename.calls == 2:
-            die()
-rename.calls = 0
-os.rename = rename
-begin()
-""",
-        # the new one is in place, the old one half removed
-        """
-real = checkpoints.shutil.rmtree
-def rmtree(folder):
-    if str(folder).endswith(".last.previous") and os.path.exists(os.path.join(out, "checkpoints", "best")):
-        os.unlink(os.path.join(folder, "model.safetensors"))
-        die()
-    real(folder)
-checkpoints.shutil.rmtree = rmtree
-begin()
-""",
-        # before there is any checkpoint
-        """
-checkpoints.save_file = lambda tensors, path: die()
-begin()
-""",
-    ],
-    ids=["writing", "between the renamings", "removing", "first"],
-)
-def test_killed_while_a_checkpoint_is_written(tmp_path: Path, scans: Path, code: str) -> None:
-    _train(tmp_path / "whole", scans)
-    assert _process(code, tmp_path / "run", scans, PRESET.updates).wait() == -signal.SIGKILL
-    resume(tmp_path / "run", stream=io.StringIO())
-    _same(tmp_path / "run", tmp_path / "whole")
-
-
-@pytest.mark.slow
-def test_only_one_process_trains_in_a_folder(tmp_path: Path, scans: Path) -> None:
-    run, updates = tmp_path / "run", 30
-    preset = PRESET.replace(updates=updates)
-    _train(tmp_path / "whole", scans, preset=preset)
-    process = _process(
-        """
-from tests.support.agents import Tiny
-real = Tiny.learn
-def learn(self, envs, observation, progress):
-    if progress >= 0.5:
-        signal.pause()
-    return real(self, envs, observation, progress)
-Tiny.learn = learn
-begin()
-""",
-        run,
-        scans,
-        updates,
-    )
-    try:
-        while process.poll() is None and (not (run / "metrics.csv").exists() or len(_log(run)) < updates // 2):
-            time.sleep(0.01)
-        before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
-        for begin in (lambda: resume(run), lambda: _train(run, scans, preset=preset, overwrite=True)):
-            with pytest.raises(RunError, match="run: another process is training here"):
-                begin()
-        assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
-        assert process.poll() is None
-    finally:
-        process.kill()
-        process.wait()
-    resume(run, stream=io.StringIO())
-    _same(run, tmp_path / "whole")
 
 
 def test_resuming_with_other_code_says_so_and_changes_no_record(stopped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,7 +50,7 @@ def test_the_commit_of_a_run_is_that_of_the_code_that_was_loaded(
     monkeypatch.setattr(
         "mecca_agents.runs.provenance._git", lambda *arguments: "a commit made after the code was loaded"
     )
-    _train(tmp_path / "run", scans)
+    train_tiny(tmp_path / "run", scans)
     assert read_config(tmp_path / "run").commit == loop.COMMIT != "a commit made after the code was loaded"
 
 
@@ -231,14 +59,14 @@ def test_the_methods_go_on_bit_for_bit(
     tmp_path: Path, scans: Path, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = {"labelled_fraction": 0.5}
-    _train(tmp_path / "whole", scans, method, SMALL, settings=settings)
+    train_tiny(tmp_path / "whole", scans, method, SMALL, settings=settings)
     with monkeypatch.context() as patch:
         patch.setattr("mecca_agents.training.display.Display.show", _power_cut)
         with pytest.raises(ConnectionAbortedError):
-            _train(tmp_path / "run", scans, method, SMALL, settings=settings)
-    assert len(_log(tmp_path / "run")) == 3
+            train_tiny(tmp_path / "run", scans, method, SMALL, settings=settings)
+    assert len(log_of(tmp_path / "run")) == 3
     resume(tmp_path / "run", stream=io.StringIO())
-    _same(tmp_path / "run", tmp_path / "whole")
+    assert_same_run(tmp_path / "run", tmp_path / "whole")
 
 
 def _power_cut(self: object, tally: Any) -> None:
@@ -265,10 +93,10 @@ def test_a_signal_lets_the_update_finish_and_says_how_to_go_on(
     assert f"stopped by {number.name} after 4 of 7 updates" in (error := capsys.readouterr().err)
     assert f"mecca train --resume {run}" in error
     assert signal.getsignal(number) == before
-    assert len(_log(run)) == 4
+    assert len(log_of(run)) == 4
     assert main(["train", "--resume", str(run)]) == 0
     assert main([*command.split(), "--checkpoint-every", "2", "--out", str(whole)]) == 0
-    _same(run, whole)
+    assert_same_run(run, whole)
 
 
 def test_a_stop_between_checkpoints_writes_one_that_does_not_count_as_best(
@@ -277,7 +105,7 @@ def test_a_stop_between_checkpoints_writes_one_that_does_not_count_as_best(
     monkeypatch.setenv("TINY_SIGNAL", str(int(signal.SIGTERM)))
     monkeypatch.setenv("TINY_ONCE", str(tmp_path / "once"))
     with pytest.raises(Stopped) as stopped:
-        _train(tmp_path / "run", scans, "tests.support.agents:Signalled", checkpoint_every=100)
+        train_tiny(tmp_path / "run", scans, "tests.support.agents:Signalled", checkpoint_every=100)
     assert stopped.value.signal is signal.SIGTERM and isinstance(stopped.value, KeyboardInterrupt)
     state = json.loads((checkpoint_folder(tmp_path / "run") / "state.json").read_text())
     assert (state["updates"], state["best"]) == (4, None)
@@ -285,7 +113,7 @@ def test_a_stop_between_checkpoints_writes_one_that_does_not_count_as_best(
 
 
 def test_a_finished_run_stays_as_it_is(tmp_path: Path, scans: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    _train(tmp_path / "run", scans)
+    train_tiny(tmp_path / "run", scans)
     before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
     assert main(["train", "--resume", str(tmp_path / "run")]) == 0
     assert "finished after 7 updates, there is nothing to do" in capsys.readouterr().err
@@ -313,7 +141,7 @@ def test_nan_stops_the_run_and_leaves_the_last_good_checkpoint(
     tmp_path: Path, scans: Path, method: str, message: str
 ) -> None:
     with pytest.raises(FloatingPointError, match=message):
-        _train(tmp_path / "run", scans, method)
+        train_tiny(tmp_path / "run", scans, method)
     state = json.loads((checkpoint_folder(tmp_path / "run") / "state.json").read_text())
     assert state["updates"] == 2
     weights = load_file(checkpoint_folder(tmp_path / "run") / "model.safetensors")
@@ -327,7 +155,7 @@ def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TINY_SIGNAL", str(int(signal.SIGTERM)))
     monkeypatch.setenv("TINY_ONCE", str(tmp_path / "once"))
     with pytest.raises(Stopped):
-        _train(tmp_path / "run", data, "tests.support.agents:Signalled")
+        train_tiny(tmp_path / "run", data, "tests.support.agents:Signalled")
     return tmp_path / "run"
 
 
@@ -388,7 +216,7 @@ def test_a_run_that_cannot_go_on_is_one_error_and_stays_as_it_is(
 def test_a_full_disk_stops_the_run_and_it_goes_on_when_there_is_space(
     tmp_path: Path, scans: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _train(tmp_path / "whole", scans)
+    train_tiny(tmp_path / "whole", scans)
     calls = []
 
     def full(tensors: Any, path: Path) -> None:
@@ -401,6 +229,6 @@ def test_a_full_disk_stops_the_run_and_it_goes_on_when_there_is_space(
     with monkeypatch.context() as patch:
         patch.setattr("mecca_agents.runs.checkpoints.save_file", full)
         with pytest.raises(RunError, match="last: cannot be written.*No space left on device.*is whole"):
-            _train(tmp_path / "run", scans)
+            train_tiny(tmp_path / "run", scans)
     resume(tmp_path / "run", stream=io.StringIO())
-    _same(tmp_path / "run", tmp_path / "whole")
+    assert_same_run(tmp_path / "run", tmp_path / "whole")
