@@ -77,8 +77,8 @@ class NetworkSettings(_Settings):
         shared_blocks: Blocks that policy and value share; each has the others to itself (Sec. 3.2).
         precision: "float32", or "bf16" for convolutions in bfloat16 (autocast), on a GPU; a CPU refuses to train so,
             and acts in float32.
-        compile: Compile the networks (`torch.compile`), which takes a minute at the start and needs a C++ compiler on a
-            CPU, Triton on a GPU.
+        compile: Compile the networks (`torch.compile`) on a GPU, which needs Triton and takes a minute at the start;
+            a CPU refuses to train so, and acts without.
         chunk: How many volumes' activations are held at a time, to save memory: an update plays a volume for each step
             of an episode, and with this computes the others' again when their gradients are due. None holds all.
     """

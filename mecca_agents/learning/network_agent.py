@@ -17,7 +17,7 @@ from mecca_agents.agent import Agent, TaskSpec
 from mecca_agents.learning.optimizer_state import pack, unpack
 from mecca_agents.networks.pnet import PNet
 from mecca_agents.presets import Preset
-from mecca_agents.runtime.devices import autocast, check_precision
+from mecca_agents.runtime.devices import autocast, check_trainable
 from mecca_agents.runtime.distributed import sum_gradients
 
 
@@ -74,7 +74,7 @@ class NetworkAgent(Agent):
             torch.default_generator.manual_seed(self.seed)  # drawn on the host, on every device the same
             network = make()
         self.networks[name] = network.to(self.device)
-        if preset.network.compile:
+        if preset.network.compile and self.device.type != "cpu":  # what a GPU trained acts on a CPU as it is
             # Not "reduce-overhead": its CUDA graphs write every call's activations to the same memory, and here those
             # of T calls wait for one backward pass. Convolutions of whole volumes keep a GPU busy without it.
             network.compile(mode="default")
@@ -141,7 +141,7 @@ class NetworkAgent(Agent):
             FloatingPointError: The loss is not finite.
             ValueError: The preset asks for bfloat16, and this is a CPU.
         """
-        check_precision(self.device, self.preset.network.precision)
+        check_trainable(self.device, self.preset.network)
         self.networks.zero_grad(set_to_none=True)
         check_finite("loss", float(loss.detach()))
         loss.backward()  # type: ignore[no-untyped-call]

@@ -36,7 +36,7 @@ from mecca_agents.runs.loading import make_task, task_of
 from mecca_agents.runs.locking import locked
 from mecca_agents.runs.provenance import commit, differences, versions
 from mecca_agents.runs.tally import Tally
-from mecca_agents.runtime.devices import check_precision, tuned
+from mecca_agents.runtime.devices import check_trainable, tuned
 from mecca_agents.runtime.distributed import agreed, gathered, joined, leads, part_of, wait_for_all, world_size
 from mecca_agents.runtime.stopping import Stopped, StopRequest
 from mecca_agents.training.log import Log
@@ -138,7 +138,7 @@ def _train(
         raise ValueError("settings: the grid's shape belongs to the preset, got it in the settings")
     every = {**_method_for_all(method).env_settings(preset, asked), **asked}
     read_settings({"shape": preset.shape, **every})
-    check_precision(torch_device, preset.network.precision)
+    check_trainable(torch_device, preset.network)
     try:
         json.dumps(every)
     except TypeError as error:
@@ -215,7 +215,7 @@ def _go_on(folder: Path, torch_device: torch.device, stream: TextIO) -> Agent:
     checkpoint = read_checkpoint(folder, torch_device) if _has_begun(folder) else None
     with _naming(folder):
         _method_for_all(config.method)
-        check_precision(torch_device, config.preset.network.precision)
+        check_trainable(torch_device, config.preset.network)
         agent = make_agent(config.method, config.preset, task_of(config), device=torch_device, seed=config.seed)
         part = part_of(config.preset.num_envs)
     if checkpoint is not None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import weakref
 from typing import Any
 
@@ -33,14 +31,13 @@ PRESET = FAST.replace(
     gradient="sampled",
     n_steps=None,
 )
-WITHOUT_COMPILER = not any(shutil.which(os.environ.get("CXX", name)) for name in ("g++", "clang++"))
 
 
-def _play(preset: Preset, num_envs: int = 3, **settings: Any) -> tuple[Mecca, MeccaVectorEnv]:
-    envs = make_envs(num_envs, **{**Mecca.env_settings(preset, settings), **settings})
+def _play(preset: Preset, num_envs: int = 3, device: str = "cpu", **settings: Any) -> tuple[Mecca, MeccaVectorEnv]:
+    envs = make_envs(num_envs, device=device, **{**Mecca.env_settings(preset, settings), **settings})
     config = envs.config
     task = TaskSpec(config.shape, 1, config.adjustments, config.action, config.guide)
-    agent = make_agent("mecca", preset, task, device=torch.device("cpu"), seed=0)
+    agent = make_agent("mecca", preset, task, device=torch.device(device), seed=0)
     assert isinstance(agent, Mecca)
     return agent, envs
 
@@ -148,11 +145,11 @@ def test_the_network_is_that_of_float64(gradients: bool) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(WITHOUT_COMPILER, reason="no C++ compiler here")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 def test_compiled_it_computes_the_same() -> None:
     torch.compiler.reset()
     preset = PRESET.replace(dilations=(2,), interaction_guide=False, self_adaptive_reward=False, simulated_labels=False)
-    (agent, envs), (plain, _) = _play(preset.replace(compile=True)), _play(preset)
+    (agent, envs), (plain, _) = _play(preset.replace(compile=True), device="cuda"), _play(preset, device="cuda")
     double = plain.networks["segmentation"].double()
     assert agent.weights().keys() == plain.weights().keys()
     observation, _ = envs.reset(seed=0)
@@ -173,3 +170,11 @@ def test_compiled_it_computes_the_same() -> None:
             atol = 1e-4 * float(theirs.grad.abs().max())
             torch.testing.assert_close(mine.grad.double(), theirs.grad, rtol=0, atol=atol)
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] >= 2  # with gradients and without
+
+
+def test_what_a_gpu_trained_compiled_acts_on_a_cpu_as_it_is() -> None:
+    (agent, envs), (plain, _) = _play(PRESET.replace(compile=True)), _play(PRESET)
+    observation, _ = envs.reset(seed=0)
+    assert torch.equal(agent.act(observation)["adjustment"], plain.act(observation)["adjustment"])
+    with pytest.raises(ValueError, match="compile: expected False in a training on a CPU"):
+        agent.learn(envs, observation, 0.0)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mecca_agents.presets import Precision
-from mecca_agents.runtime.devices import autocast, check_precision, find_device, tuned
+from mecca_agents.presets import NetworkSettings, Precision
+from mecca_agents.runtime.devices import autocast, check_trainable, find_device, tuned
 
 
 @pytest.mark.parametrize("name", ["tpu", "cuda:99", ""])
@@ -35,8 +35,12 @@ def test_convolutions_are_in_bfloat16_on_a_gpu_that_is_asked_for_it(device: str,
         assert layer(inputs).dtype == (torch.bfloat16 if lower else torch.float32)
 
 
-def test_a_cpu_trains_in_float32_alone() -> None:
+def test_a_cpu_trains_plainly_and_in_float32_alone() -> None:
+    lower, compiled = NetworkSettings(precision="bf16"), NetworkSettings(compile=True)
     with pytest.raises(ValueError, match="precision: expected float32 in a training on a CPU, got 'bf16'"):
-        check_precision(torch.device("cpu"), "bf16")
-    check_precision(torch.device("cpu"), "float32")
-    check_precision(torch.device("cuda"), "bf16")
+        check_trainable(torch.device("cpu"), lower)
+    with pytest.raises(ValueError, match="compile: expected False in a training on a CPU, got True"):
+        check_trainable(torch.device("cpu"), compiled)
+    check_trainable(torch.device("cpu"), NetworkSettings())
+    for settings in (lower, compiled):
+        check_trainable(torch.device("cuda"), settings)
