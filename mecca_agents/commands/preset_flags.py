@@ -10,6 +10,7 @@ from typing_extensions import TypedDict
 from tyro.conf import arg
 
 from mecca_agents.presets import PRESETS, Preset
+from mecca_agents.tables import columns
 
 
 def preset_table() -> str:
@@ -20,9 +21,7 @@ def preset_table() -> str:
         values = [preset[name] for preset in settings]
         if len(set(values)) > 1:
             rows.append([name.replace("_", "-"), *(_text(value) for value in values)])
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    padded = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
-    return "\n".join(f"  {line.rstrip()}" for line in padded)
+    return "\n".join(f"  {line}" for line in columns(rows[0], rows[1:], left=len(rows[0])).splitlines())
 
 
 def given_settings(flags: Mapping[str, Any]) -> dict[str, Any]:
