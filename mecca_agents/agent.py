@@ -133,8 +133,8 @@ def only_labelled(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 METHODS: dict[str, str] = {
-    "random": "mecca_agents.algorithms.random_agent:RandomAgent",
-    "oracle": "mecca_agents.algorithms.oracle:Oracle",
+    "random": "mecca_agents.algorithms.bounds.random_agent:RandomAgent",
+    "oracle": "mecca_agents.algorithms.bounds.oracle:Oracle",
     "pnet": "mecca_agents.algorithms.pnet:PNetAgent",
     "unet": "mecca_agents.algorithms.unet:UNetAgent",
     "ua-mt": "mecca_agents.algorithms.ua_mt:MeanTeacher",

@@ -1,0 +1,1 @@
+"""Methods that learn nothing: what any other has to beat, and what none can."""
