@@ -139,7 +139,7 @@ class NetworkAgent(Agent):
 
         Raises:
             FloatingPointError: The loss is not finite.
-            ValueError: The preset asks for bfloat16, and this is a CPU.
+            ValueError: The preset asks for bfloat16 or for compiled networks, and this is a CPU.
         """
         check_trainable(self.device, self.preset.network)
         self.networks.zero_grad(set_to_none=True)
