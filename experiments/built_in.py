@@ -35,7 +35,7 @@ WAYS: dict[str, dict[str, Any]] = {
 
 def make(run: Path) -> None:
     """Train it in a new folder and copy its settings and weights into the package."""
-    train("mecca", "MECCA-Phantom-v0", run, preset=PRESETS["brief"], seed=0, device="cpu")
+    train("mecca-expected", "MECCA-Phantom-v0", run, preset=PRESETS["brief"], seed=0, device="cpu")
     for source in (run / CONFIG, checkpoint_folder(run) / MODEL):
         target = BUILT_IN / source.relative_to(run)
         target.parent.mkdir(parents=True, exist_ok=True)

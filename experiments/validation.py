@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import dataclass, fields
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import numpy as np
 import torch
 
 from mecca_agents import PRESETS, evaluate_agent, load_agent, resume, train
+from mecca_agents.benchmark.cells import shard_of
 from mecca_agents.evaluation import dice_by_step
 from mecca_agents.presets import FAMILIES
 from mecca_agents.runs.envs import make_envs
@@ -26,6 +28,9 @@ from mecca_env.atomic import write_text
 
 KEPT_OUT = 5
 """Every so many training cases, by name, one is kept out."""
+
+DONE = "validation.json"
+"""What was measured, in the folder of the run."""
 
 
 def divided(env: str, root: Path, fold: int = KEPT_OUT) -> tuple[list[str], list[str]]:
@@ -37,38 +42,75 @@ def divided(env: str, root: Path, fold: int = KEPT_OUT) -> tuple[list[str], list
     return [name for name in names if name not in kept_out], kept_out
 
 
-def measured(options: argparse.Namespace, setting: dict[str, Any], seed: int) -> list[float]:
-    """Mean Dice on the cases kept out after each step and misunderstanding, in per cent; trained first, if need be."""
-    parts = [options.method, *(f"{k}={v}" for k, v in setting.items()), f"seed{seed}"]
-    run = options.runs / "-".join(parts + [f"fold{options.fold}"] * (options.fold != KEPT_OUT))
-    done = run / "validation.json"
-    if done.exists():
-        return [float(value) for value in json.loads(done.read_text())]
-    cases, kept_out = divided(options.env, options.data, options.fold)
-    if (run / "config.json").exists():
-        resume(run)
-    else:
-        changes = {key: value for key, value in setting.items() if key in FAMILIES}
-        if options.updates is not None:
-            changes.setdefault("updates", options.updates)
-        train(
-            options.method,
-            options.env,
-            run,
-            preset=PRESETS[options.preset].replace(**changes),
-            root=options.data,
-            cases=cases,
-            settings={key: value for key, value in setting.items() if key not in FAMILIES},
-            seed=seed,
-        )
-    agent, config = load_agent(run)
-    if set(kept_out) & set(config.train_cases):
-        raise SystemExit(f"{run}: trained on cases that are kept out")
-    results = evaluate_agent(agent, config, split="train", cases=kept_out)
-    dice = dice_by_step(results)
-    dice.append(100 * float(np.mean([r.misunderstanding for r in results])))
-    write_text(done, json.dumps([round(value, 2) for value in dice]))
-    return dice
+@dataclass(frozen=True)
+class Trial:
+    """What is trained on the cases that are not kept out, but for its settings and its seed.
+
+    Attributes:
+        data: Folder of the data set.
+        env: Environment id.
+        method: Name of the method.
+        preset: Name of the preset.
+        runs: Folder of the runs.
+        fold: Which fifth is kept out.
+        updates: In place of the preset's.
+    """
+
+    data: Path
+    env: str = "MECCA-Hippocampus-v0"
+    method: str = "iter-mrl"
+    preset: str = "fast"
+    runs: Path = Path("runs/validation")
+    fold: int = KEPT_OUT
+    updates: int | None = None
+
+    def run(self, setting: dict[str, Any], seed: int) -> Path:
+        """The folder of a training."""
+        parts = [self.method, *(f"{k}={v}" for k, v in setting.items()), f"seed{seed}"]
+        return self.runs / "-".join(parts + [f"fold{self.fold}"] * (self.fold != KEPT_OUT))
+
+    def found(self, setting: dict[str, Any], seed: int) -> list[float] | None:
+        """What `measured` gave for it before; None where it has not been measured yet."""
+        path = self.run(setting, seed) / DONE
+        return [float(value) for value in json.loads(path.read_text())] if path.exists() else None
+
+    def measured(self, setting: dict[str, Any], seed: int) -> list[float]:
+        """Mean Dice on the cases kept out after each step and misunderstanding, in per cent; trained first, if need be.
+
+        Args:
+            setting: What differs from the preset and from the environment's own settings, by name.
+            seed: Of the training.
+        """
+        if (there := self.found(setting, seed)) is not None:
+            return there
+        run = self.run(setting, seed)
+        cases, kept_out = divided(self.env, self.data, self.fold)
+        if (run / "config.json").exists():
+            resume(run)
+        else:
+            changes = {key: value for key, value in setting.items() if key in FAMILIES}
+            if self.updates is not None:
+                changes.setdefault("updates", self.updates)
+            train(
+                self.method,
+                self.env,
+                run,
+                preset=PRESETS[self.preset].replace(**changes),
+                root=self.data,
+                cases=cases,
+                settings={key: value for key, value in setting.items() if key not in FAMILIES},
+                checkpoint_every=20,
+                seed=seed,
+                overwrite=run.exists(),  # killed before it had begun
+            )
+        agent, config = load_agent(run)
+        if set(kept_out) & set(config.train_cases):
+            raise SystemExit(f"{run}: trained on cases that are kept out")
+        results = evaluate_agent(agent, config, split="train", cases=kept_out)
+        dice = dice_by_step(results)
+        dice.append(100 * float(np.mean([r.misunderstanding for r in results])))
+        write_text(run / DONE, json.dumps([round(value, 2) for value in dice]))
+        return dice
 
 
 def main() -> None:
@@ -91,11 +133,11 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    part, parts = (int(number) for number in options.shard.split("/"))
+    trial = Trial(*(getattr(options, field.name) for field in fields(Trial)))
     print(f"{'setting':<32} seed  Dice % on the cases kept out, after each step; voxels that moved the wrong way, %")
-    for seed, setting in list(product(options.seeds, options.set or [{}]))[part - 1 :: parts]:
+    for seed, setting in shard_of(list(product(options.seeds, options.set or [{}])), options.shard):
         print(f"--- {json.dumps(setting)} seed {seed}", file=sys.stderr, flush=True)
-        dice = measured(options, setting, seed)
+        dice = trial.measured(setting, seed)
         print(f"{json.dumps(setting):<32} {seed:4}  {'  '.join(f'{value:5.1f}' for value in dice)}", flush=True)
 
 

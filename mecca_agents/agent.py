@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -113,6 +113,17 @@ class Agent(ABC):
         return 1
 
     @classmethod
+    def without_effect(cls, preset: Preset) -> dict[str, str]:
+        """Settings of a preset that change nothing of what this method learns, by name, and why.
+
+        A command that is given one of them refuses it (`check_effect`).
+
+        Args:
+            preset: Its settings.
+        """
+        return {}
+
+    @classmethod
     def env_settings(cls, preset: Preset, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Settings of the environment that this method trains and is tested in (`mecca_env.EnvConfig`).
 
@@ -146,6 +157,8 @@ METHODS: dict[str, str] = {
     "bs-iris": "mecca_agents.algorithms.bs_iris:BSIRIS",
     "ppo": "mecca_agents.algorithms.ppo:PPO",
     "mecca": "mecca_agents.algorithms.mecca:Mecca",
+    "iter-mrl-expected": "mecca_agents.algorithms.expected.iter_mrl:ExpectedIterMRL",
+    "mecca-expected": "mecca_agents.algorithms.expected.mecca:ExpectedMecca",
 }
 """Every method by name, as "module:class"."""
 
@@ -175,6 +188,24 @@ def find_method(method: str) -> type[Agent]:
     if not (isinstance(found, type) and issubclass(found, Agent)):
         raise ValueError(f"method: expected {target!r} to be a subclass of mecca_agents.Agent, got {found!r}")
     return found
+
+
+def check_effect(methods: Iterable[str], preset: Preset, given: Iterable[str]) -> None:
+    """Refuse settings that were asked for and that none of the methods learns anything else by.
+
+    Args:
+        methods: Names in `METHODS`, or "module:class" of one's own.
+        preset: The settings, with what was asked for.
+        given: Names of what was asked for.
+
+    Raises:
+        ValueError: One is without effect; the message says why.
+    """
+    reasons = {method: find_method(method).without_effect(preset) for method in methods}
+    for name in given:
+        if reasons and all(name in of_method for of_method in reasons.values()):
+            why = dict.fromkeys(f"{method}: {of_method[name]}" for method, of_method in reasons.items())
+            raise ValueError(f"{name}: expected a setting that has an effect, got one without ({'; '.join(why)})")
 
 
 def make_agent(method: str, preset: Preset, task: TaskSpec, *, device: torch.device, seed: int) -> Agent:

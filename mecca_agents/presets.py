@@ -11,8 +11,9 @@ from typing import Any, Literal, NamedTuple, get_args
 
 Credit = Literal["voxel", "mean"]
 Precision = Literal["float32", "bf16"]
-Gradient = Literal["sampled", "expected"]
 PolicyHead = Literal["actions", "target"]
+ConfidenceHead = Literal["signed", "action"]
+RewardWeight = Literal["voxel", "action"]
 
 
 class _Rule(NamedTuple):
@@ -102,16 +103,10 @@ class ActorCriticSettings(_Settings):
         policy_rate: Learning rate of the policy's own layers as a share of the others', since "the policy head is
             updated more slowly" (Sec. 3.2).
         gamma: Discount (Sec. 4.1).
-        n_steps: Steps of the environment that an optimiser step is taken after, with the critic's word for what comes
-            later (n-step A2C; Algorithm 1 computes gradients at every step); None: after whole episodes. A divisor of
-            the horizon. PPO plays whole episodes and then learns from so many of their steps at a time.
         gae_lambda: Lambda of generalised advantage estimation. 1 takes all rewards to the end of the episode (Eq. 3),
-            and 0 the next one and the value of the state after it.
+            and 0 the next one and the value of the state after it. Without effect on A2C with `n_steps=1`.
         entropy_weight: Weight of the entropy bonus.
         value_weight: Weight of the critic's loss.
-        gradient: Of the policy: "sampled" is A2C's, log pi of the action taken times its advantage; "expected" is Eq. 5
-            as printed, the gradient of pi, summed over all actions: what each of them would have earned is known. PPO
-            compares sampled actions with themselves and samples, whatever is said here.
         credit: "voxel" pays every voxel its own reward, "mean" pays all the mean (Eq. 4).
         balance: How far the rarer of foreground and background is weighted up (`a2c.class_weights`), 0 to 1, at the
             start and, after a linear fall, from `balance_settles` on.
@@ -123,19 +118,12 @@ class ActorCriticSettings(_Settings):
     policy_head: PolicyHead = _setting("actions", _one_of(PolicyHead))
     policy_rate: float = _setting(1.0, _POSITIVE)
     gamma: float = _setting(0.95, _SHARE)
-    n_steps: int | None = _setting(None, _COUNT_OR_NONE)
     gae_lambda: float = _setting(1.0, _SHARE)
     entropy_weight: float = _setting(0.01, _NOT_NEGATIVE)
     value_weight: float = _setting(0.5, _NOT_NEGATIVE)
-    gradient: Gradient = _setting("sampled", _one_of(Gradient))
     credit: Credit = _setting("voxel", _one_of(Credit))
     balance: tuple[float, float] = _setting((0.0, 0.0), _pair(0, 1))
     balance_settles: float = _setting(0.5, _SHARE_ABOVE_0)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.gradient == "expected" and self.credit == "mean":
-            raise ValueError("credit: expected 'voxel' with gradient='expected', got 'mean'")
 
 
 @dataclass(frozen=True)
@@ -162,11 +150,18 @@ class MeccaSettings(_Settings):
         simulated_labels: Learn from unlabelled cases, too (Sec. 3.6), where there are any.
         alpha: Factor of Eq. 8 (Sec. 4.1).
         beta: Exponent of Eq. 8 (Sec. 4.1).
+        reward_weight: Whose confidence c of Eq. 8 is. "action": that of the action which earns the reward, as printed.
+            Since C(s, a) + C(s, -a) = 1 (Eq. 6), what a voxel is then pushed by, over both directions, is the same
+            whether it is sure or not. "voxel": one weight for a voxel, the confidence in the direction that the policy
+            leans to, so that doubtful voxels weigh more.
         delta: Least certainty of a simulated label that is learned from (Eq. 11), at the start and at the end of the
             training (Sec. 4.1).
         simulated_from: Share of the training before which nothing is learned from simulated labels: M of Eq. 11 is 0,
             since the confidence network knows nothing yet.
-        confidence_channels: Channels of the confidence network.
+        confidence_head: "signed": the logit of C(s, a) is f(s, |a|) with the sign of a, so that C(s, a) + C(s, -a) = 1,
+            as Eq. 6 asks for, and f only has to see what the label is. "action": the network sees a and has to learn
+            that exclusive-or (Sec. 3.3).
+        confidence_channels: Channels of the confidence network; None: `channels`, those of the policy's.
         confidence_balance: How far the rarer of foreground and background is weighted up in Eq. 6, as `balance` does it
             in the other losses, but throughout.
         confidence_steps: How many steps of each episode, drawn anew, the confidence network learns from; None takes all
@@ -178,9 +173,11 @@ class MeccaSettings(_Settings):
     simulated_labels: bool = _setting(True, _SWITCH)
     alpha: float = _setting(0.8, _POSITIVE)
     beta: float = _setting(1.0, _NOT_NEGATIVE)
+    reward_weight: RewardWeight = _setting("voxel", _one_of(RewardWeight))
     delta: tuple[float, float] = _setting((0.85, 0.99), _pair(0.5, 1))
     simulated_from: float = _setting(0.0, _SHARE)
-    confidence_channels: int = _setting(64, _COUNT)
+    confidence_head: ConfidenceHead = _setting("signed", _one_of(ConfidenceHead))
+    confidence_channels: int | None = _setting(None, _COUNT_OR_NONE)
     confidence_balance: float = _setting(0.0, _SHARE)
     confidence_steps: int | None = _setting(None, _COUNT_OR_NONE)
 
@@ -195,9 +192,12 @@ class Preset(_Settings):
 
     Attributes:
         shape: Grid of the episodes, (D, H, W) voxels.
-        num_envs: Episodes side by side.
-        updates: Batches of whole episodes that are learned from, one after another; how many optimiser steps each of
-            them gives depends on the method and on `n_steps`.
+        num_envs: Labelled episodes side by side; methods that learn from unlabelled ones, too, play those besides
+            (`Agent.num_envs`).
+        updates: Batches of whole episodes that are learned from, one after another.
+        n_steps: Steps of these episodes that an optimiser step is taken after; None: all of them. A divisor of the
+            horizon. Actor-critics take the critic's word for what comes later (n-step A2C; Algorithm 1 computes
+            gradients at every step). PPO plays whole episodes and then learns from so many of their steps at a time.
         learning_rate: Adam's, at the start.
         final_learning_rate: Share of it that is left at the end of a linear decay; 1 keeps it.
         clip_norm: Gradients are scaled down to this norm at most.
@@ -211,6 +211,7 @@ class Preset(_Settings):
     shape: tuple[int, int, int] = (55, 55, 30)  # checked by `EnvConfig`
     num_envs: int = _setting(4, _COUNT)
     updates: int = _setting(20_000, _COUNT)
+    n_steps: int | None = _setting(None, _COUNT_OR_NONE)
     learning_rate: float = _setting(1e-4, _POSITIVE)
     final_learning_rate: float = _setting(1.0, _SHARE)
     clip_norm: float = _setting(10.0, _POSITIVE)
@@ -257,37 +258,35 @@ FAMILIES: dict[str, str] = _families()
 """The family of every setting by its name: the attribute of `Preset`, or "" for what every run has."""
 
 
-PAPER = Preset()
-"""Sec. 4.1: grid, learning rate, discount, alpha, beta and delta are the paper's, the entropy weight PixelRL's. The
-paper gives neither channels nor batch nor number of updates."""
+PAPER = Preset().replace(confidence_head="action", reward_weight="action")
+"""To the letter of Sec. 4.1: grid, learning rate, discount, alpha, beta and delta are the paper's, the entropy weight
+PixelRL's; falls to background in our trials. The paper gives neither channels nor batch nor number of updates."""
 
-FAST = PAPER.replace(
+FAST = Preset().replace(
     shape=(28, 24, 24),
     num_envs=2,
     updates=800,
+    n_steps=1,
     channels=16,
     dilations=(1, 2, 3),
-    confidence_channels=8,
-    confidence_steps=2,
     confidence_balance=0.5,
     simulated_from=0.25,
     learning_rate=2e-3,
     final_learning_rate=0.1,
     policy_head="target",
-    gradient="expected",
-    n_steps=1,
     gae_lambda=0.5,
     entropy_weight=1e-3,
     value_weight=0.05,
     balance=(0.5, 0.0),
     balance_settles=0.1,
+    epochs=1,
 )
 """Trains well on two cores within 20 minutes; departs from `PAPER` in everything that it sets."""
 
 BRIEF = FAST.replace(updates=300)
 """The same in less than 5 minutes, for tables on a CPU."""
 
-DEMO = FAST.replace(shape=(24, 24, 16), num_envs=4, updates=120, channels=12, n_steps=None, value_weight=0.5)
+DEMO = FAST.replace(shape=(24, 24, 16), num_envs=4, updates=120, channels=12)
 """For `mecca demo`: learns the phantom in a minute on two quick cores, in four on slow ones."""
 
 PRESETS: dict[str, Preset] = {"paper": PAPER, "fast": FAST, "brief": BRIEF, "demo": DEMO}

@@ -13,7 +13,8 @@ One update plays one episode in every env, of labelled and of unlabelled cases s
           where M = [max(c, 1 - c) > delta]             line 17       Eq. 11   unlabelled cases only
     dC <- BCE(C(s, a), g) + BCE(C(s, -a), 1 - g)        line 9        Eq. 6, 7 labelled cases only
 
-* Where the preset's gradient is the expected one (Eq. 5 as printed), no action is drawn: a is the one of a test.
+In line 7 the paper multiplies the gain by the confidence in the action taken. As C(s, a) + C(s, -a) = 1, that favours
+no voxel over another in the mean over actions; the preset's `reward_weight` says which reading is taken.
 
 Every mechanism has its switch in the preset. With none on, there is no confidence network and this is IteR-MRL.
 """
@@ -22,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -38,9 +39,10 @@ from mecca_agents.learning.confidence import (
     simulated_label,
     symmetric_loss,
 )
+from mecca_agents.learning.distributions import VoxelCategorical
 from mecca_agents.learning.network_agent import between, check_finite
 from mecca_agents.learning.rollout import Decision, Rollout, for_env, stack_observation
-from mecca_agents.presets import Preset
+from mecca_agents.presets import FAMILIES, Preset
 from mecca_agents.runtime.distributed import total
 from mecca_env.process.rewards import make_reward
 from mecca_env.vector_env import MeccaVectorEnv
@@ -60,6 +62,8 @@ class Mecca(ActorCritic):
     """
 
     name = "mecca"
+    families: ClassVar[tuple[str, ...]] = ("actor_critic", "mecca")
+    plays_unlabelled: ClassVar[bool] = True
 
     def __init__(self, preset: Preset, task: TaskSpec, *, device: torch.device, seed: int) -> None:
         super().__init__(preset, task, device=device, seed=seed)  # line 1
@@ -68,14 +72,28 @@ class Mecca(ActorCritic):
             self.add_pnet("confidence", task.modalities + 3, {"confidence": 1}, own.confidence_channels)
 
     @classmethod
+    def without_effect(cls, preset: Preset) -> dict[str, str]:
+        """Besides those of every actor-critic, the settings of mechanisms that are off."""
+        none, own = super().without_effect(preset), preset.mecca
+        if not own.self_adaptive_reward:
+            none |= dict.fromkeys(("alpha", "beta", "reward_weight"), "self_adaptive_reward is off")
+        elif own.beta == 0:
+            none["reward_weight"] = "beta is 0"
+        if not own.simulated_labels:
+            none |= dict.fromkeys(("delta", "simulated_from", "labelled_share"), "simulated_labels is off")
+        if not (own.self_adaptive_reward or own.simulated_labels or own.interaction_guide):
+            none |= {name: "no mechanism is on" for name in FAMILIES if name.startswith("confidence_")}
+        return none
+
+    @classmethod
     def env_settings(cls, preset: Preset, settings: Mapping[str, Any]) -> dict[str, Any]:
         """A guide, and as many unlabelled cases as labelled ones (line 11), where the preset asks for them."""
         share = only_labelled(settings)
         if share and preset.mecca.simulated_labels:
             share = {"labelled_share": preset.labelled_share}
-            if preset.num_envs * min(preset.labelled_share, 1 - preset.labelled_share) < 1:
+            if preset.num_envs * (1 / preset.labelled_share - 1) < 1:
                 given = f"num_envs={preset.num_envs}, labelled_share={preset.labelled_share}"
-                raise ValueError(f"mecca: expected labelled and unlabelled episodes in every batch, got {given}")
+                raise ValueError(f"{cls.name}: expected labelled and unlabelled episodes in every batch, got {given}")
         return {"guide": preset.mecca.interaction_guide, **share}
 
     def check_task(self, task: TaskSpec) -> None:
@@ -125,22 +143,21 @@ class Mecca(ActorCritic):
         return Learned(rollout.observation, merged(parts))
 
     def draw_confidence_steps(self, horizon: int) -> Tensor:
-        """Steps of an episode, from 0, that C learns from, (N,) int64: drawn anew; none where there is no C."""
+        """Steps of an episode, from 0, that C learns from, (N,) int64: all, or drawn anew; none where there is no C."""
         if not self.has_confidence:
             return torch.arange(0, device=self.device)
         order = torch.randperm(horizon, generator=self.generator, device=self.device)
         return order[: self.preset.mecca.confidence_steps]
 
-    def decide(self, state: Tensor) -> Decision:
-        """Choose an action for every voxel (Eq. 1; with the expected gradient none is drawn) and say how sure it is."""
-        decision = super().decide(state)
+    def decision(self, state: Tensor, policy: VoxelCategorical, value: Tensor | None) -> Decision:
+        """The action that a policy takes in B states, what is learned from it, and how sure C is of it."""
+        decision = super().decision(state, policy, value)
         if not self.has_confidence:
             return decision
-        with torch.no_grad():
-            both = decision.log_probs is not None
-            found = [c.sigmoid() for c in self._confidence_logits(state, decision.action, both)]
-        check_finite("confidence", float(found[0].sum()))
-        return decision._replace(confidence=found[0], opposite=found[1] if both else None)
+        logits, opposite = self._both_confidences(state, decision.action)
+        check_finite("confidence", float(logits.detach().sum()))
+        leans_up = policy.mean(self.adjustments).detach() > 0
+        return decision._replace(leans_up=leans_up, confidence=logits, opposite=opposite)
 
     def teach(self, rollout: Rollout, envs: MeccaVectorEnv, progress: float, earlier: Tensor | None = None) -> Rollout:
         """The rollout with simulated labels and their gain for unlabelled episodes, and self-adaptive rewards.
@@ -151,9 +168,10 @@ class Mecca(ActorCritic):
             progress: How much of the training is done, in [0, 1).
             earlier: Labels learned from in the step before, (B, D, H, W) bool; None at the start of an episode.
         """
-        own, confidence = self.preset.mecca, rollout.confidence
-        if confidence is None:
+        own = self.preset.mecca
+        if rollout.confidence is None:
             return self.with_rewards(rollout, envs)
+        confidence = rollout.confidence.detach().sigmoid()
         reward, label, mask = rollout.reward, rollout.label, rollout.mask
         if own.simulated_labels and not bool(mask.all()):
             simulated = simulated_label(self.adjustments[rollout.action] > 0, confidence)  # line 15, Eq. 10
@@ -163,24 +181,29 @@ class Mecca(ActorCritic):
             reward = torch.where(mask, reward, gain)  # line 16, Eq. 9
             if progress >= own.simulated_from:
                 mask = mask | certain(confidence, between(*own.delta, progress))  # Eq. 11
-        taught = self.with_rewards(replace(rollout, label=label, mask=mask), envs)
-        rewards = taught.rewards
-        if own.self_adaptive_reward:
-            reward = self_adaptive(reward, confidence, own.alpha, own.beta)  # Eq. 8
-            if rewards is not None:
-                every = self._every_confidence(taught)
-                rewards = self_adaptive(rewards, every, own.alpha, own.beta)
-        return replace(taught, reward=reward, rewards=rewards)
+        taught = self.with_rewards(replace(rollout, label=label, mask=mask, reward=reward), envs)
+        return self._self_adaptive(taught) if own.self_adaptive_reward else taught
 
-    def _every_confidence(self, rollout: Rollout) -> Tensor:
-        """In every action, (T, B, A, D, H, W): the target of C is about an action's direction alone (Eq. 7)."""
-        assert rollout.confidence is not None and rollout.opposite is not None
+    def _self_adaptive(self, rollout: Rollout) -> Rollout:
+        """The rollout with rewards weighed by confidence (Eq. 8), in the reading that the preset asks for."""
+        own, leans_up = self.preset.mecca, rollout.leans_up
+        assert rollout.confidence is not None and rollout.opposite is not None and leans_up is not None
+        confidence, opposite = rollout.confidence.detach().sigmoid(), rollout.opposite.detach().sigmoid()
         raised = self.adjustments > 0
-        same = raised[rollout.action].unsqueeze(2) == raised.view(-1, 1, 1, 1)
-        return torch.where(same, rollout.confidence.unsqueeze(2), rollout.opposite.unsqueeze(2))
+        taken, rewards = raised[rollout.action], rollout.rewards
+        if own.reward_weight == "voxel":
+            of_action = torch.where(taken == leans_up, confidence, opposite)
+            of_every = of_action.unsqueeze(2)
+        else:
+            of_action = confidence
+            same = taken.unsqueeze(2) == raised.view(-1, 1, 1, 1)  # C's target is about an action's direction alone
+            of_every = torch.where(same, confidence.unsqueeze(2), opposite.unsqueeze(2))
+        if rewards is not None:
+            rewards = self_adaptive(rewards, of_every, own.alpha, own.beta)
+        return replace(rollout, reward=self_adaptive(rollout.reward, of_action, own.alpha, own.beta), rewards=rewards)
 
     def backward_confidence(self, rollout: Rollout, steps: Tensor) -> dict[str, float]:
-        """Gradients of C from the labelled episodes (line 9), of all steps in one pass, or by the preset's chunks.
+        """Gradients of C from the labelled episodes (line 9).
 
         Args:
             rollout: As it was played.
@@ -192,36 +215,42 @@ class Mecca(ActorCritic):
         Raises:
             FloatingPointError: The loss is NaN or infinite; nothing is updated.
         """
-        where = rollout.labelled[steps]
-        share = 1.0 / (total(where.sum(1)).clamp_min(1) * len(steps))  # of a volume, among those of all processes
-        share = share.unsqueeze(1).expand_as(where)[where]
-        action, label = rollout.action[steps][where], rollout.label[steps][where]
-        state = torch.stack(rollout.states)[steps][where]
-        loss, right, chunk = 0.0, 0, self.preset.network.chunk or max(len(share), 1)
-        for part in torch.split(torch.arange(len(share), device=self.device), chunk):
-            if len(part) == 0:
-                break
-            logits, opposite = self._confidence_logits(state[part], action[part], both=True)
-            agrees = consistent(self.adjustments[action[part]] > 0, label[part])  # Eq. 7
-            weight = class_weights(label[part], torch.ones_like(label[part]), self.preset.mecca.confidence_balance)
-            weight = weight * (share[part] * len(part)).view(-1, 1, 1, 1)
-            part_loss = symmetric_loss(logits, opposite, agrees, weight)  # Eq. 6
-            check_finite("confidence_loss", float(part_loss.detach()))
-            part_loss.backward()  # type: ignore[no-untyped-call]
-            loss += float(part_loss.detach())
-            right += int(((logits > 0) == agrees).sum())
-        sums = total(torch.tensor([loss, right, label.numel()], dtype=torch.float64, device=self.device)).tolist()
+        assert rollout.confidence is not None and rollout.opposite is not None
+        logits, opposite, label = rollout.confidence[steps], rollout.opposite[steps], rollout.label[steps]
+        labelled = rollout.labelled[steps]
+        mask = labelled[:, :, None, None, None].expand_as(label)
+        agrees = consistent(self.adjustments[rollout.action[steps]] > 0, label)  # Eq. 7
+        volumes = total(labelled.sum(1)).clamp_min(1)  # of each step, of all processes
+        weight = class_weights(label, mask, self.preset.mecca.confidence_balance)
+        weight = weight * (labelled.shape[1] / volumes).view(-1, 1, 1, 1, 1)
+        loss = symmetric_loss(logits, opposite, agrees, weight)  # Eq. 6
+        check_finite("confidence_loss", float(loss.detach()))
+        loss.backward()  # type: ignore[no-untyped-call]
+        right = (((logits > 0) == agrees) & mask).sum()
+        sums = total(torch.stack([loss.detach().double(), right.double(), mask.sum().double()])).tolist()
         return {"confidence_loss": sums[0], "confidence_accuracy": sums[1] / sums[2]} if sums[2] else {}
 
     def _confidence(self, state: Tensor, action: Tensor) -> Tensor | None:
-        return self._confidence_logits(state, action)[0].sigmoid() if self.has_confidence else None
+        return self._confidence_logits(state, action).sigmoid() if self.has_confidence else None
 
-    def _confidence_logits(self, state: Tensor, action: Tensor, both: bool = False) -> tuple[Tensor, ...]:
-        """Logits of C(s, a), and with `both` of C(s, -a), in one pass; each (B, D, H, W)."""
-        change = (self.adjustments / self.adjustments.abs().max())[action].unsqueeze(1)
-        signs = (1.0, -1.0) if both else (1.0,)
-        inputs = torch.cat([torch.cat((state, sign * change), dim=1) for sign in signs])
-        return tuple(self.outputs("confidence", inputs)["confidence"].squeeze(1).chunk(len(signs)))
+    def _confidence_logits(self, state: Tensor, action: Tensor) -> Tensor:
+        """Logits of C(s, a), (B, D, H, W)."""
+        change = (self.adjustments / self.adjustments.abs().max())[action]
+        if self.preset.mecca.confidence_head == "signed":
+            return self._confidence_outputs(state, change.abs()) * change.sign()
+        return self._confidence_outputs(state, change)
+
+    def _both_confidences(self, state: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of C(s, a) and of C(s, -a), each (B, D, H, W)."""
+        if self.preset.mecca.confidence_head == "signed":
+            logits = self._confidence_logits(state, action)
+            return logits, -logits
+        change = (self.adjustments / self.adjustments.abs().max())[action]
+        one, other = self._confidence_outputs(torch.cat((state, state)), torch.cat((change, -change))).chunk(2)
+        return one, other
+
+    def _confidence_outputs(self, state: Tensor, change: Tensor) -> Tensor:
+        return self.outputs("confidence", torch.cat((state, change.unsqueeze(1)), dim=1))["confidence"].squeeze(1)
 
 
 def _simulated_label_numbers(rollout: Rollout, taught: Rollout) -> dict[str, float]:

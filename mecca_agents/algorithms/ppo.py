@@ -19,7 +19,7 @@ when each has moved by three millionths, and where one of them is clipped, none 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -27,7 +27,7 @@ from torch import Tensor
 from mecca_agents.agent import Learned, Observation, only_labelled
 from mecca_agents.learning.a2c import Losses, class_weights, targets
 from mecca_agents.learning.actor_critic import ActorCritic
-from mecca_agents.learning.rollout import Decision, Rollout, collect
+from mecca_agents.learning.rollout import Rollout, collect
 from mecca_agents.presets import Preset
 from mecca_agents.runtime.distributed import total
 from mecca_env.vector_env import MeccaVectorEnv
@@ -118,6 +118,12 @@ class PPO(ActorCritic):
     """The method; an `Agent`. Where not all cases are labelled, it plays those that are."""
 
     name = "ppo"
+    families: ClassVar[tuple[str, ...]] = ("actor_critic", "ppo")
+
+    @classmethod
+    def without_effect(cls, preset: Preset) -> dict[str, str]:
+        """It plays whole episodes, so lambda matters whatever `n_steps` is."""
+        return {name: why for name, why in super().without_effect(preset).items() if name != "gae_lambda"}
 
     @classmethod
     def env_settings(cls, preset: Preset, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -128,12 +134,6 @@ class PPO(ActorCritic):
     def passes(cls, preset: Preset) -> int:
         """An update passes what it plays through the network in every epoch."""
         return preset.ppo.epochs
-
-    def decide(self, state: Tensor) -> Decision:
-        """Sample an action for every voxel (Eq. 1), whatever the preset says of the gradient."""
-        policy, value = self.policy_and_value(state)
-        action = policy.sample(self.generator)
-        return Decision(action, policy.log_prob(action), policy.entropy(), value)
 
     def learn(self, envs: MeccaVectorEnv, observation: Observation, progress: float) -> Learned:
         """Play one episode in every env, and go over them `epochs` times."""
@@ -148,14 +148,16 @@ class PPO(ActorCritic):
             found.append(PPOLosses(*(term.detach() for term in losses)))
         mean = PPOLosses(*(torch.stack(terms).mean() for terms in zip(*found, strict=True)))
         numbers = self.numbers(rollout, Losses(*mean[:4])) | {"clipped": float(total(mean.clipped))}
-        return Learned(rollout.observation, numbers | {"gradient_norm": sum(norms) / len(norms)})
+        numbers |= {"gradient_norm": sum(norms) / len(norms), "optimizer_steps": float(len(norms))}
+        return Learned(rollout.observation, numbers)
 
     def experience(self, rollout: Rollout, progress: float) -> Experience:
         """The experience in a rollout, (T, B, D, H, W) each."""
-        settings = self.preset.actor_critic
-        target = targets(rollout, gamma=settings.gamma, gae_lambda=settings.gae_lambda, credit=settings.credit)
+        settings, value = self.preset.actor_critic, rollout.value
+        assert value is not None
+        target = targets(rollout, value, gamma=settings.gamma, gae_lambda=settings.gae_lambda, credit=settings.credit)
         weight = class_weights(rollout.label, rollout.mask, self.balance(progress))
-        return Experience(rollout.action, rollout.log_prob, target - rollout.value, target, weight)
+        return Experience(rollout.action, rollout.log_prob, target - value, target, weight)
 
     def minibatches(self, horizon: int) -> list[list[int]]:
         """The steps that each optimiser step learns from: `n_steps` at a time, all of them in every epoch."""
@@ -169,6 +171,7 @@ class PPO(ActorCritic):
         """The loss of those steps of the episodes, with this method's settings."""
         part = Experience(*(values[list(steps)].flatten(0, 1) for values in experience))
         policy, value = self.policy_and_value(torch.cat([states[step] for step in steps]))
+        assert value is not None
         return ppo_losses(
             part,
             policy.log_prob(part.action),

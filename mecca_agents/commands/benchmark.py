@@ -68,7 +68,7 @@ class Benchmark:
         """Do it; the exit code is 1 where a cell failed."""
         import torch
 
-        from mecca_agents.agent import methods
+        from mecca_agents.agent import check_effect, methods
         from mecca_agents.benchmark.cells import make_cells, shard_of
         from mecca_agents.benchmark.plan import Plan
         from mecca_agents.benchmark.runner import benchmark
@@ -76,7 +76,9 @@ class Benchmark:
 
         seeds = range(read_count("seeds", self.seeds))
         cells = shard_of(make_cells(self.methods or methods(), self.fractions, seeds, self.ablation), self.shard)
-        preset = find_preset(self.preset).replace(**given_settings(self.settings))
+        given = given_settings(self.settings)
+        preset = find_preset(self.preset).replace(**given)
+        check_effect(self.methods or methods(), preset, given)
         shared = {f.name for f in fields(Plan)} & {f.name for f in fields(self)} - {"preset", "settings"}
         plan = Plan(preset=preset, preset_name=self.preset, **{name: getattr(self, name) for name in shared})
         if self.threads is not None:

@@ -59,6 +59,7 @@ class Train:
         missing = [flag for name, flag in _NEEDED.items() if name not in given]
         if missing:
             raise ValueError(f"train: expected METHOD, --env and --out, or --resume RUN; missing: {', '.join(missing)}")
+        from mecca_agents.agent import check_effect
         from mecca_agents.runs.config import is_run
         from mecca_agents.runtime.distributed import restarted
         from mecca_agents.training.loop import train
@@ -67,6 +68,7 @@ class Train:
         if restarted() and is_run(out):
             return self._resume(out)
         preset = find_preset(given.pop("preset", "fast")).replace(**changes)
+        check_effect([method], preset, changes)
         settings = {name: given.pop(name) for name in ("labelled_fraction",) if name in given}
         train(method, env, out, preset=preset, settings=settings, **given)
         return _trained(out)

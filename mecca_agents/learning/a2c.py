@@ -48,11 +48,14 @@ def returns(
     return torch.stack(summed).flip(0)
 
 
-def targets(rollout: Rollout, *, gamma: float, gae_lambda: float = 1.0, credit: Credit = "voxel") -> Tensor:
+def targets(
+    rollout: Rollout, value: Tensor, *, gamma: float, gae_lambda: float = 1.0, credit: Credit = "voxel"
+) -> Tensor:
     """The return that each voxel should expect from each step on, (T, B, D, H, W) without gradients: its lambda-return.
 
     Args:
         rollout: Whole episodes, or parts with a bootstrap.
+        value: Of the states acted in, (T, B, D, H, W).
         gamma: Discount (Sec. 4.1).
         gae_lambda: Lambda of the returns; 1 is Eq. 3.
         credit: "voxel": each voxel is paid its own reward; "mean": all are paid the mean (Eq. 4 to the letter).
@@ -60,7 +63,7 @@ def targets(rollout: Rollout, *, gamma: float, gae_lambda: float = 1.0, credit: 
     reward = rollout.reward
     if credit == "mean":
         reward = reward.mean(dim=(2, 3, 4), keepdim=True).expand_as(reward)
-    return returns(reward, rollout.done, rollout.value.detach(), rollout.bootstrap, gamma, gae_lambda)
+    return returns(reward, rollout.done, value.detach(), rollout.bootstrap, gamma, gae_lambda)
 
 
 RAREST = 0.01
@@ -96,14 +99,12 @@ def a2c_losses(
     credit: Credit = "voxel",
     balance: float = 0.0,
 ) -> Losses:
-    """Eq. 4 and 5, averaged over the voxels of the rollout's mask (Eq. 11).
-
-    With log pi in place of pi, but where the rollout holds what every action would have earned.
+    """Eq. 4 and 5, with log pi in place of pi, averaged over the voxels of the rollout's mask (Eq. 11).
 
     The average is over the rollouts of all processes that train together.
 
     Args:
-        rollout: Whole episodes, or parts with a bootstrap.
+        rollout: Whole episodes, or parts with a bootstrap, of a policy with a critic.
         gamma: Discount (Sec. 4.1).
         entropy_weight: Weight of the entropy bonus.
         gae_lambda: Lambda of the returns; 1 is Eq. 3.
@@ -111,15 +112,33 @@ def a2c_losses(
         credit: Who is paid what (`targets`).
         balance: How far the rarer of foreground and background is weighted up (`class_weights`).
     """
-    target = targets(rollout, gamma=gamma, gae_lambda=gae_lambda, credit=credit)
+    assert rollout.value is not None
+    target = targets(rollout, rollout.value, gamma=gamma, gae_lambda=gae_lambda, credit=credit)
     advantage = (target - rollout.value).detach()
     weight = class_weights(rollout.label, rollout.mask, balance)  # Eq. 11: no gradient where M is 0
-    if rollout.rewards is None or rollout.log_probs is None:
-        gain = rollout.log_prob * advantage  # Eq. 5 with log pi
-    else:  # Eq. 5; whatever all actions have in common, the value of the next state too, has no gradient
-        gain = (rollout.log_probs.exp() * rollout.rewards).sum(dim=2)
-    terms = {"gain": gain, "entropy": rollout.entropy, "value": rollout.value, "target": target}
-    return weighted_losses(**terms, weight=weight, entropy_weight=entropy_weight, value_weight=value_weight)
+    terms = {"gain": rollout.log_prob * advantage, "value": rollout.value, "target": target}
+    return weighted_losses(
+        **terms, entropy=rollout.entropy, weight=weight, entropy_weight=entropy_weight, value_weight=value_weight
+    )
+
+
+def all_actions_losses(rollout: Rollout, *, entropy_weight: float, balance: float = 0.0) -> Losses:
+    """Eq. 5 as printed, the gradient of pi, summed over all actions with what each would have earned at once.
+
+    That is cost-sensitive classification of the next step. It has no sampling noise and does not look ahead: which
+    state an action leads to, and what that is worth, has no part in it, and there is no critic.
+
+    Args:
+        rollout: With `log_probs` and `rewards`.
+        entropy_weight: Weight of the entropy bonus.
+        balance: How far the rarer of foreground and background is weighted up (`class_weights`).
+    """
+    assert rollout.log_probs is not None and rollout.rewards is not None
+    weight = class_weights(rollout.label, rollout.mask, balance)
+    gain = (rollout.log_probs.exp() * rollout.rewards).sum(dim=2)
+    nothing = torch.zeros_like(gain)
+    terms = {"gain": gain, "entropy": rollout.entropy, "value": nothing, "target": nothing}
+    return weighted_losses(**terms, weight=weight, entropy_weight=entropy_weight, value_weight=0.0)
 
 
 def weighted_losses(

@@ -1,16 +1,19 @@
-"""The base of all voxel-wise actor-critics: one P-Net with a policy and a value branch, and how it acts and learns."""
+"""The base of all voxel-wise actor-critics: one P-Net with a policy and a value branch, and how it acts and learns.
+
+Where a method learns from all actions at once (`samples` is False), there is no value branch: nothing would use it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from mecca_agents.agent import Observation, TaskSpec
-from mecca_agents.learning.a2c import Losses, a2c_losses
+from mecca_agents.learning.a2c import Losses, a2c_losses, all_actions_losses
 from mecca_agents.learning.distributions import VoxelCategorical, target_policy
 from mecca_agents.learning.network_agent import NetworkAgent, between
 from mecca_agents.learning.rollout import PROBABILITY, Decision, Rollout, collect, stack_observation
@@ -32,19 +35,40 @@ class ActorCritic(NetworkAgent):
 
     Attributes:
         networks: Every network by name; "segmentation" is S of Algorithm 1.
+        samples: Whether actions are sampled in the training (A2C). If not, it plays as in a test, and the policy's
+            gradient is summed over all actions (`a2c.all_actions_losses`).
 
     Raises:
         ValueError: The grid is smaller than the network's dilations need, or the actions are of another kind.
     """
 
+    families: ClassVar[tuple[str, ...]] = ("actor_critic",)
+    samples: ClassVar[bool] = True
+
     def __init__(self, preset: Preset, task: TaskSpec, *, device: torch.device, seed: int) -> None:
         super().__init__(preset, task, device=device, seed=seed)
         self.adjustments = torch.tensor(task.adjustments, device=device)
         settings = preset.actor_critic
-        branches = {"policy": 2 if settings.policy_head == "target" else len(task.adjustments), "value": 1}
+        branches = {"policy": 2 if settings.policy_head == "target" else len(task.adjustments)}
+        if self.samples:
+            branches["value"] = 1
         # The policy's own layers may learn more slowly (Sec. 3.2).
         rate = settings.policy_rate
         self.add_pnet("segmentation", task.modalities + 2, branches, slow="branches.policy.", slow_rate=rate)
+
+    @classmethod
+    def without_effect(cls, preset: Preset) -> dict[str, str]:
+        """Besides those of other methods, what only a critic or a longer return has a use for."""
+        none = super().without_effect(preset)
+        if not cls.samples:
+            none |= dict.fromkeys(
+                ("gamma", "gae_lambda", "value_weight", "credit"), "it has no critic and looks no further"
+            )
+        elif preset.n_steps == 1:
+            none["gae_lambda"] = "with n_steps=1 a return is the reward and the value of the next state"
+        if len(set(preset.actor_critic.balance)) == 1:
+            none["balance_settles"] = "the balance is the same at the start and at the end"
+        return none
 
     def check_task(self, task: TaskSpec) -> None:
         """Raise `ValueError` where the method cannot play this."""
@@ -60,7 +84,7 @@ class ActorCritic(NetworkAgent):
     def best_action(self, state: Tensor) -> Tensor:
         """The action that `choose` takes in B states, (B, D, H, W) int64."""
         with torch.inference_mode():
-            policy, _ = self.policy_and_value(state)
+            policy = self.policy(self.outputs("segmentation", state, only="policy")["policy"], state)
         return self.choose(policy)
 
     def choose(self, policy: VoxelCategorical) -> Tensor:
@@ -71,29 +95,39 @@ class ActorCritic(NetworkAgent):
         """
         return policy.nearest_to_mean(self.adjustments)
 
-    def policy_and_value(self, state: Tensor) -> tuple[VoxelCategorical, Tensor]:
-        """S of Algorithm 1: the policy pi(. | s), and the value V(s), (B, D, H, W).
+    def policy_and_value(self, state: Tensor) -> tuple[VoxelCategorical, Tensor | None]:
+        """S of Algorithm 1: the policy pi(. | s), and the value V(s), (B, D, H, W), where there is a critic.
 
         Args:
             state: s: scan, probability and hint as channels (`stack_observation`), (B, M + 2, D, H, W).
         """
         outputs = self.outputs("segmentation", state)
-        policy, value = outputs["policy"], outputs["value"].squeeze(1)
+        value = outputs["value"].squeeze(1) if "value" in outputs else None
+        return self.policy(outputs["policy"], state), value
+
+    def policy(self, outputs: Tensor, state: Tensor) -> VoxelCategorical:
+        """pi(. | s) from what its branch gives."""
         if self.preset.actor_critic.policy_head == "actions":
-            return VoxelCategorical(policy), value
-        return target_policy(policy, state[:, PROBABILITY], self.adjustments), value
+            return VoxelCategorical(outputs)
+        return target_policy(outputs, state[:, PROBABILITY], self.adjustments)
+
+    def value(self, state: Tensor) -> Tensor:
+        """V(s) alone, (B, D, H, W)."""
+        return self.outputs("segmentation", state, only="value")["value"].squeeze(1)
 
     def decide(self, state: Tensor) -> Decision:
         """Sample an action for every voxel (Eq. 1); where the gradient needs no samples, act as in a test."""
-        policy, value = self.policy_and_value(state)
-        sampled = self.preset.actor_critic.gradient == "sampled"
-        action = policy.sample(self.generator) if sampled else self.choose(policy)
-        every = policy.log_probs if self.preset.actor_critic.gradient == "expected" else None
-        return Decision(action, policy.log_prob(action), policy.entropy(), value, log_probs=every)
+        return self.decision(state, *self.policy_and_value(state))
+
+    def decision(self, state: Tensor, policy: VoxelCategorical, value: Tensor | None) -> Decision:
+        """The action that a policy takes in B states, and what is learned from it."""
+        action = policy.sample(self.generator) if self.samples else self.choose(policy)
+        every = None if self.samples else policy.log_probs
+        return Decision(action, policy.log_prob(action), policy.entropy(), value, every)
 
     def with_rewards(self, rollout: Rollout, envs: MeccaVectorEnv) -> Rollout:
-        """The rollout with what every action would have earned towards its labels, where the preset asks for that."""
-        if self.preset.actor_critic.gradient == "sampled":
+        """The rollout with what every action would have earned towards its labels, where that is learned from."""
+        if self.samples:
             return rollout
         config = envs.config
         earned = make_reward(config.reward, config)
@@ -113,16 +147,9 @@ class ActorCritic(NetworkAgent):
         horizon = envs.config.horizon
         steps = self.steps_at_once(horizon)
         for first in range(0, horizon, steps):
-            rollout = collect(envs, observation, self.decide, steps, first)
+            rollout = collect(envs, observation, self.decide, steps, first, self.value if self.samples else None)
             yield rollout
             observation = rollout.observation
-
-    def steps_at_once(self, horizon: int) -> int:
-        """Steps of an episode that an optimiser step learns from. Raises `ValueError` where they do not divide it."""
-        steps = self.preset.actor_critic.n_steps or horizon
-        if horizon % steps:
-            raise ValueError(f"n_steps: expected a divisor of the {horizon} steps of an episode, got {steps}")
-        return steps
 
     def balance(self, progress: float) -> float:
         """Exponent by which the rarer class is weighted up when this much of the training is done."""
@@ -131,7 +158,9 @@ class ActorCritic(NetworkAgent):
 
     def losses(self, rollout: Rollout, progress: float) -> Losses:
         """Eq. 3-5 and 11 with this method's settings; `progress` in [0, 1) is how much of the training is done."""
-        settings = self.preset.actor_critic
+        settings, balance = self.preset.actor_critic, self.balance(progress)
+        if not self.samples:
+            return all_actions_losses(rollout, entropy_weight=settings.entropy_weight, balance=balance)
         return a2c_losses(
             rollout,
             gamma=settings.gamma,
@@ -139,7 +168,7 @@ class ActorCritic(NetworkAgent):
             entropy_weight=settings.entropy_weight,
             value_weight=settings.value_weight,
             credit=settings.credit,
-            balance=self.balance(progress),
+            balance=balance,
         )
 
     def numbers(self, rollout: Rollout, losses: Losses) -> dict[str, float]:
@@ -147,11 +176,13 @@ class ActorCritic(NetworkAgent):
         values = {
             "loss": total(losses.total),
             "policy_loss": total(losses.policy),
-            "value_loss": total(losses.value),
+            **({"value_loss": total(losses.value)} if self.samples else {}),
             "entropy": total(losses.entropy),
             "raising": total((self.adjustments > 0)[rollout.action].float().mean()) / world_size(),
         }
         labelled = rollout.labelled
+        begun = labelled[0].sum() if rollout.first == 0 else labelled.new_zeros((), dtype=torch.int64)
+        values |= {"optimizer_steps": torch.ones(()), "labelled_episodes": total(begun)}
         if bool(total(labelled.sum())):
 
             def mean(numbers: Tensor, where: Tensor) -> Tensor:
@@ -172,7 +203,7 @@ def merged(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:
     for key in dict.fromkeys(key for part in parts for key in part):
         values = [part[key] for part in parts if key in part]
         match key:
-            case "return":
+            case "return" | "optimizer_steps" | "labelled_episodes":
                 numbers[key] = sum(values)
             case "dice":
                 numbers[key] = values[-1]

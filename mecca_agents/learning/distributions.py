@@ -36,13 +36,21 @@ class VoxelCategorical:
         """The most probable actions, (B, D, H, W) int64."""
         return self.log_probs.argmax(dim=1)
 
-    def nearest_to_mean(self, values: Tensor) -> Tensor:
-        """The actions whose values lie nearest to the expected one, (B, D, H, W) int64.
+    def mean(self, values: Tensor) -> Tensor:
+        """The expected value of each voxel's action, (B, D, H, W).
 
         Args:
             values: What each action is worth, (A,), the adjustments say.
         """
-        mean = torch.einsum("badhw,a->bdhw", self.log_probs.exp(), values.to(self.log_probs.dtype))
+        return torch.einsum("badhw,a->bdhw", self.log_probs.exp(), values.to(self.log_probs.dtype))
+
+    def nearest_to_mean(self, values: Tensor) -> Tensor:
+        """The actions whose values lie nearest to the expected one, (B, D, H, W) int64.
+
+        Args:
+            values: What each action is worth, (A,).
+        """
+        mean = self.mean(values)
         nearest, least = torch.zeros_like(mean, dtype=torch.int64), (mean - values[0]).abs()
         for action, value in enumerate(values[1:], 1):  # on a CPU several times quicker than argmin over a middle axis
             distance = (mean - value).abs()

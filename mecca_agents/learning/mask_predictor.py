@@ -8,7 +8,7 @@ method. An update makes as many passes over volumes with gradients as one of an 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -56,16 +56,24 @@ class MaskPredictor(NetworkAgent):
         return action_to(logits, observation)
 
     def learn(self, envs: MeccaVectorEnv, observation: Observation, progress: float) -> Learned:
-        """Play one episode in every env and take one optimiser step after each prediction (InterCNN)."""
+        """Play one episode in every env, with an optimiser step after every `n_steps` predictions, or after all."""
         log = UpdateLog()
-        for _ in range(envs.config.horizon):
-            logits = self.logits(observation)
-            loss = cross_entropy(logits, envs.state.label, envs.state.labelled)
-            self.backward(loss)
-            norm = next(iter(self.descend(progress, self.trained).values()))
-            observation, _, _, _, info = envs.step(action_to(logits.detach(), observation))
-            log.add(loss, norm, info)
+        steps = self.steps_at_once(envs.config.horizon)
+        for first in range(0, envs.config.horizon, steps):
+            losses = []
+            for step in range(first, first + steps):
+                logits = self.logits(observation)
+                losses.append(cross_entropy(logits, envs.state.label, envs.state.labelled))
+                observation, _, _, _, info = envs.step(action_to(logits.detach(), observation))
+                log.played(info, first=step == 0)
+            self.descend_along(losses, progress, log)
         return Learned(observation, log.numbers())
+
+    def descend_along(self, losses: Sequence[Tensor], progress: float, log: UpdateLog) -> None:
+        """Take an optimiser step along the mean of some losses."""
+        loss = torch.stack(list(losses)).mean()
+        self.backward(loss)
+        log.descended(loss, next(iter(self.descend(progress, self.trained).values())))
 
 
 class VolumePredictor(MaskPredictor):
@@ -78,17 +86,19 @@ class VolumePredictor(MaskPredictor):
     sees_hints = False
 
     def learn(self, envs: MeccaVectorEnv, observation: Observation, progress: float) -> Learned:
-        """Look at as many cases as an episode has steps, in every env, with one optimiser step after each."""
+        """Look at as many cases as an episode has steps, in every env, with optimiser steps as for an episode."""
         log = UpdateLog()
-        for _ in range(envs.config.horizon):
-            logits = self.logits(observation)
-            loss = self.loss(logits, envs, observation, progress)
-            self.backward(loss)
-            norm = next(iter(self.descend(progress, self.trained).values()))
+        steps = self.steps_at_once(envs.config.horizon)
+        for _ in range(0, envs.config.horizon, steps):
+            losses = []
+            for _ in range(steps):
+                logits = self.logits(observation)
+                losses.append(self.loss(logits, envs, observation, progress))
+                _, _, _, _, info = envs.step(action_to(logits.detach(), observation))
+                log.played(info, first=True)
+                observation, _ = envs.reset()
+            self.descend_along(losses, progress, log)
             self.after_descent()
-            _, _, _, _, info = envs.step(action_to(logits.detach(), observation))
-            log.add(loss, norm, info)
-            observation, _ = envs.reset()
         return Learned(observation, log.numbers())
 
     def loss(self, logits: Tensor, envs: MeccaVectorEnv, observation: Observation, progress: float) -> Tensor:
@@ -105,14 +115,20 @@ class UpdateLog:
     def __init__(self) -> None:
         self._losses: list[Tensor] = []
         self._norms: list[float] = []
+        self._begun = 0.0
         self._sums: dict[str, list[Tensor]] = {}
 
-    def add(self, loss: Tensor, norm: float, info: Info) -> None:
-        """Note a step: its loss, the norm of its gradient, what the environment said of it."""
-        final = info.get("final_info", info)
-        labelled = final["labelled"].to(torch.float32)
+    def descended(self, loss: Tensor, norm: float) -> None:
+        """Note an optimiser step: its loss, and the norm of its gradient."""
         self._losses.append(total(loss.detach()))
         self._norms.append(norm)
+
+    def played(self, info: Info, first: bool) -> None:
+        """Note a step of the environment: what it said of it, and whether it was the first of its episodes."""
+        final = info.get("final_info", info)
+        if first:
+            self._begun += float(total(final["labelled"].sum()))
+        labelled = final["labelled"].to(torch.float32)
         values = {
             "return": info["voxel_reward"].mean(dim=(1, 2, 3)),
             "dice": final["dice"],
@@ -126,14 +142,16 @@ class UpdateLog:
         """For `Learned`."""
         dice = self._sums["dice"]
         values = {
-            "loss": torch.stack(self._losses).mean(),
             "return": torch.stack(self._sums["return"]).sum(),
             "dice": dice[-1],
             "dice_first": dice[0],
             "misunderstanding": torch.stack(self._sums["misunderstanding"]).mean(),
         }
-        norm = sum(self._norms) / len(self._norms)
-        return {**{key: float(value) for key, value in values.items()}, "gradient_norm": norm}
+        if self._losses:
+            values["loss"] = torch.stack(self._losses).mean()
+            values["gradient_norm"] = torch.tensor(self._norms).mean()
+        counts = {"optimizer_steps": float(len(self._losses)), "labelled_episodes": self._begun}
+        return {key: float(value) for key, value in values.items()} | counts
 
 
 def action_to(logits: Tensor, observation: Observation) -> Tensor:

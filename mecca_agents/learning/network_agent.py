@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ from torch.utils.checkpoint import checkpoint
 from mecca_agents.agent import Agent, TaskSpec
 from mecca_agents.learning.optimizer_state import pack, unpack
 from mecca_agents.networks.pnet import PNet
-from mecca_agents.presets import Preset
+from mecca_agents.presets import FAMILIES, Preset
 from mecca_agents.runtime.devices import autocast, check_trainable
 from mecca_agents.runtime.distributed import sum_gradients
 
@@ -34,12 +34,16 @@ class NetworkAgent(Agent):
         networks: Every network by name.
         optimizers: The optimiser of every network that learns by gradients, by the same name.
         generator: All that the method draws while it learns.
+        families: Families of settings that it has a use for, besides `network` and what every run has.
+        plays_unlabelled: Whether it may learn from unlabelled cases, too.
 
     Raises:
         ValueError: The method cannot play this task.
     """
 
     name: ClassVar[str]
+    families: ClassVar[tuple[str, ...]] = ()
+    plays_unlabelled: ClassVar[bool] = False
     learns_together = True
 
     def __init__(self, preset: Preset, task: TaskSpec, *, device: torch.device, seed: int) -> None:
@@ -50,6 +54,13 @@ class NetworkAgent(Agent):
 
     def check_task(self, task: TaskSpec) -> None:
         """Raise `ValueError` where the method cannot play this."""
+
+    @classmethod
+    def without_effect(cls, preset: Preset) -> dict[str, str]:
+        """The families of other methods, and what is about unlabelled cases where it plays none."""
+        own = ("", "network", *cls.families)
+        none = {name: f"{family} is of other methods" for name, family in FAMILIES.items() if family not in own}
+        return none if cls.plays_unlabelled else none | {"labelled_share": "it plays labelled cases alone"}
 
     def add_network(
         self,
@@ -114,7 +125,7 @@ class NetworkAgent(Agent):
             raise ValueError(f"shape: expected sides of at least {least}, got {self.task.shape}")
         self.add_network(name, make, slow=slow, slow_rate=slow_rate, optimized=optimized)
 
-    def outputs(self, name: str, inputs: Tensor) -> dict[str, Tensor]:
+    def outputs(self, name: str, inputs: Tensor, only: str | None = None) -> dict[str, Tensor]:
         """Outputs of a network by branch, float32, computed in the preset's precision and chunks.
 
         With gradients nothing of a chunk but its inputs and outputs is kept; the rest is computed again for them.
@@ -122,17 +133,32 @@ class NetworkAgent(Agent):
         Args:
             name: Of the network.
             inputs: (B, C, D, H, W).
+            only: The branch that is wanted, of a P-Net; None: all.
         """
         network, chunk = self.networks[name], self.preset.network.chunk
+        wanted: dict[str, Any] = {} if only is None else {"only": only}
         with autocast(self.device, self.preset.network.precision):
             if chunk is None:
-                return {key: values.float() for key, values in network(inputs).items()}
+                return {key: values.float() for key, values in network(inputs, **wanted).items()}
             again = partial(_as_it_was, network, network.training)
             parts = [
-                checkpoint(network, part, use_reentrant=False, preserve_rng_state=network.training, context_fn=again)
+                checkpoint(
+                    *(network, part),
+                    **wanted,
+                    use_reentrant=False,
+                    preserve_rng_state=network.training,
+                    context_fn=again,
+                )
                 for part in torch.split(inputs, chunk)
             ]
         return {key: torch.cat([part[key] for part in parts]).float() for key in parts[0]}
+
+    def steps_at_once(self, horizon: int) -> int:
+        """Steps of an episode that an optimiser step learns from. Raises `ValueError` where they do not divide it."""
+        steps = self.preset.n_steps or horizon
+        if horizon % steps:
+            raise ValueError(f"n_steps: expected a divisor of the {horizon} steps of an episode, got {steps}")
+        return steps
 
     def backward(self, loss: Tensor) -> None:
         """Gradients of a scalar loss, in place of all others.

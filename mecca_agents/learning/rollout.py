@@ -16,15 +16,19 @@ PROBABILITY = -2
 
 
 class Decision(NamedTuple):
-    """A policy's action in B states, and what is learned from it; each (B, D, H, W)."""
+    """A policy's action in B states, and what is learned from it; each (B, D, H, W).
+
+    Logarithms and logits have gradients. What a method has no use for is None.
+    """
 
     action: Tensor  # int64
-    log_prob: Tensor  # of that action, with gradients
+    log_prob: Tensor  # of that action
     entropy: Tensor  # with gradients
-    value: Tensor  # with gradients
-    confidence: Tensor | None = None  # in that action, in [0, 1], without gradients
-    opposite: Tensor | None = None  # in an action that goes the other way, in [0, 1], without gradients
-    log_probs: Tensor | None = None  # of all actions, (B, A, D, H, W), with gradients
+    value: Tensor | None = None  # of the state, with gradients
+    log_probs: Tensor | None = None  # of all actions, (B, A, D, H, W)
+    leans_up: Tensor | None = None  # bool: whether the policy's expected adjustment is positive
+    confidence: Tensor | None = None  # logit of C(s, a), of that action
+    opposite: Tensor | None = None  # logit of C(s, -a)
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +41,7 @@ class Rollout:
         action: Indices of the adjustments, (T, B, D, H, W) int64.
         log_prob: Of those actions, (T, B, D, H, W), with gradients.
         entropy: (T, B, D, H, W), with gradients.
-        value: Of the states acted in, (T, B, D, H, W), with gradients.
-        confidence: In those actions, (T, B, D, H, W), or None.
+        value: Of the states acted in, (T, B, D, H, W), with gradients, or None.
         before: Probability of foreground before the action, (T, B, D, H, W).
         after: The same after it, (T, B, D, H, W).
         reward: Voxel rewards, (T, B, D, H, W).
@@ -46,12 +49,15 @@ class Rollout:
         mask: Voxels that are learned from, bool, broadcastable to (T, B, D, H, W): at first those of labelled episodes.
         done: Whether the episode ended with that step, (T, B) bool.
         labelled: Whether the reward means anything, (T, B) bool.
-        bootstrap: Value of the state after the last step, (B, D, H, W); 0 where an episode ended there.
+        bootstrap: Value of the state after the last step, (B, D, H, W), without gradients; 0 where an episode ended
+            there.
         dice: Dice after each step, (T, B).
         misunderstanding: Share of voxels that moved the wrong way in each step, (T, B).
         observation: The observation to go on from.
-        opposite: Confidence in actions that go the other way, (T, B, D, H, W), or None.
         log_probs: Of all actions, (T, B, A, D, H, W), with gradients, or None.
+        leans_up: Whether the policy's expected adjustment was positive, (T, B, D, H, W) bool, or None.
+        confidence: Logit of C(s, a) for the actions taken, (T, B, D, H, W), with gradients, or None.
+        opposite: Logit of C(s, -a), likewise.
         rewards: What every action would have earned, (T, B, A, D, H, W), or None.
     """
 
@@ -60,8 +66,7 @@ class Rollout:
     action: Tensor
     log_prob: Tensor
     entropy: Tensor
-    value: Tensor
-    confidence: Tensor | None
+    value: Tensor | None
     before: Tensor
     after: Tensor
     reward: Tensor
@@ -73,8 +78,10 @@ class Rollout:
     dice: Tensor
     misunderstanding: Tensor
     observation: Observation
-    opposite: Tensor | None = None
     log_probs: Tensor | None = None
+    leans_up: Tensor | None = None
+    confidence: Tensor | None = None
+    opposite: Tensor | None = None
     rewards: Tensor | None = None
 
     def held(self, steps: Tensor) -> Tensor:
@@ -92,12 +99,17 @@ def stack_observation(observation: Observation) -> Tensor:
 
 
 def for_env(action: Tensor, confidence: Tensor | None, guide: bool) -> Any:
-    """An action as `env.step` takes it: with a guide, it carries the confidence (Sec. 3.5)."""
+    """An action as `env.step` takes it: with a guide, it carries the confidence in [0, 1] (Sec. 3.5)."""
     return {"adjustment": action, "confidence": confidence} if guide else action
 
 
 def collect(
-    envs: MeccaVectorEnv, observation: Observation, policy: Callable[[Tensor], Decision], steps: int, first: int = 0
+    envs: MeccaVectorEnv,
+    observation: Observation,
+    policy: Callable[[Tensor], Decision],
+    steps: int,
+    first: int = 0,
+    value: Callable[[Tensor], Tensor] | None = None,
 ) -> Rollout:
     """Take `steps` steps with `policy` in envs that reset in the same step.
 
@@ -107,6 +119,7 @@ def collect(
         policy: Decides in B states, (B, M + 2, D, H, W).
         steps: T.
         first: Step of the episode at which the envs stand.
+        value: Of B such states, (B, D, H, W), asked where the last step ends no episode; None: 0 everywhere.
     """
     decisions: list[Decision] = []
     states: list[Tensor] = []
@@ -116,9 +129,8 @@ def collect(
         decision = policy(states[-1])
         decisions.append(decision)
         labels.append(envs.state.label)
-        observation, _, terminated, truncated, info = envs.step(
-            for_env(decision.action, decision.confidence, envs.config.guide)
-        )
+        sure = None if decision.confidence is None else decision.confidence.detach().sigmoid()
+        observation, _, terminated, truncated, info = envs.step(for_env(decision.action, sure, envs.config.guide))
         final = info.get("final_info", info)
         after.append(info.get("final_obs", observation)["probability"])
         rewards.append(info["voxel_reward"])
@@ -127,9 +139,9 @@ def collect(
         wrong.append(info["misunderstanding"])
         dones.append(terminated | truncated)
     bootstrap = torch.zeros_like(rewards[-1])
-    if not bool(dones[-1].all()):
+    if value is not None and not bool(dones[-1].all()):
         with torch.no_grad():
-            bootstrap = policy(stack_observation(observation)).value * ~dones[-1][:, None, None, None]
+            bootstrap = value(stack_observation(observation)) * ~dones[-1][:, None, None, None]
 
     def stacked(name: str) -> Tensor | None:
         values = [getattr(decision, name) for decision in decisions]
@@ -141,10 +153,7 @@ def collect(
         action=torch.stack([d.action for d in decisions]),
         log_prob=torch.stack([d.log_prob for d in decisions]),
         entropy=torch.stack([d.entropy for d in decisions]),
-        value=torch.stack([d.value for d in decisions]),
-        confidence=stacked("confidence"),
-        opposite=stacked("opposite"),
-        log_probs=stacked("log_probs"),
+        **{name: stacked(name) for name in ("value", "log_probs", "leans_up", "confidence", "opposite")},
         before=torch.stack([state[:, PROBABILITY] for state in states]),
         after=torch.stack(after),
         reward=torch.stack(rewards),

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mecca_agents.agent import Agent, Learned, Observation, TaskSpec, only_labelled
 from mecca_agents.learning.mask_predictor import UpdateLog
-from mecca_agents.presets import Preset
+from mecca_agents.presets import FAMILIES, Preset
 from mecca_env.vector_env import MeccaVectorEnv
 
 
@@ -39,17 +39,22 @@ class Untrained(Agent):
         self.generator = torch.Generator(device).manual_seed(seed)
 
     @classmethod
+    def without_effect(cls, preset: Preset) -> dict[str, str]:
+        """All of them."""
+        return dict.fromkeys(FAMILIES, "it learns nothing")
+
+    @classmethod
     def env_settings(cls, preset: Preset, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Labelled cases only, so that its log means something."""
         return only_labelled(settings)
 
     def learn(self, envs: MeccaVectorEnv, observation: Observation, progress: float) -> Learned:
         """Play one episode in every env."""
-        log, nothing = UpdateLog(), torch.zeros((), device=self.device)
+        log = UpdateLog()
         self.enter(envs)
-        for _ in range(envs.config.horizon):
+        for step in range(envs.config.horizon):
             observation, _, _, _, info = envs.step(self.act(observation))
-            log.add(nothing, 0.0, info)
+            log.played(info, first=step == 0)
         return Learned(observation, log.numbers())
 
     def weights(self) -> dict[str, Tensor]:

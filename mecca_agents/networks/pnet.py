@@ -55,16 +55,20 @@ class PNet(nn.Module):
         self.apply(_xavier)
         self.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 
-    def forward(self, inputs: Tensor) -> dict[str, Tensor]:
-        """(B, C, D, H, W) float32 to a (B, out, D, H, W) map for every branch. Sides below `min_side` are refused."""
+    def forward(self, inputs: Tensor, only: str | None = None) -> dict[str, Tensor]:
+        """(B, C, D, H, W) float32 to a (B, out, D, H, W) map for every branch, or for `only` one.
+
+        Raises:
+            ValueError: A side is below `min_side`.
+        """
         if min(inputs.shape[2:]) < self.min_side:
             raise ValueError(f"expected sides of at least {self.min_side} voxels, got {tuple(inputs.shape[2:])}")
-        return self.branched(inputs.to(memory_format=torch.channels_last_3d))
+        return self.branched(inputs.to(memory_format=torch.channels_last_3d), only)
 
-    def branched(self, inputs: Tensor) -> dict[str, Tensor]:
+    def branched(self, inputs: Tensor, only: str | None = None) -> dict[str, Tensor]:
         """The forward pass in the memory format of the inputs."""
         features, seen = self.shared(inputs)
-        return {name: branch(features, seen) for name, branch in self.branches.items()}
+        return {name: branch(features, seen) for name, branch in self.branches.items() if only in (None, name)}
 
 
 class _Blocks(nn.Module):

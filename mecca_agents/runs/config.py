@@ -11,22 +11,10 @@ from mecca_agents.presets import FAMILIES, Preset
 from mecca_agents.runs.errors import RunError as RunError  # part of this module, too
 from mecca_env.atomic import flush_to_disk, os_errors_as, write_text
 
-FORMAT = 4
+FORMAT = 5
 """Version of the folder's layout."""
 
 CONFIG = "config.json"
-
-_ADDED = {
-    "compile": False,
-    "chunk": None,
-    "n_steps": None,
-    "policy_head": "actions",
-    "gradient": "sampled",
-    "clip_ratio": 0.2,
-    "epochs": 4,
-    "balance_settles": 0.5,
-}
-"""Settings that runs of this format have had only since they exist, and what they were before."""
 
 
 @dataclass(frozen=True)
@@ -102,8 +90,7 @@ def read_config(folder: Path) -> RunConfig:
         data = json.loads(path.read_text(encoding="utf-8"))
         if data["format"] != FORMAT:
             raise ValueError(f"expected format {FORMAT}, found {data['format']!r}")
-        settings = {**_ADDED, **data["preset"]}
-        preset = Preset().replace(**{name: _frozen(settings[name]) for name in FAMILIES})
+        preset = Preset().replace(**{name: _frozen(data["preset"][name]) for name in FAMILIES})
         return RunConfig(**{f.name: _frozen(data[f.name]) for f in fields(RunConfig)} | {"preset": preset})
     except FileNotFoundError:
         raise RunError(f"{folder}: expected a run with a config.json, found none") from None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 
 import mecca_env
+from mecca_agents.presets import Preset
 from mecca_env.vector_env import MeccaVectorEnv
 
 LISTED_CASES = 10_000
@@ -24,3 +27,25 @@ def make_envs(env: str, num_envs: int, **keywords: Any) -> MeccaVectorEnv:
     envs = gym.make_vec(env, num_envs=num_envs, **keywords).unwrapped
     assert isinstance(envs, MeccaVectorEnv)
     return envs
+
+
+def envs_of(preset: Preset, settings: Mapping[str, Any]) -> int:
+    """Episodes side by side in a training: with unlabelled ones among them, so many that `num_envs` are labelled.
+
+    Args:
+        preset: Settings of the training.
+        settings: Of the environment, the method's own among them.
+    """
+    share = settings.get("labelled_share")
+    return preset.num_envs if share is None else round(preset.num_envs / share)
+
+
+def first_seed(seed: int) -> int:
+    """The seed of a training's first env, the next env's being one more: far from that of any other training.
+
+    Numbers that lie next to each other would share most of their envs, and so their episodes.
+
+    Args:
+        seed: Of the training.
+    """
+    return int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> np.uint64(2))

@@ -30,7 +30,7 @@ from mecca_agents.runs.checkpoints import (
     write_checkpoint,
 )
 from mecca_agents.runs.config import RunConfig, RunError, config_text, read_config, write_config
-from mecca_agents.runs.envs import LISTED_CASES, make_envs
+from mecca_agents.runs.envs import LISTED_CASES, envs_of, first_seed, make_envs
 from mecca_agents.runs.folder import check_folder, empty_folder
 from mecca_agents.runs.loading import make_task, task_of
 from mecca_agents.runs.locking import locked
@@ -85,7 +85,7 @@ def train(
             what the method sets itself.
         skip_bad: Leave unusable cases out, with a warning, rather than refuse to start.
         checkpoint_every: Updates between two checkpoints.
-        seed: Seed of the environment, the weights and the sampling.
+        seed: Seed of the environment (`runs.envs.first_seed`), the weights and the sampling.
         device: "auto", "cpu" or "cuda".
         overwrite: Replace a run that is there already.
         stream: Where progress is shown; None takes standard error.
@@ -145,11 +145,11 @@ def _train(
         raise TypeError(f"settings: expected values that JSON can hold, got {every!r} ({error})") from None
     if leads():
         check_folder(folder, overwrite)
-    part = part_of(preset.num_envs)
+    part = part_of(envs_of(preset, every))
     envs = make_envs(env, part.count, split="train", shape=preset.shape, device=torch_device, **data, **every)
     task = make_task(envs.config, envs.dataset.modalities)
     agent = make_agent(method, preset, task, device=torch_device, seed=seed)
-    observation, _ = envs.reset(seed=seed + part.first)
+    observation, _ = envs.reset(seed=first_seed(seed) + part.first)
     config = RunConfig(
         method=method,
         env=env,
@@ -217,7 +217,7 @@ def _go_on(folder: Path, torch_device: torch.device, stream: TextIO) -> Agent:
         _method_for_all(config.method)
         check_trainable(torch_device, config.preset.network)
         agent = make_agent(config.method, config.preset, task_of(config), device=torch_device, seed=config.seed)
-        part = part_of(config.preset.num_envs)
+        part = part_of(envs_of(config.preset, config.settings))
     if checkpoint is not None:
         with _naming(checkpoint_folder(folder) / MODEL):
             agent.load_weights(checkpoint.weights)
@@ -246,7 +246,7 @@ def _go_on(folder: Path, torch_device: torch.device, stream: TextIO) -> Agent:
             **config.settings,
         )
         if checkpoint is None:
-            observation, _ = envs.reset(seed=config.seed + part.first)
+            observation, _ = envs.reset(seed=first_seed(config.seed) + part.first)
         else:
             observation, _ = envs.restore(snapshot_rows(checkpoint.envs, part.first, part.count))
     _learn(folder, config, agent, envs, observation, checkpoint.tally if checkpoint else None, stream)

@@ -129,7 +129,7 @@ def learn() -> None:
         agent.load_training_state(agent.training_state())
         return dict(found)
 
-    sampled = PRESET.replace(n_steps=None, gradient="sampled", policy_head="actions")
+    sampled = PRESET.replace(n_steps=None, policy_head="actions")
     for method in METHODS:
         every = {"": PRESET, ", chunks": PRESET.replace(chunk=1), ", sampled": sampled}
         for name, preset in every.items() if method in ("mecca", "ua-mt") else [("", PRESET)]:

@@ -30,7 +30,7 @@ def test_the_pages_code_runs(
     for block in blocks:
         exec(compile(block, PAGE.name, "exec"), names)
     printed = capsys.readouterr().out
-    assert "mecca trained on the built-in phantom" in printed and printed.count("ASSD") == 1
+    assert "mecca-expected trained on the built-in phantom" in printed and printed.count("ASSD") == 1
     assert {path.name for path in tmp_path.iterdir()} == {"scan.nii.gz", "mask.nii.gz", "session.json", "table7.csv"}
     session = names["session"]
     assert isinstance(session, InteractiveSession)

@@ -18,8 +18,9 @@ def test_the_paper_preset_holds_the_papers_numbers() -> None:
     assert (PAPER.learning_rate, PAPER.actor_critic.gamma) == (1e-4, 0.95)
     assert (PAPER.mecca.alpha, PAPER.mecca.beta) == (0.8, 1.0)
     assert PAPER.mecca.delta == (0.85, 0.99)
-    assert PAPER.mecca.confidence_steps is None and PAPER.network.shared_blocks == 3
     own = PAPER.mecca
+    assert (own.confidence_steps, own.confidence_channels) == (None, None) and PAPER.network.shared_blocks == 3
+    assert (own.confidence_head, own.reward_weight) == ("action", "action")
     assert own.self_adaptive_reward and own.interaction_guide and own.simulated_labels
     assert (own.confidence_balance, PAPER.actor_critic.gae_lambda) == (0.0, 1.0)
 
@@ -31,10 +32,10 @@ def test_an_unknown_preset_lists_the_known_ones() -> None:
 
 
 def test_settings_are_replaced_by_name_whatever_their_family() -> None:
-    changed = PRESETS["brief"].replace(updates=30, gamma=0.5, interaction_guide=False, epochs=2)
-    assert (changed.updates, changed.actor_critic.gamma, changed.ppo.epochs) == (30, 0.5, 2)
+    changed = PRESETS["brief"].replace(updates=30, gamma=0.5, interaction_guide=False, epochs=3)
+    assert (changed.updates, changed.actor_critic.gamma, changed.ppo.epochs) == (30, 0.5, 3)
     assert not changed.mecca.interaction_guide
-    assert changed.replace(updates=300, gamma=0.95, interaction_guide=True, epochs=4) == PRESETS["brief"]
+    assert changed.replace(updates=300, gamma=0.95, interaction_guide=True, epochs=1) == PRESETS["brief"]
     assert PRESETS["brief"].replace() == PRESETS["brief"]
 
 
@@ -51,12 +52,11 @@ def test_a_preset_is_the_same_there_and_back_through_its_flat_form(name: str) ->
 
 def test_committed_results_were_made_with_a_preset_that_is_still_there() -> None:
     paths = list((ROOT / "docs" / "results").glob("*/settings.json"))
-    assert paths
+    if not paths:
+        pytest.skip("no results are kept here")
     for path in paths:
         settings = json.loads(path.read_text())
-        # A setting that presets have had only since then was at its default.
-        was = json.loads(json.dumps(Preset().flat())) | settings["preset"]
-        assert was == json.loads(json.dumps(PRESETS[settings["preset_name"]].flat()))
+        assert settings["preset"] == json.loads(json.dumps(PRESETS[settings["preset_name"]].flat()))
 
 
 def test_the_page_about_trainings_lists_every_setting_in_its_family() -> None:
@@ -86,7 +86,6 @@ BAD: dict[str, list[Any]] = {
     "entropy_weight": [-1.0],
     "value_weight": [float("inf")],
     "credit": ["everyone"],
-    "gradient": ["exact"],
     "clip_ratio": [0.0, 1.0, float("nan")],
     "epochs": [0, 1.5],
     "n_steps": [0, 1.5],
@@ -105,6 +104,8 @@ BAD: dict[str, list[Any]] = {
     "delta": [(0.4, 0.9), (0.85,)],
     "labelled_share": [0.0, 1.0],
     "confidence_channels": [0],
+    "confidence_head": ["both"],
+    "reward_weight": ["none"],
     "confidence_steps": [0],
     "confidence_balance": [-0.5, 1.5],
     "simulated_from": [-0.1, 1.1],

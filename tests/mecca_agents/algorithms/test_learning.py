@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow  # trainings
 TINY = FAST.replace(
     shape=(12, 12, 10), num_envs=4, updates=100, channels=8, dilations=(1, 2), learning_rate=5e-3, n_steps=None
 )
-PLAIN = TINY.replace(policy_head="actions", gradient="sampled", balance=(1.0, 0.2))
+PLAIN = TINY.replace(policy_head="actions", balance=(1.0, 0.2))
 PRESETS = {"fast": TINY, "plain": PLAIN}
 
 

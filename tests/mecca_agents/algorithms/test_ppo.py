@@ -148,7 +148,7 @@ def test_a_voxel_that_drew_what_hardly_ever_happens_does_not_outweigh_the_others
 def test_its_first_gradient_is_that_of_a2c() -> None:
     gradients = {}
     for method in ("iter-mrl", "ppo"):
-        agent, envs = _agent(PRESET.replace(gradient="sampled"), method)
+        agent, envs = _agent(PRESET, method)
         rollout = collect(envs, envs.reset(seed=0)[0], agent.decide, 3)
         if isinstance(agent, PPO):
             with torch.no_grad():
@@ -176,8 +176,8 @@ def test_its_first_gradient_is_that_of_a2c() -> None:
 
 
 @pytest.mark.parametrize("policy_head", ["actions", "target"])
-def test_it_samples_whatever_the_preset_says_of_the_gradient(policy_head: Any) -> None:
-    agent, envs = _ppo(PRESET.replace(gradient="expected", policy_head=policy_head))
+def test_it_samples_with_either_head(policy_head: Any) -> None:
+    agent, envs = _ppo(PRESET.replace(policy_head=policy_head))
     observation, _ = envs.reset(seed=0)
     state = stack_observation(observation)
     one, two = agent.decide(state), agent.decide(state)

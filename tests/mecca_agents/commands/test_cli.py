@@ -144,13 +144,12 @@ def test_every_setting_has_a_flag_and_is_stored_with_the_run(tmp_path: Path) -> 
         "dilations": (1, 2),
         "learning_rate": 0.5,
         "gamma": 0.25,
-        "gradient": "sampled",
+        "reward_weight": "action",
         "credit": "mean",
         "delta": (0.5, 0.75),
         "confidence_steps": None,
         "self_adaptive_reward": True,
         "interaction_guide": False,
-        "simulated_labels": False,
     }
     command = f"train mecca --env {ENV} --root {root} --out {run} --preset brief --labelled-fraction 0.5 --device cpu"
     assert main([*command.split(), *(word for item in flags.items() for word in _as_flag(*item))]) == 0

@@ -76,12 +76,13 @@ def test_settings_come_back_as_they_were(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "config.json").read_text())["preset"].keys() == FAMILIES.keys()  # without families
 
 
-def test_a_run_from_before_a_setting_has_what_was_done_then(tmp_path: Path) -> None:
+def test_a_run_without_one_of_the_settings_is_refused(tmp_path: Path) -> None:
     write_config(tmp_path, CONFIG)
     written = json.loads((tmp_path / "config.json").read_text())
-    del written["preset"]["compile"], written["preset"]["chunk"]
+    del written["preset"]["compile"]
     (tmp_path / "config.json").write_text(json.dumps(written))
-    assert read_config(tmp_path) == CONFIG
+    with pytest.raises(RunError, match="config.json: expected the settings of a run, found KeyError: 'compile'"):
+        read_config(tmp_path)
 
 
 def test_weights_come_back_bit_for_bit(tmp_path: Path) -> None:
@@ -235,7 +236,7 @@ def test_a_folder_that_is_taken_is_refused_before_the_data_are_read(tmp_path: Pa
     [
         (lambda run: (run / "config.json").unlink(), "expected a run with a config.json"),
         (lambda run: (run / "config.json").write_text("{"), "expected the settings of a run"),
-        (lambda run: (run / "config.json").write_text(json.dumps({"format": 99})), "expected format 4, found 99"),
+        (lambda run: (run / "config.json").write_text(json.dumps({"format": 99})), "expected format 5, found 99"),
         (lambda run: (run / "checkpoints/last/model.safetensors").unlink(), "found no file"),
         (lambda run: _truncate(run / "checkpoints/last/model.safetensors"), "expected tensors of a checkpoint"),
         (lambda run: _save(run, {"foreign": torch.zeros(3)}), "weights do not fit"),

@@ -35,10 +35,9 @@ PRESET = PRESETS["demo"].replace(
     delta=(0.52, 0.52),  # an untrained network is certain of something, and of not everything
     # Sampled actions do not change for a rounding error; the nearest to an expected adjustment may.
     policy_head="actions",
-    gradient="sampled",
 )
 FLAGS = ["--shape", *"10 9 8".split(), "--channels", "4", "--confidence-channels", "4", "--num-envs", "4"]
-FLAGS += ["--policy-head", "actions", "--gradient", "sampled"]
+FLAGS += ["--policy-head", "actions"]
 FLAGS += ["--updates", "4", "--delta", "0.52", "0.52", "--preset", "demo", "--checkpoint-every", "2", "--device", "cpu"]
 
 

@@ -22,7 +22,7 @@ def test_it_is_small_and_says_what_it_was_trained_on() -> None:
     assert sorted(path.name for path in files) == ["config.json", "model.safetensors"]
     assert sum(path.stat().st_size for path in files) < 2**20
     model = InteractiveSession(device="cpu").model
-    assert model.method == "mecca" and model.run.dataset == "phantom" and model.modalities == 1
+    assert model.method == "mecca-expected" and model.run.dataset == "phantom" and model.modalities == 1
     assert "the built-in phantom: no real scan, not for clinical use" in model.trained_on
     assert model.run.commit is not None and not model.run.commit.endswith("-dirty")
 

@@ -283,7 +283,7 @@ def test_methods_that_see_no_hints_are_refused(tiny_run: Runs) -> None:
     hintless = {name for name in METHODS if not find_method(name).sees_hints}
     assert hintless == {"random", "oracle", "pnet", "unet", "ua-mt"}
     run = tiny_run("pnet")
-    with pytest.raises(RunError, match=r"expected a method that sees clicks \(deepigeos, .* mecca\), found pnet"):
+    with pytest.raises(RunError, match=r"expected a method that sees clicks \(deepigeos, .* mecca, .*\), found pnet"):
         InteractiveSession(run)
 
 
@@ -301,7 +301,7 @@ def test_what_is_no_run_is_refused(tiny_run: Runs, tmp_path: Path) -> None:
         InteractiveSession(damaged)
     config = json.loads((damaged / "config.json").read_text())
     (damaged / "config.json").write_text(json.dumps({**config, "format": 3}))
-    with pytest.raises(RunError, match="expected format 4, found 3"):
+    with pytest.raises(RunError, match="expected format 5, found 3"):
         InteractiveSession(damaged)
     with pytest.raises(ValueError, match="device: expected"):
         InteractiveSession(tiny_run("mecca"), device="tpu")

@@ -168,7 +168,7 @@ def test_times_of_all_cases_of_a_page(tab: Tab, case: Case) -> None:
     name, content = tab.times_file(".csv")
     assert name == "head_times.csv"
     row = next(csv.DictReader(io.StringIO(content.decode())))
-    assert row["method"] == "mecca" and row["sessions"] == "2" and {"1", "2", "3"} <= set(row)
+    assert row["method"] == "mecca-expected" and row["sessions"] == "2" and {"1", "2", "3"} <= set(row)
     assert "Interaction time (s)" in tab.times_file(".md")[1].decode()
 
 
