@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from mecca_agents.presets import Preset
+from mecca_env.process.config import some_unlabelled
 from mecca_env.vector_env import MeccaVectorEnv
 from mecca_env.vector_env import Observation as Observation  # part of this module, too
 
@@ -140,7 +141,7 @@ def only_labelled(settings: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         settings: What the user of the method asked for.
     """
-    return {"labelled_share": 1.0} if settings.get("labelled_fraction", 1.0) < 1.0 else {}
+    return {"labelled_share": 1.0} if some_unlabelled(settings) else {}
 
 
 METHODS: dict[str, str] = {

@@ -147,6 +147,8 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
             rotation=self.config.rotation,
             evaluation_extension=self.config.evaluation_extension,
             labelled_fraction=self.config.labelled_fraction,
+            labelled_cases=self.config.labelled_cases,
+            labelled_draw=self.config.labelled_draw,
             device=self.device,
             memory_bytes=0,  # prepared cases are kept once, on the device
         )

@@ -26,6 +26,8 @@ class Train:
         root: Folder of the data set; by default looked for under $MECCA_DATA.
         label: Label values that are foreground; by default the data set's own, or all above 0.
         labelled_fraction: Share of the cases whose labels give rewards; by default all.
+        labelled_cases: So many cases whose labels give rewards, in place of a share.
+        labelled_draw: Which draw of these cases; 0 by default.
         preset: paper, fast, brief or demo; fast by default. Every setting of it has a flag of its own below.
         skip_bad: Leave unusable cases out, with a warning, rather than refuse to start.
         checkpoint_every: Updates between two checkpoints; 100 by default.
@@ -42,6 +44,8 @@ class Train:
     root: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")] = None
     label: Annotated[tuple[int, ...] | None, arg(metavar="N...", help_behavior_hint="")] = None
     labelled_fraction: Annotated[float | None, arg(metavar="F", help_behavior_hint="")] = None
+    labelled_cases: Annotated[int | None, arg(metavar="N", help_behavior_hint="")] = None
+    labelled_draw: Annotated[int | None, arg(metavar="N", help_behavior_hint="")] = None
     preset: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")] = None
     skip_bad: Annotated[bool, FlagCreatePairsOff, arg(help_behavior_hint="")] = False
     checkpoint_every: Annotated[int | None, arg(metavar="N", help_behavior_hint="")] = None
@@ -69,7 +73,7 @@ class Train:
             return self._resume(out)
         preset = find_preset(given.pop("preset", "fast")).replace(**changes)
         check_effect([method], preset, changes)
-        settings = {name: given.pop(name) for name in ("labelled_fraction",) if name in given}
+        settings = {name: given.pop(name) for name in _LABELLED if name in given}
         train(method, env, out, preset=preset, settings=settings, **given)
         return _trained(out)
 
@@ -95,6 +99,7 @@ def _trained(run: Path) -> int:
 
 
 _NEEDED = {"method": "METHOD", "env": "--env", "out": "--out"}
+_LABELLED = ("labelled_fraction", "labelled_cases", "labelled_draw")
 
 
 _TRAIN = f"""{(Train.__doc__ or "").partition("Attributes:")[0].strip()}

@@ -24,6 +24,7 @@ from mecca_agents.runtime.devices import find_device
 from mecca_agents.tables import columns, plural, write_rows
 from mecca_env.atomic import os_errors_as
 from mecca_env.metrics import surface_metrics
+from mecca_env.process.config import ALL_LABELLED
 from mecca_env.vector_env import MeccaVectorEnv
 
 COLUMNS = (
@@ -46,7 +47,7 @@ voxel; `clicks` are all made up to that step; `seconds` is the agent's and the e
 PHANTOM_CASES = 20
 """Cases that are played where the data set is endless."""
 
-TESTING: dict[str, Any] = {"augment": False, "target_dice": None, "labelled_fraction": 1.0, "labelled_share": None}
+TESTING: dict[str, Any] = {"augment": False, "target_dice": None, **ALL_LABELLED}
 """Settings of a training that an evaluation does not take over: it plays every case, as it is and to the end."""
 
 

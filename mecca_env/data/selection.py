@@ -37,12 +37,20 @@ class Cases:
         split: "train", "test" or "all".
         indices: Indices into the source, ascending.
         labelled_fraction: Share of the cases that are labelled (Sec. 3.6).
+        labelled_cases: So many of them are, in place of a share.
+        labelled_draw: Which draw of the labelled cases it is.
+
+    Raises:
+        DataError: Fewer cases than are to be labelled.
+        ValueError: A number of endless cases is to be labelled.
     """
 
     source: VolumeSource
     split: str
     indices: NDArray[np.int64] | range
     labelled_fraction: float = 1.0
+    labelled_cases: int | None = None
+    labelled_draw: int = 0
     _labelled: set[int] | None = field(default=None, init=False, repr=False)
     _kept: OrderedDict[tuple[object, ...], NDArray[np.int16]] = field(
         default_factory=OrderedDict, init=False, repr=False
@@ -51,7 +59,13 @@ class Cases:
     def __post_init__(self) -> None:
         if len(self.indices) <= _LISTED_AT_MOST:
             names = {self.source.case_name(int(i)): int(i) for i in self.indices}
-            self._labelled = {names[name] for name in labelled_names(list(names), self.labelled_fraction)}
+            chosen = labelled_names(list(names), self.labelled_fraction, self.labelled_draw, count=self.labelled_cases)
+            self._labelled = {names[name] for name in chosen}
+        elif self.labelled_cases is not None:
+            raise ValueError(
+                f"labelled_cases: expected cases that can be listed, to choose {self.labelled_cases} of them, "
+                f"got the {len(self)} of {self.source.name}; give cases= a number, or labelled_fraction="
+            )
 
     def __len__(self) -> int:
         """Number of cases."""
@@ -82,8 +96,9 @@ class Cases:
             part = self.labelled_fraction if labelled else 1 - self.labelled_fraction
             if part < _RAREST if self.endless else not len(self.pool(labelled)):
                 least, found = (f"{_RAREST:.1%}", f"{part:.2%}") if self.endless else ("one", "none")
+                name = "labelled_fraction" if self.labelled_cases is None else "labelled_cases"
                 raise ValueError(
-                    f"labelled_share={share!r}, labelled_fraction={self.labelled_fraction!r}: "
+                    f"labelled_share={share!r}, {name}={getattr(self, name)!r}: "
                     f"expected at least {least} of the {len(self)} cases to be {kind}, got {found}"
                 )
 
@@ -91,7 +106,7 @@ class Cases:
         """Tell whether case `index` gives rewards; the same for every env, seed and method."""
         if self._labelled is not None:
             return index in self._labelled
-        return int(fold(torch.tensor(index), 0)) < self.labelled_fraction * 2.0**32
+        return int(fold(torch.tensor(index), self.labelled_draw)) < self.labelled_fraction * 2.0**32
 
     def find(self, case: str | int | None) -> int | None:
         """Index of a case of this selection, given by name or index; None stays None.
@@ -153,6 +168,8 @@ def open_cases(
     rotation: float,
     evaluation_extension: int,
     labelled_fraction: float = 1.0,
+    labelled_cases: int | None = None,
+    labelled_draw: int = 0,
     root: str | PathLike[str] | None = None,
     split: str = "train",
     cases: int | Sequence[str | int] | None = None,
@@ -171,6 +188,8 @@ def open_cases(
         rotation: Largest rotation in training, degrees.
         evaluation_extension: Extension of the crops of evaluation, voxels.
         labelled_fraction: Share of the cases that are labelled (Sec. 3.6).
+        labelled_cases: So many of the cases are labelled, in place of a share.
+        labelled_draw: Which draw of the labelled cases.
         root: Folder of the data set; None looks under $MECCA_DATA.
         split: "train", "test" or "all". A source of one's own is taken whole.
         cases: Names or indices; an integer takes that many from the split's beginning. The phantom's indices are its
@@ -225,7 +244,7 @@ def open_cases(
             memory_bytes=memory_bytes,
         )
     everything = Cases(source, split, indices)
-    return Cases(source, split, _select(everything, cases), labelled_fraction)
+    return Cases(source, split, _select(everything, cases), labelled_fraction, labelled_cases, labelled_draw)
 
 
 def _phantom_split(split: str) -> range:

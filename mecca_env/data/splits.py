@@ -26,20 +26,32 @@ def split_names(names: Sequence[str], split: str, test_fraction: float = 0.2, se
     return sorted({"test": order[:count], "train": order[count:], "all": order}[split])
 
 
-def labelled_names(names: Sequence[str], fraction: float, seed: int = 0) -> list[str]:
-    """The cases whose labels may be used when only a share of them is labelled (Sec. 3.6), sorted.
+def labelled_names(
+    names: Sequence[str], fraction: float = 1.0, draw: int = 0, *, count: int | None = None
+) -> list[str]:
+    """The cases whose labels may be used when only a part of them is labelled (Sec. 3.6), sorted.
 
-    The sets are nested: what is labelled at one fraction is labelled at every larger one. At least one case is
-    labelled unless the fraction is 0.
+    The sets of one draw are nested: what is labelled at one fraction or number is labelled at every larger one. At
+    least one case is labelled unless the fraction or the number is 0.
+
+    Args:
+        names: All cases.
+        fraction: Share of them.
+        draw: Which draw of the cases; others choose others.
+        count: So many of them, in place of a share.
 
     Raises:
-        DataError: The fraction is not in [0, 1].
+        DataError: The fraction is not in [0, 1], or there are not so many cases.
     """
     if not 0 <= fraction <= 1:
         raise DataError(f"labelled_fraction: expected a number in [0, 1], found {fraction!r}")
-    order = _shuffled(names, f"labelled:{seed}")
-    count = round(len(order) * fraction)
-    return sorted(order[: max(count, 1) if fraction > 0 else 0])
+    order = _shuffled(names, f"labelled:{draw}")
+    if count is None:
+        share = round(len(order) * fraction)
+        count = max(share, 1) if fraction > 0 else 0
+    elif not 0 <= count <= len(order):
+        raise DataError(f"labelled_cases: expected at most the {len(order)} cases that there are, found {count!r}")
+    return sorted(order[:count])
 
 
 def _shuffled(names: Sequence[str], salt: str) -> list[str]:

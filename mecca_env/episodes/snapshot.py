@@ -28,7 +28,7 @@ from mecca_env.tensors.rng import mix
 FORMAT = 1
 """Of `Snapshot`; raised when an older reader would misread it."""
 
-_LATER = ("boundary_weight", "boundary_sigma")
+_LATER = ("boundary_weight", "boundary_sigma", "labelled_cases", "labelled_draw")
 """Settings that earlier snapshots of this format do not name: those were taken with the defaults."""
 
 _CHANGING = {

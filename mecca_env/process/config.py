@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import inf, lcm
 from operator import index
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -51,6 +52,9 @@ class EnvConfig:
         slic_spacing: Voxel spacing SLIC is told (Sec. 3.5).
         slic_compactness: SLIC's compactness (Sec. 3.5).
         labelled_fraction: Share of the cases whose labels give rewards (Sec. 3.6).
+        labelled_cases: Exactly so many of the cases are labelled; None: `labelled_fraction` says how many.
+        labelled_draw: Which draw of the labelled cases; with one draw, those of a smaller number or share are among
+            those of a larger one.
         labelled_share: Share of the episodes that are of labelled cases, since Algorithm 1 plays labelled and
             unlabelled ones side by side (Sec. 3.6); None takes cases as they come; 1 plays only labelled ones.
         target_dice: Dice at which an episode ends early, or None.
@@ -85,6 +89,8 @@ class EnvConfig:
     slic_spacing: tuple[float, float, float] = (2.0, 2.0, 2.0)
     slic_compactness: float = 0.1
     labelled_fraction: float = 1.0
+    labelled_cases: int | None = None
+    labelled_draw: int = 0
     labelled_share: float | None = None
     target_dice: float | None = None
     augment: bool | None = None
@@ -109,6 +115,11 @@ class EnvConfig:
         if self.action not in ("discrete", "continuous"):
             raise ValueError(f"action: expected 'discrete' or 'continuous', got {self.action!r}")
         self._check_ranges()
+        if self.labelled_cases is not None and self.labelled_fraction < 1:
+            raise ValueError(
+                "labelled_cases, labelled_fraction: expected one of them, "
+                f"got {self.labelled_cases!r} and {self.labelled_fraction!r}"
+            )
         for name in ("slic_spacing", "extension"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
 
@@ -168,6 +179,8 @@ class EnvConfig:
             ("slic_spacing", lambda v: len(v) == 3 and all(0 < x < inf for x in v), "three numbers above 0"),
             ("slic_compactness", lambda v: 0 < v < inf, "a number above 0"),
             ("labelled_fraction", lambda v: 0 <= v <= 1, "a number in [0, 1]"),
+            ("labelled_cases", lambda v: v is None or _whole(v), "None or an integer of at least 0"),
+            ("labelled_draw", lambda v: _whole(v), "an integer of at least 0"),
             ("labelled_share", lambda v: v is None or 0 < v <= 1, "None or a number in (0, 1]"),
             ("target_dice", lambda v: v is None or 0 < v <= 1, "None or a number in (0, 1]"),
             ("augment", lambda v: v is None or isinstance(v, bool), "None, True or False"),
@@ -184,6 +197,25 @@ class EnvConfig:
                 fits = False
             if not fits:
                 raise ValueError(f"{name}: expected {expected}, got {value!r}")
+
+
+def some_unlabelled(settings: Mapping[str, Any]) -> bool:
+    """Tell whether settings ask for cases without a label: the one place that knows which of them do.
+
+    Args:
+        settings: Attributes of `EnvConfig` by name; those that are missing have their defaults.
+    """
+    return settings.get("labelled_cases") is not None or settings.get("labelled_fraction", 1.0) < 1.0
+
+
+ALL_LABELLED: Mapping[str, Any] = MappingProxyType(
+    {"labelled_fraction": 1.0, "labelled_cases": None, "labelled_draw": 0, "labelled_share": None}
+)
+"""The settings with which every case is labelled, whatever others say."""
+
+
+def _whole(value: Any) -> bool:
+    return not isinstance(value, bool) and index(value) >= 0
 
 
 def _integers(name: str, given: Sequence[int], least: int) -> tuple[int, ...]:

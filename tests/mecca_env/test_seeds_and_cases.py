@@ -116,6 +116,48 @@ def test_labelled_cases_are_nested_and_of_the_share_asked_for() -> None:
     assert kept[0] <= kept[1] <= kept[2] <= kept[3]
 
 
+@pytest.mark.parametrize("draw", [0, 1, 7])
+def test_exactly_so_many_cases_are_labelled_and_nested(draw: int) -> None:
+    dataset = Blobs(20)
+    kept: list[set[int]] = []
+    for count in (0, 1, 2, 4, 20):
+        cases = make_envs(1, dataset=dataset, labelled_cases=count, labelled_draw=draw).cases
+        kept.append({i for i in range(20) if cases.is_labelled(i)})
+        assert len(kept[-1]) == count and set(cases.pool(True)) == kept[-1]
+    assert kept[0] <= kept[1] <= kept[2] <= kept[3] <= kept[4]
+    share = make_envs(1, dataset=dataset, labelled_fraction=0.2, labelled_draw=draw).cases
+    assert set(share.pool(True)) == kept[3]
+
+
+@pytest.mark.parametrize("settings", [{"labelled_cases": 4}, {"labelled_fraction": 0.2}])
+def test_other_draws_label_other_cases(settings: dict[str, Any]) -> None:
+    dataset = Blobs(20)
+    drawn = [tuple(make_envs(1, dataset=dataset, labelled_draw=d, **settings).cases.pool(True)) for d in range(4)]
+    assert len(set(drawn)) == 4 and drawn[0] == tuple(make_envs(1, dataset=dataset, **settings).cases.pool(True))
+
+
+def test_draws_of_endless_cases() -> None:
+    one, two, few = (
+        {i for i in range(0, 400, 2) if cases.is_labelled(i)}
+        for cases in (
+            make_envs(1, dataset="Phantom", labelled_fraction=share, labelled_draw=draw).cases
+            for share, draw in ((0.5, 0), (0.5, 1), (0.25, 1))
+        )
+    )
+    assert one != two and few < two and 70 < len(two) < 130
+
+
+def test_more_labelled_cases_than_there_are() -> None:
+    with pytest.raises(ValueError, match=r"^labelled_cases: expected at most the 6 cases that there are, found 7$"):
+        make_envs(1, labelled_cases=7)
+
+
+def test_a_number_of_endless_cases_cannot_be_labelled() -> None:
+    with pytest.raises(ValueError, match=r"^labelled_cases: expected cases that can be listed, .*phantom; give cases="):
+        make_envs(1, dataset="Phantom", labelled_cases=4)
+    assert len(make_envs(1, dataset="Phantom", cases=10, labelled_cases=4).cases.pool(True)) == 4
+
+
 def test_unlabelled_cases_earn_nothing_and_are_clicked() -> None:
     envs = make_envs(6, labelled_fraction=0.5, autoreset_mode="Disabled")
     _, info = envs.reset(seed=0, options={"cases": list(range(6))})

@@ -82,6 +82,7 @@ def test_the_environment_it_asks_for() -> None:
     assert Mecca.env_settings(OFF, {}) == {"guide": False}
     assert Mecca.env_settings(ON, {"labelled_fraction": 0.25}) == {"guide": True, "labelled_share": 0.5}
     assert Mecca.env_settings(OFF, {"labelled_fraction": 0.25}) == {"guide": False, "labelled_share": 1.0}
+    assert Mecca.env_settings(ON, {"labelled_cases": 2}) == {"guide": True, "labelled_share": 0.5}
     with pytest.raises(ValueError, match="labelled and unlabelled episodes in every batch, got num_envs=1"):
         Mecca.env_settings(ON.replace(num_envs=1, labelled_share=0.75), {"labelled_fraction": 0.25})
 

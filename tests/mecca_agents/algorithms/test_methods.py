@@ -127,6 +127,6 @@ def test_it_plays_in_the_environment_that_it_is_defined_in(method: str, setting:
 
 @pytest.mark.parametrize("method", [name for name in LEARNERS if name not in ("mecca", "ua-mt")])
 def test_unlabelled_cases_are_not_played_by_a_method_that_cannot_learn_from_them(method: str) -> None:
-    settings = find_method(method).env_settings(TINY, {"labelled_fraction": 0.25})
-    assert settings["labelled_share"] == 1.0
+    for asked in ({"labelled_fraction": 0.25}, {"labelled_cases": 2}):
+        assert find_method(method).env_settings(TINY, asked)["labelled_share"] == 1.0
     assert "labelled_share" not in find_method(method).env_settings(TINY, {})

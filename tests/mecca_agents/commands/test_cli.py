@@ -160,6 +160,17 @@ def test_every_setting_has_a_flag_and_is_stored_with_the_run(tmp_path: Path) -> 
     assert {"python", "mecca", "torch", "gymnasium", "numpy"} == set(config.versions)
 
 
+def test_a_number_of_labelled_cases_and_their_draw_are_flags(tmp_path: Path) -> None:
+    root, run = write_scans(tmp_path / "Task09_Spleen", 6), tmp_path / "run"
+    command = (
+        f"train random --env {ENV} --root {root} --out {run} --preset brief --shape 8 9 10 --updates 1 --device cpu"
+    )
+    assert main([*command.split(), "--labelled-cases", "2", "--labelled-draw", "3"]) == 0
+    asked = {"labelled_cases": 2, "labelled_draw": 3}
+    assert read_config(run).settings == {"labelled_share": 1.0, **asked}
+    assert {name: read_config(run).environment[name] for name in asked} == asked
+
+
 def _as_flag(name: str, value: object) -> list[str]:
     flag = name.replace("_", "-")
     if isinstance(value, bool):

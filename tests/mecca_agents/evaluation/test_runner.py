@@ -119,9 +119,9 @@ def test_volumes_of_other_modalities_are_refused(run: Path, tmp_path: Path) -> N
         evaluate(run, root=_decathlon(tmp_path / "two", channels=2), device="cpu")
 
 
-def test_every_case_is_played_whatever_was_labelled_in_training() -> None:
-    settings = {"labelled_fraction": 0.01, "labelled_share": 0.5}
-    config = replace(PLAYED_ON_PHANTOM, settings=settings)
+@pytest.mark.parametrize("settings", [{"labelled_fraction": 0.01}, {"labelled_cases": 40, "labelled_draw": 3}])
+def test_every_case_is_played_whatever_was_labelled_in_training(settings: dict[str, Any]) -> None:
+    config = replace(PLAYED_ON_PHANTOM, settings={**settings, "labelled_share": 0.5})
     assert len({result.case for result in evaluate_agent(Raise(), config, cases=3)}) == 3
 
 

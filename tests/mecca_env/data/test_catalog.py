@@ -111,12 +111,29 @@ def test_split_is_pinned() -> None:
 
 
 @given(names_strategy, st.floats(0, 1), st.floats(0, 1), st.integers(0, 5))
-def test_labelled_cases_are_nested(names: list[str], a: float, b: float, seed: int) -> None:
-    few, many = (labelled_names(names, fraction, seed) for fraction in sorted((a, b)))
+def test_labelled_cases_are_nested(names: list[str], a: float, b: float, draw: int) -> None:
+    few, many = (labelled_names(names, fraction, draw) for fraction in sorted((a, b)))
     assert set(few) <= set(many) <= set(names) and many == sorted(many)
-    assert labelled_names(names, 1.0, seed) == sorted(names) and labelled_names(names, 0.0, seed) == []
+    assert labelled_names(names, 1.0, draw) == sorted(names) and labelled_names(names, 0.0, draw) == []
     if names and a > 0:
-        assert labelled_names(names, a, seed)
+        assert labelled_names(names, a, draw)
+
+
+@given(names_strategy, st.data(), st.integers(0, 5))
+def test_a_number_of_labelled_cases_is_exact_and_nested(names: list[str], data: st.DataObject, draw: int) -> None:
+    a, b = sorted(data.draw(st.integers(0, len(names))) for _ in range(2))
+    few, many = (labelled_names(names, draw=draw, count=count) for count in (a, b))
+    assert len(few) == a and set(few) <= set(many) <= set(names) and many == sorted(many)
+    assert many == labelled_names(names, b / max(len(names), 1), draw) or b == 0
+    with pytest.raises(DataError, match=f"labelled_cases: expected at most the {len(names)} cases that there are"):
+        labelled_names(names, count=len(names) + 1)
+
+
+def test_labelled_draws_are_pinned_and_differ() -> None:
+    names = [f"case{i:02d}" for i in range(20)]
+    assert labelled_names(names, 0.2) == labelled_names(names, count=4) == ["case04", "case14", "case15", "case17"]
+    draws = {tuple(labelled_names(names, count=4, draw=draw)) for draw in range(10)}
+    assert len(draws) == 10 and len({name for drawn in draws for name in drawn}) > 15
 
 
 def test_labelled_fraction_out_of_range() -> None:

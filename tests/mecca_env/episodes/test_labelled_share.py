@@ -130,6 +130,13 @@ def test_a_share_without_cases_of_that_kind_is_refused(dataset: str, fraction: f
         make_envs(2, dataset=source, labelled_fraction=fraction, labelled_share=share)
 
 
+def test_of_a_number_of_labelled_cases_too() -> None:
+    with pytest.raises(ValueError, match="labelled_share=0.5, labelled_cases=4: .* to be unlabelled, got"):
+        make_envs(2, dataset=Blobs(4), labelled_cases=4, labelled_share=0.5)
+    labelled, _ = kinds(make_envs(4, dataset=Blobs(8), labelled_cases=1, labelled_share=0.5), 2)
+    assert labelled == [[True, False] * 2, [False, True] * 2]
+
+
 def test_one_kind_alone_needs_only_that_kind() -> None:
     labelled, _ = kinds(make_envs(2, dataset="Phantom", labelled_fraction=1.0, labelled_share=1.0), 1)
     assert torch.tensor(labelled).all()

@@ -172,7 +172,7 @@ def test_one_from_before_a_setting_was_there_had_its_default() -> None:
     envs, fresh = make_envs(2), make_envs(2)
     envs.reset(seed=0)
     snapshot = envs.snapshot()
-    for name in ("boundary_weight", "boundary_sigma"):
+    for name in ("boundary_weight", "boundary_sigma", "labelled_cases", "labelled_draw"):
         del snapshot.host["env"][name]
     fresh.restore(snapshot)
     same(play(fresh, random_actions(envs, 4)), play(envs, random_actions(envs, 4)))
@@ -222,6 +222,7 @@ OTHERS: list[tuple[dict[str, Any], str]] = [
     ({"split": "test"}, r"split is 'test' here, 'train' there$"),
     ({"guide": True}, r"guide is True here, False there$"),
     ({"labelled_fraction": 0.5, "labelled_share": 0.5}, r"labelled_share is 0.5 here, None there$"),
+    ({"labelled_cases": 3, "labelled_draw": 1}, r"labelled_cases is 3 here, None there; labelled_draw is 1 here, 0 "),
     ({"hint_sigma": 3.0}, r"hint_sigma is 3.0 here, 2.0 there$"),
 ]
 

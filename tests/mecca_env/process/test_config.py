@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mecca_env.process.config import EnvConfig
+from mecca_env.process.config import ALL_LABELLED, EnvConfig, some_unlabelled
 
 
 def test_defaults_are_those_of_the_paper() -> None:
@@ -84,6 +84,11 @@ BAD: list[tuple[str, Any]] = [
     ("labelled_fraction", 1.1),
     ("labelled_fraction", -0.1),
     ("labelled_fraction", float("nan")),
+    ("labelled_cases", -1),
+    ("labelled_cases", 2.0),
+    ("labelled_cases", True),
+    ("labelled_draw", -1),
+    ("labelled_draw", None),
     ("labelled_share", 0.0),
     ("labelled_share", 1.1),
     ("labelled_share", float("nan")),
@@ -112,6 +117,28 @@ def test_a_bad_setting_is_named_with_what_was_expected_and_given(name: str, valu
     message = str(caught.value)
     assert message.startswith(f"{name}: expected ")
     assert message.endswith(f"got {value!r}")
+
+
+def test_a_number_and_a_share_of_labelled_cases_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"^labelled_cases, labelled_fraction: expected one of them, got 4 and 0\.5$"):
+        EnvConfig(labelled_cases=4, labelled_fraction=0.5)
+    assert EnvConfig(labelled_cases=4, labelled_fraction=1.0).labelled_cases == 4
+
+
+@pytest.mark.parametrize(
+    ("settings", "some"),
+    [
+        ({}, False),
+        ({"labelled_fraction": 0.5}, True),
+        ({"labelled_cases": 4}, True),
+        ({"labelled_cases": 0}, True),
+        ({"labelled_cases": 4, **ALL_LABELLED}, False),
+        ({"labelled_draw": 3}, False),
+    ],
+)
+def test_which_settings_leave_cases_unlabelled(settings: dict[str, Any], some: bool) -> None:
+    EnvConfig(**settings)
+    assert some_unlabelled(settings) is some
 
 
 def test_every_setting_of_a_number_or_sequence_has_a_bad_value_above() -> None:
