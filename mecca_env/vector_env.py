@@ -143,12 +143,7 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
             modalities=modalities,
             fallback=fallback,
             skip_bad=skip_bad,
-            extension=self.config.extension,
-            rotation=self.config.rotation,
-            evaluation_extension=self.config.evaluation_extension,
-            labelled_fraction=self.config.labelled_fraction,
-            labelled_cases=self.config.labelled_cases,
-            labelled_draw=self.config.labelled_draw,
+            **self.config.of_cases,
             device=self.device,
             memory_bytes=0,  # prepared cases are kept once, on the device
         )

@@ -147,7 +147,7 @@ class Cases:
             "labels": self.source.labels,
             "cut": (case.origin, tuple(case.label.shape)),
             "settings": settings,
-            "format": 2,
+            "format": 3,  # of what is computed: another way of making them is another number
         }
         return np.asarray(fetch(key, lambda: {"regions": build()})["regions"], dtype=np.int16)
 

@@ -46,7 +46,7 @@ class EnvConfig:
         boundary_sigma: How fast that falls with the distance from the surface, as a Gaussian, voxels; ours too.
         wrong_way: A voxel counts as misunderstood when it moved the wrong way by more than this (Definition 1).
         guide: The action carries a confidence map and the user is shown where it is low (Sec. 3.5).
-        supervoxels: Number of SLIC supervoxels before each step, one per step; None declines from 100 (Sec. 3.5).
+        supervoxels: Number of supervoxels of a case before each step, one per step; None declines from 100 (Sec. 3.5).
             Made where something needs them: a guide or supervoxel hints.
         advised: Number of least confident supervoxels shown to the user (Sec. 3.5).
         slic_spacing: Voxel spacing SLIC is told (Sec. 3.5).
@@ -137,6 +137,12 @@ class EnvConfig:
         """The most clicks one episode can hold."""
         assert self.clicks is not None
         return sum(self.clicks)
+
+    @property
+    def of_cases(self) -> dict[str, Any]:
+        """The settings that the choice and the preparation of cases take (`mecca_env.data.selection.open_cases`)."""
+        labelled = ("labelled_fraction", "labelled_cases", "labelled_draw")
+        return {name: getattr(self, name) for name in ("extension", "rotation", "evaluation_extension", *labelled)}
 
     @property
     def needs_regions(self) -> bool:

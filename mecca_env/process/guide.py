@@ -17,35 +17,112 @@ def supervoxels(
 ) -> NDArray[np.int16]:
     """SLIC supervoxels of one scan, at each of several numbers of them.
 
-    They depend on the image alone, so they are computed once for a case. scikit-image takes 0.1 s for each number at
-    55x55x30.
+    SLIC's first centres lie on a lattice, so it gives the same regions for 60 as for 90. It is asked once, for the
+    largest number; then neighbours are merged, those first whose merging adds least to the squared distances that SLIC
+    minimises, until exactly as many are left as were asked for. So a region of fewer is a union of regions of more.
+
+    They depend on the image alone, so they are computed once for a case: 0.1 s at 55x55x30, nearly all of it SLIC's.
 
     Args:
         volume: (M, D, H, W) float32.
-        counts: Number of supervoxels asked for, for each step; SLIC gives about that many.
+        counts: Number of supervoxels for each step; fewer only where the grid cannot be divided so finely.
         spacing: Voxel spacing along the three axes.
         compactness: Weight of distance against intensity.
 
     Returns:
         (T, D, H, W) int16, region numbers from 0.
     """
+    most = max(counts)
+    finest = _finest(volume, most, spacing, compactness)
+    by_count = _merged(finest, _features(volume, most, spacing, compactness), counts)
+    return np.stack([by_count[count] for count in counts])
+
+
+def _finest(
+    volume: NDArray[np.float32], least: int, spacing: tuple[float, float, float], compactness: float
+) -> NDArray[np.int64]:
+    """SLIC's own regions, (D, H, W): at least so many, or as many as the grid allows."""
     from skimage.segmentation import slic
 
-    def divide(count: int) -> NDArray[np.int16]:
+    asked = least
+    while True:
         # Three modalities are no colours: left to itself, SLIC would convert them to Lab.
-        regions = slic(
+        regions: NDArray[np.int64] = slic(
             volume,
-            n_segments=count,
+            n_segments=asked,
             compactness=compactness,
             spacing=spacing,
             convert2lab=False,
             start_label=0,
             channel_axis=0,
         )
-        return np.asarray(regions, dtype=np.int16)
+        if int(regions.max()) + 1 >= least or asked >= volume[0].size:
+            return regions
+        asked += asked // 4 + 1
 
-    computed = {count: divide(count) for count in set(counts)}
-    return np.stack([computed[count] for count in counts])
+
+def _features(
+    volume: NDArray[np.float32], count: int, spacing: tuple[float, float, float], compactness: float
+) -> NDArray[np.float64]:
+    """What SLIC measures distances in, (M + 3, D * H * W): intensities and, against the side of a region, places."""
+    image = volume.astype(np.float64)
+    scale = compactness * max(float(image.max() - image.min()), np.finfo(np.float64).tiny)
+    side = (volume[0].size / count) ** (1 / 3)
+    places = np.indices(volume.shape[1:]) * np.reshape(spacing, (3, 1, 1, 1)) / side
+    return np.concatenate([image / scale, places]).reshape(len(volume) + 3, -1)
+
+
+def _merged(
+    regions: NDArray[np.int64], features: NDArray[np.float64], counts: Sequence[int]
+) -> dict[int, NDArray[np.int16]]:
+    """Regions merged until so many are left (Ward's criterion among neighbours), (D, H, W) for each number.
+
+    Args:
+        regions: Connected ones, (D, H, W), numbered from 0.
+        features: (F, D * H * W).
+        counts: How many are to be left, in any order.
+    """
+    number = int(regions.max()) + 1
+    size = np.bincount(regions.ravel(), minlength=number).astype(np.float64)
+    mean = np.stack([np.bincount(regions.ravel(), values, number) for values in features], axis=1) / size[:, None]
+    touching = _touching(regions, number)
+
+    def costs(one: int) -> NDArray[np.float64]:
+        """Of merging a region with each of its neighbours; infinite for the others."""
+        apart = ((mean - mean[one]) ** 2).sum(axis=1)
+        return np.where(touching[one], size * size[one] / (size + size[one]) * apart, np.inf)
+
+    cost = np.stack([costs(one) for one in range(number)])
+    name, found = np.arange(number), dict[int, NDArray[np.int16]]()
+    for left in range(number, 0, -1):
+        for count in counts:
+            if left == min(count, number):
+                found[count] = np.unique(name, return_inverse=True)[1].astype(np.int16)[regions]
+        if len(found) == len(set(counts)):
+            break
+        kept, gone = divmod(int(cost.argmin()), number)  # of equal ones the first, so this is the same everywhere
+        both = size[kept] + size[gone]
+        mean[kept] = (size[kept] * mean[kept] + size[gone] * mean[gone]) / both
+        size[kept] = both
+        name[name == gone] = kept
+        touching[kept] |= touching[gone]
+        touching[kept, kept] = False
+        touching[gone] = touching[:, gone] = False
+        touching[:, kept] = touching[kept]
+        cost[gone] = cost[:, gone] = np.inf
+        cost[kept] = cost[:, kept] = costs(kept)
+    return found
+
+
+def _touching(regions: NDArray[np.int64], number: int) -> NDArray[np.bool_]:
+    """Which regions share a face, (R, R), symmetric; none touches itself."""
+    touching = np.zeros((number, number), dtype=np.bool_)
+    for axis in range(regions.ndim):
+        rows = np.moveaxis(regions, axis, 0)
+        touching[rows[:-1].ravel(), rows[1:].ravel()] = True
+    touching |= touching.T
+    np.fill_diagonal(touching, False)
+    return touching
 
 
 def advise(regions: Tensor, confidence: Tensor, advised: int, most: int | None = None) -> Tensor:

@@ -31,13 +31,13 @@ class SupervoxelActionWrapper(gym.Wrapper[Observation, Any, Observation, Any], g
     Observation: `volume`, `probability` and `hint`, each (N,) float32, `volume` (M * N,) of M modalities: the mean over
     the supervoxel of the first two, and the largest hint in it.
 
-    Decisions are ordered by mean intensity, dark first, since SLIC's own numbers mean nothing in another scan. SLIC
-    makes about as many supervoxels as it is told. Of fewer than N, some decisions are idle, evenly spread, and see 0;
-    of more, neighbours in that order share a decision. Rewards and infos are those of the env.
+    Decisions are ordered by mean intensity, dark first, since supervoxels' own numbers mean nothing in another scan. An
+    episode shows the part of a case's supervoxels that its crop meets. Of fewer than N, some decisions are idle, evenly
+    spread, and see 0; of more, neighbours in that order share a decision. Rewards and infos are those of the env.
 
     Args:
         env: An env of this package, `gym.make("MECCA-Phantom-v0")`, wrapped or not, without a guide.
-        decisions: N; None: as many as the env asks SLIC for at most, 100 with its defaults (`EnvConfig.supervoxels`).
+        decisions: N; None: as many as a case has at most, 100 with its defaults (`EnvConfig.supervoxels`).
 
     Raises:
         TypeError: The env is of another package.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy.ndimage import label
 
 from mecca_env.process.guide import advise, supervoxels
 from tests.support.envs import GRID, Blobs, make_envs, random_actions
@@ -26,10 +28,40 @@ def noise(modalities: int = 1) -> np.ndarray:
 def test_supervoxels_divide_the_grid_ever_more_coarsely(modalities: int) -> None:
     regions = supervoxels(noise(modalities), COUNTS, (2.0, 2.0, 2.0), 0.1)
     assert regions.shape == (4, *GRID) and regions.dtype == np.int16 and regions.min() == 0
-    numbers = [len(np.unique(step)) for step in regions]
-    assert all(int(step.max()) + 1 == count for step, count in zip(regions, numbers, strict=True))
-    assert numbers[0] == numbers[1] > numbers[2] > numbers[3] > 1
+    for step, count in zip(regions, COUNTS, strict=True):
+        assert np.array_equal(np.unique(step), np.arange(count))
     assert np.array_equal(regions, supervoxels(noise(modalities), COUNTS, (2.0, 2.0, 2.0), 0.1))
+    backwards = supervoxels(noise(modalities), COUNTS[::-1], (2.0, 2.0, 2.0), 0.1)
+    assert np.array_equal(regions, backwards[::-1])
+
+
+@pytest.mark.parametrize("shape", [(28, 24, 24), (12, 12, 10)])
+def test_the_schedule_of_the_paper_is_kept_to_exactly(shape: tuple[int, int, int]) -> None:
+    volume = np.cumsum(np.random.default_rng(1).normal(size=(1, *shape)), axis=2).astype(np.float32)
+    counts = (100, 90, 80, 70, 60)
+    regions = supervoxels(volume, counts, (2.0, 2.0, 2.0), 0.1)
+    assert tuple(len(np.unique(step)) for step in regions) == counts
+    for fine, coarse in pairwise(regions):
+        pairs = np.unique(np.stack([fine.ravel(), coarse.ravel()]), axis=1)
+        assert len(pairs[0]) == len(np.unique(fine))  # every region lies in one of the next step
+    for region in range(60):
+        assert label(regions[-1] == region)[1] == 1  # connected by faces
+
+
+def test_what_is_alike_is_merged_first() -> None:
+    """A bright block on dark ground keeps regions of its own however few are left."""
+    volume = np.zeros((1, *GRID), dtype=np.float32)
+    volume[:, 4:12, 4:10, 3:9] = 1.0
+    (regions,) = supervoxels(volume, (9,), (2.0, 2.0, 2.0), 0.1)
+    inside, outside = (np.unique(regions[part]) for part in (volume[0] > 0.5, volume[0] < 0.5))
+    assert len(inside) + len(outside) == 9 and not set(inside) & set(outside)
+
+
+def test_more_supervoxels_than_slic_makes_at_first() -> None:
+    (regions,) = supervoxels(noise(), (200,), (2.0, 2.0, 2.0), 0.1)
+    assert len(np.unique(regions)) == 200
+    (regions,) = supervoxels(noise(), (10**5,), (2.0, 2.0, 2.0), 0.1)
+    assert 200 < len(np.unique(regions)) <= noise()[0].size
 
 
 def advice_oracle(regions: np.ndarray, confidence: np.ndarray, advised: int) -> np.ndarray:
