@@ -50,7 +50,7 @@ class Options:
 
 def run_on_ray(plan: Plan, cells: Sequence[Cell], cpus: int = 1, gpus: float = 0.0) -> dict[str, str]:
     """Do every cell as a Ray task; what failed, by name, in one line each."""
-    settle(plan)  # before the tasks, which do not look
+    settle(plan, cells)  # before the tasks, which do not look
 
     @ray.remote(num_cpus=cpus, num_gpus=gpus)
     def task(cell: Cell) -> None:

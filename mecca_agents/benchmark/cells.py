@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 from mecca_agents.agent import find_method
 from mecca_agents.presets import Preset
+from mecca_env.arguments import read_count
+from mecca_env.process.config import some_unlabelled
 
 Work = TypeVar("Work")
 
@@ -34,18 +36,33 @@ class Cell:
         fraction: Share of the training cases that are labelled.
         seed: Seed of everything.
         variant: "" for the method as its preset has it, or a key of `ABLATION`.
+        labelled_cases: So many of the training cases are labelled, in place of a share.
     """
 
     method: str
     fraction: float = 1.0
     seed: int = 0
     variant: str = ""
+    labelled_cases: int | None = None
 
     @property
     def name(self) -> str:
-        """Name of its files: `mecca-100-seed0`, `mecca-guide-25-seed0`, `my_module.MyAgent-100-seed0`."""
+        """Name of its files: `mecca-100-seed0`, `mecca-guide-25-seed0`, `unet-4cases-seed0`, `module.My-100-seed0`."""
         parts = [self.method.replace(":", "."), *([self.variant] if self.variant else [])]
-        return "-".join([*parts, f"{100 * self.fraction:g}", f"seed{self.seed}"])
+        amount = f"{100 * self.fraction:g}" if self.labelled_cases is None else f"{self.labelled_cases}cases"
+        return "-".join([*parts, amount, f"seed{self.seed}"])
+
+    @property
+    def all_labelled(self) -> bool:
+        """Whether every training case is labelled."""
+        return not some_unlabelled(self.settings)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Settings of its environment: which cases are labelled. Another seed labels other cases."""
+        if self.labelled_cases is not None:
+            return {"labelled_cases": self.labelled_cases, "labelled_draw": self.seed}
+        return {} if self.fraction == 1.0 else {"labelled_fraction": self.fraction, "labelled_draw": self.seed}
 
     def preset(self, preset: Preset) -> Preset:
         """The settings it is trained with: those of the benchmark, but for what its variant switches."""
@@ -57,7 +74,11 @@ class Cell:
 
 
 def make_cells(
-    methods: Iterable[str], fractions: Iterable[float] = (1.0,), seeds: Iterable[int] = (0,), ablation: bool = False
+    methods: Iterable[str],
+    fractions: Iterable[float] = (1.0,),
+    seeds: Iterable[int] = (0,),
+    ablation: bool = False,
+    labelled_cases: Iterable[int] = (),
 ) -> list[Cell]:
     """Every cell, seed by seed, so that a benchmark that is stopped early has compared all methods.
 
@@ -65,21 +86,31 @@ def make_cells(
         methods: Names, or "module:class".
         fractions: Labelled shares of the training cases, each above 0.
         seeds: A training for each.
-        ablation: Whether to add the rows of Table 5, at every fraction.
+        ablation: Whether to add the rows of Table 5, at every fraction and number.
+        labelled_cases: Numbers of labelled training cases, beside the fractions.
 
     Raises:
         ValueError: A method is unknown, or a number out of range.
     """
     methods, fractions, seeds = list(dict.fromkeys(methods)), list(fractions), list(seeds)
+    labelled_cases = list(labelled_cases)
     for method in methods:
         find_method(method)
     for fraction in fractions:
         if not 0 < fraction <= 1:
             raise ValueError(f"fractions: expected numbers above 0 and up to 1, got {fraction!r}")
+    for number in labelled_cases:
+        read_count("labelled_cases", number)
     kinds = [(method, "") for method in methods] + [("mecca", row) for row in ABLATION if ablation]
     if not kinds or not seeds or not fractions:
         raise ValueError("expected at least one method, one fraction and one seed")
-    return [Cell(method, fraction, seed, row) for seed in seeds for fraction in fractions for method, row in kinds]
+    amounts = [*((1.0, number) for number in labelled_cases), *((fraction, None) for fraction in fractions)]
+    return [
+        Cell(method, fraction, seed, row, number)
+        for seed in seeds
+        for fraction, number in amounts
+        for method, row in kinds
+    ]
 
 
 def shard_of(cells: Sequence[Work], shard: str) -> list[Work]:

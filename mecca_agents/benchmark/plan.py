@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from mecca_agents.agent import find_method
 from mecca_agents.benchmark.cells import Cell
+from mecca_agents.evaluation.layout import FORMAT
+from mecca_agents.evaluation.runner import evaluation_envs
 from mecca_agents.presets import Preset
 from mecca_agents.runs.config import RunConfig, is_run
 from mecca_agents.runs.envs import LISTED_CASES, make_envs
 from mecca_agents.runs.errors import RunError
 from mecca_env.atomic import write_text
+from mecca_env.data.base import DataError
+from mecca_env.process.config import ALL_LABELLED
 
-FORMAT = 1
-"""Version of the folder's layout."""
-
-
-USERS = ("edge", "imprecise")
-"""Simulated users of the tests: the standard one, and one whose hand shakes (Table S2)."""
+FURTHER_STEPS = {"edge": 2, "imprecise": 0}
+"""Simulated users of the tests, the standard one and one whose hand shakes (Table S2), and how many steps each goes on
+after the horizon of the training: Table 4 has seven."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,14 @@ class Plan:
             return config
         return replace(config, env=self.test_env, root=None)
 
+    def tests(self, horizon: int) -> dict[str, dict[str, Any]]:
+        """The settings of the environment of every test, by its user.
+
+        Args:
+            horizon: Steps of an episode in the training.
+        """
+        return {user: {"user": user, "horizon": horizon + further} for user, further in FURTHER_STEPS.items()}
+
     def run(self, cell: Cell) -> Path:
         """The folder of a cell's training."""
         return self.folder / "runs" / cell.name
@@ -100,8 +110,15 @@ class Plan:
         return "begun" if is_run(self.run(cell)) else "missing"
 
 
-def settle(plan: Plan) -> dict[str, Any]:
+def settle(plan: Plan, cells: Sequence[Cell] = ()) -> dict[str, Any]:
     """Write down what all cells have in common, or see that it is what the folder's cells were made with.
+
+    Before that, every environment that these cells are trained and tested in is made once: what could not be tested is
+    not trained first.
+
+    Args:
+        plan: What they have in common.
+        cells: Which cells are to be done; none: only what holds for all of them is looked at.
 
     Returns:
         What `settings.json` holds.
@@ -109,9 +126,12 @@ def settle(plan: Plan) -> dict[str, Any]:
     Raises:
         mecca_agents.runs.RunError: It is not, or the file is damaged or cannot be written.
         mecca_env.data.base.DataError: The data set cannot be used.
+        ValueError: A setting is out of range; one of a single cell comes with its name.
+        TypeError: A setting is unknown.
     """
     path = plan.folder / "settings.json"
     wanted: dict[str, Any] = json.loads(json.dumps(_settings(plan)))
+    _rehearse(plan, cells)
     try:
         plan.folder.mkdir(parents=True, exist_ok=True)
         if not path.exists():  # two processes that begin at once write the same, or the later one finds out below
@@ -142,7 +162,12 @@ def _settings(plan: Plan) -> dict[str, Any]:
     train_envs = make_envs(plan.env, 1, root=plan.root, split="train", cases=plan.cases, **keywords)
     root = plan.test_root or (None if plan.tested_elsewhere else plan.root)
     test_envs = make_envs(
-        plan.test_env or plan.env, 1, root=root, split=plan.test_split, cases=plan.test_cases, **keywords
+        plan.test_env or plan.env,
+        1,
+        root=root,
+        split=plan.test_split,
+        cases=plan.test_cases,
+        **{**keywords, **ALL_LABELLED},
     )
     names = [
         [envs.dataset.case_name(int(i)) for i in envs.cases.indices] if len(envs.cases) <= LISTED_CASES else None
@@ -162,11 +187,72 @@ def _settings(plan: Plan) -> dict[str, Any]:
         "train_cases": names[0],
         "test_cases": names[1],
         "test_cases_at_most": plan.test_cases,
-        "users": list(USERS),
+        "users": list(FURTHER_STEPS),
     }
     for envs in (train_envs, test_envs):
         envs.close()
     return found
+
+
+def _rehearse(plan: Plan, cells: Sequence[Cell]) -> None:
+    """Make the environments of all cells that are left to do, trainings and tests, each of them once; see `settle`."""
+    trained: set[str] = set()
+    tested: set[str] = set()
+    for cell in cells:
+        if plan.status(cell) == "done":
+            continue
+        asked = {**plan.settings, **cell.settings}
+        try:
+            every = {**find_method(cell.method).env_settings(cell.preset(plan.preset), asked), **asked}
+            training, test = _key(every, "labelled_draw"), _key(every, *ALL_LABELLED)
+            if training in trained and test in tested:
+                continue
+            config = _try_training(plan, cell, every)
+            if test not in tested:
+                _try_tests(plan, config)
+        except (DataError, RunError):
+            raise  # of the data sets, whatever the cell
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{cell.name}: {error}") from error
+        trained.add(training)
+        tested.add(test)
+
+
+def _key(settings: Mapping[str, Any], *but: str) -> str:
+    return repr(sorted((name, repr(value)) for name, value in settings.items() if name not in but))
+
+
+def _try_training(plan: Plan, cell: Cell, every: dict[str, Any]) -> RunConfig:
+    """Make the environment of a training; what its run's settings would be, as far as a test needs them."""
+    keywords = {"label": plan.label, "skip_bad": plan.skip_bad, "fallback": False, "shape": plan.preset.shape, **every}
+    envs = make_envs(plan.env, 1, root=plan.root, split="train", cases=plan.cases, **keywords)
+    config = RunConfig(
+        method=cell.method,
+        env=plan.env,
+        dataset=envs.dataset.name,
+        root=None if plan.root is None else str(plan.root),
+        label=plan.label,
+        settings=every,
+        preset=plan.preset,
+        modalities=envs.dataset.modalities,
+        seed=cell.seed,
+        environment=asdict(envs.config),
+    )
+    envs.close()
+    return config
+
+
+def _try_tests(plan: Plan, config: RunConfig) -> None:
+    """Make the environments of a training's tests."""
+    for settings in plan.tests(config.environment["horizon"]).values():
+        evaluation_envs(
+            plan.testing(config),
+            root=plan.test_root,
+            split=plan.test_split,
+            cases=plan.test_cases,
+            skip_bad=plan.skip_bad,
+            settings=settings,
+        ).close()
 
 
 def _difference(key: str, found: Any, wanted: Any) -> str:

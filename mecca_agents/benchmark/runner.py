@@ -24,7 +24,7 @@ import numpy as np
 import torch
 
 from mecca_agents.benchmark.cells import Cell
-from mecca_agents.benchmark.plan import USERS, Plan, settle
+from mecca_agents.benchmark.plan import Plan, settle
 from mecca_agents.evaluation.runner import COLUMNS, evaluate_agent, result_row
 from mecca_agents.runs.config import is_run, read_config
 from mecca_agents.runs.locking import Locked, locked
@@ -36,9 +36,6 @@ from mecca_env.atomic import write_text
 
 CURVES = ("dice", "return", "entropy", "misunderstanding", "confidence_accuracy", "mask_share", "simulated_accuracy")
 """Columns of a training's log that are kept, in tenths, of those that its method logs."""
-
-FURTHER_STEPS = 2
-"""Steps that the standard user goes on after the horizon of the training: Table 4 has seven."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +80,7 @@ def benchmark(plan: Plan, cells: Sequence[Cell], stream: TextIO | None = None) -
         mecca_agents.runtime.stopping.Stopped: Ctrl-C or SIGTERM came; the same command goes on.
     """
     stream = stream or sys.stderr
-    settle(plan)
+    settle(plan, cells)
     done, there, elsewhere, failed = [], [], [], {}
     for number, cell in enumerate(cells, 1):
         if plan.status(cell) == "done":
@@ -139,7 +136,6 @@ def _do(plan: Plan, cell: Cell, stream: TextIO | None) -> None:
     if is_run(run):
         agent = resume(run, device=plan.device, stream=stream)
     else:
-        fraction = {} if cell.fraction == 1.0 else {"labelled_fraction": cell.fraction}
         agent = train(
             cell.method,
             plan.env,
@@ -148,7 +144,7 @@ def _do(plan: Plan, cell: Cell, stream: TextIO | None) -> None:
             root=plan.root,
             label=plan.label,
             cases=plan.cases,
-            settings={**plan.settings, **fraction},
+            settings={**plan.settings, **cell.settings},
             skip_bad=plan.skip_bad,
             checkpoint_every=20,
             seed=cell.seed,
@@ -157,9 +153,8 @@ def _do(plan: Plan, cell: Cell, stream: TextIO | None) -> None:
             stream=stream,
         )
     config = read_config(run)
-    further = int(config.environment["horizon"]) + FURTHER_STEPS
     rows = []
-    for user in USERS:
+    for user, settings in plan.tests(int(config.environment["horizon"])).items():
         results = evaluate_agent(
             agent,
             plan.testing(config),
@@ -168,7 +163,7 @@ def _do(plan: Plan, cell: Cell, stream: TextIO | None) -> None:
             cases=plan.test_cases,
             skip_bad=plan.skip_bad,
             device=find_device(plan.device),
-            settings={"user": user, "horizon": further} if user == "edge" else {"user": user},
+            settings=settings,
         )
         rows += [{"user": user, **result_row(result)} for result in results]
     log = _log(run)

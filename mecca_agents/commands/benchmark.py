@@ -25,6 +25,7 @@ class Benchmark:
         name: What the data set is called in tables; by default as in the environment id.
         seeds: Trainings of each method, with seeds from 0.
         fractions: Shares of the training cases whose labels give rewards.
+        labelled_cases: Numbers of training cases whose labels give rewards, beside the fractions.
         ablation: Add the rows of Table 5: mecca with its mechanisms one by one.
         preset: paper, fast, brief or demo. Every setting of it has a flag of its own below.
         cases: Only so many of the training cases; by default all.
@@ -49,6 +50,7 @@ class Benchmark:
     name: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")] = None
     seeds: int = 3
     fractions: Annotated[tuple[float, ...], arg(metavar="F...")] = (1.0,)
+    labelled_cases: Annotated[tuple[int, ...], arg(metavar="N...", help_behavior_hint="")] = ()
     ablation: Annotated[bool, FlagCreatePairsOff, arg(help_behavior_hint="")] = False
     preset: str = "fast"
     cases: Annotated[int | None, arg(metavar="N", help_behavior_hint="")] = None
@@ -75,10 +77,10 @@ class Benchmark:
         from mecca_env.arguments import read_count
 
         seeds = range(read_count("seeds", self.seeds))
-        cells = shard_of(make_cells(self.methods or methods(), self.fractions, seeds, self.ablation), self.shard)
-        given = given_settings(self.settings)
+        chosen, given = self.methods or methods(), given_settings(self.settings)
+        cells = shard_of(make_cells(chosen, self.fractions, seeds, self.ablation, self.labelled_cases), self.shard)
         preset = find_preset(self.preset).replace(**given)
-        check_effect(self.methods or methods(), preset, given)
+        check_effect(chosen, preset, given)
         shared = {f.name for f in fields(Plan)} & {f.name for f in fields(self)} - {"preset", "settings"}
         plan = Plan(preset=preset, preset_name=self.preset, **{name: getattr(self, name) for name in shared})
         if self.threads is not None:
@@ -89,7 +91,7 @@ class Benchmark:
         if self.timing:
             from mecca_agents.benchmark.timing import time_methods
 
-            print(time_methods(plan, [c for c in cells if (c.fraction, c.seed, c.variant) == (1.0, 0, "")]))
+            print(time_methods(plan, [c for c in cells if c.all_labelled and (c.seed, c.variant) == (0, "")]))
             return 0
         outcome = benchmark(plan, cells)
         print(outcome.text())

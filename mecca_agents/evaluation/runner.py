@@ -24,7 +24,7 @@ from mecca_agents.runtime.devices import find_device
 from mecca_agents.tables import columns, plural, write_rows
 from mecca_env.atomic import os_errors_as
 from mecca_env.metrics import surface_metrics
-from mecca_env.process.config import ALL_LABELLED
+from mecca_env.process.config import ALL_LABELLED, with_horizon
 from mecca_env.vector_env import MeccaVectorEnv
 
 COLUMNS = (
@@ -32,6 +32,7 @@ COLUMNS = (
     "dataset",
     "case",
     "seed",
+    "user_seed",
     "step",
     "clicks",
     "dice",
@@ -41,8 +42,9 @@ COLUMNS = (
     "misunderstanding",
     "seconds",
 )
-"""Columns of the result file. ASSD and HD95 are in voxels of the episode's grid, as in the paper; NSD forgives one
-voxel; `clicks` are all made up to that step; `seconds` is the agent's and the environment's time for it."""
+"""Columns of the result file. `seed` is the training's, `user_seed` the simulated user's. ASSD and HD95 are in voxels
+of the episode's grid, as in the paper; NSD forgives one voxel; `clicks` are all made up to that step; `seconds` is the
+agent's and the environment's time for it."""
 
 PHANTOM_CASES = 20
 """Cases that are played where the data set is endless."""
@@ -59,6 +61,7 @@ class Result:
     dataset: str
     case: str
     seed: int
+    user_seed: int
     step: int
     clicks: int
     dice: float
@@ -147,7 +150,8 @@ def evaluate_agent(
         seed: Seed of the simulated user.
         device: Where the environment plays.
         observers: Are shown every step.
-        settings: Settings of the environment in place of those of the training, another user for one.
+        settings: Settings of the environment in place of those of the training, another user for one. With another
+            horizon, numbers that the training had for each step go on with the last one, or end earlier.
     """
     envs = evaluation_envs(
         config, root=root, split=split, cases=cases, skip_bad=skip_bad, device=device, settings=settings
@@ -155,7 +159,7 @@ def evaluate_agent(
     watching, results = list(observers), []
     for case in envs.cases.indices:
         for played in play(agent, envs, int(case), seed):
-            results.append(_measure(played, config.method, seed))
+            results.append(_measure(played, config, seed))
             for observer in watching:
                 observer(played)
     envs.close()
@@ -173,6 +177,8 @@ def evaluation_envs(
     settings: Mapping[str, Any] | None = None,
 ) -> MeccaVectorEnv:
     """The environment of one episode that a run is tested in; see `evaluate_agent` for arguments and errors."""
+    asked = dict(settings or {})
+    trained = with_horizon(config.settings, asked["horizon"]) if "horizon" in asked else config.settings
     keywords = {
         "root": root if root is not None else config.root,
         "label": config.label,
@@ -182,9 +188,9 @@ def evaluation_envs(
         "fallback": config.dataset == "phantom",  # what was trained on scans is not tested on the phantom in passing
         "device": device,
         "autoreset_mode": "Disabled",
-        **config.settings,
+        **trained,
         **TESTING,
-        **(settings or {}),
+        **asked,
     }
     envs = make_envs(config.env, 1, cases=cases, **keywords)
     if cases is None and len(envs.cases) > LISTED_CASES:
@@ -197,13 +203,14 @@ def evaluation_envs(
     return envs
 
 
-def _measure(played: PlayedStep, method: str, seed: int) -> Result:
+def _measure(played: PlayedStep, config: RunConfig, user_seed: int) -> Result:
     surface = surface_metrics(played.after.prediction[0], played.after.label[0])
     return Result(
-        method=method,
+        method=config.method,
         dataset=played.envs.dataset.name,
         case=played.case,
-        seed=seed,
+        seed=config.seed,
+        user_seed=user_seed,
         step=played.step,
         clicks=int(played.before.n_clicks[0]),
         dice=float(played.after.dice[0]),

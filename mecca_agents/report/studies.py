@@ -13,13 +13,11 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from mecca_agents.evaluation.layout import FORMAT as FORMAT  # part of this module, too
 from mecca_agents.evaluation.runner import COLUMNS as RESULT_COLUMNS
 from mecca_agents.evaluation.runner import Result
 from mecca_agents.runs.errors import RunError
 from mecca_env.atomic import os_errors_as
-
-FORMAT = 1
-"""Version of the folder's layout."""
 
 COLUMNS = ("user", *RESULT_COLUMNS)
 """Columns of a cell's file."""
@@ -240,7 +238,8 @@ def _rows(path: Path) -> dict[str, tuple[Result, ...]]:
 
 def _result(row: Mapping[str, str]) -> Result:
     """One row. Raises `ValueError` where a number is none, or out of its range."""
-    kinds = {"seed": int, "step": int, "clicks": int} | dict.fromkeys(("method", "dataset", "case"), str)
+    kinds: dict[str, type] = dict.fromkeys(("seed", "user_seed", "step", "clicks"), int)
+    kinds |= dict.fromkeys(("method", "dataset", "case"), str)
     values: dict[str, Any] = {}
     for column in RESULT_COLUMNS:
         try:

@@ -19,6 +19,9 @@ MIN_SIDE = 8
 PAPER_CLICKS = (25, 5, 5, 5, 5)
 """Clicks before each of the five steps (Sec. 4.3): 45 in all. Longer horizons repeat the last number."""
 
+PER_STEP = ("clicks", "supervoxels")
+"""The settings with one number for each step of an episode."""
+
 ActionKind = Literal["discrete", "continuous"]
 Shape = tuple[int, int, int]
 
@@ -212,6 +215,26 @@ def some_unlabelled(settings: Mapping[str, Any]) -> bool:
         settings: Attributes of `EnvConfig` by name; those that are missing have their defaults.
     """
     return settings.get("labelled_cases") is not None or settings.get("labelled_fraction", 1.0) < 1.0
+
+
+def with_horizon(settings: Mapping[str, Any], horizon: int) -> dict[str, Any]:
+    """The settings for episodes of another length.
+
+    Numbers that were given for each step go on with the last one, or end earlier; defaults follow the horizon anyway.
+
+    Args:
+        settings: Attributes of `EnvConfig` by name.
+        horizon: Steps of an episode.
+
+    Raises:
+        ValueError: The horizon is not an integer of at least 1.
+    """
+    changed = {**settings, "horizon": EnvConfig(horizon=horizon).horizon}
+    for name in PER_STEP:
+        given = changed.get(name)
+        if given is not None and len(given):
+            changed[name] = (*given, *[given[-1]] * horizon)[:horizon]
+    return changed
 
 
 ALL_LABELLED: Mapping[str, Any] = MappingProxyType(

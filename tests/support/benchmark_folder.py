@@ -21,7 +21,7 @@ def write_study(folder: Path, name: str = "Spleen", **settings: Any) -> Path:
     study = folder / name
     (study / "results").mkdir(parents=True, exist_ok=True)
     data = {
-        "format": 1,
+        "format": 2,
         "env": f"MECCA-{name}-v0",
         "dataset": f"Task_{name}",
         "preset_name": "brief",
@@ -69,12 +69,13 @@ def write_cell(
     for user, by_case in ((EDGE, dice), ("imprecise", imprecise or {})):
         for case, values in by_case.items():
             for step, (value, given) in enumerate(zip(values, clicks, strict=False), start=1):
-                row = {"user": user, "method": method, "dataset": f"Task_{study.name}", "case": case, "seed": 0}
+                row = {"user": user, "method": method, "dataset": f"Task_{study.name}", "case": case}
+                row |= {"seed": seed, "user_seed": 0}
                 row |= {"step": step, "clicks": given, "dice": value, "assd": f"{10 * (1 - value):.6g}", "hd95": 1.0}
                 rows.append(row | {"nsd": 0.9, "misunderstanding": 0.02, "seconds": 0.1} | columns)
     write_csv(path, rows)
     data = {
-        "cell": {"method": method, "fraction": fraction, "seed": seed, "variant": variant},
+        "cell": {"method": method, "fraction": fraction, "seed": seed, "variant": variant, "labelled_cases": None},
         "minutes": 4.2,
         "threads": 1,
         "device": "cpu",

@@ -60,6 +60,23 @@ def test_cells_have_names_of_their_own() -> None:
     assert len({cell.name for cell in cells}) == len(cells) == 2 * 2 * (2 + len(ABLATION))
     assert Cell("mecca", 0.125, 1, "reward-guide").name == "mecca-reward-guide-12.5-seed1"
     assert Cell("my_module:Mine").name == "my_module.Mine-100-seed0"
+    assert Cell("mecca", labelled_cases=4).name == "mecca-4cases-seed0"
+    assert Cell("mecca", 1.0, 2, "guide", 4).name == "mecca-guide-4cases-seed2"
+
+
+def test_numbers_of_labelled_cases_stand_beside_fractions() -> None:
+    cells = make_cells(["mecca", "pnet"], (0.5, 1.0), range(2), ablation=True, labelled_cases=(1, 4))
+    assert len({cell.name for cell in cells}) == len(cells) == 4 * 2 * (2 + len(ABLATION))
+    amounts = {(cell.fraction, cell.labelled_cases) for cell in cells}
+    assert amounts == {(0.5, None), (1.0, None), (1.0, 1), (1.0, 4)}
+    assert {cell.variant for cell in cells if cell.labelled_cases == 4} == {"", *ABLATION}
+
+
+def test_a_cell_draws_its_labelled_cases_by_its_seed() -> None:
+    assert Cell("mecca", seed=2).settings == {} and Cell("mecca").all_labelled
+    assert Cell("mecca", 0.5, 2).settings == {"labelled_fraction": 0.5, "labelled_draw": 2}
+    assert Cell("mecca", seed=2, labelled_cases=4).settings == {"labelled_cases": 4, "labelled_draw": 2}
+    assert not Cell("mecca", 0.5).all_labelled and not Cell("mecca", labelled_cases=4).all_labelled
 
 
 def test_an_ablation_switches_the_mechanisms_of_table_5() -> None:
@@ -75,6 +92,7 @@ def test_an_ablation_switches_the_mechanisms_of_table_5() -> None:
     [
         ({"methods": ["nobody"]}, "method: expected one of"),
         ({"methods": ["mecca"], "fractions": [0.0]}, "fractions: expected numbers above 0"),
+        ({"methods": ["mecca"], "labelled_cases": [0]}, "labelled_cases: expected an integer of at least 1, got 0"),
         ({"methods": []}, "at least one method"),
     ],
 )
@@ -101,7 +119,8 @@ def test_a_cell_leaves_its_results_and_is_not_done_again(plan: Plan, capsys: pyt
     expected += [("imprecise", case, step) for case in cases for step in range(1, 6)]
     assert [(row["user"], row["case"], int(row["step"])) for row in rows] == expected
     about = json.loads(plan.result(cells[1], "json").read_text())
-    assert about["cell"] == {"method": "iter-mrl", "fraction": 1.0, "seed": 0, "variant": ""}
+    cell = {"method": "iter-mrl", "fraction": 1.0, "seed": 0, "variant": "", "labelled_cases": None}
+    assert about["cell"] == cell
     assert (about["updates"], about["horizon"]) == (3, 5)
     before = plan.result(cells[1], "csv").stat().st_mtime_ns
     outcome = benchmark(plan, cells)
@@ -120,10 +139,21 @@ def test_the_steps_of_the_training_are_those_of_an_evaluation_that_ends_with_it(
     assert [[row[c] for c in kept] for row in rows] == [[str(row[c]) for c in kept] for row in plain]
 
 
-def test_fractions_label_a_part_of_the_training_cases(plan: Plan) -> None:
-    cell = Cell("iter-mrl", 0.5)
-    benchmark(plan, [cell])
-    assert read_config(plan.run(cell)).settings["labelled_fraction"] == 0.5
+def test_fractions_and_numbers_label_a_part_of_the_training_cases(plan: Plan) -> None:
+    cells = [Cell("random", 0.5), Cell("random", seed=3, labelled_cases=2)]
+    benchmark(plan, cells)
+    share, number = (read_config(plan.run(cell)).settings for cell in cells)
+    assert share == {"labelled_share": 1.0, "labelled_fraction": 0.5, "labelled_draw": 0}
+    assert number == {"labelled_share": 1.0, "labelled_cases": 2, "labelled_draw": 3}
+    assert json.loads(plan.result(cells[1], "json").read_text())["cell"]["labelled_cases"] == 2
+    assert {(row["seed"], row["user_seed"]) for row in _rows(plan.result(cells[1], "csv"))} == {("3", "0")}
+
+
+def test_settings_of_its_own_for_each_step_are_tested_for_further_steps(plan: Plan) -> None:
+    plan = replace(plan, settings={"horizon": 2, "clicks": (4, 2), "supervoxels": (9, 8)})
+    assert benchmark(plan, [Cell("random")]).done == ("random-100-seed0",)
+    steps = [(row["user"], int(row["step"])) for row in _rows(plan.result(Cell("random"), "csv"))]
+    assert steps == [("edge", step) for step in (1, 2, 3, 4)] + [("imprecise", step) for step in (1, 2)]
 
 
 @pytest.mark.parametrize("faulty", ["Raising", "Exploding", "Overflowing", "WrongShape", "NotANumber"])
@@ -278,6 +308,9 @@ def test_the_command_lists_its_cells(plan: Plan, capsys: pytest.CaptureFixture[s
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 8 and lines[0].split() == ["done", "pnet-100-seed0"]
     assert [line.split()[0] for line in lines].count("missing") == 7
+    assert main([*arguments, "--methods", "pnet", "--seeds", "1", "--labelled-cases", "1", "4"]) == 0
+    names = [line.split()[1] for line in capsys.readouterr().out.splitlines()]
+    assert names == ["pnet-1cases-seed0", "pnet-4cases-seed0", "pnet-100-seed0"]
     assert main([*arguments, "--shard", "3/2"]) == 2
     assert "shard: expected i/n" in capsys.readouterr().err
 

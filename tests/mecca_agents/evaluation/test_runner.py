@@ -15,10 +15,11 @@ from torch import Tensor
 
 from mecca_agents.agent import Agent, Observation
 from mecca_agents.cli import main
-from mecca_agents.evaluation import Result, dice_by_step, evaluate, evaluate_agent, table
+from mecca_agents.evaluation import COLUMNS, Result, dice_by_step, evaluate, evaluate_agent, table
 from mecca_agents.evaluation.masks import MaskWriter
 from mecca_agents.evaluation.play import PlayedStep
 from mecca_agents.evaluation.reliability import Reliability
+from mecca_agents.evaluation.runner import evaluation_envs
 from mecca_agents.evaluation.statistics import bootstrap_interval
 from mecca_agents.presets import PRESETS
 from mecca_agents.runs import RunConfig, RunError, read_config
@@ -123,6 +124,24 @@ def test_volumes_of_other_modalities_are_refused(run: Path, tmp_path: Path) -> N
 def test_every_case_is_played_whatever_was_labelled_in_training(settings: dict[str, Any]) -> None:
     config = replace(PLAYED_ON_PHANTOM, settings={**settings, "labelled_share": 0.5})
     assert len({result.case for result in evaluate_agent(Raise(), config, cases=3)}) == 3
+
+
+def test_the_seeds_of_training_and_user_are_told_apart() -> None:
+    results = evaluate_agent(Raise(), replace(PLAYED_ON_PHANTOM, seed=7), cases=1, seed=5)
+    assert {(result.seed, result.user_seed) for result in results} == {(7, 5)}
+    assert COLUMNS[:6] == ("method", "dataset", "case", "seed", "user_seed", "step")
+
+
+@pytest.mark.parametrize(("horizon", "clicks"), [(7, (4, 3, 2, 2, 2, 2, 2)), (2, (4, 3)), (3, (4, 3, 2))])
+def test_numbers_for_each_step_follow_another_horizon(horizon: int, clicks: tuple[int, ...]) -> None:
+    trained = {"horizon": 3, "clicks": (4, 3, 2), "supervoxels": (9, 8, 7)}
+    config = replace(PLAYED_ON_PHANTOM, settings=trained)
+    envs = evaluation_envs(config, cases=1, settings={"horizon": horizon})
+    assert envs.config.clicks == clicks and len(envs.config.supervoxels or ()) == horizon
+    results = evaluate_agent(Raise(), config, cases=1, settings={"horizon": horizon})
+    assert [result.step for result in results] == list(range(1, horizon + 1))
+    with pytest.raises(ValueError, match=f"clicks: expected one number for each of the {horizon} steps"):
+        evaluation_envs(config, cases=1, settings={"horizon": horizon, "clicks": (1,)})
 
 
 @pytest.mark.parametrize(("agent", "guide"), [(Raise(), False), (GuidedRaise(), True)])
@@ -233,7 +252,7 @@ def test_a_folder_that_is_read_only_is_refused_before_any_work(
 
 
 def _result(case: str, step: int, dice: float, assd: float) -> Result:
-    return Result("fake", "phantom", case, 0, step, 20 + 5 * step, dice, assd, 2.0, 0.5, 0.01, 0.1)
+    return Result("fake", "phantom", case, 3, 0, step, 20 + 5 * step, dice, assd, 2.0, 0.5, 0.01, 0.1)
 
 
 def test_the_table_gives_means_and_intervals_over_cases() -> None:

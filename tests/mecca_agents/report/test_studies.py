@@ -89,9 +89,9 @@ def test_a_damaged_json_is_named(tmp_path: Path, damage: str | dict[str, object]
 
 
 def test_damaged_settings_and_timings_are_named(tmp_path: Path) -> None:
-    study = write_study(tmp_path, format=2)
+    study = write_study(tmp_path, format=1)
     write_cell(study, "mecca", DICE)
-    with pytest.raises(RunError, match="Spleen/settings.json: expected format 1, found 2"):
+    with pytest.raises(RunError, match="Spleen/settings.json: expected format 2, found 1"):
         read_cells(tmp_path)
     write_study(tmp_path, preset=3)
     with pytest.raises(RunError, match="settings.json: expected preset to be an object, found 3"):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mecca_env.process.config import ALL_LABELLED, EnvConfig, some_unlabelled
+from mecca_env.process.config import ALL_LABELLED, EnvConfig, some_unlabelled, with_horizon
 
 
 def test_defaults_are_those_of_the_paper() -> None:
@@ -149,6 +149,22 @@ def test_every_setting_of_a_number_or_sequence_has_a_bad_value_above() -> None:
 @pytest.mark.parametrize(("horizon", "clicks"), [(1, (25,)), (3, (25, 5, 5)), (7, (25, 5, 5, 5, 5, 5, 5))])
 def test_clicks_follow_the_horizon(horizon: int, clicks: tuple[int, ...]) -> None:
     assert EnvConfig(horizon=horizon).clicks == clicks
+
+
+@pytest.mark.parametrize(
+    ("horizon", "clicks", "supervoxels"),
+    [(5, (6, 3, 2, 2, 2), (9, 8, 7, 7, 7)), (1, (6,), (9,)), (3, (6, 3, 2), (9, 8, 7))],
+)
+def test_numbers_for_each_step_go_on_with_the_last_one(
+    horizon: int, clicks: tuple[int, ...], supervoxels: tuple[int, ...]
+) -> None:
+    given = {"horizon": 3, "clicks": (6, 3, 2), "supervoxels": [9, 8, 7], "epsilon": 0.02}
+    config = EnvConfig(**with_horizon(given, horizon))
+    assert (config.horizon, config.clicks, config.supervoxels) == (horizon, clicks, supervoxels)
+    assert config.epsilon == 0.02 and given["horizon"] == 3
+    assert EnvConfig(**with_horizon({"clicks": None}, horizon)) == EnvConfig(horizon=horizon)
+    with pytest.raises(ValueError, match="horizon: expected"):
+        with_horizon(given, 0)
 
 
 @pytest.mark.parametrize("horizon", [1, 5, 12])
