@@ -7,27 +7,29 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from mecca_env.process.transitions import Transition
+from mecca_env.process.transitions import MEASURES, Transition, known
 from mecca_env.state import State
 
 Info: TypeAlias = dict[str, Any]
 
-OF_A_TRANSITION = ("voxel_reward", "misunderstanding", "misunderstanding_literal")
+OF_A_TRANSITION = ("voxel_reward", *MEASURES)
 """Entries that belong to a step, as its reward does; the others belong to the state that the observation shows."""
 
 
 def info_of(state: State, transition: Transition | None) -> Info:
-    """The info of B episodes.
+    """The info of B episodes. Whatever is measured against the label of an unlabelled one is NaN (Sec. 3.6).
 
     Args:
         state: The one that the observation shows.
-        transition: What led to it; None after a reset: its entries are zero.
+        transition: What led to it; None after a reset: its entries are zero. As in Gymnasium, with same-step autoreset
+            it may be of another episode than the state.
     """
+    dice = known(state.dice, state.labelled)
     info: Info = {
         "case_index": state.case_index,
         "labelled": state.labelled,
         "step": state.step,
-        "dice": state.dice,
+        "dice": dice,
         "clicks": state.clicks,
         "n_clicks": state.n_clicks,
     }
@@ -35,7 +37,7 @@ def info_of(state: State, transition: Transition | None) -> Info:
         info["advice"] = state.advice
     if transition is not None:
         return info | {key: getattr(transition, key) for key in OF_A_TRANSITION}
-    nothing = {key: torch.zeros_like(state.dice) for key in OF_A_TRANSITION}
+    nothing = {key: known(torch.zeros_like(dice), state.labelled) for key in MEASURES}
     return info | nothing | {"voxel_reward": torch.zeros_like(state.probability)}
 
 

@@ -55,13 +55,14 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
 
     Reward: (B,) float32, the mean of `info["voxel_reward"]`.
 
-    Termination: after `horizon` steps, or when `target_dice` is reached. Never truncated.
+    Termination: after `horizon` steps, or when a labelled episode reaches `target_dice`. Never truncated.
 
     Info: batched tensors. Of the state that the observation shows: `case_index` (B,), `labelled` (B,), `step` (B,),
     `dice` (B,), `clicks` (B, K, 3), every click of the episode so far in order, padded with -1, `n_clicks` (B,), and
     with a guide `advice` (B, D, H, W) bool. Of the transition, as the reward is: `voxel_reward` (B, D, H, W),
-    `misunderstanding` and `misunderstanding_literal` (B,), zero after a reset. Where episodes end and are reset in the
-    same step, `final_obs` and `final_info` hold what ended, for the rows marked in `_final_obs` and `_final_info`.
+    `misunderstanding` and `misunderstanding_literal` (B,), zero after a reset. Of an unlabelled episode `dice` and the
+    last two are NaN, rewards zero. Where episodes end and are reset in the same step, `final_obs` and `final_info` hold
+    what ended, for the rows marked in `_final_obs` and `_final_info`.
 
     Randomness: env i depends on `seed + i` and its actions alone, on no other env and on no global generator.
     Observations and infos are never written to later; treat them as read-only, they are not copied.
@@ -242,7 +243,8 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
         if len(ended):  # next-step autoreset: these envs ignore the action and begin anew
             self._begin(ended)
             rows = torch.from_numpy(ended).to(self.device)
-            transition, terminated = transition.without(rows), terminated.index_fill(0, rows, False)
+            transition = transition.without(rows, self.state.labelled)
+            terminated = terminated.index_fill(0, rows, False)
         final: Info = {}
         if self.autoreset_mode is AutoresetMode.SAME_STEP and episodes.over.any():
             mask = torch.from_numpy(episodes.over.copy()).to(self.device)

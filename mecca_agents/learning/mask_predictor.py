@@ -126,17 +126,18 @@ class UpdateLog:
     def played(self, info: Info, first: bool) -> None:
         """Note a step of the environment: what it said of it, and whether it was the first of its episodes."""
         final = info.get("final_info", info)
+        labelled = final["labelled"]
         if first:
-            self._begun += float(total(final["labelled"].sum()))
-        labelled = final["labelled"].to(torch.float32)
+            self._begun += float(total(labelled.sum()))
         values = {
             "return": info["voxel_reward"].mean(dim=(1, 2, 3)),
             "dice": final["dice"],
             "misunderstanding": info["misunderstanding"],
         }
-        count = total(labelled.sum()).clamp_min(1.0)
+        count = total(labelled.sum()).clamp_min(1)
         for key, value in values.items():
-            self._sums.setdefault(key, []).append(total((value * labelled).sum()) / count)
+            known = torch.where(labelled, value, 0.0)  # of the others Dice and misunderstanding are NaN
+            self._sums.setdefault(key, []).append(total(known.sum()) / count)
 
     def numbers(self) -> dict[str, float]:
         """For `Learned`."""

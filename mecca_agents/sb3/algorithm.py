@@ -120,7 +120,7 @@ class VoxelAlgorithm(OnPolicyAlgorithm):  # type: ignore[misc]
         while not rollout_buffer.full:
             step, rewards, dones, infos = self._play(env, view)
             rollout_buffer.add(step)
-            ends += [info["dice"] for info, done in zip(infos, dones, strict=True) if done]
+            ends += [info["dice"] for info, done in zip(infos, dones, strict=True) if done and info["labelled"]]
             callback.update_locals(locals())
             if not callback.on_step():
                 return False

@@ -199,7 +199,7 @@ def check_envs(envs: Any) -> MeccaVectorEnv:
 
 
 def final_dice(envs: VecEnv, model: Any = None, seed: int = 0) -> float:
-    """Mean Dice at the end of one episode in every env.
+    """Mean Dice at the end of one episode in every env; of labelled cases, and NaN where there are none.
 
     Args:
         envs: A `VoxelVecEnv`, wrapped or not.
@@ -217,7 +217,8 @@ def final_dice(envs: VecEnv, model: Any = None, seed: int = 0) -> float:
         observation, _, done, infos = envs.step(action)
         for index in np.flatnonzero(done).tolist():
             found.setdefault(index, infos[index]["dice"])
-    return float(np.mean(list(found.values())))
+    told = [dice for dice in found.values() if not np.isnan(dice)]
+    return float(np.mean(told)) if told else float("nan")
 
 
 def _case_of(options: dict[str, Any]) -> str | int | None:

@@ -114,7 +114,8 @@ class EpisodeBatch:
         self._state = replace_rows(self.state, rows, take_rows(before, rows))
         self.over, self._steps = np.where(acting, self.over, over), np.where(acting, self._steps, steps)
         self.steps_taken -= len(resting)
-        return transition.without(rows), terminated.index_copy(0, rows, torch.from_numpy(over[resting]).to(rows.device))
+        terminated = terminated.index_copy(0, rows, torch.from_numpy(over[resting]).to(rows.device))
+        return transition.without(rows, self.state.labelled), terminated
 
     def snapshot(self, identity: Mapping[str, Any]) -> Snapshot:
         """The episodes at this moment, for `restore`; `identity` is the env's (`snapshot.identity`)."""

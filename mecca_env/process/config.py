@@ -60,7 +60,7 @@ class EnvConfig:
             those of a larger one.
         labelled_share: Share of the episodes that are of labelled cases, since Algorithm 1 plays labelled and
             unlabelled ones side by side (Sec. 3.6); None takes cases as they come; 1 plays only labelled ones.
-        target_dice: Dice at which an episode ends early, or None.
+        target_dice: Dice at which an episode of a labelled case ends early, or None.
         augment: Random crops, flips and rotations (Sec. 4.1); None: only for the training split.
         extension: Least and most voxels a training crop extends beyond the label on each side (Sec. 4.1).
         evaluation_extension: The same, fixed, without augmentation: the middle of `extension`.

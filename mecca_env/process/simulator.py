@@ -29,7 +29,7 @@ class EpisodeStart:
         volume: (M, D, H, W) float32.
         label: (D, H, W) bool.
         case_index: Which case of the data set it is.
-        labelled: False: the episode earns no reward (Sec. 3.6).
+        labelled: False: the episode earns no reward, and nothing that is told of it comes from its label (Sec. 3.6).
         key: Its random stream (`mecca_env.tensors.rng.stream`).
         regions: Supervoxels of each step, (T, D, H, W) int16; needed where `EnvConfig.needs_regions`.
     """
@@ -106,18 +106,17 @@ class Simulator:
                 None leaves the advice as it was.
 
         Returns:
-            The next state, with the clicks made before the next step; what was earned, nothing by unlabelled episodes;
-            and which episodes are over, (B,) bool: no more clicks are made in those.
+            The next state, with the clicks made before the next step; what was earned, nothing by unlabelled episodes,
+            whose measures are NaN; and which episodes are over, (B,) bool: no more clicks are made in those.
         """
         config = self.config
         made = earned = self._transition(state, action)  # Eq. 1-2 and the reward, Eq. 9: `process.transitions`
         if self._some_unlabelled:
-            labelled = state.labelled.to(torch.float32)
-            earned = replace(
-                made, reward=made.reward * labelled, voxel_reward=made.voxel_reward * labelled[:, None, None, None]
-            )
+            earned = made.hidden(state.labelled)
         target = inf if config.target_dice is None else config.target_dice
-        progress = loops(self.device).advance(state.step, made.dice, state.keys, self._budgets, target)
+        # Where there is no label nobody can see that the target is reached.
+        known = torch.where(state.labelled, made.dice, 0.0) if self._some_unlabelled else made.dice
+        progress = loops(self.device).advance(state.step, known, state.keys, self._budgets, target)
         after = replace(
             state, probability=made.probability, dice=made.dice, situation=made.situation, step=progress.step
         )

@@ -24,6 +24,9 @@ from mecca_env.state import State
 from mecca_env.tensors.exact import SCALE, exact_mean
 from mecca_env.tensors.recycled import Buffers
 
+MEASURES = ("misunderstanding", "misunderstanding_literal")
+"""What a transition measures against the labels."""
+
 
 @dataclass(frozen=True, eq=False)
 class Transition:
@@ -47,10 +50,31 @@ class Transition:
     misunderstanding_literal: Tensor
     situation: Tensor | None = None
 
-    def without(self, rows: Tensor) -> Transition:
-        """The same with nothing earned and nothing misunderstood by the episodes of `rows`, (R,) int64."""
-        earned = ("reward", "voxel_reward", "misunderstanding", "misunderstanding_literal")
-        return replace(self, **{name: getattr(self, name).index_fill(0, rows, 0) for name in earned})
+    def without(self, rows: Tensor, labelled: Tensor) -> Transition:
+        """The same as if the episodes of `rows` had not moved: they earn nothing and misunderstand nothing.
+
+        Args:
+            rows: (R,) int64.
+            labelled: Which of the B episodes are labelled, (B,) bool; what others misunderstand is NaN even so.
+        """
+        nothing = torch.where(labelled[rows], 0.0, torch.nan)
+        changed = {name: getattr(self, name).index_fill(0, rows, 0) for name in ("reward", "voxel_reward")}
+        changed |= {name: getattr(self, name).index_copy(0, rows, nothing) for name in MEASURES}
+        return replace(self, **changed)
+
+    def hidden(self, labelled: Tensor) -> Transition:
+        """The same without what comes from the labels of the episodes that are not `labelled`, (B,) bool (Sec. 3.6).
+
+        They earn nothing, and what they misunderstand is NaN.
+        """
+        paid = labelled.to(torch.float32)
+        changed = {"reward": self.reward * paid, "voxel_reward": self.voxel_reward * paid[:, None, None, None]}
+        return replace(self, **changed, **{name: known(getattr(self, name), labelled) for name in MEASURES})
+
+
+def known(measure: Tensor, labelled: Tensor) -> Tensor:
+    """A measure of B episodes against their labels, (B,) float32: NaN for those that are not `labelled`, (B,) bool."""
+    return torch.where(labelled, measure, torch.nan)
 
 
 class TransitionRule(Protocol):

@@ -21,6 +21,7 @@ from mecca_env.testing import check_vector_env
 from mecca_env.vector_env import MeccaVectorEnv
 from tests.support.elsewhere import DEVICE, Elsewhere, ElsewhereTensor
 from tests.support.envs import GRID, SETTINGS, make_envs, random_actions
+from tests.support.trees import same_tensor
 
 ENVS: tuple[dict[str, Any], ...] = (
     {},
@@ -56,7 +57,7 @@ def same(there: Any, here: Any, path: str) -> int:
     if isinstance(here, tuple | list):
         return sum(same(one, other, f"{path}[{i}]") for i, (one, other) in enumerate(zip(there, here, strict=True)))
     assert isinstance(there, ElsewhereTensor), f"{path} is not on the device"
-    assert torch.equal(there.held, here), f"{path} differs"
+    assert same_tensor(there.held, here), f"{path} differs"
     return 1
 
 

@@ -252,6 +252,15 @@ def test_observations_that_a_wrapper_has_made_rows_of() -> None:
     assert dones.all() and infos[0]["terminal_observation"].shape == (3 * VOXELS,)
 
 
+def test_the_final_dice_is_of_labelled_cases() -> None:
+    dice = final_dice(vec(6, labelled_fraction=0.5, labelled_share=0.5))
+    assert 0 < dice < 1
+    assert np.isnan(final_dice(vec(labelled_fraction=0.0)))
+    envs = vec(labelled_fraction=0.0)
+    envs.reset()
+    assert all(np.isnan(info["dice"]) for info in [*envs.reset_infos, *envs.step(np.zeros((3, VOXELS), int))[3]])
+
+
 def test_supervoxels_through_stock_algorithms() -> None:
     envs = supervoxels()
     assert envs.action_space == gym.spaces.MultiDiscrete(np.full(20, 6))

@@ -22,7 +22,15 @@ def same(one: Any, two: Any, where: str = "") -> None:
         for key in one:
             same(one[key], two[key], f"{where}[{key!r}]")
     else:
-        assert np.array_equal(one, two), where
+        here, there = np.asarray(one), np.asarray(two)
+        assert np.array_equal(here, there, equal_nan=here.dtype.kind == "f" and there.dtype.kind == "f"), where
+
+
+def same_tensor(one: torch.Tensor, two: torch.Tensor) -> bool:
+    """Equal in dtype and every value, on the host; a NaN is equal to a NaN."""
+    return one.dtype == two.dtype and np.array_equal(
+        one.cpu().numpy(), two.cpu().numpy(), equal_nan=one.is_floating_point()
+    )
 
 
 def same_rows(one: Any, two: Any, count: int) -> None:

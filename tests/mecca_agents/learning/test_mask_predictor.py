@@ -13,7 +13,7 @@ from mecca_agents.agent import Agent, find_method, make_agent
 from mecca_agents.algorithms.deepigeos import DeepIGeoS
 from mecca_agents.algorithms.ua_mt import DECAY, MeanTeacher, uncertainty
 from mecca_agents.algorithms.unet import PaddedUNet
-from mecca_agents.learning.mask_predictor import MaskPredictor, action_to, cross_entropy
+from mecca_agents.learning.mask_predictor import MaskPredictor, UpdateLog, action_to, cross_entropy
 from mecca_agents.presets import FAST
 from mecca_agents.runs.loading import make_task
 from mecca_env.vector_env import MeccaVectorEnv
@@ -165,6 +165,33 @@ def test_the_student_learns_from_unlabelled_cases_only_where_there_are_some() ->
     assert alone.grad is not None
     torch.testing.assert_close(logits.grad[labelled], alone.grad[labelled])
     assert not bool(alone.grad[~labelled].any())
+
+
+def test_the_log_is_of_labelled_episodes_alone() -> None:
+    """What is measured of the others is NaN, which must not reach the log."""
+    log, unknown = UpdateLog(), torch.nan
+    for dice in (0.25, 0.75):
+        info = {
+            "labelled": torch.tensor([True, False, True]),
+            "voxel_reward": torch.tensor([0.5, 0.0, 0.25]).view(3, 1, 1, 1).expand(3, 2, 2, 2),
+            "dice": torch.tensor([dice, unknown, dice]),
+            "misunderstanding": torch.tensor([0.0, unknown, 0.5]),
+        }
+        log.add(torch.tensor(1.0), 2.0, info)
+    found = log.numbers()
+    assert found == {
+        "loss": 1.0, "return": 0.75, "dice": 0.75, "dice_first": 0.25, "misunderstanding": 0.25, "gradient_norm": 2.0
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("method", ["mecca", "ua-mt"])
+def test_methods_that_play_unlabelled_cases_log_finite_numbers(method: str) -> None:
+    agent, envs = _pair(method, labelled_fraction=0.5)
+    observation, info = envs.reset(seed=0)
+    assert info["dice"].isnan().any()
+    numbers = agent.learn(envs, observation, 0.5).numbers
+    assert {"dice", "dice_first", "misunderstanding", "return"} <= set(numbers)
+    assert all(math.isfinite(value) for value in numbers.values())
 
 
 def test_dropping_features_leaves_global_randomness_alone_and_acts_without_it() -> None:

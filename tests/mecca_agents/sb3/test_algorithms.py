@@ -229,6 +229,13 @@ def test_callbacks(algorithm: Any, tmp_path: Path) -> None:
         assert np.allclose(step["rewards"], step["gain"].mean(dim=(1, 2, 3)), atol=1e-6)
 
 
+@BOTH
+def test_the_logged_dice_is_of_labelled_episodes(algorithm: Any) -> None:
+    envs = make_envs(4, labelled_fraction=0.5, labelled_share=0.5)
+    logged = make(algorithm, envs).learn(12, log_interval=100).logger.name_to_value
+    assert 0 < logged["rollout/dice"] < 1
+
+
 class Stop(BaseCallback):
     """Ends the training at its second step."""
 

@@ -21,6 +21,7 @@ from mecca_env.infos import info_of
 from mecca_env.process.users import EdgeUser
 from mecca_env.vector_env import MeccaVectorEnv
 from tests.support.envs import GRID, SETTINGS, Blobs, make_envs, random_actions
+from tests.support.trees import same_tensor
 
 MODES = [mode.value for mode in AutoresetMode]
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -68,7 +69,7 @@ def same(one: Any, two: Any, where: str = "") -> None:
         for i, (a, b) in enumerate(zip(one, two, strict=True)):
             same(a, b, f"{where}[{i}]")
     else:
-        assert one.dtype == two.dtype and torch.equal(one, two), where
+        assert same_tensor(one, two), where
 
 
 def stored(snapshot: Snapshot, folder: Path) -> Snapshot:

@@ -68,15 +68,16 @@ class PlainEpisode:
         away = np.where(self.label, before - self.probability, self.probability - before)
         prediction = self.probability > 0.5
         score = 2 * (prediction & self.label).sum() / (prediction.sum() + self.label.sum())
-        over = self.steps == len(self.budgets) or (self.target_dice is not None and score >= self.target_dice)
+        reached = self.labelled and self.target_dice is not None and score >= self.target_dice
+        over = self.steps == len(self.budgets) or reached
         if not over:
             self.click()
         return {
             "voxel_reward": earned * self.labelled,
             "reward": earned.mean() * self.labelled,
             "dice": score,
-            "misunderstanding": (away > 0.05).mean(),
-            "misunderstanding_literal": (away > 0).mean(),
+            "misunderstanding": (away > 0.05).mean() if self.labelled else np.nan,
+            "misunderstanding_literal": (away > 0).mean() if self.labelled else np.nan,
             "over": over,
         }
 
@@ -129,7 +130,7 @@ def test_every_step_is_the_plain_one(labelled: bool, target_dice: float | None) 
         ended += [plain[row].steps for row in alive if over[row]]
         alive -= {row for row in alive if over[row]}
     assert not alive
-    assert (min(ended) < 5) == (target_dice is not None)
+    assert (min(ended) < 5) == (target_dice is not None and labelled)
 
 
 def check_state(state: State, plain: list[PlainEpisode], rows: Any) -> None:
@@ -151,7 +152,7 @@ def test_unlabelled_episodes_earn_nothing_and_are_clicked_all_the_same() -> None
     assert first.reward.all() and first.voxel_reward.any()
     assert not second.reward.any() and not second.voxel_reward.any()
     assert torch.equal(first.dice, second.dice) and torch.equal(paid.clicks, unpaid.clicks)
-    assert torch.equal(paid.hint, unpaid.hint) and torch.equal(first.misunderstanding, second.misunderstanding)
+    assert torch.equal(paid.hint, unpaid.hint) and second.misunderstanding.isnan().all()
 
 
 @pytest.mark.parametrize(
