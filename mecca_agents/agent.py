@@ -54,11 +54,14 @@ class Agent(ABC):
             without that, training it with more than one is refused.
         learns: Whether `learn` changes anything.
         sees_hints: Whether what it does depends on the user's clicks.
+        footnote: What a reader of a table has to know of it, a sentence; a baseline whose details had to be guessed
+            says so.
     """
 
     learns_together: ClassVar[bool] = False
     learns: ClassVar[bool] = True
     sees_hints: ClassVar[bool] = True
+    footnote: ClassVar[str] = ""
 
     @abstractmethod
     def act(self, observation: Observation) -> Any:

@@ -15,7 +15,7 @@ from mecca_agents.agent import Agent
 from mecca_agents.evaluation.figures import FigureWriter
 from mecca_agents.evaluation.masks import MaskWriter
 from mecca_agents.evaluation.play import Observer, PlayedStep, play
-from mecca_agents.evaluation.statistics import bootstrap_interval
+from mecca_agents.evaluation.statistics import case_interval
 from mecca_agents.runs.config import RunConfig, RunError
 from mecca_agents.runs.envs import LISTED_CASES, make_envs
 from mecca_agents.runs.folder import check_writable
@@ -245,7 +245,7 @@ def dice_by_step(results: Sequence[Result]) -> list[float]:
 def table(results: Sequence[Result]) -> str:
     """Mean of every measure at each step, as text; Dice and NSD in per cent.
 
-    Dice and ASSD come with the 95 % bootstrap interval of the mean over cases, where there is more than one case.
+    Dice and ASSD come with the 95 % bootstrap interval of the mean over cases, where there are at least eight.
     """
     head = ["step", "clicks", "Dice % [95 % interval]", "ASSD [95 % interval]", "HD95", "NSD %", "misund. %"]
     lines = []
@@ -276,7 +276,5 @@ def _with_interval(results: Sequence[Result], name: str, scale: float = 1.0) -> 
     for result in results:
         by_case.setdefault(result.case, []).append(scale * getattr(result, name))
     values = [float(np.mean(of_case)) for of_case in by_case.values()]
-    if len(values) == 1:
-        return f"{values[0]:.2f}"
-    low, high = bootstrap_interval(values)
-    return f"{np.mean(values):.2f} [{low:.2f}, {high:.2f}]"
+    interval = case_interval(values)
+    return f"{np.mean(values):.2f}" + (f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else "")

@@ -1,4 +1,4 @@
-"""Intervals of a mean over cases, and tests of a difference between two methods."""
+"""Intervals of a mean over cases, and p values corrected for their number."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 Values = Sequence[float] | NDArray[np.floating]
 
+FEWEST_CASES = 8
+"""With fewer no interval is given, since what so few tell of others depends too much on which they are."""
+
 _DRAWN_AT_ONCE = 1 << 22  # values, so that memory stays bounded for many cases
-_DIGITS = 10  # of a difference; results are written with six
 
 
 def bootstrap_interval(
@@ -56,49 +58,18 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
-def paired_wilcoxon(one: Values, other: Values) -> float:
-    """Two-sided p of Wilcoxon's signed-rank test (1945) on paired values; equal pairs are left out.
+def case_interval(values: Values) -> tuple[float, float] | None:
+    """The 95 % bootstrap interval of a mean over cases; None for fewer than `FEWEST_CASES`.
 
-    With ties SciPy may take a normal approximation, which for a handful of cases finds what no signs can show: p is
-    therefore never below 2 / 2^N, all N differences having one sign. Fewer than 6 cases are never below 0.05.
-
-    Args:
-        one: (N,), one for each case.
-        other: (N,), of the same cases in the same order.
-
-    Returns:
-        p in (0, 1]; 1 where no pair differs.
-
-    Raises:
-        ValueError: The values are not as many finite numbers.
-    """
-    from scipy.stats import wilcoxon  # half a second, which only comparisons need
-
-    different = _differences(one, other)
-    different = different[different != 0]
-    if not len(different):
-        return 1.0
-    return float(min(max(wilcoxon(different).pvalue, 2.0 ** (1 - len(different))), 1.0))
-
-
-def rank_balance(one: Values, other: Values) -> float:
-    """Wilcoxon's sum of signed ranks: above 0 where `one` tends to be the greater, which its mean need not be.
+    It is about other cases for the same training. For other trainings see `mecca_agents.evaluation.two_level`.
 
     Args:
-        one: (N,), one for each case.
-        other: (N,), of the same cases in the same order.
-
-    Returns:
-        The sum over all pairs that differ, of ranks by how much they do.
+        values: (N,), one for each case.
 
     Raises:
-        ValueError: The values are not as many finite numbers.
+        ValueError: One of at least `FEWEST_CASES` is not finite.
     """
-    from scipy.stats import rankdata
-
-    different = _differences(one, other)
-    different = different[different != 0]
-    return float(np.sum(np.sign(different) * rankdata(np.abs(different))))
+    return bootstrap_interval(values) if len(values) >= FEWEST_CASES else None
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -120,11 +91,3 @@ def holm(p_values: Sequence[float]) -> list[float]:
         highest = max(highest, min((len(p_values) - rank) * p_values[i], 1.0))
         corrected[i] = highest
     return corrected
-
-
-def _differences(one: Values, other: Values) -> NDArray[np.float64]:
-    """One minus other; what is left of equal values that were averaged in another order counts as 0."""
-    a, b = np.asarray(one, np.float64), np.asarray(other, np.float64)
-    if a.ndim != 1 or a.shape != b.shape or not (np.isfinite(a).all() and np.isfinite(b).all()):
-        raise ValueError(f"one, other: expected as many finite numbers, got shapes {a.shape} and {b.shape}")
-    return np.round(a - b, _DIGITS)

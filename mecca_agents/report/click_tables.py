@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mecca_agents.report.comparison import Array, all_cells, by_step, by_study, summarise
-from mecca_agents.report.layout import caption, interval, seeds_text, table_of
+from mecca_agents.report.comparison import Array, all_cells, by_study, is_trained, reached, summarise
+from mecca_agents.report.floors import floor_notes, marked
+from mecca_agents.report.layout import INTERVALS, caption, interval, seeds_text, table_of
 from mecca_agents.report.studies import Study
 from mecca_agents.tables import Section, Table, csv_row
 
@@ -66,17 +67,17 @@ def table_clicks(studies: Sequence[Study]) -> Table | None:
     for study, rows in by_study(studies):
         lines = []
         for method, cells in rows.items():
-            line, columns = [method, seeds_text(cells, rows.values())], dict[str, float]()
+            line, columns = [marked(method, study, cells), seeds_text(cells, rows.values())], dict[str, float]()
+            trained = is_trained(cells)
             for target in TARGETS:
                 found = [clicks_to_reach(cell.grid("dice"), cell.grid("clicks"), target) for cell in cells]
-                of, name = summarise(np.mean([noc for noc, _ in found], axis=0)), f"noc{100 * target:.0f}"
+                of, name = summarise(np.array([noc for noc, _ in found]), trained), f"noc{100 * target:.0f}"
                 failed = float(np.mean([failed for _, failed in found]))
                 line += [f"{of.mean:.1f} {interval(of, '.1f')}", f"{100 * failed:.0f}"]
                 columns |= {name: of.mean, f"{name}_low": of.low, f"{name}_high": of.high}
                 columns[f"{name}_failed"] = failed
-            area = summarise(
-                np.mean([area_under_clicks(cell.grid("dice"), cell.grid("clicks")) for cell in cells], axis=0)
-            )
+            areas = np.array([area_under_clicks(cell.grid("dice"), cell.grid("clicks")) for cell in cells])
+            area = summarise(areas, trained)
             worse = 100 * float(np.mean([share_worse(cell.grid("dice")) for cell in cells]))
             line += [f"{area.mean:.4f} {interval(area, '.4f')}", "-" if np.isnan(worse) else f"{worse:.1f}"]
             columns |= {"area": area.mean, "area_low": area.low, "area_high": area.high, "worse_percent": worse}
@@ -85,13 +86,14 @@ def table_clicks(studies: Sequence[Study]) -> Table | None:
         head = ["Method", "Seeds"]
         head += [text for target in TARGETS for text in (f"NoC@{100 * target:.0f} [95 %]", "failed %")]
         head += ["Area [95 %]", "worse %"]
-        sections.append(Section(study.name, head, lines, [caption(study, all_cells(rows))]))
+        sections.append(Section(study.name, head, lines, [caption(study, all_cells(rows)), *floor_notes(study, rows)]))
     about = (
         "NoC: clicks until Dice is at least 85 or 90 %, counted when a step is over. A case that never gets there "
         "counts with all the clicks it was given (RITM's convention), so NoC is too low by what is unknown of those: "
         "read it with the share that failed. Area: under Dice over clicks, by trapezoids, over the range of clicks, so "
         "that 1 is a perfect mask from the first step on. Worse: share of the steps after the first in which Dice fell."
-        " Methods that see no hints gain nothing from a click, and reach a Dice at the first step or never."
+        " Methods that see no hints gain nothing from a click, and reach a Dice at the first step or never. "
+        f"{INTERVALS}"
     )
     return table_of("clicks", "Clicks", about, sections, csv_rows)
 
@@ -102,15 +104,17 @@ def table_misunderstanding(studies: Sequence[Study]) -> Table | None:
     for study, rows in by_study(studies):
         lines = []
         for method, cells in rows.items():
-            shares = 100 * by_step(cells, "misunderstanding")
-            of = summarise(shares.mean(axis=1))
-            means = [float(mean) for mean in shares.mean(axis=0)]
-            texts = [*(f"{mean:.2f}" for mean in means), f"{of.mean:.2f} {interval(of)}"]
-            lines.append([method, seeds_text(cells, rows.values()), *texts])
-            for step, share in [*enumerate(map(summarise, shares.T), start=1), ("mean", of)]:
+            shares = [reached(cells, "misunderstanding", step) for step in range(cells[0].horizon)]
+            trained = is_trained(cells)
+            of_steps, of = [summarise(share, trained) for share in shares], summarise(np.mean(shares, axis=0), trained)
+            texts = [*(f"{share.mean:.2f}" for share in of_steps), f"{of.mean:.2f} {interval(of)}"]
+            lines.append([marked(method, study, cells), seeds_text(cells, rows.values()), *texts])
+            for step, share in [*enumerate(of_steps, start=1), ("mean", of)]:
                 columns = {"percent": share.mean, "low": share.low, "high": share.high}
                 csv_rows.append(csv_row(dataset=study.name, method=method, step=step, seeds=len(cells), **columns))
-        head = ["Method", "Seeds", *(f"Step {step + 1}" for step in range(len(means))), "Mean [95 %]"]
-        sections.append(Section(study.name, head, lines, [caption(study, all_cells(rows))]))
-    about = "Share of the voxels (%) that a step moved away from their label by more than 0.05 (Definition 1)."
+        head = ["Method", "Seeds", *(f"Step {step + 1}" for step in range(len(shares))), "Mean [95 %]"]
+        sections.append(Section(study.name, head, lines, [caption(study, all_cells(rows)), *floor_notes(study, rows)]))
+    about = (
+        f"Share of the voxels (%) that a step moved away from their label by more than 0.05 (Definition 1). {INTERVALS}"
+    )
     return table_of("misunderstanding", "Interactive misunderstanding", about, sections, csv_rows)

@@ -1,4 +1,4 @@
-"""Methods side by side: mean over cases with its interval, and whether the best is better than chance would have it."""
+"""Methods side by side: means with their intervals, and the best of a column against each of its competitors."""
 
 from __future__ import annotations
 
@@ -11,55 +11,68 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mecca_agents.agent import METHODS
-from mecca_agents.evaluation.statistics import bootstrap_interval, holm, paired_wilcoxon, rank_balance
+from mecca_agents.evaluation.layout import ALL_CASES, Labelled
+from mecca_agents.evaluation.statistics import holm
+from mecca_agents.evaluation.two_level import Estimate, Means, best_of, difference, estimate
 from mecca_agents.report.studies import EDGE, FinishedCell, Study
 
-BOUNDS = ("random", "oracle")
+FLOORS = ("mean-mask", "ellipsoid")
+"""Masks that see neither scan nor click: what is not above the better of them has learned nothing that shows."""
+
+BOUNDS = ("random", "oracle", *FLOORS)
 """Bounds that any method should surpass and that none can: rows of a table, but no competitors."""
 
-SIGNIFICANT = 0.05
-"""A corrected p below this is called significant."""
+FEWEST_SEEDS = 5
+"""Nothing is bold in a column where a method has fewer trainings."""
 
 COLLAPSED = 0.5
 """A training that reached less than this share of the Dice of its method's best is flagged wherever it counts."""
 
-FEWEST_CASES = 6
-"""With fewer, all of one sign, a two-sided signed-rank test still has p >= 2 / 2^5 = 0.0625."""
+VARIANTS: dict[str, tuple[str, ...]] = {
+    "none": (),
+    "reward": ("reward",),
+    "guide": ("guide",),
+    "labels": ("labels",),
+    "reward-guide": ("reward", "guide"),
+    "all": ("reward", "guide", "labels"),
+}
+"""The rows of Table 5, and the mechanisms that each has: self-adaptive reward, interaction guide, simulated labels."""
+
+PERCENT = ("dice", "misunderstanding")
+"""Measures that tables give in per cent."""
 
 Cells = Sequence[FinishedCell]
 Array = NDArray[np.float64]
-BySeed = Mapping[int, Array]
-"""Results by the training's seed: a number for each case, or for each case and step."""
+ByLabelled = dict[Labelled, list[FinishedCell]]
 
 
 class Summary(NamedTuple):
-    """A mean over cases; what cannot be said, of one case or of values that are not finite, is NaN."""
+    """A mean over trainings and cases; what cannot be said is NaN."""
 
     mean: float
-    low: float  # of the 95 % bootstrap interval
+    low: float  # of the 95 % interval
     high: float
-    sd: float  # over cases
+    sd: float  # over cases, each averaged over the trainings
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The best method against each competitor, on the same cases and with the seeds that both have.
+    """The best method of a column against each competitor.
 
     Attributes:
         best: The one with the best mean.
         rival: The one with the best mean of the others.
-        p: Of the best against each of the others, Wilcoxon's signed-rank test corrected by Holm; NaN without a seed
-            that both have.
-        gap: Best minus rival, with its interval over cases; NaN likewise.
-        significant: Whether p against the rival is below `SIGNIFICANT` and its ranks, too, are for the best: a mean
-            can be the better for a few cases although most of them are worse.
+        p: Of the best against each of the others, corrected by Holm for their number; NaN where it cannot be said.
+        gap: Best minus rival.
+        decisive: p that the best is not better than every other one; NaN where that cannot be said, or a method has
+            fewer than `FEWEST_SEEDS` trainings.
     """
 
     best: str
     rival: str
     p: Mapping[str, float]
     gap: Summary
-    significant: bool
+    decisive: float
 
 
 def in_order(methods: Iterable[str]) -> list[str]:
@@ -69,12 +82,12 @@ def in_order(methods: Iterable[str]) -> list[str]:
 
 
 def by_method(
-    cells: Iterable[FinishedCell], fraction: float | None = 1.0, variant: str = "", user: str = EDGE
+    cells: Iterable[FinishedCell], labelled: Labelled | None = ALL_CASES, variant: str = "", user: str = EDGE
 ) -> dict[str, list[FinishedCell]]:
-    """The cells of each method, in a table's order, by seed; a fraction of None takes all of them."""
-    chosen = [c for c in cells if fraction in (None, c.fraction) and c.variant == variant and user in c.rows]
+    """The cells of each method, in a table's order, by seed; `labelled=None` takes all amounts."""
+    chosen = [c for c in cells if labelled in (None, c.labelled) and c.variant == variant and user in c.rows]
     return {
-        method: sorted((c for c in chosen if c.method == method), key=lambda c: (c.fraction, c.seed))
+        method: sorted((c for c in chosen if c.method == method), key=lambda c: (c.labelled, c.seed))
         for method in in_order(c.method for c in chosen)
     }
 
@@ -84,6 +97,35 @@ def by_study(studies: Iterable[Study]) -> Iterator[tuple[Study, dict[str, list[F
     for study in studies:
         if rows := by_method(study.cells):
             yield study, rows
+
+
+def by_labelled(study: Study) -> dict[str, ByLabelled]:
+    """The cells of every method that was trained with more than one labelled amount, by these in rising order."""
+    rows: dict[str, ByLabelled] = {}
+    for method, cells in by_method(study.cells, labelled=None).items():
+        of: ByLabelled = {}
+        for cell in cells:
+            of.setdefault(cell.labelled, []).append(cell)
+        if len(of) > 1:
+            rows[method] = of
+    return rows
+
+
+def by_variant(study: Study, labelled: Labelled, user: str = EDGE) -> dict[str, list[FinishedCell]]:
+    """The rows of Table 5 that there are; the method itself stands for all mechanisms where there is no such row."""
+    rows = {}
+    for variant in VARIANTS:
+        cells = by_method(study.cells, labelled, variant, user).get("mecca")
+        if not cells and variant == "all":
+            cells = by_method(study.cells, labelled, user=user).get("mecca")
+        if cells:
+            rows[variant] = cells
+    return rows
+
+
+def ablated(study: Study) -> list[Labelled]:
+    """The labelled amounts that mechanisms were tried with one by one."""
+    return sorted({cell.labelled for cell in study.cells if cell.variant})
 
 
 def all_cells(rows: Mapping[str, Cells]) -> list[FinishedCell]:
@@ -105,32 +147,15 @@ def at_last(cells: Cells, column: str = "dice", user: str = EDGE) -> Array:
     return by_step(cells, column, user)[:, -1]
 
 
-def by_seed(cells: Cells, column: str = "dice") -> dict[int, Array]:
-    """A column of each seed's results, (C, T); Dice in per cent."""
-    return {cell.seed: (100 if column == "dice" else 1) * cell.grid(column) for cell in cells}
-
-
-def at_step(grids: BySeed, step: int = -1) -> dict[int, Array]:
-    """One column of each, (C,)."""
-    return {seed: grid[:, step] for seed, grid in grids.items()}
-
-
-def paired(one: BySeed, other: BySeed) -> tuple[Array, Array] | None:
-    """Both averaged over the seeds that both have, since a seed more moves a mean by more than many a method.
-
-    Returns:
-        Two arrays of one shape; None where there is no such seed.
-    """
-    seeds = sorted(set(one) & set(other))
-    if not seeds:
-        return None
-    first, second = (np.mean([values[seed] for seed in seeds], axis=0) for values in (one, other))
-    return first, second
+def reached(cells: Cells, column: str = "dice", step: int = -1, user: str = EDGE) -> Array:
+    """What each training reached in each case after a step, (S, C); Dice and misunderstanding in per cent."""
+    scale = 100.0 if column in PERCENT else 1.0
+    return scale * np.array([cell.grid(column, user)[:, step] for cell in cells])
 
 
 def last_dice(cell: FinishedCell) -> float:
     """Mean Dice over cases at the last step of one training, in per cent."""
-    return 100 * float(at_last([cell]).mean())
+    return float(reached([cell]).mean())
 
 
 def collapsed(cells: Cells) -> list[FinishedCell]:
@@ -145,48 +170,68 @@ def collapsed(cells: Cells) -> list[FinishedCell]:
     return [cell for cell in cells if last_dice(cell) < COLLAPSED * best[cell.method]]
 
 
-def summarise(values: Array) -> Summary:
-    """Mean, 95 % bootstrap interval and standard deviation over cases, (C,)."""
-    if len(values) < 2 or not np.isfinite(values).all():
-        return Summary(float(np.mean(values)), np.nan, np.nan, np.nan)
-    return Summary(float(np.mean(values)), *bootstrap_interval(values), float(np.std(values, ddof=1)))
+def is_trained(cells: Cells) -> bool:
+    """Whether these are trainings, of which one alone says nothing about others; bounds are none."""
+    return cells[0].method not in BOUNDS
 
 
-def p_of_pairs(pairs: Mapping[str, tuple[Array, Array] | None]) -> dict[str, float]:
-    """Wilcoxon's p of each pair, corrected by Holm for the number of pairs that there are; NaN where there is none."""
-    there = {name: pair for name, pair in pairs.items() if pair is not None}
-    corrected = dict(zip(there, holm([paired_wilcoxon(*pair) for pair in there.values()]), strict=True))
-    return {name: corrected.get(name, math.nan) for name in pairs}
+def summarise(results: Array, trained: bool = True) -> Summary:
+    """Mean, 95 % interval and standard deviation over cases of what S trainings reached in C cases, (S, C)."""
+    by_case = results.mean(axis=0)
+    if not np.isfinite(by_case).all():
+        return Summary(float(by_case.mean()), math.nan, math.nan, math.nan)
+    sd = float(by_case.std(ddof=1)) if len(by_case) > 1 else math.nan
+    return _summary(estimate(Means.of(results, trained)), sd)
 
 
-def compare(values: Mapping[str, BySeed], *, higher: bool = True) -> Comparison | None:
+def gap(one: Array, other: Array, trained: tuple[bool, bool] = (True, True)) -> tuple[Summary, float]:
+    """One minus other, (S, C) each with an S of its own, on the same cases; and the p of that."""
+    means = [Means.of(results, is_) for results, is_ in zip((one, other), trained, strict=True)]
+    return _of(difference(*means), means[0].by_case - means[1].by_case)
+
+
+def corrected(p_values: Mapping[str, float]) -> dict[str, float]:
+    """Correct p values by Holm for the number of them that there are; NaN stays NaN."""
+    there = {name: p for name, p in p_values.items() if not math.isnan(p)}
+    return dict(p_values) | dict(zip(there, holm(list(there.values())), strict=True))
+
+
+def compare(results: Mapping[str, Array], *, higher: bool = True) -> Comparison | None:
     """Compare the best method with each of its competitors.
 
     Args:
-        values: For each method and seed (C,), one number for each case, of the same cases in the same order. `BOUNDS`
-            and methods with a number that is not finite take no part.
+        results: For each method (S, C): what its S trainings reached in the same C cases. `BOUNDS` and methods with a
+            number that is not finite take no part.
         higher: Whether higher is better.
 
     Returns:
         The comparison; None where there are not two methods to compare.
     """
-    taking_part = [m for m in values if m not in BOUNDS and all(np.isfinite(v).all() for v in values[m].values())]
-    sign = 1.0 if higher else -1.0
-    ranked = sorted(taking_part, key=lambda m: -sign * float(np.mean(list(values[m].values()))))
-    if len(ranked) < 2:
+    names = [m for m in results if m not in BOUNDS and np.isfinite(results[m]).all()]
+    if len(names) < 2:
         return None
-    best, *others = ranked
-    pairs = {m: paired(values[best], values[m]) for m in others}
-    p, nearest = p_of_pairs(pairs), pairs[others[0]]
+    means = {m: Means.of(results[m]) for m in names}
+    found = best_of(Means.stack(list(means.values())), higher)
+    best = names[int(found.index)]
+    sign = 1.0 if higher else -1.0
+    rival = max((m for m in names if m != best), key=lambda m: sign * float(means[m].by_case.mean()))
+    p = dict(zip(names, map(float, found.gaps.p()), strict=True))
+    del p[best]
+    seeds = min(len(results[m]) for m in names)
     return Comparison(
         best=best,
-        rival=others[0],
-        p=p,
-        gap=Summary(*[math.nan] * 4) if nearest is None else summarise(nearest[0] - nearest[1]),
-        significant=nearest is not None and p[others[0]] < SIGNIFICANT and sign * rank_balance(*nearest) > 0,
+        rival=rival,
+        p=corrected(p),
+        gap=gap(results[best], results[rival])[0],
+        decisive=float(found.p) if seeds >= FEWEST_SEEDS else math.nan,
     )
 
 
-def wins(found: Comparison | None, method: str) -> bool:
-    """Whether a method is the best one, significantly."""
-    return found is not None and found.significant and found.best == method
+def _of(estimate: Estimate, by_case: Array) -> tuple[Summary, float]:
+    sd = float(by_case.std(ddof=1)) if len(by_case) > 1 else math.nan
+    return _summary(estimate, sd), float(estimate.p())
+
+
+def _summary(estimate: Estimate, sd: float) -> Summary:
+    low, high = estimate.interval()
+    return Summary(float(estimate.mean), float(low), float(high), sd)

@@ -1,7 +1,7 @@
 """`mecca report`: the tables, pictures and statistics of a benchmark, from the files that its cells left.
 
     <out>/report.md             every table with its caption, the pictures, the cells that failed
-    <out>/table1.csv ...        a table each, as numbers
+    <out>/overview.csv ...      a table each, as numbers
     <out>/fig8-<data set>.png   Dice against clicks
     <out>/fig9-<data set>.png   the weightings of the reward
 
@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from mecca_agents.report.click_tables import table_clicks, table_misunderstanding
 from mecca_agents.report.comparison import collapsed
+from mecca_agents.report.floors import floor_of
 from mecca_agents.report.label_tables import table3, table4, table5
 from mecca_agents.report.method_tables import table1, table2, table6, table_s2
+from mecca_agents.report.overview import overview
 from mecca_agents.report.plots import figure8, figure9
 from mecca_agents.report.seed_table import table_seeds
 from mecca_agents.report.studies import Study, read_studies
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
 DOCUMENT = "report.md"
 TABLES = (
-    *(table1, table2, table3, table4, table5, table6),
+    *(overview, table1, table2, table3, table4, table5, table6),
     *(table_s2, table_clicks, table_misunderstanding, table_seeds),
 )
 """In the report's order; each is there only where there are cells for it."""
@@ -101,10 +103,11 @@ def summary(studies: Sequence[Study]) -> str:
 
 def _summary(studies: Sequence[Study]) -> str:
     """The data sets with their trainings, and what went wrong."""
-    lines = ["Means, intervals and p values are over test cases, each averaged over its seeds first.", ""]
+    lines = ["Means are over trainings and test cases; intervals and p values are about other ones of both.", ""]
     for study in studies:
         failed = f", {len(study.failed)} failed (see the end)" if study.failed else ""
-        lines.append(f"- {study.name}: {plural(len(study.cells), 'training')}{failed}")
+        floor = "" if floor_of(study) else "; no floor to compare with, neither mean-mask nor ellipsoid"
+        lines.append(f"- {study.name}: {plural(len(study.cells), 'training')}{failed}{floor}")
         lines += [
             f"- **{study.name}, {cell.name}: this training collapsed**; it is part of all means, see the last table"
             for cell in collapsed(study.cells)

@@ -5,132 +5,139 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from mecca_agents.evaluation.layout import ALL_CASES
 from mecca_agents.report.comparison import (
-    FEWEST_CASES,
-    Array,
+    VARIANTS,
+    ByLabelled,
+    Summary,
+    ablated,
     all_cells,
-    at_last,
-    at_step,
-    by_method,
-    by_seed,
+    by_labelled,
     by_step,
-    compare,
-    p_of_pairs,
-    paired,
+    by_variant,
+    corrected,
+    gap,
+    is_trained,
+    reached,
     summarise,
-    wins,
 )
-from mecca_agents.report.layout import SIGNIFICANCE, caption, interval, p_text, seeds_of, seeds_text, table_of
-from mecca_agents.report.studies import FinishedCell, Study
-from mecca_agents.tables import Section, Table, bold, csv_row, number, percent, plural
+from mecca_agents.report.floors import floor_notes, marked
+from mecca_agents.report.layout import (
+    INTERVALS,
+    SIGNIFICANCE,
+    caption,
+    interval,
+    limits,
+    p_text,
+    seeds_of,
+    seeds_text,
+    table_of,
+)
+from mecca_agents.report.studies import EDGE, FinishedCell, Study
+from mecca_agents.report.winners import Column, winners
+from mecca_agents.tables import Section, Table, bold, csv_row, number
 
-Rows = dict[str, dict[float, list[FinishedCell]]]
+Variants = Mapping[str, Sequence[FinishedCell]]
 
-MECHANISMS = ("reward", "guide", "labels")
+MECHANISMS = VARIANTS["all"]
 """Self-adaptive reward, interaction guide, simulated labels."""
 
-VARIANTS: dict[str, tuple[str, ...]] = {
-    "none": (),
-    "reward": ("reward",),
-    "guide": ("guide",),
-    "labels": ("labels",),
-    "reward-guide": ("reward", "guide"),
-    "all": MECHANISMS,
-}
-"""The rows of Table 5, and the mechanisms that each has."""
+NOTHING = Summary(math.nan, math.nan, math.nan, math.nan)
 
 
 def table3(studies: Sequence[Study]) -> Table | None:
-    """Dice by labelled fraction."""
+    """Dice by labelled amount."""
     sections, csv_rows = [], []
+    decided = winners(studies)
     for study in studies:
-        rows = _by_fraction(study)
+        rows = by_labelled(study)
         if not rows:
             continue
-        fractions = sorted({fraction for cells in rows.values() for fraction in cells})
-        values = {m: {f: 100 * at_last(cells) for f, cells in of.items()} for m, of in rows.items()}
-        found = {f: compare({m: at_step(by_seed(of[f])) for m, of in rows.items() if f in of}) for f in fractions}
+        amounts = sorted({labelled for of in rows.values() for labelled in of})
         lines = []
         for method, of in rows.items():
-            texts = [
-                bold(f"{values[method][f].mean():.2f}", wins(found[f], method)) if f in of else "-" for f in fractions
-            ]
-            few, all_ = (float(values[method][f].mean()) if f in of else math.nan for f in (fractions[0], 1.0))
+            dice = {a: summarise(reached(cells), is_trained(cells)) for a, cells in of.items()}
+            wins = {a: decided.wins(Column(study.name, a), method) for a in of}
+            texts = [marked(bold(f"{dice[a].mean:.2f}", wins[a]), study, of[a]) if a in of else "-" for a in amounts]
+            few, all_ = (dice.get(a, NOTHING).mean for a in (amounts[0], ALL_CASES))
             texts += [number(_part(all_ - few, all_)), number(_part(all_ - few, few))]
             lines.append([method, _seeds(of, rows), *texts])
-            for f in of:
-                dice = summarise(values[method][f])
+            for a, mean in dice.items():
                 csv_rows.append(
                     csv_row(
                         dataset=study.name,
                         method=method,
-                        fraction=f,
-                        seeds=len(of[f]),
-                        dice=dice.mean,
-                        dice_low=dice.low,
-                        dice_high=dice.high,
-                        best=wins(found[f], method),
+                        **a.columns,
+                        seeds=len(of[a]),
+                        dice=mean.mean,
+                        dice_low=mean.low,
+                        dice_high=mean.high,
+                        best=wins[a],
                     )
                 )
-        head = ["Method", "Seeds", *map(percent, fractions), "Loss, %", "Improvement, %"]
-        sections.append(Section(study.name, head, lines, [caption(study, _all(rows))]))
+        head = ["Method", "Seeds", *map(str, amounts), "Loss, %", "Improvement, %"]
+        named = {f"{method} ({a})": cells for method, of in rows.items() for a, cells in of.items()}
+        notes = [caption(study, all_cells(named)), *limits(named), *floor_notes(study, named)]
+        sections.append(Section(study.name, head, lines, notes))
     about = (
-        "Dice % at the last step by the share of the training cases that are labelled. Loss: how much of the Dice with "
-        "all labels is lost with the fewest. Improvement: the same difference as a share of the Dice with the fewest, "
-        f"as the paper has it. Seeds: of the fraction that has the fewest. {SIGNIFICANCE}"
+        "Dice % at the last step by how many of the training cases are labelled. Loss: how much of the Dice with all "
+        "labels is lost with the fewest. Improvement: the same difference as a share of the Dice with the fewest, as "
+        "the paper has it. Seeds: of the amount that has the fewest. "
+        f"{SIGNIFICANCE} With all labels a method is bold where it is in Table 1."
     )
     return table_of("table3", "Table 3: fewer labels", about, sections, csv_rows)
 
 
 def table4(studies: Sequence[Study]) -> Table | None:
-    """Dice by step and labelled fraction."""
+    """Dice by step and labelled amount."""
     sections, csv_rows = [], []
     for study in studies:
-        rows = _by_fraction(study)
+        rows = by_labelled(study)
         for method in sorted(rows, key=lambda method: method != "mecca"):
             of, lines = rows[method], []
-            for fraction in sorted(of):
-                dice = 100 * by_step(of[fraction], further=True)
-                means = [float(mean) for mean in dice.mean(axis=0)]
-                lines.append(
-                    [percent(fraction), seeds_text(of[fraction], of.values()), *(f"{mean:.2f}" for mean in means)]
-                )
+            for labelled, cells in of.items():
+                means = [float(mean) for mean in 100 * by_step(cells, further=True).mean(axis=0)]
+                texts = [marked(str(labelled), study, cells), seeds_text(cells, of.values())]
+                lines.append([*texts, *(f"{mean:.2f}" for mean in means)])
                 csv_rows += [
-                    csv_row(dataset=study.name, method=method, fraction=fraction, step=step, dice=mean)
+                    csv_row(dataset=study.name, method=method, **labelled.columns, step=step, dice=mean)
                     for step, mean in enumerate(means, start=1)
                 ]
-            head = ["Labelled", "Seeds", *(f"Step {step + 1}" for step in range(len(lines[0]) - 2))]
-            sections.append(Section(f"{study.name}, {method}", head, lines, [caption(study, _all({method: of}))]))
-    about = "Dice % after every step, by the share of the training cases that are labelled."
+            head = ["Labelled", "Seeds", *(f"Step {step + 1}" for step in range(len(means)))]
+            named = {str(labelled): cells for labelled, cells in of.items()}
+            notes = [caption(study, all_cells(named)), *floor_notes(study, named)]
+            sections.append(Section(f"{study.name}, {method}", head, lines, notes))
+    about = "Dice % after every step, by how many of the training cases are labelled."
     return table_of("table4", "Table 4: steps and labels", about, sections, csv_rows)
 
 
 def table5(studies: Sequence[Study]) -> Table | None:
-    """The mechanisms of MECCA, one by one."""
+    """The mechanisms of MECCA, one by one, with every simulated user."""
     sections, csv_rows = [], []
+    users = [EDGE, *sorted({user for study in studies for cell in study.cells for user in cell.rows} - {EDGE})]
     for study in studies:
-        for fraction in sorted({cell.fraction for cell in study.cells if cell.variant}):
-            rows = _variants(study, fraction)
-            values = {variant: 100 * at_last(cells) for variant, cells in rows.items()}
-            pairs = _against_none(rows)
-            p = p_of_pairs(pairs)
+        for labelled in ablated(study):
+            rows = by_variant(study, labelled)
+            found = {user: _gains(by_variant(study, labelled, user), user) for user in users}
+            p = corrected({f"{u} {v}": one for u, of in found.items() for v, (_, one) in of.items()})
             lines = []
             for variant, cells in rows.items():
-                dice = summarise(values[variant])
+                dice = summarise(reached(cells))
                 ticks = ["✓" if mechanism in VARIANTS[variant] else "" for mechanism in MECHANISMS]
-                texts = [f"{dice.mean:.2f}", interval(dice)]
-                pair = pairs.get(variant)
-                gain = None if pair is None else summarise(pair[0] - pair[1])
-                if gain is None:
-                    texts += ["-"] * 3
-                else:
-                    texts += [f"{gain.mean:+.2f}", interval(gain, "+.2f"), p_text(p[variant])]
+                texts = [marked(f"{dice.mean:.2f}", study, cells), interval(dice)]
+                numbers: dict[str, float] = {}
+                for user in users:
+                    gain, _ = found[user].get(variant, (NOTHING, math.nan))
+                    of_user = p.get(f"{user} {variant}", math.nan)
+                    texts += [number(gain.mean, "+.2f"), interval(gain, "+.2f"), p_text(of_user)]
+                    end = "" if user == EDGE else f"_{user}"
+                    numbers |= {f"gain{end}": gain.mean, f"gain{end}_low": gain.low, f"gain{end}_high": gain.high}
+                    numbers[f"p{end}"] = of_user
                 lines.append([*ticks, seeds_text(cells, rows.values()), *texts])
-                nothing = (math.nan, math.nan, math.nan)
                 csv_rows.append(
                     csv_row(
                         dataset=study.name,
-                        fraction=fraction,
+                        **labelled.columns,
                         variant=variant,
                         **{mechanism: mechanism in VARIANTS[variant] for mechanism in MECHANISMS},
                         seeds=len(cells),
@@ -138,65 +145,34 @@ def table5(studies: Sequence[Study]) -> Table | None:
                         dice=dice.mean,
                         dice_low=dice.low,
                         dice_high=dice.high,
-                        **dict(zip(("gain", "gain_low", "gain_high"), gain[:3] if gain else nothing, strict=True)),
-                        p=p.get(variant, math.nan),
+                        **numbers,
                     )
                 )
-            cells = all_cells(rows)
-            notes = [caption(study, cells)]
-            if (cases := len(cells[0].cases)) < FEWEST_CASES:
-                notes.append(f"With {plural(cases, 'case')}, fewer than {FEWEST_CASES}, p cannot be below 0.05.")
             head = ["Self-adaptive reward", "Interaction guide", "Simulated labels", "Seeds", "Dice %", "95 % interval"]
-            head += ["Gain", "95 % interval", "p"]
-            sections.append(Section(f"{study.name}, {percent(fraction)} labelled", head, lines, notes))
+            for user in users:
+                head += ["Gain" if user == EDGE else f"Gain, {user} user", "95 % interval", "p"]
+            notes = [caption(study, all_cells(rows)), *limits(rows), *floor_notes(study, rows)]
+            sections.append(Section(f"{study.name}, {labelled} labelled", head, lines, notes))
     about = (
-        "Dice % at the last step of MECCA with some of its mechanisms; the gain over the row without any is paired by "
-        "case and taken from the seeds that both have, p is Wilcoxon's, corrected by Holm for the number of rows that "
-        "are compared with it."
+        "Dice % at the last step of MECCA with some of its mechanisms, and its gain over the row without any: with the "
+        "standard user, and with each other one. A mechanism that helps with imprecise clicks gains more there. "
+        f"{INTERVALS} p is corrected by Holm for the number of gains under a heading."
     )
     return table_of("table5", "Table 5: ablation", about, sections, csv_rows)
 
 
-def _by_fraction(study: Study) -> Rows:
-    """The cells of every method that was trained with more than one fraction."""
-    rows: Rows = {}
-    for method, cells in by_method(study.cells, fraction=None).items():
-        of: dict[float, list[FinishedCell]] = {}
-        for cell in cells:
-            of.setdefault(cell.fraction, []).append(cell)
-        if len(of) > 1:
-            rows[method] = of
-    return rows
-
-
-def _variants(study: Study, fraction: float) -> dict[str, list[FinishedCell]]:
-    """The rows of Table 5 that there are; the method itself stands for all mechanisms where there is no such row."""
-    rows = {}
-    for variant in VARIANTS:
-        cells = by_method(study.cells, fraction, variant).get("mecca")
-        if not cells and variant == "all":
-            cells = by_method(study.cells, fraction).get("mecca")
-        if cells:
-            rows[variant] = cells
-    return rows
-
-
-def _against_none(rows: Mapping[str, Sequence[FinishedCell]]) -> dict[str, tuple[Array, Array] | None]:
-    """Every other row beside the one without any mechanism, with the seeds of both; nothing where that is missing."""
+def _gains(rows: Variants, user: str) -> dict[str, tuple[Summary, float]]:
+    """Every row minus the one without any mechanism, and the p of that; nothing where that one is missing."""
     if "none" not in rows:
         return {}
-    last = {variant: at_step(by_seed(cells)) for variant, cells in rows.items()}
-    return {variant: paired(last[variant], last["none"]) for variant in rows if variant != "none"}
+    dice = {variant: reached(cells, user=user) for variant, cells in rows.items()}
+    return {variant: gap(dice[variant], dice["none"]) for variant in rows if variant != "none"}
 
 
-def _seeds(of: Mapping[float, Sequence[FinishedCell]], rows: Rows) -> str:
-    """Number of seeds of a method; where its fractions differ, the fewest."""
+def _seeds(of: ByLabelled, rows: Mapping[str, ByLabelled]) -> str:
+    """Number of seeds of a method; where its amounts differ, the fewest."""
     fewest = min(of.values(), key=len)
     return seeds_text(fewest, [cells for each in rows.values() for cells in each.values()])
-
-
-def _all(rows: Rows) -> list[FinishedCell]:
-    return [cell for of in rows.values() for cells in of.values() for cell in cells]
 
 
 def _part(difference: float, whole: float) -> float:

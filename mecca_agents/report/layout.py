@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from mecca_agents.report.comparison import BOUNDS, SIGNIFICANT, Cells, Summary, collapsed
+from mecca_agents.agent import find_method
+from mecca_agents.evaluation.statistics import FEWEST_CASES
+from mecca_agents.report.comparison import BOUNDS, FEWEST_SEEDS, Cells, Summary, collapsed, is_trained
 from mecca_agents.report.studies import Study
 from mecca_agents.tables import CsvRow, Section, Table, plural
 
@@ -31,8 +33,8 @@ def caption(study: Study, cells: Cells) -> str:
         minutes, updates = ([getattr(cell, name) for cell in trained] for name in ("minutes", "updates"))
         machines = sorted({f"{cell.device}, {plural(cell.threads, 'thread')}" for cell in trained})
         parts += [
-            f"{_range(updates, '.0f')} updates",
-            f"{_range(minutes, '.1f')} minutes a training ({' or '.join(machines)})",
+            f"{span(updates)} updates",
+            f"{span(minutes, '.1f')} minutes a training ({' or '.join(machines)})",
         ]
     seeds = sorted({cell.seed for cell in cells})
     commits = sorted({_short(cell.commit) for cell in cells})
@@ -65,14 +67,53 @@ def p_text(p: float) -> str:
     return "-" if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-SIGNIFICANCE = (
-    "Bold is the best mean of a column, and only where it differs from the best of the others with p < "
-    f"{SIGNIFICANT}: Wilcoxon's signed-rank test, two-sided and paired by case, with the seeds that both have, "
-    "corrected by Holm for the number of competitors in the column."
+INTERVALS = (
+    "Intervals (95 %) and p are about other trainings and other test cases alike: Student's t, from the variance over "
+    f"seeds and that over cases. Neither is given for one seed, nor for fewer than {FEWEST_CASES} cases."
 )
+"""What all tables with intervals say of them."""
+
+SIGNIFICANCE = (
+    "Bold is the best mean of a column, and only where it is better than every other method so clearly that at most one "
+    "report of twenty has anything in bold by chance. For that 5 % are shared out, half over the data sets with all "
+    "labels, half over those with fewer; of each, Dice after the last step decides, and only where that is bold may "
+    "ASSD and earlier steps be (Holm). "
+    f"Nothing is bold in a column in which a method has fewer than {FEWEST_SEEDS} seeds."
+)
+"""What all tables with bold numbers say of them."""
 
 
-def _range(values: Sequence[float], form: str) -> str:
+def limits(rows: Mapping[str, Cells]) -> list[str]:
+    """Sentences about what cannot be said of a table's rows for want of cases or trainings."""
+    texts = []
+    cases = len(next(iter(rows.values()))[0].cases)
+    if cases < FEWEST_CASES:
+        texts.append(
+            f"With {plural(cases, 'case')}, fewer than {FEWEST_CASES}, there is no interval, no p and no bold."
+        )
+    few: dict[int, list[str]] = {}
+    for name, cells in rows.items():
+        if is_trained(cells) and len(cells) < FEWEST_SEEDS:
+            few.setdefault(len(cells), []).append(name)
+    for seeds, names in sorted(few.items()):
+        what = "no interval, no p and no bold" if seeds == 1 else f"no bold, which asks for {FEWEST_SEEDS}"
+        texts.append(f"With {plural(seeds, 'seed')}: {what} ({', '.join(names)}).")
+    return texts
+
+
+def footnotes(methods: Iterable[str]) -> list[str]:
+    """What a reader has to know of the methods in a table, a line each; one that is not here now says nothing."""
+    found = {}
+    for method in methods:
+        try:
+            found[method] = find_method(method).footnote
+        except Exception:  # a module of somebody's own, of which only the results are here, may fail in any way
+            continue
+    return [f"{method}: {text}" for method, text in found.items() if text]
+
+
+def span(values: Sequence[float], form: str = ".0f") -> str:
+    """A number for several trainings: "300", or "75 to 300"."""
     return " to ".join(dict.fromkeys((format(min(values), form), format(max(values), form))))
 
 

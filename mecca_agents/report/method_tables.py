@@ -10,47 +10,57 @@ import numpy as np
 
 from mecca_agents.report.comparison import (
     BOUNDS,
-    FEWEST_CASES,
-    Array,
     Cells,
     Comparison,
+    Summary,
+    ablated,
     all_cells,
-    at_last,
-    at_step,
     by_method,
-    by_seed,
-    by_step,
     by_study,
-    compare,
+    by_variant,
     in_order,
+    is_trained,
+    reached,
     summarise,
-    wins,
 )
-from mecca_agents.report.layout import SIGNIFICANCE, caption, interval, p_text, seeds_of, seeds_text, table_of
+from mecca_agents.report.floors import floor_notes, marked
+from mecca_agents.report.layout import (
+    INTERVALS,
+    SIGNIFICANCE,
+    caption,
+    footnotes,
+    interval,
+    limits,
+    p_text,
+    seeds_of,
+    seeds_text,
+    table_of,
+)
 from mecca_agents.report.studies import EDGE, Study
+from mecca_agents.report.winners import SIGNIFICANT, Column, winners
 from mecca_agents.tables import Section, Table, bold, csv_row, number, plural
 
 
 def table1(studies: Sequence[Study]) -> Table | None:
     """Dice and ASSD at the last step."""
     sections, csv_rows = [], []
+    decided = winners(studies)
     for study, rows in by_study(studies):
-        values = {
-            "dice": {method: 100 * at_last(cells) for method, cells in rows.items()},
-            "assd": {method: at_last(cells, "assd") for method, cells in rows.items()},
-        }
-        found = {
-            name: compare(
-                {method: at_step(by_seed(cells, name)) for method, cells in rows.items()}, higher=name == "dice"
-            )
-            for name in values
-        }
+        columns = {name: Column(study.name, measure=name) for name in ("dice", "assd")}
+        found = {name: decided.found[column] for name, column in columns.items()}
+        verdicts = [_verdict(name, found[name], column in decided.bold) for name, column in columns.items()]
         lines = []
         for method, cells in rows.items():
-            texts, numbers = zip(
-                *(_measured(name, method, values[name][method], found[name]) for name in values), strict=True
-            )
-            lines.append([method, seeds_text(cells, rows.values()), *(text for three in texts for text in three)])
+            line = [marked(method, study, cells), seeds_text(cells, rows.values())]
+            numbers: dict[str, float | bool] = {}
+            for name, column in columns.items():
+                wins = decided.wins(column, method)
+                of = summarise(reached(cells, name), is_trained(cells))
+                line += _measured(name, method, of, found[name], wins)
+                p = _p(found[name], method)
+                of_name = {"": of.mean, "_low": of.low, "_high": of.high, "_sd": of.sd, "_p": p, "_best": wins}
+                numbers |= {name + key: value for key, value in of_name.items()}
+            lines.append(line)
             csv_rows.append(
                 csv_row(
                     dataset=study.name,
@@ -58,19 +68,21 @@ def table1(studies: Sequence[Study]) -> Table | None:
                     seeds=len(cells),
                     of_seeds=seeds_of(rows.values()),
                     cases=len(cells[0].cases),
-                    **{key: value for columns in numbers for key, value in columns.items()},
+                    **numbers,
                     empty_predictions=_missed(study, cells),
                 )
             )
         head = ["Method", "Seeds", "Dice %", "95 % interval", "p", "ASSD", "95 % interval", "p"]
-        notes = [caption(study, all_cells(rows)), *_verdicts(found), *_warnings(study, rows)]
+        notes = [caption(study, all_cells(rows)), *filter(None, verdicts), *limits(rows), *_warnings(study, rows)]
+        notes += [*floor_notes(study, rows), *footnotes(rows)]
         sections.append(Section(study.name, head, lines, notes))
     return table_of(
         "table1",
         "Table 1: methods at the last step",
-        "Mean and standard deviation over cases, each averaged over seeds; ASSD in voxels of the episode's grid; 95 % "
-        f"bootstrap intervals of the mean over cases. p is that of the best mean against the row. {SIGNIFICANCE} "
-        f"The rows {' and '.join(BOUNDS)} are bounds and not compared.",
+        "Mean and standard deviation over cases, each averaged over seeds; ASSD in voxels of the episode's grid. "
+        f"{INTERVALS} p is that of the best mean against the row, corrected by Holm for the number of competitors; it "
+        "does not know that the best was picked by the same numbers, what is bold does. "
+        f"{SIGNIFICANCE} The rows {', '.join(BOUNDS)} are bounds and not compared.",
         sections,
         csv_rows,
     )
@@ -79,20 +91,19 @@ def table1(studies: Sequence[Study]) -> Table | None:
 def table2(studies: Sequence[Study]) -> Table | None:
     """Dice at every step."""
     sections, csv_rows = [], []
+    decided = winners(studies)
     for study, rows in by_study(studies):
-        values = {method: 100 * by_step(cells) for method, cells in rows.items()}
         steps = range(next(iter(rows.values()))[0].horizon)
-        grids = {method: by_seed(cells) for method, cells in rows.items()}
-        found = [compare({method: at_step(grid, step) for method, grid in grids.items()}) for step in steps]
+        columns = [Column(study.name, step=step if step < steps[-1] else -1) for step in steps]
         lines = []
         for method, cells in rows.items():
-            means = values[method].mean(axis=0)
-            texts = [bold(f"{means[step]:.2f}", wins(found[step], method)) for step in steps]
-            texts[1:] = [f"{text} ({gain:+.2f})" for text, gain in zip(texts[1:], np.diff(means), strict=True)]
-            lines.append([method, seeds_text(cells, rows.values()), *texts])
-            for step in steps:
-                dice = summarise(values[method][:, step])
-                gain = float(means[step] - means[step - 1]) if step else math.nan
+            of_steps = [summarise(reached(cells, step=step), is_trained(cells)) for step in steps]
+            gains = [math.nan, *np.diff([dice.mean for dice in of_steps])]
+            wins = [decided.wins(column, method) for column in columns]
+            texts = [bold(f"{dice.mean:.2f}", win) for dice, win in zip(of_steps, wins, strict=True)]
+            texts[1:] = [f"{text} ({gain:+.2f})" for text, gain in zip(texts[1:], gains[1:], strict=True)]
+            lines.append([marked(method, study, cells), seeds_text(cells, rows.values()), *texts])
+            for step, dice in enumerate(of_steps):
                 csv_rows.append(
                     csv_row(
                         dataset=study.name,
@@ -102,12 +113,13 @@ def table2(studies: Sequence[Study]) -> Table | None:
                         dice=dice.mean,
                         dice_low=dice.low,
                         dice_high=dice.high,
-                        gain=gain,
-                        best=wins(found[step], method),
+                        gain=float(gains[step]),
+                        best=wins[step],
                     )
                 )
         head = ["Method", "Seeds", *(f"Step {step + 1}" for step in steps)]
-        sections.append(Section(study.name, head, lines, [caption(study, all_cells(rows))]))
+        notes = [caption(study, all_cells(rows)), *floor_notes(study, rows)]
+        sections.append(Section(study.name, head, lines, notes))
     return table_of(
         "table2",
         "Table 2: Dice % after every step",
@@ -166,71 +178,81 @@ def table_s2(studies: Sequence[Study]) -> Table | None:
     sections, csv_rows = [], []
     for study in studies:
         for user in sorted({user for cell in study.cells for user in cell.rows} - {EDGE}):
-            rows = by_method(study.cells, user=user)
-            if not rows:
-                continue
-            lines = []
-            for method, cells in rows.items():
-                line, columns = [method, seeds_text(cells, rows.values())], dict[str, float]()
-                for name, scale, digits in (("dice", 100, 2), ("assd", 1, 3)):
-                    one, other = (scale * at_last(cells, name, by) for by in (EDGE, user))
-                    with np.errstate(invalid="ignore"):  # infinite distances have no difference
-                        loss = summarise(one - other if name == "dice" else other - one)
-                    line += [f"{v:.{digits}f}" for v in (one.mean(), other.mean())]
-                    line.append(f"{number(loss.mean, f'+.{digits}f')} {interval(loss, f'+.{digits}f')}")
-                    columns |= {f"{name}_{EDGE}": float(one.mean()), f"{name}_user": float(other.mean())}
-                    columns |= {f"{name}_loss": loss.mean, f"{name}_loss_low": loss.low, f"{name}_loss_high": loss.high}
-                lines.append(line)
-                csv_rows.append(csv_row(dataset=study.name, user=user, method=method, seeds=len(cells), **columns))
-            head = ["Method", "Seeds"]
-            head += [f"{name} {by}" for name in ("Dice %,", "ASSD,") for by in (EDGE, user, "loss [95 %]")]
             title = study.name if user == "imprecise" else f"{study.name}, user {user}"
-            sections.append(Section(title, head, lines, [caption(study, all_cells(rows))]))
+            parts = [(title, "", by_method(study.cells, user=user))]
+            for labelled in ablated(study):
+                parts.append(
+                    (f"{title}, mecca with {labelled} labelled", str(labelled), by_variant(study, labelled, user))
+                )
+            for title, ablation, rows in parts:
+                if not rows:
+                    continue
+                lines = []
+                for name, cells in rows.items():
+                    texts, numbers = _loss(cells, user)
+                    lines.append([marked(name, study, cells), seeds_text(cells, rows.values()), *texts])
+                    which = {"method": "mecca", "variant": name} if ablation else {"method": name, "variant": ""}
+                    about = {"user": user, **which, **cells[0].labelled.columns, "seeds": len(cells)}
+                    csv_rows.append(csv_row(dataset=study.name, **about, **numbers))
+                head = ["Mechanisms" if ablation else "Method", "Seeds"]
+                head += [f"{name} {by}" for name in ("Dice %,", "ASSD,") for by in (EDGE, user, "loss [95 %]")]
+                notes = [caption(study, all_cells(rows)), *floor_notes(study, rows)]
+                sections.append(Section(title, head, lines, notes))
     return table_of(
         "table_s2",
         "Table S2: a user who does not click precisely",
         f"Dice and ASSD at the last step with the standard user, {EDGE}, and with the other one; the loss is paired by "
-        "case, above 0 where the method is the worse for it.",
+        f"training and case, above 0 where the method is the worse for it. {INTERVALS} The rows of Table 5 follow the "
+        "methods: whether a mechanism makes up for imprecise clicks is seen there, gain beside gain.",
         sections,
         csv_rows,
     )
 
 
-def _measured(
-    name: str, method: str, values: Array, found: Comparison | None
-) -> tuple[list[str], dict[str, float | bool]]:
-    """A method's Dice or ASSD for Table 1, as texts and as numbers."""
-    of, form = summarise(values), ".2f" if name == "dice" else ".3f"
-    p = found.p.get(method, math.nan) if found else math.nan
+def _loss(cells: Cells, user: str) -> tuple[list[str], dict[str, float]]:
+    """What a method loses with another user, as texts and as numbers."""
+    texts, numbers = [], dict[str, float]()
+    for name, digits in (("dice", 2), ("assd", 3)):
+        one, other = (reached(cells, name, user=by) for by in (EDGE, user))
+        with np.errstate(invalid="ignore"):  # infinite distances have no difference
+            loss = summarise(one - other if name == "dice" else other - one, is_trained(cells))
+        texts += [f"{values.mean():.{digits}f}" for values in (one, other)]
+        texts.append(f"{number(loss.mean, f'+.{digits}f')} {interval(loss, f'+.{digits}f')}")
+        numbers |= {f"{name}_{EDGE}": float(one.mean()), f"{name}_user": float(other.mean())}
+        numbers |= {f"{name}_loss": loss.mean, f"{name}_loss_low": loss.low, f"{name}_loss_high": loss.high}
+    return texts, numbers
+
+
+def _measured(name: str, method: str, of: Summary, found: Comparison | None, wins: bool) -> list[str]:
+    """A method's Dice or ASSD for Table 1."""
+    form = ".2f" if name == "dice" else ".3f"
     mean = number(of.mean, form) + ("" if math.isnan(of.sd) else f" ± {of.sd:{form}}")
-    texts = [bold(mean, wins(found, method)), interval(of, form)]
-    texts.append("best" if found and found.best == method else p_text(p))
-    numbers = {"": of.mean, "_low": of.low, "_high": of.high, "_sd": of.sd, "_p": p, "_best": wins(found, method)}
-    return texts, {name + key: value for key, value in numbers.items()}
+    p = "-" if found is None else "best" if found.best == method else p_text(_p(found, method))
+    return [bold(mean, wins), interval(of, form), p]
 
 
-def _verdicts(found: Mapping[str, Comparison | None]) -> list[str]:
+def _p(found: Comparison | None, method: str) -> float:
+    """Of the best against a method; NaN where they are not compared."""
+    return math.nan if found is None else found.p.get(method, math.nan)
+
+
+def _verdict(name: str, of: Comparison | None, is_bold: bool) -> str:
     """The best against its best competitor, in words."""
-    verdicts = []
-    for name, title, form in (("dice", "Dice %", ".2f"), ("assd", "ASSD", ".3f")):
-        of = found[name]
-        if of is not None and math.isnan(of.p[of.rival]):
-            verdicts.append(f"{title}: {of.best} and {of.rival} have no seed in common and are not compared.")
-        elif of is not None:
-            verdicts.append(
-                f"{title}: {of.best} minus {of.rival} is {of.gap.mean:+{form}} {interval(of.gap, '+' + form)}, "
-                f"p {'' if (p := p_text(of.p[of.rival])).startswith('<') else '= '}{p}"
-                f"{'' if of.significant else ', which is not significant'}."
-            )
-    return verdicts
+    if of is None:
+        return ""
+    title, form = {"dice": ("Dice %", "+.2f"), "assd": ("ASSD", "+.3f")}[name]
+    p = of.p[of.rival]
+    difference = f"{title}: {of.best} minus {of.rival} is {of.gap.mean:{form}}"
+    if math.isnan(p):
+        return f"{difference}; how sure that is cannot be said."
+    verdict = "" if is_bold else ", which is not significant" if p >= SIGNIFICANT else ", which is not enough for bold"
+    text = p_text(p) if p < 0.001 else f"= {p_text(p)}"
+    return f"{difference} {interval(of.gap, form)}, p {text}{verdict}."
 
 
 def _warnings(study: Study, rows: Mapping[str, Cells]) -> list[str]:
     """Sentences that a reader of Table 1 has to know about its numbers."""
     texts: list[str] = []
-    cases = len(all_cells(rows)[0].cases)
-    if cases < FEWEST_CASES:
-        texts.append(f"With {plural(cases, 'case')}, fewer than {FEWEST_CASES}, no difference can be significant.")
     missed = {method: _missed(study, cells) for method, cells in rows.items()}
     if any(missed.values()):
         which = ", ".join(f"{method} {count} of {_episodes(rows[method])}" for method, count in missed.items() if count)

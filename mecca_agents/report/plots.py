@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from mecca_agents.report.comparison import BOUNDS, Cells, by_method, by_step, summarise
+from mecca_agents.report.comparison import BOUNDS, Cells, by_method, by_step, is_trained, reached, summarise
 from mecca_agents.report.studies import Study
 
 if TYPE_CHECKING:  # matplotlib takes a second to import
@@ -27,6 +27,8 @@ BLACK, ORANGE, SKY, GREEN, BLUE, RED, PURPLE = (
 STYLES: dict[str, tuple[str, str]] = {
     "random": ("0.5", ""),
     "oracle": ("0.5", ""),
+    "mean-mask": ("0.3", "_"),
+    "ellipsoid": ("0.3", "|"),
     "pnet": (ORANGE, "h"),
     "unet": (BLUE, "d"),
     "deepigeos": (ORANGE, "P"),
@@ -69,8 +71,7 @@ def figure9(study: Study) -> Figure | None:
 
 
 def _curve(cells: Cells, clicks: bool) -> Curve:
-    dice = 100 * by_step(cells)
-    of_steps = [summarise(values) for values in dice.T]
+    of_steps = [summarise(reached(cells, step=step), is_trained(cells)) for step in range(cells[0].horizon)]
     x = by_step(cells, "clicks" if clicks else "step").mean(axis=0)
     return Curve(x, *(np.array([getattr(of, name) for of in of_steps]) for name in ("mean", "low", "high")))
 
@@ -105,7 +106,7 @@ def _draw(curves: Mapping[str, Curve], title: str, x_label: str) -> Figure:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     axes.set_title(title, fontsize=12)
     axes.set_xlabel(x_label, fontsize=11)
-    axes.set_ylabel("Dice %, mean over cases, 95 % band", fontsize=11)
+    axes.set_ylabel("Dice %, mean, 95 % band", fontsize=11)
     axes.tick_params(labelsize=10)
     axes.grid(color="0.9", linewidth=0.8)
     axes.spines[["top", "right"]].set_visible(False)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mecca_agents.evaluation.layout import FORMAT as FORMAT  # part of this module, too
+from mecca_agents.evaluation.layout import Labelled
 from mecca_agents.evaluation.runner import COLUMNS as RESULT_COLUMNS
 from mecca_agents.evaluation.runner import Result
 from mecca_agents.runs.errors import RunError
@@ -37,7 +38,7 @@ class FinishedCell:
     Attributes:
         path: Its file of results.
         method: Name of the method, or "module:class".
-        fraction: Share of the training cases that were labelled.
+        labelled: How much of the training cases was labelled.
         seed: Seed of the training.
         variant: "" for the method itself, or a row of Table 5.
         minutes: How long the training took.
@@ -45,13 +46,15 @@ class FinishedCell:
         device: Device that it ran on.
         commit: The git commit of the code, or None.
         updates: Updates that the training made.
+        optimizer_steps: Steps of its optimizers.
+        labelled_episodes: Episodes of labelled cases that it played.
         horizon: Steps of an episode in the training; tables compare what was reached by then.
         rows: For each simulated user the results, by case and then step.
     """
 
     path: Path
     method: str
-    fraction: float
+    labelled: Labelled
     seed: int
     variant: str
     minutes: float
@@ -59,6 +62,8 @@ class FinishedCell:
     device: str
     commit: str | None
     updates: int
+    optimizer_steps: int
+    labelled_episodes: int
     horizon: int
     rows: Mapping[str, tuple[Result, ...]]
 
@@ -166,7 +171,8 @@ def _study(folder: Path) -> Study:
     path = folder / SETTINGS
     settings = _json(path)
     if settings.get("format") != FORMAT:
-        raise RunError(f"{path}: expected format {FORMAT}, found {settings.get('format')!r}")
+        older = ": an older version made these cells; they have to be made anew" * (settings.get("format") == 1)
+        raise RunError(f"{path}: expected format {FORMAT}, found {settings.get('format')!r}{older}")
     train = settings.get("train_cases") or []
     cells = tuple(_cell(about) for about in _files(folder / RESULTS, ".json"))
     _check_alike(cells)
@@ -192,13 +198,10 @@ def _cell(path: Path) -> FinishedCell:
     about = _json(path)
     cell = _get(path, about, "cell", dict)
     commit = about.get("commit")
-    fraction = _get(path, cell, "fraction", float)
-    if not 0 < fraction <= 1:
-        raise RunError(f"{path}: expected a fraction above 0 and at most 1, found {fraction!r}")
     return FinishedCell(
         path=path.with_suffix(".csv"),
         method=_get(path, cell, "method", str),
-        fraction=fraction,
+        labelled=_labelled(path, cell),
         seed=_get(path, cell, "seed", int),
         variant=_get(path, cell, "variant", str),
         minutes=_get(path, about, "minutes", float),
@@ -206,9 +209,19 @@ def _cell(path: Path) -> FinishedCell:
         device=_get(path, about, "device", str),
         commit=None if commit is None else _get(path, about, "commit", str),
         updates=_get(path, about, "updates", int),
+        optimizer_steps=_get(path, about, "optimizer_steps", int),
+        labelled_episodes=_get(path, about, "labelled_episodes", int),
         horizon=_get(path, about, "horizon", int),
         rows=_rows(path.with_suffix(".csv")),
     )
+
+
+def _labelled(path: Path, cell: Mapping[str, Any]) -> Labelled:
+    number = None if cell.get("labelled_cases") is None else _get(path, cell, "labelled_cases", int)
+    try:
+        return Labelled(_get(path, cell, "fraction", float), number)
+    except ValueError as error:
+        raise RunError(f"{path}: {error}") from error
 
 
 def _rows(path: Path) -> dict[str, tuple[Result, ...]]:
@@ -277,7 +290,7 @@ def _check_alike(cells: tuple[FinishedCell, ...]) -> None:
     """Raise `RunError` where cells cannot be compared."""
     seen: dict[tuple[object, ...], FinishedCell] = {}
     for cell in cells:
-        first, key = cells[0], (cell.method, cell.fraction, cell.variant, cell.seed)
+        first, key = cells[0], (cell.method, cell.labelled, cell.variant, cell.seed)
         if seen.setdefault(key, cell) is not cell:
             raise RunError(f"{cell.path}: expected each training once, found it in {seen[key].path.name} as well")
         datasets = [c.rows[EDGE][0].dataset for c in (first, cell)]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mecca_agents.presets import BRIEF
-from mecca_agents.report.studies import COLUMNS, EDGE
+from mecca_agents.report.studies import COLUMNS, EDGE, FORMAT
 
 CLICKS = (25, 30, 35, 40, 45)
 
@@ -21,7 +21,7 @@ def write_study(folder: Path, name: str = "Spleen", **settings: Any) -> Path:
     study = folder / name
     (study / "results").mkdir(parents=True, exist_ok=True)
     data = {
-        "format": 2,
+        "format": FORMAT,
         "env": f"MECCA-{name}-v0",
         "dataset": f"Task_{name}",
         "preset_name": "brief",
@@ -41,6 +41,7 @@ def write_cell(
     *,
     seed: int = 0,
     fraction: float = 1.0,
+    labelled_cases: int | None = None,
     variant: str = "",
     imprecise: Dice | None = None,
     clicks: Sequence[int] = CLICKS,
@@ -53,7 +54,8 @@ def write_cell(
         method: The method.
         dice: For each case its Dice after every step, or the same at all five; ASSD is 10 (1 - Dice).
         seed: Of the training.
-        fraction: Labelled.
+        fraction: Share of the cases that is labelled.
+        labelled_cases: Number of them, in place of a share.
         variant: Row of Table 5.
         imprecise: The same of the imprecise user.
         clicks: Up to every step.
@@ -62,7 +64,8 @@ def write_cell(
     Returns:
         The CSV file.
     """
-    parts = [method.replace(":", "."), variant, f"{100 * fraction:g}", f"seed{seed}"]
+    amount = f"{100 * fraction:g}" if labelled_cases is None else f"{labelled_cases}cases"
+    parts = [method.replace(":", "."), variant, amount, f"seed{seed}"]
     path = study / "results" / f"{'-'.join(part for part in parts if part)}.csv"
     columns = {key: about.pop(key) for key in list(about) if key in COLUMNS}
     rows = []
@@ -75,12 +78,17 @@ def write_cell(
                 rows.append(row | {"nsd": 0.9, "misunderstanding": 0.02, "seconds": 0.1} | columns)
     write_csv(path, rows)
     data = {
-        "cell": {"method": method, "fraction": fraction, "seed": seed, "variant": variant, "labelled_cases": None},
+        "cell": {
+            **{"method": method, "fraction": fraction, "seed": seed, "variant": variant},
+            "labelled_cases": labelled_cases,
+        },
         "minutes": 4.2,
         "threads": 1,
         "device": "cpu",
         "commit": "0123456789" * 4,
         "updates": 150,
+        "optimizer_steps": 600,
+        "labelled_episodes": 300,
         "horizon": min(5, *(len(values) for values in dice.values()), len(clicks)),
         "seconds_per_step": 0.1,
     }
