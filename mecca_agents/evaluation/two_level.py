@@ -17,6 +17,9 @@ for analyzing multireader multicase radiological imaging data", Statistics in Me
 `rest` is part of both variances, and is not taken off again. So the variance is never negative, and a little too
 large rather than too small.
 
+Of 10,000 simulated intervals with the spread of the hippocampus (41 cases) that say 95 %, those of a difference hold in
+96 % with five trainings of each method, 96 % with three and 95 % with two; those of a mean in 95, 94 and 91 %.
+
 A percentile bootstrap of five trainings would be too narrow: by sqrt(4/5), and by the normal quantile in place of t's.
 
 One training says nothing about others, and fewer than `FEWEST_CASES` cases little about others: NaN stands for what

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mecca_agents.report.comparison import Array, all_cells, by_study, is_trained, reached, summarise
 from mecca_agents.report.floors import floor_notes, marked
-from mecca_agents.report.layout import INTERVALS, caption, interval, seeds_text, table_of
+from mecca_agents.report.layout import INTERVALS, caption, seeds_text, table_of, with_interval
 from mecca_agents.report.studies import Study
 from mecca_agents.tables import Section, Table, csv_row
 
@@ -73,13 +73,13 @@ def table_clicks(studies: Sequence[Study]) -> Table | None:
                 found = [clicks_to_reach(cell.grid("dice"), cell.grid("clicks"), target) for cell in cells]
                 of, name = summarise(np.array([noc for noc, _ in found]), trained), f"noc{100 * target:.0f}"
                 failed = float(np.mean([failed for _, failed in found]))
-                line += [f"{of.mean:.1f} {interval(of, '.1f')}", f"{100 * failed:.0f}"]
+                line += [with_interval(of, ".1f"), f"{100 * failed:.0f}"]
                 columns |= {name: of.mean, f"{name}_low": of.low, f"{name}_high": of.high}
                 columns[f"{name}_failed"] = failed
             areas = np.array([area_under_clicks(cell.grid("dice"), cell.grid("clicks")) for cell in cells])
             area = summarise(areas, trained)
             worse = 100 * float(np.mean([share_worse(cell.grid("dice")) for cell in cells]))
-            line += [f"{area.mean:.4f} {interval(area, '.4f')}", "-" if np.isnan(worse) else f"{worse:.1f}"]
+            line += [with_interval(area, ".4f"), "-" if np.isnan(worse) else f"{worse:.1f}"]
             columns |= {"area": area.mean, "area_low": area.low, "area_high": area.high, "worse_percent": worse}
             lines.append(line)
             csv_rows.append(csv_row(dataset=study.name, method=method, seeds=len(cells), **columns))
@@ -107,7 +107,7 @@ def table_misunderstanding(studies: Sequence[Study]) -> Table | None:
             shares = [reached(cells, "misunderstanding", step) for step in range(cells[0].horizon)]
             trained = is_trained(cells)
             of_steps, of = [summarise(share, trained) for share in shares], summarise(np.mean(shares, axis=0), trained)
-            texts = [*(f"{share.mean:.2f}" for share in of_steps), f"{of.mean:.2f} {interval(of)}"]
+            texts = [*(f"{share.mean:.2f}" for share in of_steps), with_interval(of)]
             lines.append([marked(method, study, cells), seeds_text(cells, rows.values()), *texts])
             for step, share in [*enumerate(of_steps, start=1), ("mean", of)]:
                 columns = {"percent": share.mean, "low": share.low, "high": share.high}

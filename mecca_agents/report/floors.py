@@ -22,7 +22,7 @@ from mecca_agents.report.comparison import (
     is_trained,
     reached,
 )
-from mecca_agents.report.layout import interval
+from mecca_agents.report.layout import with_interval
 from mecca_agents.report.studies import Study
 
 MARK = " ▽"
@@ -65,19 +65,22 @@ def marked(text: str, study: Study, cells: Cells) -> str:
     return text + MARK * (below_floor(study, cells) is not None)
 
 
-def floor_notes(study: Study, rows: Mapping[str, Cells]) -> list[str]:
-    """The sentence under a table whose rows are those; none where all are above the floor, or there is none."""
+def floor_notes(study: Study, rows: Mapping[str, Cells], listed: bool = True) -> list[str]:
+    """The sentence under a table whose rows are those; none where all are above the floor, or there is none.
+
+    Args:
+        study: The data set.
+        rows: The cells of each, of one method and one labelled amount.
+        listed: Whether it says how far below each of them is.
+    """
     found = [
-        f"{name} {gap.mean:+.2f} {interval(gap, '+.2f')}"
-        for name, cells in rows.items()
-        if (gap := below_floor(study, cells))
+        f"{name} {with_interval(gap, '+.2f')}" for name, cells in rows.items() if (gap := below_floor(study, cells))
     ]
     if not found:
         return []
-    return [
-        f"{MARK.strip()} Below the floor: has learned nothing that shows. Mean Dice after the last step minus that of "
-        f"the better floor: {', '.join(found)}."
-    ]
+    about = f"{MARK.strip()} Below the floor: has learned nothing that shows."
+    gaps = f" Mean Dice after the last step minus that of the better floor: {', '.join(found)}."
+    return [about + gaps * listed]
 
 
 def corrected_dice(dice: Array, floor: Array, trained: bool) -> Summary:

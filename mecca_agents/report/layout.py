@@ -9,7 +9,7 @@ from mecca_agents.agent import find_method
 from mecca_agents.evaluation.statistics import FEWEST_CASES
 from mecca_agents.report.comparison import BOUNDS, FEWEST_SEEDS, Cells, Summary, collapsed, is_trained
 from mecca_agents.report.studies import Study
-from mecca_agents.tables import CsvRow, Section, Table, plural
+from mecca_agents.tables import CsvRow, Section, Table, number, plural
 
 
 def table_of(
@@ -62,6 +62,12 @@ def interval(summary: Summary, form: str = ".2f") -> str:
     return "-" if math.isnan(summary.low) else f"[{summary.low:{form}}, {summary.high:{form}}]"
 
 
+def with_interval(summary: Summary, form: str = ".2f") -> str:
+    """A mean with its interval, alone where it has none; "-" where there is no mean."""
+    text = number(summary.mean, form)
+    return text if math.isnan(summary.low) else f"{text} {interval(summary, form)}"
+
+
 def p_text(p: float) -> str:
     """A p value."""
     return "-" if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
@@ -74,10 +80,10 @@ INTERVALS = (
 """What all tables with intervals say of them."""
 
 SIGNIFICANCE = (
-    "Bold is the best mean of a column, and only where it is better than every other method so clearly that at most one "
-    "report of twenty has anything in bold by chance. For that 5 % are shared out, half over the data sets with all "
-    "labels, half over those with fewer; of each, Dice after the last step decides, and only where that is bold may "
-    "ASSD and earlier steps be (Holm). "
+    "Bold is the best mean of a column, and only where it is better than every other method so clearly that at most "
+    "one report of twenty has anything in bold by chance. For that 5 % are shared out, half over the data sets with "
+    "all labels, half over those with fewer; of each, Dice after the last step decides, and only where that is bold "
+    "may ASSD and earlier steps be (Holm). "
     f"Nothing is bold in a column in which a method has fewer than {FEWEST_SEEDS} seeds."
 )
 """What all tables with bold numbers say of them."""

@@ -35,6 +35,7 @@ from mecca_agents.report.layout import (
     seeds_of,
     seeds_text,
     table_of,
+    with_interval,
 )
 from mecca_agents.report.studies import EDGE, Study
 from mecca_agents.report.winners import SIGNIFICANT, Column, winners
@@ -217,7 +218,7 @@ def _loss(cells: Cells, user: str) -> tuple[list[str], dict[str, float]]:
         with np.errstate(invalid="ignore"):  # infinite distances have no difference
             loss = summarise(one - other if name == "dice" else other - one, is_trained(cells))
         texts += [f"{values.mean():.{digits}f}" for values in (one, other)]
-        texts.append(f"{number(loss.mean, f'+.{digits}f')} {interval(loss, f'+.{digits}f')}")
+        texts.append(with_interval(loss, f"+.{digits}f"))
         numbers |= {f"{name}_{EDGE}": float(one.mean()), f"{name}_user": float(other.mean())}
         numbers |= {f"{name}_loss": loss.mean, f"{name}_loss_low": loss.low, f"{name}_loss_high": loss.high}
     return texts, numbers
@@ -242,12 +243,12 @@ def _verdict(name: str, of: Comparison | None, is_bold: bool) -> str:
         return ""
     title, form = {"dice": ("Dice %", "+.2f"), "assd": ("ASSD", "+.3f")}[name]
     p = of.p[of.rival]
-    difference = f"{title}: {of.best} minus {of.rival} is {of.gap.mean:{form}}"
+    difference = f"{title}: {of.best} minus {of.rival} is {with_interval(of.gap, form)}"
     if math.isnan(p):
         return f"{difference}; how sure that is cannot be said."
     verdict = "" if is_bold else ", which is not significant" if p >= SIGNIFICANT else ", which is not enough for bold"
     text = p_text(p) if p < 0.001 else f"= {p_text(p)}"
-    return f"{difference} {interval(of.gap, form)}, p {text}{verdict}."
+    return f"{difference}, p {text}{verdict}."
 
 
 def _warnings(study: Study, rows: Mapping[str, Cells]) -> list[str]:

@@ -13,15 +13,15 @@ from mecca_agents.report.layout import (
     INTERVALS,
     caption,
     footnotes,
-    interval,
     limits,
     seeds_of,
     seeds_text,
     span,
     table_of,
+    with_interval,
 )
 from mecca_agents.report.studies import Study
-from mecca_agents.tables import Section, Table, csv_row, number
+from mecca_agents.tables import Section, Table, csv_row
 
 
 def overview(studies: Sequence[Study]) -> Table | None:
@@ -40,7 +40,7 @@ def overview(studies: Sequence[Study]) -> Table | None:
                 [
                     marked(method, study, cells),
                     seeds_text(cells, rows.values()),
-                    *(f"{number(of.mean, '.1f')} {interval(of, '.1f')}".removesuffix(" -") for of in dice.values()),
+                    *(with_interval(of, ".1f") for of in dice.values()),
                     f"{np.mean(shares):.2f}",
                     *map(span, costs.values()),
                     f"{minutes:.1f}",

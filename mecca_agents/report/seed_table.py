@@ -44,7 +44,11 @@ def table_seeds(studies: Sequence[Study]) -> Table | None:
                 ]
         if lines:
             head = ["Method", "Variant", "Labelled", *(f"Seed {seed}" for seed in seeds)]
-            sections.append(Section(study.name, head, lines, [caption(study, study.cells), *floor_notes(study, below)]))
+            sections.append(
+                Section(
+                    study.name, head, lines, [caption(study, study.cells), *floor_notes(study, below, listed=False)]
+                )
+            )
     about = (
         f"Dice % at the last step, mean over cases. A training below {100 * COLLAPSED:.0f} % of the best one of its "
         "method is marked COLLAPSED; it is part of all means nevertheless."

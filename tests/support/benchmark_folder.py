@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mecca_agents.presets import BRIEF
 from mecca_agents.report.studies import COLUMNS, EDGE, FORMAT
 
@@ -121,3 +123,43 @@ def timing(**total: float) -> dict[str, Any]:
         for method, ms in total.items()
     }
     return {"rows": rows, "device": "cpu", "threads": 1, "grid": [28, 24, 24], "cases": 10}
+
+
+CASES = tuple(f"case{i}" for i in range(10))
+_EASE = np.random.default_rng(0).normal(0, 0.03, len(CASES))
+
+
+def rising(mean: float, gain: float = 0.01, seed: int = 0, spread: float = 0.002) -> dict[str, list[float]]:
+    """Dice that rises to a mean at the last step, on cases of which some are hard for all methods.
+
+    Args:
+        mean: Of the cases, at the last step.
+        gain: Of every step.
+        seed: Of what is different in each training.
+        spread: Standard deviation of that.
+    """
+    noise = np.random.default_rng(seed).normal(0, spread, len(CASES))
+    ease = _EASE - _EASE.mean() + noise - noise.mean()
+    return {case: [float(mean + ease[i] + gain * (step - 4)) for step in range(5)] for i, case in enumerate(CASES)}
+
+
+def write_trainings(
+    study: Path, method: str, mean: float, *, seeds: int = 5, luck: float = 0.002, spread: float = 0.002, **cell: Any
+) -> None:
+    """Trainings of a method whose means are evenly spread about a mean.
+
+    Args:
+        study: Folder of the data set.
+        method: The method.
+        mean: Dice of all of them at the last step.
+        seeds: How many.
+        luck: By how much the best and the worst of them are away from it.
+        spread: As `rising` has it.
+        cell: As `write_cell` has it; `imprecise` is the mean with the imprecise user.
+    """
+    imprecise = cell.pop("imprecise", None)
+    for seed in range(seeds):
+        off = luck * (2 * seed / (seeds - 1) - 1) if seeds > 1 else 0.0
+        if imprecise is not None:
+            cell["imprecise"] = rising(imprecise + off, seed=seed, spread=spread)
+        write_cell(study, method, rising(mean + off, seed=seed, spread=spread), seed=seed, **cell)

@@ -256,10 +256,10 @@ def _result(case: str, step: int, dice: float, assd: float) -> Result:
 
 
 def test_the_table_gives_means_and_intervals_over_cases() -> None:
-    dice = np.array([0.5, 0.7, 0.9, 0.8])
+    dice = np.array([0.5, 0.7, 0.9, 0.8] * 2)
     results = [_result(f"case_{i}", step, d / step, 2 * d) for i, d in enumerate(dice) for step in (1, 2)]
     lines = table(results).splitlines()
-    assert lines[0] == "phantom, 4 cases, fake" and len(lines) == 4
+    assert lines[0] == "phantom, 8 cases, fake" and len(lines) == 4
     for step, line in ((1, lines[2]), (2, lines[3])):
         low, high = bootstrap_interval(100 * dice / step)
         near, far = bootstrap_interval(2 * dice)
@@ -275,8 +275,9 @@ def test_the_mean_dice_of_every_step() -> None:
     assert dice_by_step(results) == [62.5, 31.25]
 
 
-def test_of_one_case_there_is_no_interval() -> None:
-    row = table([_result("a", 1, 0.5, 1.25)]).splitlines()[2]
+@pytest.mark.parametrize("cases", [1, 7])
+def test_of_fewer_than_eight_cases_there_is_no_interval(cases: int) -> None:
+    row = table([_result(f"case_{i}", 1, 0.5, 1.25) for i in range(cases)]).splitlines()[2]
     assert row.split() == ["1", "25.0", "50.00", "1.25", "2.00", "50.0", "1.00"]
 
 

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import bootstrap
 
 from mecca_agents.evaluation import statistics
-from mecca_agents.evaluation.statistics import bootstrap_interval
+from mecca_agents.evaluation.statistics import FEWEST_CASES, bootstrap_interval, case_interval
 
 
 def test_of_five_zeros_and_five_ones_it_is_that_of_the_binomial_distribution() -> None:
@@ -47,6 +47,13 @@ def test_it_is_the_same_each_time_and_when_it_is_drawn_in_parts(monkeypatch: pyt
 
 def test_equal_values_leave_no_doubt() -> None:
     assert bootstrap_interval([0.25] * 4) == (0.25, 0.25)
+
+
+def test_of_fewer_than_eight_cases_there_is_no_interval() -> None:
+    values = np.random.default_rng(4).normal(size=FEWEST_CASES)
+    assert case_interval(values) == bootstrap_interval(values)
+    for count in range(FEWEST_CASES):
+        assert case_interval(values[:count]) is None
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Which method is the best, and when that is said in bold: paired by case, corrected, and never a bound."""
+"""Which method is the best and against which it is compared: over trainings and cases, corrected, and never a bound."""
 
 from __future__ import annotations
 
@@ -7,27 +7,35 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mecca_agents.evaluation.statistics import bootstrap_interval, paired_wilcoxon
+from mecca_agents.evaluation.layout import Labelled
+from mecca_agents.evaluation.two_level import Means, difference, estimate
 from mecca_agents.report.comparison import (
+    BOUNDS,
     Array,
+    ablated,
     at_last,
+    by_labelled,
     by_method,
     by_step,
+    by_variant,
     collapsed,
     compare,
+    corrected,
+    gap,
     in_order,
+    reached,
     summarise,
-    wins,
 )
-from mecca_agents.report.studies import read_cells
+from mecca_agents.report.studies import read_cells, read_studies
 from tests.support.benchmark_folder import constant, write_cell, write_study
 
 RNG = np.random.default_rng(0)
 EASE = RNG.normal(80, 5, 12)  # of the cases, far more than what methods differ by
 
 
-def _one_seed(values: dict[str, Array]) -> dict[str, dict[int, Array]]:
-    return {method: {0: of} for method, of in values.items()}
+def _trainings(better: float = 0.0, count: int = 5, spread: float = 0.3) -> Array:
+    """(S, C): so much better than others, on the same cases."""
+    return better + EASE + RNG.normal(0, spread, (count, 1)) + RNG.normal(0, 0.3, (count, 12))
 
 
 def test_methods_come_in_the_registrys_order_and_own_ones_after_them(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,66 +48,98 @@ def test_seeds_are_averaged_case_by_case(tmp_path: Path) -> None:
     write_cell(study, "mecca", {"b": [0.1, 0.2], "a": [0.5, 0.6]})
     write_cell(study, "mecca", {"a": [0.7, 0.8], "b": [0.3, 0.6]}, seed=1)
     write_cell(study, "mecca", {"a": [0.0, 0.0], "b": [0.0, 0.0]}, fraction=0.25)
+    write_cell(study, "mecca", {"a": [0.0, 0.0], "b": [0.0, 0.0]}, labelled_cases=1)
     write_cell(study, "mecca", {"a": [0.0, 0.0], "b": [0.0, 0.0]}, variant="none")
     cells = by_method(read_cells(tmp_path))["mecca"]
     np.testing.assert_allclose(by_step(cells), [[0.6, 0.7], [0.2, 0.4]])
     np.testing.assert_allclose(at_last(cells, "assd"), [3.0, 6.0])
+    np.testing.assert_allclose(reached(cells), [[60, 20], [80, 60]])
+    np.testing.assert_allclose(reached(cells, "assd", 0), [[5, 9], [3, 7]])
+    np.testing.assert_allclose(reached(cells, "misunderstanding"), [[2, 2], [2, 2]])
 
 
-def test_a_summary_is_over_cases() -> None:
-    values = np.array([1.0, 2.0, 6.0])
-    assert summarise(values) == (3.0, *bootstrap_interval(values), pytest.approx(np.sqrt(7)))
-    assert summarise(np.array([1.0, np.inf])).mean == np.inf
-    assert np.isnan(summarise(np.array([1.0, np.inf]))[1:]).all() and np.isnan(summarise(values[:1])[1:]).all()
+def test_cells_are_found_by_labelled_amount_and_by_variant(tmp_path: Path) -> None:
+    study = write_study(tmp_path)
+    dice = constant(a=0.5, b=0.5)
+    for labelled in ({}, {"fraction": 0.25}, {"labelled_cases": 16}, {"labelled_cases": 4}):
+        write_cell(study, "mecca", dice, **labelled)  # type: ignore[arg-type]
+    write_cell(study, "pnet", dice)
+    for variant in ("none", "labels"):
+        write_cell(study, "mecca", dice, variant=variant, labelled_cases=4, imprecise=dice)
+    (found,) = read_studies(tmp_path)
+    amounts = by_labelled(found)
+    assert list(amounts) == ["mecca"]
+    assert list(map(str, amounts["mecca"])) == ["4 cases", "16 cases", "25 %", "100 %"]
+    assert ablated(found) == [Labelled(cases=4)]
+    assert list(by_variant(found, Labelled(cases=4))) == ["none", "labels", "all"]
+    assert list(by_variant(found, Labelled(cases=4), "imprecise")) == ["none", "labels"]
 
 
-def test_a_small_gain_in_every_case_is_significant_and_corrected_for_the_number_of_competitors() -> None:
-    noise = RNG.normal(0, 0.1, (3, 12))
-    values = {"a": EASE + noise[0], "b": EASE + 1 + noise[1], "c": EASE - 1 + noise[2]}
-    found = compare(_one_seed(values))
-    assert found is not None and (found.best, found.rival) == ("b", "a") and found.significant and wins(found, "b")
-    assert not wins(found, "a")
-    assert found.p["a"] == pytest.approx(2 * paired_wilcoxon(values["b"], values["a"]))
-    assert found.gap.mean == pytest.approx((values["b"] - values["a"]).mean())
+def test_a_summary_is_over_trainings_and_cases() -> None:
+    results = _trainings()
+    of = summarise(results)
+    low, high = estimate(Means.of(results)).interval()
+    sd = results.mean(axis=0).std(ddof=1)
+    assert of == pytest.approx((results.mean(), low, high, sd))
+    assert np.isnan(summarise(results[:1])[1:3]).all() and np.isfinite(summarise(results[:1], trained=False)).all()
+    infinite = summarise(np.array([[1.0, np.inf]]))
+    assert infinite.mean == np.inf and np.isnan(infinite[1:]).all()
+
+
+def test_the_best_is_compared_with_each_and_corrected_for_their_number() -> None:
+    results = {"a": _trainings(), "b": _trainings(1.0), "c": _trainings(-1.0)}
+    found = compare(results)
+    assert found is not None and (found.best, found.rival) == ("b", "a")
+    p = {m: float(difference(Means.of(results["b"]), Means.of(results[m])).p()) for m in ("a", "c")}
+    assert found.p == pytest.approx(corrected(p)) and found.decisive == pytest.approx(max(p.values()))
+    assert found.decisive < 0.05
+    assert found.gap == pytest.approx(gap(results["b"], results["a"])[0])
+    assert found.gap.mean == pytest.approx(results["b"].mean() - results["a"].mean())
 
 
 def test_lower_can_be_better() -> None:
-    found = compare(_one_seed({"a": EASE, "b": EASE - RNG.uniform(1, 2, 12)}), higher=False)
-    assert found is not None and found.best == "b" and found.significant and found.gap.high < 0
+    found = compare({"a": _trainings(), "b": _trainings(-2.0), "c": _trainings(-1.0)}, higher=False)
+    assert found is not None and (found.best, found.rival) == ("b", "c")
+    assert found.gap.high < 0 and found.decisive < 0.05
 
 
-def test_noise_and_few_cases_are_not_significant() -> None:
-    for values in ({"a": EASE, "b": EASE + RNG.normal(0, 3, 12)}, {"a": EASE[:5], "b": EASE[:5] + 9}):
-        found = compare(_one_seed(values))
-        assert found is not None and not found.significant and not wins(found, "b")
-    same = compare(_one_seed({"a": EASE, "b": EASE}))
-    assert same is not None and same.p == {"b": 1.0} and not same.significant
-
-
-def test_a_mean_that_one_case_makes_is_not_significant_against_its_ranks() -> None:
-    gap = np.full(12, -0.1) - np.arange(12) * 0.01
-    gap[0] = 30.0
-    found = compare(_one_seed({"a": EASE, "b": EASE + gap}))
-    assert found is not None and found.best == "b" and found.p["a"] < 0.05 and not found.significant
+def test_a_gain_in_every_case_is_none_where_trainings_differ_by_more() -> None:
+    lucky, other = EASE + np.array([[-3.0], [0], [1], [4], [5]]), EASE + np.array([[-4.0], [-2], [0], [3], [5.0]])
+    found = compare({"a": lucky, "b": other})
+    assert found is not None and found.best == "a" and (lucky.mean(axis=0) > other.mean(axis=0)).all()
+    assert found.p["b"] > 0.5
 
 
 def test_bounds_and_infinite_distances_do_not_compete() -> None:
-    values = {"random": EASE - 50, "oracle": EASE + 20, "a": EASE, "b": EASE + 1, "c": np.full(12, np.inf)}
-    found = compare(_one_seed(values))
+    bounds = {name: _trainings(20.0) for name in BOUNDS}
+    assert set(bounds) == {"random", "oracle", "mean-mask", "ellipsoid"}
+    found = compare({**bounds, "a": _trainings(), "b": _trainings(1.0), "c": np.full((5, 12), np.inf)})
     assert found is not None and found.best == "b" and list(found.p) == ["a"]
-    assert compare(_one_seed({"random": EASE, "oracle": EASE, "a": EASE})) is None
+    assert compare({**bounds, "a": _trainings()}) is None
 
 
-def test_only_seeds_that_both_have_are_compared() -> None:
-    """The same method twice; the one row has the better seed alone."""
-    lucky, unlucky = EASE + RNG.normal(0, 0.1, 12), EASE - 2
-    values = {"a": {0: unlucky, 1: lucky}, "b": {1: lucky}, "c": {2: EASE - 9}}
-    found = compare(values)
-    assert found is not None and (found.best, found.rival) == ("b", "a")
-    assert found.p["a"] == 1 and found.gap.mean == 0 and not found.significant
-    assert np.isnan(found.p["c"])  # no seed of b's
-    alone = compare({"b": values["b"], "c": values["c"]})
-    assert alone is not None and np.isnan(alone.gap).all() and not wins(alone, "b")
+@pytest.mark.parametrize(
+    ("seeds", "p", "decisive"), [((5, 5), True, True), ((5, 4), True, False), ((5, 1), False, False)]
+)
+def test_no_p_of_one_seed_and_nothing_decisive_of_fewer_than_five(
+    seeds: tuple[int, int], p: bool, decisive: bool
+) -> None:
+    for counts in (seeds, seeds[::-1]):
+        found = compare({"a": _trainings(count=counts[0]), "b": _trainings(3.0, count=counts[1])})
+        assert found is not None and np.isfinite(found.p["a"]) == p and np.isfinite(found.decisive) == decisive
+        assert np.isfinite(found.gap.low) == p and found.gap.mean > 1
+
+
+def test_fewer_than_eight_cases_are_not_compared() -> None:
+    results = {"a": _trainings()[:, :7], "b": _trainings(3.0)[:, :7]}
+    found = compare(results)
+    assert found is not None and found.best == "b" and np.isnan([found.p["a"], found.decisive, found.gap.low]).all()
+
+
+def test_what_has_no_p_is_not_corrected_for() -> None:
+    assert corrected({"a": 0.04, "b": np.nan, "c": 0.01}) == pytest.approx(
+        {"a": 0.04, "b": np.nan, "c": 0.02}, nan_ok=True
+    )
 
 
 def test_a_collapsed_training_is_found_among_those_of_its_method(tmp_path: Path) -> None:

@@ -14,24 +14,13 @@ from PIL import Image
 
 from mecca_agents.cli import main
 from mecca_agents.report import report
-from mecca_agents.report.label_tables import table3, table4, table5
-from mecca_agents.report.method_tables import table1, table2, table6, table_s2
+from mecca_agents.report.method_tables import table1, table2, table6
 from mecca_agents.report.plots import figure8, figure9
 from mecca_agents.report.seed_table import table_seeds
 from mecca_agents.report.studies import Study, read_studies
 from mecca_agents.runs.errors import RunError
 from mecca_agents.tables import Table, markdown
-from tests.support.benchmark_folder import constant, timing, write_cell, write_study
-
-CASES = [f"case{i}" for i in range(10)]
-EASE = np.random.default_rng(0).normal(0, 0.03, len(CASES))
-
-
-def _dice(mean: float, gain: float = 0.01, seed: int = 0, spread: float = 0.002) -> dict[str, list[float]]:
-    """Rises to a mean at the last step, on cases of which some are hard for all methods."""
-    noise = np.random.default_rng(seed).normal(0, spread, len(CASES))
-    ease = EASE - EASE.mean() + noise - noise.mean()
-    return {case: [float(mean + ease[i] + gain * (step - 4)) for step in range(5)] for i, case in enumerate(CASES)}
+from tests.support.benchmark_folder import CASES, constant, rising, timing, write_cell, write_study, write_trainings
 
 
 def _lines(table: Table | None, section: int = 0) -> dict[str, list[str]]:
@@ -44,38 +33,53 @@ def _notes(table: Table | None, section: int = 0) -> str:
     return "\n".join(table.sections[section].notes)
 
 
-def _two(folder: Path, better: float = 0.84, spread: float = 0.002) -> list[Study]:
+def _two(folder: Path, better: float = 0.84, luck: float = 0.002, seeds: int = 5) -> list[Study]:
     study = write_study(folder)
-    write_cell(study, "mecca", _dice(better, seed=1, spread=spread))
-    write_cell(study, "iter-mrl", _dice(0.82, seed=2, spread=spread))
-    write_cell(study, "random", _dice(0.1), updates=0, minutes=0.0)
-    write_cell(study, "oracle", _dice(0.95), updates=0, minutes=0.0)
+    write_trainings(study, "mecca", better, seeds=seeds, luck=luck)
+    write_trainings(study, "iter-mrl", 0.82, seeds=seeds, luck=luck)
+    write_cell(study, "random", rising(0.1), updates=0, minutes=0.0)
+    write_cell(study, "oracle", rising(0.95), updates=0, minutes=0.0)
     return read_studies(folder)
 
 
 def test_table_1_is_bold_where_the_best_is_significantly_better(tmp_path: Path) -> None:
     table = table1(_two(tmp_path))
     lines = _lines(table)
-    sd = np.std([dice[-1] for dice in _dice(0.84, seed=1).values()], ddof=1)
-    assert lines["mecca"][1] == f"**84.00 ± {100 * sd:.2f}**" and lines["mecca"][3] == "best"
-    assert lines["iter-mrl"][1].startswith("82.00 ±") and lines["iter-mrl"][3] == "0.002"  # 2 / 2^10
+    assert lines["mecca"][1].startswith("**84.00 ± 2.") and lines["mecca"][3] == "best"
+    assert lines["iter-mrl"][1].startswith("82.00 ±") and lines["iter-mrl"][3] == "< 0.001"
     assert lines["mecca"][4].startswith("**1.600 ±")  # ASSD
     assert lines["oracle"][1].startswith("95.00") and lines["oracle"][3] == "-"
-    assert "Dice %: mecca minus iter-mrl is +2.00 [+1." in _notes(table) and "p = 0.002." in _notes(table)
+    low, high = (float(bound) for bound in lines["mecca"][2].strip("[]").split(", "))
+    assert 80 < low < 83 < 85 < high < 88 and low + high == pytest.approx(168, abs=0.02)
+    assert "Dice %: mecca minus iter-mrl is +2.00 [+1." in _notes(table) and "p < 0.001." in _notes(table)
 
 
 def test_table_1_is_not_bold_where_it_may_be_chance(tmp_path: Path) -> None:
-    table = table1(_two(tmp_path, better=0.821, spread=0.02))
+    """Every case is better with the one method, but its trainings differ by more than that."""
+    table = table1(_two(tmp_path, luck=0.03))
     assert table is not None and all("**" not in text for line in table.sections[0].lines for text in line)
     assert _lines(table)["mecca"][3] == "best" and "which is not significant" in _notes(table)
 
 
+def test_table_1_is_not_bold_with_fewer_than_five_seeds_and_has_no_p_with_one(tmp_path: Path) -> None:
+    for seeds, p, said in (
+        (3, "< 0.001", "With 3 seeds: no bold, which asks for 5"),
+        (1, "-", "With 1 seed: no interval"),
+    ):
+        table = table1(_two(tmp_path / str(seeds), seeds=seeds))
+        assert table is not None and all("**" not in text for line in table.sections[0].lines for text in line)
+        assert _lines(table)["iter-mrl"][3] == p and (_lines(table)["mecca"][2] == "-") == (seeds == 1)
+        assert f"{said}" in _notes(table) and "(iter-mrl, mecca)" in _notes(table)
+        assert ("p < 0.001, which is not enough for bold" in _notes(table)) == (seeds == 3)
+        assert _lines(table)["random"][2] != "-"  # is not trained
+
+
 def test_a_caption_says_what_was_done(tmp_path: Path) -> None:
     study = write_study(tmp_path)
-    write_cell(study, "mecca", _dice(0.8), minutes=3.0)
-    write_cell(study, "mecca", _dice(0.8), seed=1, minutes=5.04, commit="f" * 40 + "-dirty")
-    write_cell(study, "iter-mrl", _dice(0.8), seed=1)
-    write_cell(study, "random", _dice(0.1), updates=0, minutes=0.0, commit=None)
+    write_cell(study, "mecca", rising(0.8), minutes=3.0)
+    write_cell(study, "mecca", rising(0.8), seed=1, minutes=5.04, commit="f" * 40 + "-dirty")
+    write_cell(study, "iter-mrl", rising(0.8), seed=1)
+    write_cell(study, "random", rising(0.1), updates=0, minutes=0.0, commit=None)
     notes = _notes(table1(read_studies(tmp_path)))
     assert notes.startswith(
         "MECCA-Spleen-v0 (Task_Spleen); 10 test cases; 3 training cases; preset `brief` on 28 x 24 x 24 voxels; "
@@ -92,7 +96,8 @@ def test_few_cases_empty_masks_and_infinite_distances_are_said(tmp_path: Path) -
     write_cell(study, "iter-mrl", constant(a=0.0, b=0.0, c=0.0), assd=f"{np.sqrt(28**2 + 2 * 24**2):.6g}")
     write_cell(study, "my:Own", constant(a=0.7, b=0.8, c=0.6), assd="inf")
     table = table1(read_studies(tmp_path))
-    assert "With 3 cases, fewer than 6, no difference can be significant." in _notes(table)
+    assert "With 3 cases, fewer than 8, there is no interval, no p and no bold." in _notes(table)
+    assert _lines(table)["mecca"][2] == "-"
     assert "diagonal, 44.0 voxels, and counts in the mean (episodes: iter-mrl 3 of 3)" in _notes(table)
     assert "The ASSD of my:Own is not finite in 3 of 3 episodes: it has no interval" in _notes(table)
     assert _lines(table)["my:Own"][4:] == ["inf", "-", "-"] and _lines(table)["iter-mrl"][4].startswith("44.000")
@@ -107,65 +112,13 @@ def test_table_2_has_the_gain_of_every_step(tmp_path: Path) -> None:
     assert lines["iter-mrl"][-1] == "82.00 (+1.00)"
 
 
-def test_tables_3_and_4_are_about_methods_with_more_than_one_fraction(tmp_path: Path) -> None:
+def test_trainings_of_different_seeds_are_compared(tmp_path: Path) -> None:
+    """Seed 0 of one method has nothing to do with seed 0 of another."""
     study = write_study(tmp_path)
-    for fraction, dice in ((1.0, 0.8), (0.5, 0.78), (0.125, 0.6)):
-        write_cell(study, "mecca", _dice(dice, seed=1), fraction=fraction)
-    for fraction, dice in ((1.0, 0.7), (0.5, 0.68)):
-        write_cell(study, "iter-mrl", _dice(dice, seed=2), fraction=fraction)
-    write_cell(study, "my:Own", _dice(0.9))
-    studies = read_studies(tmp_path)
-    lines = _lines(table3(studies))
-    assert set(lines) == {"mecca", "iter-mrl"}
-    assert lines["mecca"][1:] == ["60.00", "**78.00**", "**80.00**", "25.00", "33.33"]
-    assert lines["iter-mrl"][1:] == ["-", "68.00", "70.00", "-", "-"]
-    table = table4(studies)
-    assert table is not None and [section.title for section in table.sections] == ["Spleen, mecca", "Spleen, iter-mrl"]
-    assert _lines(table)["12.5 %"][1:] == ["56.00", "57.00", "58.00", "59.00", "60.00"]
-
-
-def test_table_1_does_not_compare_trainings_of_different_seeds(tmp_path: Path) -> None:
-    study = write_study(tmp_path)
-    write_cell(study, "mecca", _dice(0.9), seed=0)
-    write_cell(study, "iter-mrl", _dice(0.5), seed=1)
-    table = table1(read_studies(tmp_path))
-    assert "Dice %: mecca and iter-mrl have no seed in common and are not compared." in _notes(table)
-    assert "**" not in _lines(table)["mecca"][1]
-
-
-def test_table_5_compares_every_row_with_the_one_without_mechanisms(tmp_path: Path) -> None:
-    study = write_study(tmp_path)
-    for variant, dice in (("labels", 0.8), ("none", 0.7), ("reward", 0.7001), ("", 0.81)):
-        write_cell(study, "mecca", _dice(dice, seed=len(variant)), fraction=0.25, variant=variant)
-    write_cell(study, "mecca", _dice(0.9))
-    table = table5(read_studies(tmp_path))
-    assert table is not None and [section.title for section in table.sections] == ["Spleen, 25 % labelled"]
-    lines = table.sections[0].lines
-    assert [line[:3] for line in lines] == [["", "", ""], ["✓", "", ""], ["", "", "✓"], ["✓", "✓", "✓"]]
-    assert [line[4] for line in lines] == ["70.00", "70.01", "80.00", "81.00"]
-    assert [line[6] for line in lines] == ["-", "+0.01", "+10.00", "+11.00"]
-    assert lines[2][8] == lines[3][8] == "0.006" and float(lines[1][8]) > 0.05  # 3 x 2 / 2^10
-    assert [row["variant"] for row in table.csv_rows] == ["none", "reward", "labels", "all"]
-
-
-def test_table_5_without_the_row_to_compare_with(tmp_path: Path) -> None:
-    study = write_study(tmp_path)
-    write_cell(study, "mecca", _dice(0.8), variant="labels")
-    table = table5(read_studies(tmp_path))
-    assert table is not None and list(table.sections[0].lines[0][6:]) == ["-", "-", "-"]
-
-
-def test_table_5_pairs_rows_by_their_common_seeds(tmp_path: Path) -> None:
-    study = write_study(tmp_path)
-    for seed, dice in enumerate((0.6, 0.7, 0.8)):
-        write_cell(study, "mecca", _dice(dice, seed=seed), seed=seed, variant="none")
-    write_cell(study, "mecca", _dice(0.8, seed=2), seed=2, variant="reward")
-    write_cell(study, "mecca", _dice(0.9), seed=7, variant="guide")
-    table = table5(read_studies(tmp_path))
-    assert table is not None
-    none, reward, guide = table.sections[0].lines
-    assert [line[4] for line in (none, reward, guide)] == ["70.00", "80.00", "90.00"]
-    assert list(reward[6:]) == ["+0.00", "[+0.00, +0.00]", "1.000"] and list(guide[6:]) == ["-", "-", "-"]
+    for seed in range(5):
+        write_cell(study, "mecca", rising(0.9, seed=seed), seed=seed)
+        write_cell(study, "iter-mrl", rising(0.5, seed=seed), seed=10 + seed)
+    assert _lines(table1(read_studies(tmp_path)))["mecca"][1].startswith("**90.00")
 
 
 def test_table_6_is_what_was_measured(tmp_path: Path) -> None:
@@ -176,24 +129,11 @@ def test_table_6_is_what_was_measured(tmp_path: Path) -> None:
     assert "10 cases on 28 x 24 x 24 voxels, one at a time; cpu, 1 thread" in _notes(table)
 
 
-def test_table_s2_is_about_cells_that_played_with_both_users(tmp_path: Path) -> None:
-    study = write_study(tmp_path)
-    write_cell(study, "mecca", _dice(0.8), imprecise=_dice(0.78))
-    write_cell(study, "mecca", _dice(0.5), seed=1)
-    write_cell(study, "iter-mrl", _dice(0.8))
-    lines = _lines(table_s2(read_studies(tmp_path)))
-    assert list(lines) == ["mecca"]
-    assert lines["mecca"][1:] == [
-        *("80.00", "78.00", "+2.00 [+2.00, +2.00]"),
-        *("2.000", "2.200", "+0.200 [+0.200, +0.200]"),
-    ]
-
-
 def test_a_collapsed_training_is_flagged_wherever_it_counts(tmp_path: Path) -> None:
     study = write_study(tmp_path)
-    write_cell(study, "mecca", _dice(0.8))
-    write_cell(study, "mecca", _dice(0.3), seed=1)
-    write_cell(study, "iter-mrl", _dice(0.7))
+    write_cell(study, "mecca", rising(0.8))
+    write_cell(study, "mecca", rising(0.3), seed=1)
+    write_cell(study, "iter-mrl", rising(0.7))
     studies = read_studies(tmp_path)
     lines = _lines(table_seeds(studies))
     assert lines["mecca"] == ["", "100 %", "80.00", "30.00 COLLAPSED"] and lines["iter-mrl"][-1] == "-"
@@ -205,12 +145,12 @@ def test_a_collapsed_training_is_flagged_wherever_it_counts(tmp_path: Path) -> N
 
 def test_there_are_only_tables_that_there_are_cells_for(tmp_path: Path) -> None:
     study = write_study(tmp_path)
-    write_cell(study, "mecca", _dice(0.8), fraction=0.25)
+    write_cell(study, "mecca", rising(0.8), fraction=0.25)
     path = report(tmp_path, tmp_path / "out" / "here")
     assert {p.name for p in path.parent.iterdir()} == {"report.md", "seeds.csv"}
-    write_cell(study, "mecca", _dice(0.8))
+    write_cell(study, "mecca", rising(0.8))
     assert {p.name for p in report(tmp_path).parent.iterdir()} == {
-        *("report.md", "table1.csv", "table2.csv", "table3.csv", "table4.csv"),
+        *("report.md", "overview.csv", "table1.csv", "table2.csv", "table3.csv", "table4.csv"),
         *("clicks.csv", "misunderstanding.csv", "seeds.csv", "fig8-Spleen.png"),
     }
 
@@ -219,9 +159,9 @@ def _everything(folder: Path) -> Path:
     for name, cases in (("Spleen", CASES), ("Liver", CASES[:1])):
         study = write_study(folder, name)
         for number, method in enumerate(("random", "mecca", "iter-mrl", "my_module:MyAgent")):
-            dice = {case: values for case, values in _dice(0.7 + 0.03 * number, seed=number).items() if case in cases}
+            dice = {case: values for case, values in rising(0.7 + 0.03 * number, seed=number).items() if case in cases}
             write_cell(study, method, dice, imprecise=dice)
-        dice = {case: values for case, values in _dice(0.6).items() if case in cases}
+        dice = {case: values for case, values in rising(0.6).items() if case in cases}
         for variant in ("none", "labels", ""):
             write_cell(study, "mecca", dice, fraction=0.25, variant=variant)
         (study / "timing.json").write_text(json.dumps(timing(mecca=10.0)))
@@ -234,7 +174,7 @@ def test_the_same_results_give_the_same_bytes_and_no_line_is_broken(tmp_path: Pa
     _everything(tmp_path)
     one, two = report(tmp_path).parent, report(tmp_path, tmp_path / "again").parent
     files = sorted(path.name for path in one.iterdir())
-    assert files == sorted(path.name for path in two.iterdir()) and len(files) == 15
+    assert files == sorted(path.name for path in two.iterdir()) and len(files) == 16
     for name in files:
         assert (one / name).read_bytes() == (two / name).read_bytes(), name
     text = (one / "report.md").read_text()
@@ -278,7 +218,7 @@ def test_figures_show_the_mean_over_clicks(tmp_path: Path) -> None:
 def test_methods_without_hints_are_dashed(tmp_path: Path) -> None:
     study = write_study(tmp_path)
     for method in ("unet", "mecca", "my:Own"):
-        write_cell(study, method, _dice(0.8))
+        write_cell(study, method, rising(0.8))
     figure = figure8(read_studies(tmp_path)[0])
     assert figure is not None
     styles = {str(line.get_label()): line.get_linestyle() for line in figure.axes[0].lines}

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mecca_agents.evaluation.layout import Labelled
 from mecca_agents.report.studies import read_cells, read_studies
 from mecca_agents.runs.errors import RunError
 from tests.support.benchmark_folder import CLICKS, constant, timing, write_cell, write_csv, write_study
@@ -26,12 +27,24 @@ def test_a_cell_is_what_its_files_say(tmp_path: Path) -> None:
     other = constant(a=0.1, b=0.2)
     write_cell(study, "my_module:MyAgent", DICE, seed=2, fraction=0.125, variant="all", imprecise=other)
     (cell,) = read_cells(tmp_path)
-    assert (cell.method, cell.seed, cell.fraction, cell.variant) == ("my_module:MyAgent", 2, 0.125, "all")
+    assert (cell.method, cell.seed, cell.labelled, cell.variant) == ("my_module:MyAgent", 2, Labelled(0.125), "all")
     assert cell.name == "my_module.MyAgent-all-12.5-seed2"
     assert (cell.minutes, cell.updates, cell.threads, cell.commit) == (4.2, 150, 1, "0123456789" * 4)
+    assert (cell.optimizer_steps, cell.labelled_episodes) == (600, 300)
+    assert {(row.seed, row.user_seed) for rows in cell.rows.values() for row in rows} == {(2, 0)}
     assert cell.cases == ("a", "b") and cell.horizon == 5
     np.testing.assert_array_equal(cell.grid("dice"), [DICE["a"], DICE["b"]])
     np.testing.assert_array_equal(cell.grid("dice", "imprecise"), [[0.1] * 5, [0.2] * 5])
+
+
+def test_a_number_of_labelled_cases_may_take_the_place_of_a_share(tmp_path: Path) -> None:
+    path = write_cell(write_study(tmp_path), "mecca", DICE, labelled_cases=4)
+    (cell,) = read_cells(tmp_path)
+    assert cell.labelled == Labelled(cases=4) and cell.name == "mecca-4cases-seed0"
+    about = json.loads(path.with_suffix(".json").read_text())
+    del about["cell"]["labelled_cases"]
+    path.with_suffix(".json").write_text(json.dumps(about))
+    assert read_cells(tmp_path)[0].labelled == Labelled()
 
 
 def test_only_what_is_finished_counts(tmp_path: Path) -> None:
@@ -70,10 +83,16 @@ def test_a_folder_without_results_is_refused(tmp_path: Path) -> None:
         ("[1]", r"seed0.json: expected an object, found \[1\]"),
         ({"minutes": "4"}, "seed0.json: expected minutes to be a number, found '4'"),
         ({"updates": True}, "seed0.json: expected updates to be an integer, found True"),
+        ({"optimizer_steps": 1.5}, "seed0.json: expected optimizer_steps to be an integer, found 1.5"),
+        ({"labelled_episodes": None}, "seed0.json: expected labelled_episodes to be an integer, found None"),
         ({"cell": None}, "seed0.json: expected cell to be an object, found None"),
         (
             {"cell": {"method": "mecca", "fraction": 25, "seed": 0, "variant": ""}},
-            "expected a fraction above 0 and at most 1, found 25",
+            "seed0.json: labelled: expected a fraction above 0 and at most 1, .* got 25.0 and None",
+        ),
+        (
+            {"cell": {"method": "mecca", "fraction": 1, "seed": 0, "variant": "", "labelled_cases": 0.5}},
+            "expected labelled_cases to be an integer, found 0.5",
         ),
         (
             {"cell": {"method": "mecca", "fraction": 1, "seed": 0.5, "variant": ""}},
@@ -91,7 +110,7 @@ def test_a_damaged_json_is_named(tmp_path: Path, damage: str | dict[str, object]
 def test_damaged_settings_and_timings_are_named(tmp_path: Path) -> None:
     study = write_study(tmp_path, format=1)
     write_cell(study, "mecca", DICE)
-    with pytest.raises(RunError, match="Spleen/settings.json: expected format 2, found 1"):
+    with pytest.raises(RunError, match="Spleen/settings.json: expected format 2, found 1: an older version made"):
         read_cells(tmp_path)
     write_study(tmp_path, preset=3)
     with pytest.raises(RunError, match="settings.json: expected preset to be an object, found 3"):
