@@ -150,6 +150,8 @@ def only_labelled(settings: Mapping[str, Any]) -> dict[str, Any]:
 METHODS: dict[str, str] = {
     "random": "mecca_agents.algorithms.bounds.random_agent:RandomAgent",
     "oracle": "mecca_agents.algorithms.bounds.oracle:Oracle",
+    "mean-mask": "mecca_agents.algorithms.bounds.mean_mask:MeanMask",
+    "ellipsoid": "mecca_agents.algorithms.bounds.ellipsoid:Ellipsoid",
     "pnet": "mecca_agents.algorithms.pnet:PNetAgent",
     "unet": "mecca_agents.algorithms.unet:UNetAgent",
     "ua-mt": "mecca_agents.algorithms.ua_mt:MeanTeacher",

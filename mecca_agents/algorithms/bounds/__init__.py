@@ -1,1 +1,1 @@
-"""Methods that learn nothing: what any other has to beat, and what none can."""
+"""What bounds a table: floors, which any other method has to beat, and the oracle, which none can."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from mecca_agents.agent import Observation
 from mecca_agents.learning.untrained import Untrained
@@ -20,6 +21,10 @@ class Oracle(Untrained):
         """Remember whose labels to look at."""
         self._envs = envs
 
+    def mask(self, label: Tensor) -> Tensor:
+        """The foreground that it goes for, (B, D, H, W) bool: all of the label, (B, D, H, W) bool."""
+        return label
+
     def act(self, observation: Observation) -> Any:
         """One action for each voxel, (B, D, H, W) int64.
 
@@ -27,7 +32,7 @@ class Oracle(Untrained):
             RuntimeError: It was not told of the environment whose labels it has to look at (`enter`).
         """
         if not hasattr(self, "_envs"):
-            raise RuntimeError("oracle: expected enter(envs) before act(), since it looks at the labels of envs")
+            raise RuntimeError(f"{self.name}: expected enter(envs) before act(), since it looks at the labels of envs")
         adjustments = torch.tensor(self.task.adjustments)
         highest, lowest = int(adjustments.argmax()), int(adjustments.argmin())
-        return torch.where(self._envs.state.label, highest, lowest)
+        return torch.where(self.mask(self._envs.state.label), highest, lowest)

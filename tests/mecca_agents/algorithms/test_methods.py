@@ -21,9 +21,9 @@ pytestmark = pytest.mark.slow  # trainings
 TINY = FAST.replace(
     shape=(12, 12, 10), num_envs=4, updates=80, channels=8, dilations=(1, 2), learning_rate=5e-3, n_steps=None
 )
-BOUNDS = ("random", "oracle")
+BOUNDS = ("random", "oracle", "ellipsoid")
 LEARNERS = tuple(name for name in methods() if name not in BOUNDS)
-WITHOUT_HINTS = ("pnet", "unet", "ua-mt")
+WITHOUT_HINTS = ("mean-mask", "ellipsoid", "pnet", "unet", "ua-mt")
 
 
 def _preset(method: str) -> Preset:
@@ -48,10 +48,10 @@ def _dice(agent: Agent, config: RunConfig) -> list[float]:
     return [float(np.mean([r.dice for r in results if r.step == step])) for step in range(1, 6)]
 
 
-def test_the_names_are_those_of_the_paper_two_bounds_and_ppo() -> None:
+def test_the_names_are_those_of_the_paper_four_bounds_and_ppo() -> None:
     assert set(methods()) == {
         *("random", "oracle", "pnet", "unet", "deepigeos", "intercnn", "iter-mrl", "focal-iter-mrl", "err-iter-mrl"),
-        *("bs-iris", "ua-mt", "mecca", "ppo"),
+        *("bs-iris", "ua-mt", "mecca", "ppo", "mean-mask", "ellipsoid"),
     }
     assert all(getattr(find_method(name), "name", None) == name for name in methods())
 
@@ -95,14 +95,15 @@ def test_the_oracle_needs_one_step_and_random_actions_go_nowhere(folder: Path) -
     assert max(_dice(*_trained("random", folder))) < 0.4
 
 
-def test_the_oracle_says_what_it_needs(folder: Path) -> None:
-    _, config = _trained("oracle", folder)
-    agent = make_agent("oracle", config.preset, task_of(config), device=torch.device("cpu"), seed=0)
-    with pytest.raises(RuntimeError, match="expected enter"):
+@pytest.mark.parametrize("method", ["oracle", "ellipsoid"])
+def test_who_looks_at_labels_says_what_it_needs(method: str, folder: Path) -> None:
+    _, config = _trained(method, folder)
+    agent = make_agent(method, config.preset, task_of(config), device=torch.device("cpu"), seed=0)
+    with pytest.raises(RuntimeError, match=f"{method}: expected enter"):
         agent.act({"probability": torch.zeros(1, 12, 12, 10)})
 
 
-@pytest.mark.parametrize("method", ("pnet", "intercnn", "deepigeos", "ua-mt", "unet"))
+@pytest.mark.parametrize("method", ("mean-mask", "pnet", "intercnn", "deepigeos", "ua-mt", "unet"))
 def test_a_mask_predictor_refuses_discrete_actions(method: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=f"{method}: expected continuous actions and no guide"):
         train(method, "MECCA-Phantom-v0", tmp_path / "run", preset=TINY, cases=4, settings={"action": "discrete"})
@@ -118,9 +119,10 @@ def test_a_mask_predictor_refuses_discrete_actions(method: str, tmp_path: Path) 
         ("bs-iris", "hint", "supervoxel"),
         ("deepigeos", "hint", "geodesic"),
         ("intercnn", "action", "continuous"),
+        ("mean-mask", "augment", False),
     ],
 )
-def test_it_plays_in_the_environment_that_it_is_defined_in(method: str, setting: str, value: str, folder: Path) -> None:
+def test_it_plays_in_the_environment_that_it_is_defined_in(method: str, setting: str, value: object, folder: Path) -> None:
     _, config = _trained(method, folder)
     assert config.environment[setting] == value
 

@@ -281,7 +281,7 @@ def test_what_cannot_be_saved_leaves_what_was_there(
 
 def test_methods_that_see_no_hints_are_refused(tiny_run: Runs) -> None:
     hintless = {name for name in METHODS if not find_method(name).sees_hints}
-    assert hintless == {"random", "oracle", "pnet", "unet", "ua-mt"}
+    assert hintless == {"random", "oracle", "mean-mask", "ellipsoid", "pnet", "unet", "ua-mt"}
     run = tiny_run("pnet")
     with pytest.raises(RunError, match=r"expected a method that sees clicks \(deepigeos, .* mecca, .*\), found pnet"):
         InteractiveSession(run)
