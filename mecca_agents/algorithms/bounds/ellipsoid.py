@@ -1,7 +1,7 @@
 """An ellipsoid drawn into the label's bounding box: what the box alone says, a floor for whoever is given one.
 
-Nothing is learned and no scan is looked at. The box is read from the label, as the crop of an evaluation is; a person who
-draws one plays that part elsewhere.
+Nothing is learned and no scan is looked at. The box is read from the label, as the crop of an evaluation is; a person
+who draws one plays that part elsewhere.
 """
 
 from __future__ import annotations

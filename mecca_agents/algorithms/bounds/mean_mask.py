@@ -4,14 +4,15 @@ The crop of an episode is made from the label's box (Sec. 4.1), so labels lie at
 about the same share of it: one mask for all cases fits many of them well. What does not beat it has learned nothing.
 
 Every labelled training case is looked at once, in the crop of an evaluation (`augment=False`), each update taking its
-share of them; of an endless source as many as the preset has episodes. The mask is where the mean lies above the threshold
-whose mask has the best Dice with all training labels taken together. That is half of this best Dice (Lipton et al., 2014,
-"Optimal thresholding of classifiers to maximize F1 measure"), so the mean alone tells it, and no test case is asked.
+share of them; of an endless source as many as the preset has episodes. The mask is where the mean lies above the
+threshold whose mask has the best Dice with all training labels taken together. That is half of this best Dice (Lipton
+et al., 2014, "Optimal thresholding of classifiers to maximize F1 measure"), so the mean alone tells it, and no test
+case is asked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -63,11 +64,11 @@ class MeanMask(VolumePredictor):
             return [{}]
         updates, listed = self.preset.updates, envs.cases.pool(labelled=True)
         due = -(-len(listed) * (round(progress * updates) + 1) // updates)
-        left: Sequence[int] = listed[int(self.known.count) : due].tolist()
+        left: list[int] = listed[int(self.known.count) : due].tolist()
         batches = [left[first : first + envs.num_envs] for first in range(0, len(left), envs.num_envs)]
         missing = [envs.num_envs - len(batch) for batch in batches]
         return [
-            {"cases": batch + [None] * rest, "reset_mask": [True] * len(batch) + [False] * rest}
+            {"cases": [*batch, *[None] * rest], "reset_mask": [True] * len(batch) + [False] * rest}
             for batch, rest in zip(batches, missing, strict=True)
         ]
 

@@ -122,7 +122,9 @@ def test_a_mask_predictor_refuses_discrete_actions(method: str, tmp_path: Path) 
         ("mean-mask", "augment", False),
     ],
 )
-def test_it_plays_in_the_environment_that_it_is_defined_in(method: str, setting: str, value: object, folder: Path) -> None:
+def test_it_plays_in_the_environment_that_it_is_defined_in(
+    method: str, setting: str, value: object, folder: Path
+) -> None:
     _, config = _trained(method, folder)
     assert config.environment[setting] == value
 
