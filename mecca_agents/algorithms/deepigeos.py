@@ -1,10 +1,12 @@
-"""DeepIGeoS (Wang et al., 2019): P-Net proposes, R-Net refines the proposal from all clicks so far; no sequence.
+"""DeepIGeoS (Wang et al., 2019): P-Net proposes, R-Net refines the last segmentation from all clicks so far.
 
-Clicks reach R-Net as a map of geodesic distances (`hint="geodesic"`), and R-Net sees the proposal, never its own
-earlier mask. As in the original, P-Net is trained first and R-Net then, with P-Net as it is. Half of the updates go to
-each, so that the method makes as many passes over volumes as every other; R-Net starts from P-Net's weights for what
-both see. The original tells clicks on missed from clicks on falsely marked regions; here, as for every method, the user
-clicks edges, which are neither, and there is one map. Its CRF is left out: all methods are compared on their networks.
+R-Net "simply combines current and previous hint information to refine the previous segmentation" (Shen et al., 2023,
+Sec. 4.3): it sees the scan, the probability of the step before, at the first step P-Net's proposal, and the clicks as a
+map of geodesic distances (`hint="geodesic"`). As in the original, P-Net is trained first and R-Net then, along the
+episode and with P-Net as it is. Half of the updates go to each, so that the method makes as many passes over volumes as
+every other; R-Net starts from P-Net's weights for what both see. The original tells clicks on missed from clicks on
+falsely marked regions; here, as for every method, the user clicks edges, which are neither, and there is one map. Its
+CRF is left out: all methods are compared on their networks.
 """
 
 from __future__ import annotations
@@ -36,6 +38,10 @@ class DeepIGeoS(VolumePredictor):
 
     name = "deepigeos"
     sees_hints = True
+    footnote = (
+        "One map of edge clicks stands for the original's two, of missed and of falsely marked regions; "
+        "its CRF is left out."
+    )
 
     def __init__(self, preset: Preset, task: TaskSpec, *, device: torch.device, seed: int) -> None:
         super().__init__(preset, task, device=device, seed=seed)
@@ -59,14 +65,22 @@ class DeepIGeoS(VolumePredictor):
         return MaskPredictor.learn(self, envs, observation, (progress - PROPOSING) / (1 - PROPOSING))
 
     def logits(self, observation: Observation) -> Tensor:
-        """Of foreground, from scan, proposal and hint, (B, D, H, W); the proposal's until R-Net is trained."""
+        """Of foreground, from scan, previous segmentation and hint, (B, D, H, W); P-Net's until R-Net is trained."""
         volume = stack_volume(observation)
         if not self.networks["refinement"].begun:
             return self.outputs("proposal", volume)["mask"].squeeze(1)
-        with torch.no_grad():
-            proposal = self.outputs("proposal", volume)["mask"].sigmoid()
-        inputs = torch.cat((volume, proposal, observation["hint"].unsqueeze(1)), dim=1)
+        inputs = torch.cat((volume, self.previous(observation), observation["hint"].unsqueeze(1)), dim=1)
         return self.outputs("refinement", inputs)["mask"].squeeze(1)
+
+    @torch.no_grad()
+    def previous(self, observation: Observation) -> Tensor:
+        """The segmentation that is to be refined, (B, 1, D, H, W): P-Net's where no voxel has left a half yet."""
+        probability = observation["probability"].unsqueeze(1)
+        first = (probability == 0.5).flatten(1).all(1)
+        if bool(first.any()):
+            proposal = self.outputs("proposal", stack_volume(observation)[first])["mask"].sigmoid()
+            probability = probability.index_put((first,), proposal)
+        return probability
 
     @torch.no_grad()
     def begin_refining(self) -> None:

@@ -60,7 +60,7 @@ def test_a_prediction_that_is_not_finite_is_named() -> None:
         ("unet", {"volume"}),
         ("ua-mt", {"volume"}),
         ("intercnn", {"volume", "probability", "hint"}),
-        ("deepigeos", {"volume", "hint"}),
+        ("deepigeos", {"volume", "probability", "hint"}),
     ],
 )
 def test_each_method_sees_what_it_should(method: str, seen: set[str]) -> None:
@@ -124,6 +124,23 @@ def test_rnet_begins_as_pnet() -> None:
         proposal = agent.logits(observation)
         agent.begin_refining()
         torch.testing.assert_close(agent.logits(observation), proposal)
+
+
+def test_rnet_refines_the_last_segmentation_and_at_first_pnets_proposal() -> None:
+    agent, envs = _pair("deepigeos")
+    assert isinstance(agent, DeepIGeoS)
+    observation, _ = envs.reset(seed=0)
+    with torch.no_grad():
+        proposal = agent.logits(observation).sigmoid()
+    torch.testing.assert_close(agent.previous(observation).squeeze(1), proposal)
+    agent.begin_refining()
+    observation, *_ = envs.step(agent.act(observation))
+    assert torch.equal(agent.previous(observation).squeeze(1), observation["probability"])
+    mixed = {**observation, "probability": observation["probability"].clone()}
+    mixed["probability"][1] = 0.5  # an episode that has just begun, among others
+    expected = observation["probability"].clone()
+    expected[1] = proposal[1]
+    torch.testing.assert_close(agent.previous(mixed).squeeze(1), expected)
 
 
 def test_the_teacher_is_the_moving_average_of_the_student() -> None:
