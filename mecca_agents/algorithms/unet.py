@@ -1,4 +1,4 @@
-"""3-D U-Net, supervised and without hints: the usual baseline (Ronneberger et al., 2015), MONAI's residual variant."""
+"""3-D U-Net (Ronneberger et al., 2015), supervised and without hints: the usual baseline, MONAI's plain one."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ class UNetAgent(VolumePredictor):
 
 
 class PaddedUNet(nn.Module):
-    """MONAI's `UNet` for grids of any size: the far ends are filled up with their last voxels and cut off again.
+    """MONAI's `UNet`, without residual units, for grids of any size.
+
+    The far ends are filled up with their last voxels and cut off again.
 
     Args:
         in_channels: Channels of the input.
