@@ -7,7 +7,7 @@ Every voxel is an agent: reward, value, advantage and, above all, the ratio of p
 the whole volume, a product over thousands of voxels, would be clipped at once whatever the policy did.
 
 The full mode takes a minute of one CPU core, more by the clock where others share it, and reaches a Dice of 0.88 on
-phantoms it has not seen; random actions reach 0.15.
+phantoms it has not seen; random actions reach 0.15, a constant mask 0.82 (floors.py).
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ Reward, value and advantage have the shape (..., D, H, W, 1), log-probabilities 
 take one ratio for every voxel. Only the ends of episodes have to be told to each voxel (`with_voxel_ends`).
 
 The full mode takes a minute and a half of one CPU core, more by the clock where others share it, and reaches a Dice of
-0.89 on phantoms it has not seen; random actions reach 0.15.
+0.89 on phantoms it has not seen; random actions reach 0.15, a constant mask 0.82 (floors.py).
 """
 
 from __future__ import annotations

@@ -33,6 +33,7 @@ class InterCNN(MaskPredictor):
     """
 
     name = "intercnn"
+    footnote = "The original makes ten interactions; here there are as many as the episode has steps."
 
     def __init__(self, preset: Preset, task: TaskSpec, *, device: torch.device, seed: int) -> None:
         super().__init__(preset, task, device=device, seed=seed)

@@ -21,6 +21,7 @@ class PNetAgent(VolumePredictor):
     """
 
     name = "pnet"
+    footnote = "Channels and dilations are the preset's; the paper gives neither."
 
     def __init__(self, preset: Preset, task: TaskSpec, *, device: torch.device, seed: int) -> None:
         super().__init__(preset, task, device=device, seed=seed)

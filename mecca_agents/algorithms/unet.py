@@ -24,6 +24,7 @@ class UNetAgent(VolumePredictor):
     """
 
     name = "unet"
+    footnote = "MONAI's plain 3-D U-Net; the paper does not say which it takes."
 
     def __init__(self, preset: Preset, task: TaskSpec, *, device: torch.device, seed: int) -> None:
         super().__init__(preset, task, device=device, seed=seed)

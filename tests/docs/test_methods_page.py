@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from mecca_agents.agent import METHODS
+from mecca_agents.agent import METHODS, find_method
 from tests.docs.names import mentioned_paths
 from tests.support import ROOT
 
@@ -18,6 +18,13 @@ ROWS = [[cell.strip() for cell in line.split("|")[1:-1]] for line in EQUATIONS.s
 def test_every_method_has_its_file() -> None:
     listed = dict(re.findall(r"^\| `([\w-]+)` \| `([\w/.:]+)` \|$", TEXT, re.MULTILINE))
     assert listed == {name: where.replace(".", "/").replace(":", ".py::") for name, where in METHODS.items()}
+
+
+def test_a_method_whose_details_were_inferred_says_so_under_tables() -> None:
+    inferred = TEXT.partition("## What had to be inferred")[2].partition("\n## ")[0]
+    names = re.findall(r"^- `([\w-]+)`:", inferred, re.MULTILINE)
+    assert {"deepigeos", "intercnn", "bs-iris", "ua-mt", "unet"} <= set(names)
+    assert all(find_method(name).footnote.endswith(".") for name in names)
 
 
 def test_every_equation_of_the_paper_is_there() -> None:

@@ -24,6 +24,13 @@ def run(name: str, arguments: str, monkeypatch: pytest.MonkeyPatch, capsys: pyte
     return capsys.readouterr().out
 
 
+def test_the_floors_are_far_above_random_actions() -> None:
+    floors = runpy.run_path(str(EXAMPLES / "floors.py"))
+    few = floors["Options"](cases=3, test_cases=1)
+    random, *others = (floors["floor"](name, floors["GRIDS"][0], few) for name in floors["FLOORS"])
+    assert random < 0.3 and len(others) == 2 and min(others) > random + 0.3
+
+
 @pytest.mark.parametrize(
     ("name", "library", "arguments"),
     [

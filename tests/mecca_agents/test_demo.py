@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,12 @@ def test_it_leaves_a_table_and_a_picture(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mecca_agents.demo.TEST_CASES", 2)
+    monkeypatch.setattr("mecca_agents.demo.TRAINING_CASES", 8)
     assert main(["demo", "--updates", "1", "--out", str(tmp_path / "demo")]) == 0
-    assert "Dice % untrained  Dice % trained" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "Dice % untrained  Dice % trained" in printed
+    floor = re.search(r"the mean of the training phantoms' labels, reaches (\d+\.\d) % at every step", printed)
+    assert floor is not None and 65 < float(floor[1]) < 90
     assert (tmp_path / "demo" / "episode.png").read_bytes().startswith(b"\x89PNG")
     with (tmp_path / "demo" / "test.csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) == 10

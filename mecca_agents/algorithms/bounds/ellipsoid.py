@@ -16,6 +16,7 @@ class Ellipsoid(Oracle):
     """The method; an `Agent`. It looks at the label's box and, like the oracle, needs one step."""
 
     name = "ellipsoid"
+    footnote = "Inscribed in the label's bounding box; nothing is learned and no scan is looked at."
 
     def mask(self, label: Tensor) -> Tensor:
         """The ellipsoid that touches the six faces of each label's box, (B, D, H, W) bool."""

@@ -38,6 +38,7 @@ class MeanMask(VolumePredictor):
     """
 
     name = "mean-mask"
+    footnote = "The mean label of the training cases, thresholded: one mask for all, which sees neither scan nor click."
     learns_together = False
 
     def __init__(self, preset: Preset, task: TaskSpec, *, device: torch.device, seed: int) -> None:
