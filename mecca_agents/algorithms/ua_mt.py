@@ -61,7 +61,7 @@ class MeanTeacher(VolumePredictor):
 
     name = "ua-mt"
     plays_unlabelled: ClassVar[bool] = True
-    footnote = "Its network is P-Net with dropout, the original's a V-Net; where all cases are labelled it has no use of its teacher."
+    footnote = "Its network is P-Net with dropout, the original's a V-Net; its teacher is for unlabelled cases."
 
     def __init__(self, preset: Preset, task: TaskSpec, *, device: torch.device, seed: int) -> None:
         super().__init__(preset, task, device=device, seed=seed)
