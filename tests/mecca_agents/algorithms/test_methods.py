@@ -129,6 +129,12 @@ def test_it_plays_in_the_environment_that_it_is_defined_in(
     assert config.environment[setting] == value
 
 
+def test_the_supervoxels_of_bs_iris_are_small_on_every_grid() -> None:
+    settings = find_method("bs-iris").env_settings
+    assert settings(FAST, {})["supervoxels"] == [28 * 24 * 24 // 40] * 5
+    assert settings(FAST.replace(shape=(55, 55, 30)), {"horizon": 3})["supervoxels"] == [2268] * 3
+
+
 @pytest.mark.parametrize("method", [name for name in LEARNERS if name not in ("mecca", "ua-mt")])
 def test_unlabelled_cases_are_not_played_by_a_method_that_cannot_learn_from_them(method: str) -> None:
     for asked in ({"labelled_fraction": 0.25}, {"labelled_cases": 2}):
