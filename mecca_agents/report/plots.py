@@ -40,6 +40,8 @@ STYLES: dict[str, tuple[str, str]] = {
     "ppo": (SKY, "<"),
     "ua-mt": (GREEN, "p"),
     "mecca": (RED, "o"),
+    "iter-mrl-expected": (BLUE, "*"),
+    "mecca-expected": (RED, "*"),
 }
 """Colour and marker of a method, the same in every picture."""
 

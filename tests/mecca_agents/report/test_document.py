@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mecca_agents.agent import METHODS
 from mecca_agents.cli import main
 from mecca_agents.report import report
+from mecca_agents.report.comparison import BOUNDS
 from mecca_agents.report.method_tables import table1, table2, table6
-from mecca_agents.report.plots import figure8, figure9
+from mecca_agents.report.plots import STYLES, figure8, figure9
 from mecca_agents.report.seed_table import table_seeds
 from mecca_agents.report.studies import Study, read_studies
 from mecca_agents.runs.errors import RunError
@@ -224,6 +226,12 @@ def test_methods_without_hints_are_dashed(tmp_path: Path) -> None:
     styles = {str(line.get_label()): line.get_linestyle() for line in figure.axes[0].lines}
     assert styles == {"unet (no hints)": "--", "mecca": "-", "my:Own": "-."}
     assert figure9(read_studies(tmp_path)[0]) is None  # only one weighting of the reward
+
+
+def test_no_two_methods_look_alike_in_a_picture() -> None:
+    missing = {method for method in METHODS if method not in STYLES}
+    assert not missing
+    assert len({STYLES[method] for method in STYLES if method not in BOUNDS}) == len(set(STYLES) - set(BOUNDS))
 
 
 def test_a_picture_is_one(tmp_path: Path) -> None:
