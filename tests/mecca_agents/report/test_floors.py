@@ -49,7 +49,7 @@ def test_the_overview_says_how_far_above_the_floor_and_what_it_cost(tmp_path: Pa
     assert table is not None and table.sections[0].title == "Spleen"
     assert table.sections[0].head[2:4] == ["Above the floor, %, after 25 clicks", "Above the floor, %, after 45 clicks"]
     lines = _lines(table)
-    assert list(lines) == ["pnet ▽", "mecca", "ellipsoid", "mean-mask"]
+    assert list(lines) == ["mean-mask", "ellipsoid", "pnet ▽", "mecca"]
     assert (
         lines["mecca"][0] == "5" and lines["mecca"][1].startswith("36.7 [") and lines["mecca"][2].startswith("50.0 [")
     )
