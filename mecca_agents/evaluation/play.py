@@ -14,6 +14,7 @@ from torch import Tensor
 from mecca_agents.agent import Agent, Observation
 from mecca_env.data.base import Triple
 from mecca_env.process.config import EnvConfig
+from mecca_env.process.dynamics import ContinuousDynamics, DiscreteDynamics
 from mecca_env.state import State
 from mecca_env.vector_env import MeccaVectorEnv
 
@@ -55,10 +56,28 @@ class PlayedStep:
         return self.envs.case_name(0)
 
     @cached_property
+    def adjustment(self) -> Tensor:
+        """The action of each voxel, (D, H, W): an index into the adjustments, or a number in [-1, 1]."""
+        action = self.action["adjustment"] if isinstance(self.action, Mapping) else self.action
+        return torch.as_tensor(action, device=self.envs.device)[0]
+
+    @cached_property
     def change(self) -> Tensor:
         """Change of each voxel's probability that the action asks for, (D, H, W) float32; its sign is its direction."""
-        action = self.action["adjustment"] if isinstance(self.action, Mapping) else self.action
-        return change_of(torch.as_tensor(action, device=self.envs.device)[0], self.envs.config)
+        return change_of(self.adjustment, self.envs.config)
+
+    def mask_with(self, turned: Tensor) -> Tensor:
+        """The mask that the step would have led to with the actions of some voxels turned round, (D, H, W) bool.
+
+        Args:
+            turned: Where, (D, H, W) bool; nowhere: it is the mask that the step has led to.
+        """
+        config, before = self.envs.config, self.before.probability[0]
+        if config.action == "continuous":
+            return ContinuousDynamics()(before, torch.where(turned, -self.change, self.change)) > 0.5
+        both = (*config.adjustments, *(-a for a in config.adjustments))
+        move = DiscreteDynamics(both, config.lattice, before.device)
+        return move(before, self.adjustment.long() + len(config.adjustments) * turned) > 0.5
 
     @cached_property
     def confidence(self) -> Tensor | None:

@@ -1,4 +1,4 @@
-"""Reliability of a confidence, c against g of Eq. 7: AUROC, calibration error, and a table of ten rows."""
+"""Reliability of a confidence, c against g of Eq. 7: AUROC, calibration error, ten rows; and what it could teach."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mecca_agents.evaluation.play import PlayedStep
-from mecca_agents.learning.confidence import consistent
+from mecca_agents.learning.confidence import consistent, simulated_label
 from mecca_agents.tables import columns, number
+from mecca_env.metrics import dice
 
 ROWS = 10
 """Rows of the reliability table, equally wide."""
@@ -34,6 +35,14 @@ class Row(NamedTuple):
     right: float  # share of actions in the label's direction
 
 
+class MaskDice(NamedTuple):
+    """Mean Dice over cases after a step, in [0, 1]: of the policy, and of what its confidence makes of its actions."""
+
+    policy: float  # the mask that was reached
+    simulated_label: float  # the direction of the calibrated action, Eq. 10
+    calibrated: float  # the mask, had every action with c of at most a half been turned round
+
+
 class Reliability:
     """Collects confidences and whether the actions were right, in constant memory.
 
@@ -45,11 +54,22 @@ class Reliability:
         self._fine: dict[int, NDArray[np.int64]] = {}  # for each step (2, BINS): voxels with g = 0 and with g = 1
         self._count = np.zeros((2, ROWS), np.int64)
         self._sum = np.zeros(ROWS)
+        self._dice: dict[int, NDArray[np.float64]] = {}  # for each step the sums of `MaskDice`, and of how many cases
 
     def __call__(self, played: PlayedStep) -> None:
         """Take in a step of an evaluation."""
-        if played.confidence is not None:
-            self.add(played.confidence, consistent(played.change > 0, played.after.label[0]), played.step)
+        confidence = played.confidence
+        if confidence is None:
+            return
+        raised, label = played.change > 0, played.after.label
+        self.add(confidence, consistent(raised, label[0]), played.step)
+        masks = (
+            played.after.prediction[0],
+            simulated_label(raised, confidence),
+            played.mask_with(confidence <= 0.5),
+        )
+        found = [float(dice(mask[None], label)[0]) for mask in masks]
+        self._dice[played.step] = self._dice.get(played.step, np.zeros(4)) + [*found, 1.0]
 
     def add(self, confidence: Tensor, right: Tensor, step: int) -> None:
         """Take in the actions of one step.
@@ -102,6 +122,18 @@ class Reliability:
         errors = [row.voxels * abs(row.confidence - row.right) for row in self.rows() if row.voxels]
         return sum(errors) / self.voxels if errors else math.nan
 
+    def mask_dice(self, step: int) -> MaskDice:
+        """What the confidence could teach at a step.
+
+        Unlabelled cases are taught by simulated labels. A confidence has something to teach them where these, or the
+        mask after the calibrated action, reach the policy's own Dice.
+
+        Raises:
+            KeyError: No such step of an evaluation was taken in.
+        """
+        *sums, cases = self._dice[step].tolist()
+        return MaskDice(*(total / cases for total in sums))
+
     def rows(self) -> list[Row]:
         """The reliability table."""
         counts = self._count.sum(axis=0)
@@ -125,6 +157,15 @@ class Reliability:
             f"expected calibration error {100 * self.calibration_error():.2f} %",
             columns(["confidence", "actions %", "mean %", "right %"], [self._texts(row) for row in self.rows()]),
         ]
+        if self._dice:
+            means = [
+                [str(step), *(f"{100 * value:.2f}" for value in self.mask_dice(step))] for step in sorted(self._dice)
+            ]
+            head = ["step", "policy, Dice %", "simulated label (Eq. 10)", "after the calibrated action"]
+            lines += [
+                columns(head, means),
+                "A confidence has something to teach where the last two reach the policy's.",
+            ]
         return "\n".join(lines)
 
     def _texts(self, row: Row) -> list[str]:

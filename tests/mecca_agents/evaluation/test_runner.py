@@ -25,6 +25,7 @@ from mecca_agents.presets import PRESETS
 from mecca_agents.runs import RunConfig, RunError, read_config
 from mecca_agents.training import train
 from mecca_env.data.base import DataError
+from mecca_env.vector_env import MeccaVectorEnv
 
 PRESET = PRESETS["demo"].replace(shape=(10, 9, 8), channels=4, updates=1, num_envs=2)
 AFFINE = np.array([[0.0, -2.0, 0.0, 30.0], [1.5, 0.0, 0.0, -12.0], [0.0, 0.0, 4.0, 7.0], [0.0, 0.0, 0.0, 1.0]])
@@ -178,6 +179,54 @@ def test_the_direction_of_a_continuous_action_is_its_sign() -> None:
     assert seen[0][0].unique().tolist() == pytest.approx([-0.01, 1.0])
 
 
+@pytest.mark.parametrize(("agent", "guide"), [(Raise(), False), (GuidedRaise(), True)])
+def test_a_trusted_raise_labels_everything_foreground(agent: Agent, guide: bool) -> None:
+    reliability, expected = Reliability(), list[float]()
+
+    def everything(played: PlayedStep) -> None:
+        share = float(played.after.label.float().mean())
+        expected.append(2 * share / (1 + share))
+
+    evaluate_agent(
+        agent, replace(PLAYED_ON_PHANTOM, settings={"guide": guide}), cases=2, observers=[reliability, everything]
+    )
+    for step in reliability.steps:
+        assert reliability.mask_dice(step) == pytest.approx([np.mean(expected)] * 3)
+
+
+@pytest.mark.parametrize("kind", ["discrete", "continuous"])
+def test_what_the_confidence_makes_of_the_actions(kind: str) -> None:
+    """The policy errs in a known half of the grid; a confidence that says where makes the label of it."""
+
+    class Half(Raise):
+        def act(self, observation: Observation) -> Any:
+            wrong = torch.arange(8) < 4
+            up = self.label ^ wrong
+            return torch.where(up, 4, 1) if kind == "discrete" else torch.where(up, 0.2, -0.2)
+
+        def enter(self, envs: MeccaVectorEnv) -> None:
+            self.label = envs.state.label
+
+        def confidence(self, observation: Observation, action: Any) -> Tensor:
+            return torch.where(torch.arange(8) < 4, 0.25, 0.75).expand(observation["probability"].shape)
+
+    reliability, seen = Reliability(), list[PlayedStep]()
+    config = replace(PLAYED_ON_PHANTOM, settings={"action": kind})
+    evaluate_agent(Half(), config, cases=1, observers=[reliability, seen.append])
+    for played in seen:
+        assert torch.equal(played.mask_with(torch.zeros(10, 9, 8, dtype=torch.bool)), played.after.prediction[0])
+    first, second = reliability.mask_dice(1), reliability.mask_dice(2)
+    assert first.policy < 0.6 and first.simulated_label == first.calibrated == 1.0
+    assert second.simulated_label == 1.0  # what stands at 0.3 is not foreground after one calibrated step more
+    before, label = seen[1].before.probability[0], seen[1].after.label[0]
+    turned = (before + torch.where(label, 0.2, -0.2)).clamp(0, 1).mul(10).round() > 5
+    overlap = 2 * int((turned & label).sum()) / int(turned.sum() + label.sum())
+    assert second.calibrated == pytest.approx(overlap) and second.calibrated < 1
+    lines = reliability.table().splitlines()
+    assert lines[-1] == "A confidence has something to teach where the last two reach the policy's."
+    assert lines[-6].split() == ["1", f"{100 * first.policy:.2f}", "100.00", "100.00"]
+
+
 def test_agents_without_confidence_leave_the_reliability_empty() -> None:
     reliability = Reliability()
     evaluate_agent(Raise(None), PLAYED_ON_PHANTOM, cases=1, observers=[reliability])
@@ -290,6 +339,7 @@ def test_the_command_line_prints_the_reliability_and_writes_every_file(
     assert main(["evaluate", str(tmp_path / "run"), f"--out={tmp_path / 'test.csv'}", *options]) == 0
     printed = capsys.readouterr().out
     assert "phantom, 2 cases, mecca" in printed
+    assert "simulated label (Eq. 10)" in printed and "has something to teach where" in printed
     assert "confidence in 7,200 actions" in printed and "AUROC 0." in printed and " 0.9 - 1.0 " in printed
     assert len((tmp_path / "test.csv").read_text().splitlines()) == 1 + 2 * 5
     assert len(list((tmp_path / "figures").glob("*.png"))) == len(list((tmp_path / "masks").glob("*.nii.gz"))) == 2

@@ -16,6 +16,7 @@ from hypothesis.extra import numpy as hnp
 from mecca_env.process.config import EnvConfig
 from mecca_env.process.rewards import make_reward
 from mecca_env.tensors.exact import exact_mean
+from tests.support.envs import make_envs
 
 EPSILON = 0.01
 SHAPE = (2, 3, 4, 5)
@@ -149,3 +150,18 @@ def test_exact_mean_of_a_whole_grid_of_the_largest_gains() -> None:
     largest = float(np.log(0.99 / 0.01))
     mean = exact_mean(torch.full((1, 128, 128, 128), largest))
     assert mean.item() == pytest.approx(largest, rel=1e-6)
+
+
+def test_an_empty_mask_earns_most_of_the_return_where_little_is_foreground() -> None:
+    """docs/environment.md gives the closed form, 1 - 6.73 f of the oracle's."""
+    returns = {}
+    for oracle in (True, False):
+        envs = make_envs(3, augment=False, autoreset_mode="Disabled")
+        envs.reset(seed=0)
+        label = envs.state.label
+        action = torch.where(label, 5, 0) if oracle else torch.zeros_like(label, dtype=torch.int64)
+        returns[oracle] = torch.stack([envs.step(action)[1] for _ in range(envs.config.horizon)]).sum(0)
+    share = label.float().mean(dim=(1, 2, 3))
+    assert returns[True].tolist() == pytest.approx([0.683] * 3, abs=1e-3)
+    torch.testing.assert_close(returns[False] / returns[True], 1 - 6.73 * share, atol=2e-3, rtol=0)
+    assert not envs.state.dice.any()
