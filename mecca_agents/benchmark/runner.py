@@ -38,6 +38,10 @@ CURVES = ("dice", "return", "entropy", "misunderstanding", "confidence_accuracy"
 """Columns of a training's log that are kept, in tenths, of those that its method logs."""
 
 
+COSTS = ("optimizer_steps", "labelled_episodes")
+"""Columns of a training's log that are summed: what it cost, of methods that log it."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """Outcome of the cells that were asked for, by name.
@@ -170,6 +174,7 @@ def _do(plan: Plan, cell: Cell, stream: TextIO | None) -> None:
     about = {
         "cell": asdict(cell),
         "updates": config.preset.updates,
+        **{key: _sum(log, key) for key in COSTS},
         "horizon": config.environment["horizon"],
         "minutes": round(float(log[-1]["seconds"]) / 60, 1),
         "seconds_per_step": float(f"{np.median([float(row['seconds']) for row in rows]):.3g}"),
@@ -187,6 +192,11 @@ def _do(plan: Plan, cell: Cell, stream: TextIO | None) -> None:
 def _log(run: Path) -> list[dict[str, str]]:
     with (run / "metrics.csv").open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
+
+
+def _sum(log: Sequence[Mapping[str, str]], key: str) -> int | None:
+    """Of all updates; None where the method does not say it of every one."""
+    return round(sum(float(row[key]) for row in log)) if all(row.get(key) for row in log) else None
 
 
 def _tenths(values: Sequence[float]) -> list[float]:

@@ -119,7 +119,9 @@ def footnotes(methods: Iterable[str]) -> list[str]:
 
 
 def span(values: Sequence[float], form: str = ".0f") -> str:
-    """A number for several trainings: "300", or "75 to 300"."""
+    """A number for several trainings: "300", or "75 to 300"; "-" where one does not say it."""
+    if any(math.isnan(value) for value in values):
+        return "-"
     return " to ".join(dict.fromkeys((format(min(values), form), format(max(values), form))))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -46,8 +47,8 @@ class FinishedCell:
         device: Device that it ran on.
         commit: The git commit of the code, or None.
         updates: Updates that the training made.
-        optimizer_steps: Steps of its optimizers.
-        labelled_episodes: Episodes of labelled cases that it played.
+        optimizer_steps: Steps of its optimizers; NaN where its method does not count them.
+        labelled_episodes: Episodes of labelled cases that it played, likewise.
         horizon: Steps of an episode in the training; tables compare what was reached by then.
         rows: For each simulated user the results, by case and then step.
     """
@@ -62,8 +63,8 @@ class FinishedCell:
     device: str
     commit: str | None
     updates: int
-    optimizer_steps: int
-    labelled_episodes: int
+    optimizer_steps: float
+    labelled_episodes: float
     horizon: int
     rows: Mapping[str, tuple[Result, ...]]
 
@@ -209,11 +210,15 @@ def _cell(path: Path) -> FinishedCell:
         device=_get(path, about, "device", str),
         commit=None if commit is None else _get(path, about, "commit", str),
         updates=_get(path, about, "updates", int),
-        optimizer_steps=_get(path, about, "optimizer_steps", int),
-        labelled_episodes=_get(path, about, "labelled_episodes", int),
+        optimizer_steps=_cost(path, about, "optimizer_steps"),
+        labelled_episodes=_cost(path, about, "labelled_episodes"),
         horizon=_get(path, about, "horizon", int),
         rows=_rows(path.with_suffix(".csv")),
     )
+
+
+def _cost(path: Path, about: Mapping[str, Any], key: str) -> float:
+    return math.nan if about.get(key, 0) is None else float(_get(path, about, key, int))
 
 
 def _labelled(path: Path, cell: Mapping[str, Any]) -> Labelled:

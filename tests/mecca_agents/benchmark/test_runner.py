@@ -122,6 +122,9 @@ def test_a_cell_leaves_its_results_and_is_not_done_again(plan: Plan, capsys: pyt
     cell = {"method": "iter-mrl", "fraction": 1.0, "seed": 0, "variant": "", "labelled_cases": None}
     assert about["cell"] == cell
     assert (about["updates"], about["horizon"]) == (3, 5)
+    log = _rows(plan.run(cells[1]) / "metrics.csv")
+    for cost in ("optimizer_steps", "labelled_episodes"):
+        assert about[cost] == sum(float(row[cost]) for row in log) > 0
     before = plan.result(cells[1], "csv").stat().st_mtime_ns
     outcome = benchmark(plan, cells)
     assert outcome.there == ("pnet-100-seed0", "iter-mrl-100-seed0") and not outcome.done
@@ -163,6 +166,8 @@ def test_a_cell_that_fails_keeps_its_traceback_and_the_others_go_on(plan: Plan, 
     outcome = benchmark(plan, cells)
     assert outcome.done == ("tests.support.agents.Tiny-100-seed0",) and list(outcome.failed) == [cells[0].name]
     assert "failed: " + cells[0].name in outcome.text()
+    about = json.loads(plan.result(cells[1], "json").read_text())
+    assert about["optimizer_steps"] is None and about["labelled_episodes"] is None  # it does not count them
     text = plan.failure(cells[0]).read_text()
     assert "Traceback (most recent call last)" in text and "Error" in text
     assert plan.status(cells[0]) == "failed" and not plan.result(cells[0], "json").exists()

@@ -194,10 +194,10 @@ def test_the_log_is_of_labelled_episodes_alone() -> None:
             "dice": torch.tensor([dice, unknown, dice]),
             "misunderstanding": torch.tensor([0.0, unknown, 0.5]),
         }
-        log.add(torch.tensor(1.0), 2.0, info)
-    found = log.numbers()
-    assert found == {
-        "loss": 1.0, "return": 0.75, "dice": 0.75, "dice_first": 0.25, "misunderstanding": 0.25, "gradient_norm": 2.0
+        log.played(info, first=dice == 0.25)
+    assert log.numbers() == {
+        "return": 0.75, "dice": 0.75, "dice_first": 0.25, "misunderstanding": 0.25,
+        "optimizer_steps": 0.0, "labelled_episodes": 2.0,
     }  # fmt: skip
 
 

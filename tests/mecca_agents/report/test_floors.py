@@ -139,3 +139,12 @@ def test_footnotes_are_those_of_the_methods(tmp_path: Path, monkeypatch: pytest.
         notes = _notes(make(read_studies(tmp_path)))
         assert "tests.support.agents:Tiny: Does the same everywhere." in notes
         assert "Gone:" not in notes and "mecca:" not in notes
+
+
+def test_a_method_that_does_not_count_its_costs_has_none_in_the_overview(tmp_path: Path) -> None:
+    study = write_study(tmp_path)
+    write_trainings(study, "mecca", 0.8, optimizer_steps=None, labelled_episodes=None)
+    (found,) = read_studies(tmp_path)
+    table = overview([found])
+    assert _lines(table)["mecca"][4:6] == ["-", "-"]
+    assert table is not None and table.csv_rows[0]["optimizer_steps"] == ""

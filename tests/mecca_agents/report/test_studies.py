@@ -84,7 +84,7 @@ def test_a_folder_without_results_is_refused(tmp_path: Path) -> None:
         ({"minutes": "4"}, "seed0.json: expected minutes to be a number, found '4'"),
         ({"updates": True}, "seed0.json: expected updates to be an integer, found True"),
         ({"optimizer_steps": 1.5}, "seed0.json: expected optimizer_steps to be an integer, found 1.5"),
-        ({"labelled_episodes": None}, "seed0.json: expected labelled_episodes to be an integer, found None"),
+        ({"labelled_episodes": "many"}, "seed0.json: expected labelled_episodes to be an integer, found 'many'"),
         ({"cell": None}, "seed0.json: expected cell to be an object, found None"),
         (
             {"cell": {"method": "mecca", "fraction": 25, "seed": 0, "variant": ""}},
