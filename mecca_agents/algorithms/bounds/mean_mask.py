@@ -53,11 +53,15 @@ class MeanMask(VolumePredictor):
 
     def learn(self, envs: MeccaVectorEnv, observation: Observation, progress: float) -> Learned:
         """Look at this update's share of the training cases. No step is taken, so there is no Dice to log."""
+        before = int(self.known.count)
         for options in self.looks(envs, progress):
             observation, _ = envs.reset(options=options)
             begun = torch.tensor(options.get("reset_mask", [True] * envs.num_envs), device=self.device)
             self.known.add(envs.state.label[begun & envs.state.labelled])
-        return Learned(observation, {"cases": float(self.known.count), "threshold": threshold(self.known.mean)})
+        known = int(self.known.count)
+        numbers = {"cases": known, "threshold": threshold(self.known.mean)}
+        counts = {"optimizer_steps": 0, "labelled_episodes": known - before}
+        return Learned(observation, {key: float(value) for key, value in (numbers | counts).items()})
 
     def looks(self, envs: MeccaVectorEnv, progress: float) -> Iterable[dict[str, Any]]:
         """The options of each reset that shows what is due at this progress and was not looked at yet."""

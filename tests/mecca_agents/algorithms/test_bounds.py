@@ -39,6 +39,7 @@ def _learned(preset: Preset = PRESET, **settings: Any) -> tuple[MeanMask, MeccaV
     for update in range(preset.updates):
         observation, numbers = agent.learn(envs, observation, update / preset.updates)
         assert torch.equal(observation["volume"], envs.state.volume[:, 0])
+        assert numbers["labelled_episodes"] == numbers["cases"] - (known[-1] if known else 0)
         known.append(int(numbers["cases"]))
     return agent, envs, known
 
