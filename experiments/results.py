@@ -45,7 +45,7 @@ MARKS = ("<!-- tables, written by experiments.results -->", "<!-- end of tables 
 PRESET = "brief"
 LABELS = ("pnet", "ua-mt", "deepigeos", "iter-mrl", "mecca")
 """Methods that are trained with fewer labels, too (Tables 3 and 4)."""
-FEW = ("random", "oracle", "unet", "intercnn", "iter-mrl", "mecca")
+FEW = ("random", "oracle", "mean-mask", "ellipsoid", "unet", "intercnn", "iter-mrl", "mecca")
 """Methods on the small data sets, with what bounds them."""
 
 
