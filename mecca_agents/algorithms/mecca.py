@@ -62,6 +62,10 @@ class Mecca(ActorCritic):
     """
 
     name = "mecca"
+    footnote = (
+        "The paper gives its confidence network six blocks; here it is as deep as the policy's path, and its logit has "
+        "the sign of the action."
+    )
     families: ClassVar[tuple[str, ...]] = ("actor_critic", "mecca")
     plays_unlabelled: ClassVar[bool] = True
 

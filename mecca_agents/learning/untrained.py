@@ -40,8 +40,8 @@ class Untrained(Agent):
 
     @classmethod
     def without_effect(cls, preset: Preset) -> dict[str, str]:
-        """All of them."""
-        return dict.fromkeys(FAMILIES, "it learns nothing")
+        """All but those that say how much is played."""
+        return {name: "it learns nothing" for name in FAMILIES if name not in ("shape", "num_envs", "updates")}
 
     @classmethod
     def env_settings(cls, preset: Preset, settings: Mapping[str, Any]) -> dict[str, Any]:

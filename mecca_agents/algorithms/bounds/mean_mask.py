@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from mecca_agents.agent import Learned, Observation, TaskSpec
 from mecca_agents.learning.mask_predictor import VolumePredictor
-from mecca_agents.presets import Preset
+from mecca_agents.presets import FAMILIES, Preset
 from mecca_env.vector_env import MeccaVectorEnv
 
 SURE = 100.0
@@ -45,6 +45,11 @@ class MeanMask(VolumePredictor):
         super().__init__(preset, task, device=device, seed=seed)
         self.known = MeanLabel(task.shape)
         self.add_network("label", lambda: self.known, optimized=False)
+
+    @classmethod
+    def without_effect(cls, preset: Preset) -> dict[str, str]:
+        """All but those that say how much is looked at."""
+        return {name: "it takes a mean" for name in FAMILIES if name not in ("shape", "num_envs", "updates")}
 
     @classmethod
     def env_settings(cls, preset: Preset, settings: Mapping[str, Any]) -> dict[str, Any]:

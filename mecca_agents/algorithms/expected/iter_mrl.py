@@ -23,4 +23,7 @@ class ExpectedIterMRL(IterMRL):
     """The method; an `Agent`."""
 
     name = "iter-mrl-expected"
+    footnote = (
+        "No actor-critic: the gradient over all actions, each paid what it would earn at once, and no look ahead."
+    )
     samples: ClassVar[bool] = False

@@ -11,4 +11,5 @@ class ExpectedMecca(Mecca):
     """The method; an `Agent`."""
 
     name = "mecca-expected"
+    footnote = "No actor-critic: MECCA on the gradient over all actions."
     samples: ClassVar[bool] = False

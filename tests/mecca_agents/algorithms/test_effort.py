@@ -21,7 +21,7 @@ SMALL = {"shape": SETTINGS["shape"], "channels": 4, "dilations": (1, 2), "num_en
 
 def _counts(method: str, preset: Preset, **asked: Any) -> tuple[float, float]:
     """Optimizer steps and labelled episodes of a whole training of four updates, as a benchmark would make them."""
-    preset = Cell(method).preset(preset.replace(updates=4))
+    preset, asked = Cell(method).preset(preset.replace(updates=4)), {"horizon": HORIZON, **asked}
     settings = {**find_method(method).env_settings(preset, asked), **asked}
     envs = make_envs(envs_of(preset, settings), **settings)
     agent = make_agent(method, preset, make_task(envs.config, 1), device=torch.device("cpu"), seed=0)

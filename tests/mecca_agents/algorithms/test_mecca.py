@@ -11,8 +11,10 @@ import torch
 
 from mecca_agents.agent import Agent, TaskSpec, find_method, make_agent
 from mecca_agents.algorithms.mecca import Mecca, _simulated_label_numbers
+from mecca_agents.learning.confidence import simulated_label
 from mecca_agents.learning.rollout import Rollout, collect
 from mecca_agents.presets import FAST, Precision, Preset
+from mecca_env.metrics import dice
 from mecca_env.process.config import EnvConfig
 from mecca_env.vector_env import MeccaVectorEnv
 from tests.support.envs import SETTINGS, make_envs
@@ -208,8 +210,24 @@ def test_the_confidence_network_learns_to_tell_right_from_wrong() -> None:
     agent, envs = _play("mecca", preset, num_envs=4)
     first = _update(agent, envs, updates=1)
     last = _update(agent, envs, updates=40)
-    assert first["confidence_accuracy"] < 0.65 < 0.75 < last["confidence_accuracy"]
+    assert first["confidence_accuracy"] < 0.75 < 0.85 < last["confidence_accuracy"]
     assert last["confidence_loss"] < first["confidence_loss"] - 0.2
+
+
+@pytest.mark.slow
+def test_the_label_that_a_signed_head_implies_is_better_than_that_of_one_that_sees_the_action() -> None:
+    implied = {}
+    for head in ("signed", "action"):
+        preset = OFF.replace(self_adaptive_reward=True, learning_rate=1e-2, confidence_balance=0.5)
+        agent, envs = _play("mecca", preset.replace(confidence_head=head), num_envs=4)
+        _update(agent, envs, updates=30)
+        observation, _ = envs.reset(seed=1)
+        action = agent.act(observation)
+        confidence = agent.confidence(observation, action)
+        assert confidence is not None
+        label = simulated_label(torch.tensor(EnvConfig().adjustments)[action] > 0, confidence)
+        implied[head] = float(dice(label, envs.state.label).mean())
+    assert implied["signed"] > implied["action"] + 0.1, implied
 
 
 @pytest.mark.slow

@@ -133,12 +133,12 @@ def test_floor_corrected_dice_is_a_ratio_of_means() -> None:
 def test_footnotes_are_those_of_the_methods(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Tiny, "footnote", "Does the same everywhere.")
     study = write_study(tmp_path)
-    for method in ("mecca", "tests.support.agents:Tiny", "nowhere.at_all:Gone"):
+    for method in ("focal-iter-mrl", "tests.support.agents:Tiny", "nowhere.at_all:Gone"):
         write_cell(study, method, rising(0.8))
     for make in (overview, table1):
         notes = _notes(make(read_studies(tmp_path)))
         assert "tests.support.agents:Tiny: Does the same everywhere." in notes
-        assert "Gone:" not in notes and "mecca:" not in notes
+        assert "Gone:" not in notes and "iter-mrl:" not in notes
 
 
 def test_a_method_that_does_not_count_its_costs_has_none_in_the_overview(tmp_path: Path) -> None:
