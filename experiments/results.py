@@ -11,8 +11,8 @@ As two single-threaded processes side by side, stopped and started again at will
 
 It does what these commands do, with the most telling cells first:
 
-    mecca benchmark --preset brief --env MECCA-Hippocampus-v0 --root /data/Task04_Hippocampus --out docs/results
-    mecca benchmark --preset brief --env MECCA-LeftAtrium-v0 --root /data/LeftAtrium2018 --seeds 1 --out docs/results
+    mecca benchmark --preset brief --env MECCA-Hippocampus-v0 --root /data/Task04_Hippocampus --seeds 5 ...
+    mecca benchmark --preset brief --env MECCA-LeftAtrium-v0 --root /data/LeftAtrium2018 --seeds 5 ...
     ...
     mecca report docs/results
 """
@@ -21,12 +21,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
+from typing import Any, Literal
 
 import torch
 
@@ -42,11 +43,12 @@ from mecca_agents.runtime.stopping import Stopped
 PAGE = DOCS / "results.md"
 MARKS = ("<!-- tables, written by experiments.results -->", "<!-- end of tables -->")
 
-PRESET = "brief"
-LABELS = ("pnet", "ua-mt", "deepigeos", "iter-mrl", "mecca")
+FLOORS = ("random", "oracle", "mean-mask", "ellipsoid")
+"""What bounds every table."""
+FEW = (*FLOORS, "unet", "intercnn", "iter-mrl", "iter-mrl-expected", "mecca")
+"""Methods on the small data sets and on the paper's grid."""
+LABELS = ("mean-mask", "unet", "ua-mt", "intercnn", "iter-mrl", "mecca")
 """Methods that are trained with fewer labels, too (Tables 3 and 4)."""
-FEW = ("random", "oracle", "mean-mask", "ellipsoid", "unet", "intercnn", "iter-mrl", "mecca")
-"""Methods on the small data sets, with what bounds them."""
 
 
 @dataclass(frozen=True)
@@ -58,32 +60,38 @@ class Part:
         folder: Of the data set, below `--data`; "" for the phantom.
         methods: Which.
         seeds: Which.
-        fractions: Labelled shares.
+        labelled_cases: With so many labelled cases each, in place of all.
         ablation: Whether with the rows of Table 5.
         label: Foreground values.
         test_env: Environment id that is tested on, where another.
         test_folder: Of its data set.
         cases: Training cases at most.
+        preset: Name of the preset.
+        changes: What differs from it.
+        name: Of the data set in tables, where its environment's does not say it.
     """
 
     env: str
     folder: str
     methods: Sequence[str]
-    seeds: Sequence[int] = (0,)
-    fractions: Sequence[float] = (1.0,)
+    seeds: Sequence[int] = range(5)
+    labelled_cases: Sequence[int] = ()
     ablation: bool = False
-    label: tuple[int, ...] | None = None
+    label: Literal["each"] | None = None
     test_env: str | None = None
     test_folder: str = ""
     cases: int | None = None
+    preset: str = "brief"
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    name: str | None = None
 
     def plan(self, data: Path, out: Path) -> Plan:
         """As the benchmark takes it."""
         return Plan(
             out,
             self.env,
-            PRESETS[PRESET],
-            PRESET,
+            PRESETS[self.preset].replace(**self.changes),
+            self.preset,
             root=data / self.folder if self.folder else None,
             label=self.label,
             cases=self.cases,
@@ -91,28 +99,25 @@ class Part:
             test_root=data / self.test_folder if self.test_folder else None,
             test_split="all" if self.test_env else "test",
             device="cpu",
+            name=self.name,
         )
 
     def cells(self) -> list[Cell]:
         """All of them."""
-        return make_cells(self.methods, self.fractions, self.seeds, self.ablation)
+        fractions = () if self.labelled_cases else (1.0,)
+        return make_cells(self.methods, fractions, self.seeds, self.ablation, self.labelled_cases)
 
-
-PAPER = tuple(name for name in methods() if name != "ppo")
-"""The methods that the paper compares, and the bounds."""
 
 HIPPOCAMPUS = partial(Part, "MECCA-Hippocampus-v0", "Task04_Hippocampus")
 PARTS = (
-    HIPPOCAMPUS(PAPER),
-    Part("MECCA-LeftAtrium-v0", "LeftAtrium2018", PAPER),
-    HIPPOCAMPUS(PAPER, seeds=(1, 2)),
-    HIPPOCAMPUS(LABELS, fractions=(0.125, 0.25, 0.5)),
-    Part("MECCA-Liver-v0", "CHAOS_T2", FEW, label=(1,)),
-    Part("MECCA-Spleen-v0", "CHAOS_T2", FEW, label=(4,)),
-    Part("MECCA-Phantom-v0", "", PAPER, test_env="MECCA-BraTS-v0", test_folder="BraTS", cases=64),
-    HIPPOCAMPUS(LABELS, seeds=(1, 2), fractions=(0.125, 0.25, 0.5)),
-    HIPPOCAMPUS((), seeds=range(3), fractions=(0.25,), ablation=True),
-    HIPPOCAMPUS(("ppo", "benchmarks.voxel_ppo:VoxelPPO"), seeds=range(3)),
+    HIPPOCAMPUS(methods()),
+    HIPPOCAMPUS(LABELS, labelled_cases=(1, 2, 4, 8)),
+    HIPPOCAMPUS((), ablation=True),
+    HIPPOCAMPUS((), labelled_cases=(4,), ablation=True),
+    Part("MECCA-LeftAtrium-v0", "LeftAtrium2018", methods()),
+    Part("MECCA-Liver-v0", "CHAOS_T2", FEW, range(3), label="each", name="CHAOS"),
+    Part("MECCA-Phantom-v0", "", methods(), range(3), test_env="MECCA-BraTS-v0", test_folder="BraTS", cases=64),
+    Part("MECCA-LeftAtrium-v0", "LeftAtrium2018", FEW, range(1), preset="paper-grid", name="LeftAtrium-paper-grid"),
 )
 """In this order, so that what is compared first is there first."""
 

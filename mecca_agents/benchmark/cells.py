@@ -84,7 +84,7 @@ def make_cells(
 
     Args:
         methods: Names, or "module:class".
-        fractions: Labelled shares of the training cases, each above 0.
+        fractions: Labelled shares of the training cases, each above 0; none, where there are `labelled_cases` alone.
         seeds: A training for each.
         ablation: Whether to add the rows of Table 5, at every fraction and number.
         labelled_cases: Numbers of labelled training cases, beside the fractions.
@@ -102,9 +102,9 @@ def make_cells(
     for number in labelled_cases:
         read_count("labelled_cases", number)
     kinds = [(method, "") for method in methods] + [("mecca", row) for row in ABLATION if ablation]
-    if not kinds or not seeds or not fractions:
-        raise ValueError("expected at least one method, one fraction and one seed")
     amounts = [*((1.0, number) for number in labelled_cases), *((fraction, None) for fraction in fractions)]
+    if not kinds or not seeds or not amounts:
+        raise ValueError("expected at least one method, one labelled amount and one seed")
     return [
         Cell(method, fraction, seed, row, number)
         for seed in seeds

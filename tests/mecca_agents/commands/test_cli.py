@@ -63,7 +63,7 @@ def test_evaluation_is_reproducible(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         ("train mecc --env MECCA-Phantom-v0 --out {}/run", "method: expected one of random, oracle"),
         ("train no_such_module:Agent --env MECCA-Phantom-v0 --out {}/run", "cannot load 'no_such_module:Agent'"),
         ("train iter-mrl --env MECCA-Foo-v0 --out {}/run", "env: expected one of MECCA-BraTS-v0"),
-        ("train iter-mrl --env MECCA-Phantom-v0 --preset quick --out {}/run", "preset: expected one of paper, fast"),
+        ("train iter-mrl --env MECCA-Phantom-v0 --preset quick --out {}/run", "expected one of paper, paper-grid"),
         ("train iter-mrl --env MECCA-Phantom-v0 --shape 4 9 9 --out {}/run", "shape: expected integers of at least 8"),
         (
             "train iter-mrl --env MECCA-Phantom-v0 --updates 0 --out {}/run",
