@@ -2,7 +2,7 @@
 
     python -m experiments.mechanisms --data /data/Task04_Hippocampus                 # some hours on two cores
     python -m experiments.mechanisms --data /data/Task04_Hippocampus --shard 1/2     # one of two processes
-    python -m experiments.mechanisms --data /data/Task04_Hippocampus --table         # what there is so far
+    python -m experiments.mechanisms --data /data/Task04_Hippocampus --table         # what there is so far, in the page
 
 Every row is trained with the preset `brief` from eight seeds, which share nothing, and compared with IteR-MRL of the
 same labelled cases: as many optimiser steps, as many labelled episodes. A mechanism is on in the presets where it gains
@@ -21,10 +21,13 @@ import numpy as np
 import torch
 from scipy.stats import ttest_rel
 
+from benchmarks.document import DOCS, write_document
 from experiments.validation import Trial
 from mecca_agents.benchmark.cells import shard_of
 from mecca_agents.tables import grid
 
+PAGE = DOCS / "choices.md"
+MARKS = ("<!-- mechanisms, written by experiments.mechanisms -->", "<!-- end of mechanisms -->")
 SEEDS = tuple(range(8))
 PRESET = "brief"
 AS_IT_WAS: dict[str, Any] = {
@@ -124,7 +127,7 @@ def main() -> None:
     parser.add_argument("--shard", default="1/1", help="i/n: every n-th of the runs, from the i-th")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--part", choices=tuple(PARTS), action="append", help="only this part")
-    parser.add_argument("--table", action="store_true", help="print what there is so far")
+    parser.add_argument("--table", action="store_true", help="only write what there is so far into docs/choices.md")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     if not options.table:
@@ -132,7 +135,7 @@ def main() -> None:
         for seed, row in shard_of([(seed, row) for seed in SEEDS for row in rows], options.shard):
             print(f"--- {row.name}, {row.labelled_cases or 'all'} labelled, seed {seed}", file=sys.stderr, flush=True)
             row.trial(options.data, options.runs).measured(row.settings(seed), seed)
-    print(table(options.data, options.runs))
+    write_document(table(options.data, options.runs), PAGE, MARKS)
 
 
 if __name__ == "__main__":

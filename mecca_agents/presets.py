@@ -301,6 +301,15 @@ PRESETS: dict[str, Preset] = {
 }
 """Every preset by name."""
 
+PURPOSES: dict[str, str] = {
+    "paper": "to the letter of Sec. 4.1; falls to background in our trials",
+    "paper-grid": "learns on the paper's grid, in half an hour to an hour and a half of one core",
+    "fast": "trains well on two cores within 20 minutes",
+    "brief": "the same in less than 5 minutes",
+    "demo": "learns the phantom in a minute or two",
+}
+"""What each preset is for."""
+
 
 def find_preset(name: str) -> Preset:
     """The preset of that name. Raises `ValueError` with the known names otherwise."""

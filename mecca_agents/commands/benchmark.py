@@ -123,7 +123,7 @@ class Report:
 
 DESCRIPTION = f"""{(Benchmark.__doc__ or "").partition("Attributes:")[0].strip()}
 
-Presets, where they differ:
+Presets, what they are for and where they differ:
 
 {preset_table()}"""
 """The beginning of the help of `mecca benchmark`."""

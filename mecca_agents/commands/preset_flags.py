@@ -9,19 +9,21 @@ from typing import Annotated, Any, get_type_hints
 from typing_extensions import TypedDict
 from tyro.conf import arg
 
-from mecca_agents.presets import PRESETS, Preset
+from mecca_agents.presets import PRESETS, PURPOSES, Preset
 from mecca_agents.tables import columns
 
 
 def preset_table() -> str:
-    """The settings in which the presets differ, a line for each, as text."""
+    """What the presets are for, and the settings in which they differ, a line for each, as text."""
     settings = [preset.flat() for preset in PRESETS.values()]
     rows = [["", *PRESETS]]
     for name in settings[0]:
         values = [preset[name] for preset in settings]
         if len(set(values)) > 1:
             rows.append([name.replace("_", "-"), *(_text(value) for value in values)])
-    return "\n".join(f"  {line}" for line in columns(rows[0], rows[1:], left=len(rows[0])).splitlines())
+    table = columns(rows[0], rows[1:], left=len(rows[0])).splitlines()
+    purposes = [f"{name:<{max(map(len, PURPOSES))}}  {purpose}" for name, purpose in PURPOSES.items()]
+    return "\n".join(f"  {line}".rstrip() for line in [*purposes, "", *table])
 
 
 def given_settings(flags: Mapping[str, Any]) -> dict[str, Any]:

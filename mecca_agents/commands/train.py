@@ -107,6 +107,6 @@ _TRAIN = f"""{(Train.__doc__ or "").partition("Attributes:")[0].strip()}
   mecca train METHOD --env ID --out RUN [--preset NAME] ...
   mecca train --resume RUN
 
-Presets, where they differ:
+Presets, what they are for and where they differ:
 
 {preset_table()}"""

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mecca_agents.presets import FAMILIES, PAPER, PRESETS, Preset, find_preset
+from mecca_agents.presets import FAMILIES, PAPER, PRESETS, PURPOSES, Preset, find_preset
 from tests.support import ROOT
 
 
@@ -64,6 +64,20 @@ def test_the_page_about_trainings_lists_every_setting_in_its_family() -> None:
         r"^\| `preset\.(?:(\w+)\.)?\w+` \| .* \| (.*) \|$", (ROOT / "docs" / "training.md").read_text(), re.M
     )
     assert {name: family for family, names in rows for name in re.findall(r"`(\w+)`", names)} == FAMILIES
+
+
+def test_the_page_about_trainings_says_what_each_preset_is_for() -> None:
+    rows = re.findall(r"^\| `([\w-]+)` \| (.*) \|$", (ROOT / "docs" / "training.md").read_text(), re.M)
+    assert [(name, what) for name, what in rows if name in PRESETS] == list(PURPOSES.items())
+    assert list(PURPOSES) == list(PRESETS)
+
+
+def test_the_preset_on_the_papers_grid_has_what_keeps_a_policy_from_background() -> None:
+    preset = PRESETS["paper-grid"]
+    assert (preset.shape, preset.network.dilations) == (PAPER.shape, PAPER.network.dilations)
+    assert preset.n_steps == 1 and preset.actor_critic.policy_head == "target"
+    assert preset.actor_critic.balance[0] > 0 and preset.actor_critic.balance_settles < 0.5
+    assert preset.mecca.simulated_from > 0 and preset.learning_rate > PAPER.learning_rate
 
 
 def test_no_two_families_have_a_setting_of_the_same_name() -> None:
