@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
-from tyro.conf import Positional, subcommand
+from tyro.conf import Positional, arg, subcommand
 
 from mecca_agents.commands.annotate import Annotate
 from mecca_agents.commands.benchmark import DESCRIPTION, Benchmark, Report
@@ -49,13 +49,13 @@ class Data:
     Attributes:
         command: What to do.
         root: The folder.
-        label: Label values that are foreground; by default all above 0.
+        label: Label values that are foreground, by default all above 0; each looks around every one of them.
         modalities: Images read of a BraTS case.
     """
 
     command: Positional[Literal["check"]]
     root: Positional[Path]
-    label: tuple[int, ...] | None = None
+    label: Annotated[tuple[int, ...] | Literal["each"] | None, arg(metavar="each|N...", help_behavior_hint="")] = None
     modalities: tuple[str, ...] = ("flair",)
 
     def run(self) -> int:

@@ -29,6 +29,7 @@ from mecca_env.arguments import (
 )
 from mecca_env.data.base import VolumeSource
 from mecca_env.data.selection import open_cases
+from mecca_env.data.targets import LabelChoice
 from mecca_env.episodes.batch import EpisodeBatch
 from mecca_env.episodes.maker import DEVICE_CACHE_BYTES, EpisodeMaker
 from mecca_env.episodes.snapshot import Snapshot, identity
@@ -73,7 +74,8 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
         root: Its folder; None looks under $MECCA_DATA.
         split: "train", "test" or "all".
         cases: Only these cases of the split: names, indices, or how many from its beginning.
-        label: Label values that are foreground; None takes the data set's own, or all above 0.
+        label: Label values that are foreground, None for the data set's own, or all above 0; or "each": every value
+            above 0 of every scan is a case of its own (`mecca_env.data.files.FileSource`).
         modalities: Which images to stack, for layouts that hold several.
         device: Where all tensors live.
         autoreset_mode: A `gymnasium.vector.AutoresetMode` or its value.
@@ -115,7 +117,7 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
         root: str | PathLike[str] | None = None,
         split: str = "train",
         cases: int | Sequence[str | int] | None = None,
-        label: int | Sequence[int] | None = None,
+        label: LabelChoice = None,
         modalities: Sequence[str] | None = None,
         device: str | torch.device = "cpu",
         autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,

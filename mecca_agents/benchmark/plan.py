@@ -19,6 +19,7 @@ from mecca_agents.runs.envs import LISTED_CASES, make_envs
 from mecca_agents.runs.errors import RunError
 from mecca_env.atomic import write_text
 from mecca_env.data.base import DataError
+from mecca_env.data.targets import Foreground
 from mecca_env.process.config import ALL_LABELLED
 
 FURTHER_STEPS = {"edge": 2, "imprecise": 0}
@@ -36,7 +37,7 @@ class Plan:
         preset: How.
         preset_name: What it is called in tables.
         root: Folder of the data set; None looks under $MECCA_DATA.
-        label: Foreground values; None takes the data set's own.
+        label: Foreground values; "each": every value of every scan is a case; None takes the data set's own.
         settings: Further settings of the environment.
         cases: Only so many training cases, or those of these names; None: all.
         test_env: Environment id that is tested on; None: the one that is trained on.
@@ -53,7 +54,7 @@ class Plan:
     preset: Preset
     preset_name: str = ""
     root: Path | None = None
-    label: tuple[int, ...] | None = None
+    label: Foreground = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     cases: int | None = None
     test_env: str | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
 
@@ -21,7 +21,8 @@ class Benchmark:
         env: Environment id.
         out: The benchmark's folder; other data sets may have their results there, too.
         root: Folder of the data set; by default looked for under $MECCA_DATA.
-        label: Label values that are foreground; by default the data set's own, or all above 0.
+        label: Label values that are foreground, by default the data set's own, or all above 0; each makes every value
+            of every scan a case of its own.
         name: What the data set is called in tables; by default as in the environment id.
         seeds: Trainings of each method, with seeds from 0; nothing is bold in a table with fewer than five.
         fractions: Shares of the training cases whose labels give rewards.
@@ -46,7 +47,7 @@ class Benchmark:
     out: Annotated[Path, arg(metavar="DIR")]
     methods: Annotated[tuple[str, ...], arg(metavar="METHOD...", help_behavior_hint="")] = ()
     root: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")] = None
-    label: Annotated[tuple[int, ...] | None, arg(metavar="N...", help_behavior_hint="")] = None
+    label: Annotated[tuple[int, ...] | Literal["each"] | None, arg(metavar="each|N...", help_behavior_hint="")] = None
     name: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")] = None
     seeds: int = 5
     fractions: Annotated[tuple[float, ...], arg(metavar="F...")] = (1.0,)

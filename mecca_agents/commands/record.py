@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
@@ -30,7 +30,7 @@ class Record:
             are looked for beside them, or in --root.
         env: Environment id; a run knows its own.
         root: Folder of the data set of scans; by default that of the run, or looked for under $MECCA_DATA.
-        label: Label values that are foreground; a run knows its own.
+        label: Label values that are foreground, or each, for every value as a case; a run knows its own.
         shape: Grid of the episodes; a run knows its own, by default 55 55 30.
         checkpoint: Of a run: last, or best.
         episodes: How many; each of the next case, from the first again after the last.
@@ -46,7 +46,7 @@ class Record:
     sessions: Annotated[tuple[Path, ...], arg(metavar="LOG...", help_behavior_hint="")] = ()
     env: Annotated[str | None, arg(metavar="ID", help_behavior_hint="")] = None
     root: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")] = None
-    label: Annotated[tuple[int, ...] | None, arg(metavar="N...", help_behavior_hint="")] = None
+    label: Annotated[tuple[int, ...] | Literal["each"] | None, arg(metavar="each|N...", help_behavior_hint="")] = None
     shape: Annotated[tuple[int, int, int] | None, arg(metavar="D H W", help_behavior_hint="")] = None
     checkpoint: str = "last"
     episodes: int = 100

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
 
@@ -24,7 +24,8 @@ class Train:
         out: The run's folder.
         resume: Go on with the run in this folder, which knows all its settings; only --device may be given as well.
         root: Folder of the data set; by default looked for under $MECCA_DATA.
-        label: Label values that are foreground; by default the data set's own, or all above 0.
+        label: Label values that are foreground, by default the data set's own, or all above 0; each makes every value
+            of every scan a case of its own.
         labelled_fraction: Share of the cases whose labels give rewards; by default all.
         labelled_cases: So many cases whose labels give rewards, in place of a share.
         labelled_draw: Which draw of these cases; 0 by default.
@@ -42,7 +43,7 @@ class Train:
     out: Annotated[Path | None, arg(metavar="RUN", help_behavior_hint="")] = None
     resume: Annotated[Path | None, arg(metavar="RUN", help_behavior_hint="")] = None
     root: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")] = None
-    label: Annotated[tuple[int, ...] | None, arg(metavar="N...", help_behavior_hint="")] = None
+    label: Annotated[tuple[int, ...] | Literal["each"] | None, arg(metavar="each|N...", help_behavior_hint="")] = None
     labelled_fraction: Annotated[float | None, arg(metavar="F", help_behavior_hint="")] = None
     labelled_cases: Annotated[int | None, arg(metavar="N", help_behavior_hint="")] = None
     labelled_draw: Annotated[int | None, arg(metavar="N", help_behavior_hint="")] = None

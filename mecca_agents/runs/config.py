@@ -10,6 +10,7 @@ from typing import Any
 from mecca_agents.presets import FAMILIES, Preset
 from mecca_agents.runs.errors import RunError as RunError  # part of this module, too
 from mecca_env.atomic import flush_to_disk, os_errors_as, write_text
+from mecca_env.data.targets import Foreground
 
 FORMAT = 5
 """Version of the folder's layout."""
@@ -26,7 +27,7 @@ class RunConfig:
         env: Environment id.
         dataset: Name of the data set that was really played.
         root: Its folder, or None for the phantom.
-        label: Foreground values, or None for the data set's own.
+        label: Foreground values, "each" for every value of a scan as a case of its own, or None for the data set's own.
         settings: Further settings of the environment, the method's own and those that were asked for.
         preset: The method's settings.
         modalities: Channels of the volume.
@@ -46,7 +47,7 @@ class RunConfig:
     env: str
     dataset: str
     root: str | None
-    label: tuple[int, ...] | None
+    label: Foreground
     settings: dict[str, Any]
     preset: Preset
     modalities: int

@@ -41,7 +41,8 @@ from mecca_agents.runtime.distributed import agreed, gathered, joined, leads, pa
 from mecca_agents.runtime.stopping import Stopped, StopRequest
 from mecca_agents.training.log import Log
 from mecca_env.arguments import read_count, read_settings
-from mecca_env.data.files import FileSource, foreground_values
+from mecca_env.data.files import FileSource
+from mecca_env.data.targets import LabelChoice, foreground_values
 from mecca_env.episodes.snapshot import join_snapshots, snapshot_rows
 from mecca_env.vector_env import MeccaVectorEnv
 
@@ -56,7 +57,7 @@ def train(
     *,
     preset: Preset,
     root: Path | str | None = None,
-    label: int | Sequence[int] | None = None,
+    label: LabelChoice = None,
     cases: int | Sequence[str | int] | NDArray[Any] | None = None,
     settings: Mapping[str, Any] | None = None,
     skip_bad: bool = False,
@@ -79,7 +80,7 @@ def train(
         out: The run's folder; made here.
         preset: Settings, the number of updates among them.
         root: Folder of the data set; None looks under $MECCA_DATA.
-        label: Foreground value or values; None takes the data set's own.
+        label: Foreground value or values; None takes the data set's own; "each": every value of every scan is a case.
         cases: Only these cases of the training split, as in the environment.
         settings: Further settings of the environment (`mecca_env.EnvConfig`) that JSON can hold; they win over
             what the method sets itself.

@@ -12,6 +12,7 @@ from typing import Any
 from mecca_env.data.base import DataError
 from mecca_env.data.files import FileSource
 from mecca_env.data.splits import labelled_names, split_names
+from mecca_env.data.targets import LabelChoice
 
 __all__ = ["CATALOG", "DataSet", "labelled_names", "open_dataset", "split_names"]
 
@@ -55,7 +56,7 @@ CATALOG: dict[str, DataSet] = {
 def open_dataset(
     key: str,
     root: Path | str | None = None,
-    labels: int | Sequence[int] | None = None,
+    labels: LabelChoice = None,
     fallback: bool = True,
     *,
     modalities: Sequence[str] | None = None,
@@ -68,7 +69,8 @@ def open_dataset(
     Args:
         key: A key of `CATALOG`.
         root: Its folder; None looks for its folders under `$MECCA_DATA`.
-        labels: Foreground value or values; None takes the catalog's.
+        labels: Foreground value or values; None takes the catalog's; "each" makes a case of every value above 0, those
+            that are not the catalog's as well.
         fallback: Where nothing is found under `$MECCA_DATA`: warn, once per process, and return None, so that the
             caller takes the phantom. A folder that was named or found but cannot be used is always an error.
         modalities: Which images of a BraTS case are read; None takes the catalog's.

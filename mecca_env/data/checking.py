@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from mecca_env.data.base import DataError
-from mecca_env.data.files import foreground_values
+from mecca_env.data.base import DataError, Scan
 from mecca_env.data.grid.cutting import prepare
-from mecca_env.data.layouts import DEFAULT_MODALITIES, discover
-from mecca_env.data.reading import examine
+from mecca_env.data.layouts import DEFAULT_MODALITIES, CaseFiles, discover
+from mecca_env.data.reading import read_numbers, read_scan
+from mecca_env.data.targets import (
+    EACH,
+    Foreground,
+    LabelChoice,
+    Target,
+    case_of_scan,
+    check_distinct,
+    foreground_values,
+    part_of,
+    values_in,
+)
 
 
 def find_faults(
     root: Path | str,
     *,
     layout: str = "auto",
-    labels: int | Sequence[int] | None = None,
+    labels: LabelChoice = None,
     modalities: Sequence[str] = DEFAULT_MODALITIES,
     evaluation_extension: int = 6,
     progress: Callable[[int, int, str], None] | None = None,
@@ -26,7 +36,7 @@ def find_faults(
     Args:
         root: The folder.
         layout: One of the published layouts, or "auto".
-        labels: Foreground value or values; None takes all above 0.
+        labels: Foreground value or values; None takes all above 0; "each" looks around each value above 0.
         modalities: Which images of a BraTS case are read.
         evaluation_extension: Voxels around the label inside which the intensities must vary.
         progress: Called before each case with its number from 1, the number of cases and its name.
@@ -37,17 +47,35 @@ def find_faults(
     try:
         wanted = foreground_values(labels)
         _, inventory = discover(root, layout, modalities)
+        if wanted == EACH:
+            check_distinct(files.name for files in inventory.cases)
     except DataError as error:
         return [str(error)]
     faults = list(inventory.faults)
     for number, files in enumerate(inventory.cases, 1):
         if progress is not None:
             progress(number, len(inventory.cases), files.name)
-        scan, found = examine(files, wanted, inventory.modalities)
-        faults.extend(found)
-        if scan is not None:
-            try:
-                prepare(scan, extension=(0, 0), rotation=0.0, evaluation_extension=evaluation_extension)
-            except DataError as error:
-                faults.append(str(error))
+        try:
+            for scan in _scans(files, wanted, inventory.modalities):
+                faults.extend(_faults_around(scan, evaluation_extension))
+        except DataError as error:
+            faults.extend(str(error).splitlines())
     return faults
+
+
+def _scans(files: CaseFiles, wanted: Foreground, modalities: int) -> Iterator[Scan]:
+    """The cases of a scan. Raises `DataError` before the first of them."""
+    if wanted != EACH:
+        yield read_scan(files, wanted, modalities)
+        return
+    scan, numbers = read_numbers(files, modalities)
+    for value in values_in(numbers):
+        yield part_of(scan, numbers, Target(case_of_scan(files.name, value), files, (int(value),)))
+
+
+def _faults_around(scan: Scan, evaluation_extension: int) -> list[str]:
+    try:
+        prepare(scan, extension=(0, 0), rotation=0.0, evaluation_extension=evaluation_extension)
+    except DataError as error:
+        return [str(error)]
+    return []

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,25 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mecca_env.data.base import DataError, PreparedCase
+from mecca_env.data.base import DataError, PreparedCase, Scan
 from mecca_env.data.caching.disk import Arrays, cache_path, fetch, file_identity
 from mecca_env.data.caching.memory import RecentCases
 from mecca_env.data.grid.cutting import prepare
 from mecca_env.data.layouts import DEFAULT_MODALITIES, CaseFiles, discover
-from mecca_env.data.reading import read_scan
+from mecca_env.data.reading import read_numbers, read_scan
 from mecca_env.data.splits import split_names
+from mecca_env.data.targets import (
+    EACH,
+    LabelChoice,
+    Target,
+    asked_values,
+    case_of_scan,
+    check_distinct,
+    foreground_values,
+    part_of,
+    scan_of_case,
+    values_in,
+)
 
 SHOWN_FAULTS = 20
 """Faults that one error message lists before it only counts them."""
@@ -35,11 +48,13 @@ class FileSource:
         name: Name of the data set, written into every result.
         root: Its folder.
         layout: One of the published layouts, or "auto".
-        labels: Foreground value or values; None takes `labels_by_layout`'s, or all above 0.
+        labels: Foreground value or values; None takes `labels_by_layout`'s, or all above 0. With "each" every value
+            above 0 of every scan is a case of its own (`mecca_env.data.targets.case_of_scan`), scan after scan and
+            values ascending; all cases of a scan are in the same split.
         labels_by_layout: Default foreground values where a layout has its own.
         modalities: Which images of a BraTS case are read.
         split: "train", "test" or "all" (see `split_names`).
-        names: Only these cases of the split; others are not read. None: all.
+        names: Only these cases of the split, or all cases of these scans; others are not read. None: all.
         extension: Least and most voxels a training crop extends beyond the label on each side (Sec. 4.1).
         rotation: Largest rotation in training, degrees.
         evaluation_extension: Extension of the crops of evaluation, voxels.
@@ -51,7 +66,7 @@ class FileSource:
         modalities: M, the number of channels of every case.
         root: Its folder.
         layout: The layout that was found.
-        labels: Foreground values, or None for all above 0.
+        labels: Foreground values, None for all above 0, or "each".
 
     Raises:
         DataError: The folder or one of its cases cannot be used (all faults are listed), or no case is left.
@@ -64,7 +79,7 @@ class FileSource:
         root: Path | str,
         *,
         layout: str = "auto",
-        labels: int | Sequence[int] | None = None,
+        labels: LabelChoice = None,
         labels_by_layout: Mapping[str, Sequence[int]] | None = None,
         modalities: Sequence[str] = DEFAULT_MODALITIES,
         split: str = "all",
@@ -86,8 +101,11 @@ class FileSource:
             "evaluation_extension": int(evaluation_extension),
         }
         self._recent = RecentCases(memory_bytes)
-        chosen = _chosen(self.root, inventory.cases, split, names)
-        self._cases, faults = self._prepare_all(chosen)
+        if self.labels == EACH:
+            check_distinct(files.name for files in inventory.cases)
+        wanted = None if names is None else frozenset(names)
+        chosen = _chosen(self.root, inventory.cases, split, wanted, self.labels == EACH)
+        self._cases, faults = self._prepare_all(chosen, wanted)
         self._report([*inventory.faults, *faults], skip_bad)
 
     def __len__(self) -> int:
@@ -99,8 +117,12 @@ class FileSource:
         return self._cases[index].name
 
     def files(self, index: int) -> CaseFiles:
-        """The files of case `index`."""
-        return self._cases[index]
+        """The files of case `index`, and the name of its scan."""
+        return self._cases[index].files
+
+    def foreground(self, index: int) -> tuple[int, ...] | None:
+        """The foreground values of case `index`; None: all above 0."""
+        return self._cases[index].labels
 
     def case(self, index: int) -> PreparedCase:
         """The prepared case `index`, from memory, from the disk cache, or from its files. Do not change its tensors.
@@ -111,39 +133,70 @@ class FileSource:
         """
         if not 0 <= index < len(self):
             raise IndexError(f"case index: expected 0 to {len(self) - 1}, got {index}")
-        files = self._cases[index]
+        target = self._cases[index]
 
         def load() -> PreparedCase:
-            return _from_arrays(files.name, fetch(self._key(files), lambda: self._build(files)))
+            return _from_arrays(target.name, fetch(self._key(target), lambda: self._build(target)))
 
         return self._recent.get(index, load)
 
-    def _key(self, files: CaseFiles) -> dict[str, Any]:
+    def _key(self, target: Target) -> dict[str, Any]:
         return {
             "kind": "case",
-            "files": [file_identity(path) for path in (*files.images, files.label)],
-            "labels": self.labels,
+            "files": [file_identity(path) for path in (*target.files.images, target.files.label)],
+            "labels": target.labels,
             "modalities": self.modalities,
             **self._settings,
         }
 
-    def _build(self, files: CaseFiles) -> Arrays:
-        return _to_arrays(prepare(read_scan(files, self.labels, self.modalities), **self._settings))
+    def _build(self, target: Target) -> Arrays:
+        return self._prepare(read_scan(target.files, target.labels, self.modalities))
 
-    def _prepare_all(self, cases: list[CaseFiles]) -> tuple[list[CaseFiles], list[str]]:
+    def _prepare(self, scan: Scan) -> Arrays:
+        return _to_arrays(prepare(scan, **self._settings))
+
+    def _prepare_all(self, scans: list[CaseFiles], wanted: Collection[str] | None) -> tuple[list[Target], list[str]]:
         """Make sure that every case is in the disk cache; the good ones, and the faults of the others."""
-        good: list[CaseFiles] = []
+        good: list[Target] = []
         faults: list[str] = []
-        for number, files in enumerate(cases, 1):
+        for number, files in enumerate(scans, 1):
             try:
-                key = self._key(files)
-                if not cache_path(key).exists():
-                    _logger.info("%s: preparing case %d of %d, %s", self.name, number, len(cases), files.name)
-                    fetch(key, lambda files=files: self._build(files))  # type: ignore[misc]
-                good.append(files)
+                good.extend(self._prepare_scan(files, f"{number} of {len(scans)}", wanted, faults))
             except DataError as error:
                 faults.extend(str(error).splitlines())
         return good, faults
+
+    def _prepare_scan(
+        self, files: CaseFiles, number: str, wanted: Collection[str] | None, faults: list[str]
+    ) -> list[Target]:
+        """The good ones of a scan's cases, now in the disk cache; it is read once for all that are not there yet."""
+        whole = cache(lambda: read_numbers(files, self.modalities))
+        targets = [Target(files.name, files, None if self.labels == EACH else self.labels)]
+        if self.labels == EACH:
+            values = asked_values(files, wanted)
+            found = self._values(files, whole) if values is None else values
+            targets = [Target(case_of_scan(files.name, value), files, (value,)) for value in found]
+        missing = [target for target in targets if not cache_path(self._key(target)).exists()]
+        if missing:
+            _logger.info("%s: preparing case %s, %s", self.name, number, files.name)
+        if missing and self.labels == EACH:
+            whole()  # what is wrong with the scan is said once, and not of each of its values
+        for target in missing:
+
+            def build(target: Target = target) -> Arrays:
+                return self._prepare(part_of(*whole(), target)) if self.labels == EACH else self._build(target)
+
+            try:
+                fetch(self._key(target), build)
+            except DataError as error:
+                faults.extend(str(error).splitlines())
+                targets.remove(target)
+        return targets
+
+    def _values(self, files: CaseFiles, whole: Callable[[], tuple[Scan, NDArray[Any]]]) -> list[int]:
+        """The values above 0 of a scan's label, from the disk cache or from the scan."""
+        key = {"kind": "label values", "files": [file_identity(files.label)]}
+        return [int(value) for value in fetch(key, lambda: {"values": values_in(whole()[1])})["values"]]
 
     def _report(self, faults: list[str], skip_bad: bool) -> None:
         if faults and not skip_bad:
@@ -157,32 +210,18 @@ class FileSource:
             warnings.warn(f"{self.root}: cases left out: {_listed(faults)}", UserWarning, stacklevel=3)
 
 
-def foreground_values(
-    labels: int | Sequence[int] | None, default: Sequence[int] | None = None
-) -> tuple[int, ...] | None:
-    """Foreground values as a sorted tuple, or None for all above 0.
-
-    Raises:
-        DataError: Not an integer and not a sequence of at least one.
-    """
-    given = default if labels is None else labels
-    if given is None:
-        return None
-    values = (given,) if not isinstance(given, Sequence) else tuple(given)
-    if not values or not all(hasattr(v, "__index__") and not isinstance(v, bool) for v in values):
-        raise DataError(f"label: expected an integer or several, found {labels!r}")
-    return tuple(sorted({int(v) for v in values}))
-
-
-def _chosen(root: Path, cases: list[CaseFiles], split: str, names: Sequence[str] | None) -> list[CaseFiles]:
-    available = split_names([case.name for case in cases], split)
-    wanted = set(available if names is None else names)
-    unknown = sorted(wanted - set(available))
+def _chosen(
+    root: Path, cases: list[CaseFiles], split: str, names: Collection[str] | None, of_values: bool
+) -> list[CaseFiles]:
+    """The scans of a split that names ask for, all of them without names; names may be of values of scans."""
+    available = set(split_names([case.name for case in cases], split))
+    scans = {n: scan_of_case(n, available) if of_values else n for n in (available if names is None else names)}
+    unknown = sorted(name for name, scan in scans.items() if scan not in available)
     if unknown:
         raise DataError(f"{root}: expected names of cases in the split {split!r}, found {', '.join(unknown[:5])}")
-    if cases and not wanted:
+    if cases and not scans:
         raise DataError(f"{root}: expected at least two cases to split, found {len(cases)}; use split='all'")
-    return [case for case in cases if case.name in wanted]
+    return [case for case in cases if case.name in set(scans.values())]
 
 
 def _listed(faults: list[str]) -> str:

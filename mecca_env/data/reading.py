@@ -41,6 +41,25 @@ def read_scan(files: CaseFiles, labels: Sequence[int] | None, modalities: int) -
     return scan
 
 
+def read_numbers(files: CaseFiles, modalities: int) -> tuple[Scan, NDArray[Any]]:
+    """Read one case whose label values are told apart, and check it.
+
+    Args:
+        files: As for `read_scan`.
+        modalities: Likewise.
+
+    Returns:
+        The scan, foreground being all above 0; and the label map, (X, Y, Z), whole numbers in whatever type.
+
+    Raises:
+        DataError: As `read_scan`.
+    """
+    scan, numbers, faults = _examine(files, None, modalities)
+    if scan is None or numbers is None:
+        raise DataError("\n".join(faults))
+    return scan, numbers
+
+
 def read_image(
     files: Sequence[Path], modalities: int, most_voxels: int | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
@@ -91,7 +110,8 @@ def read_label(
     if like is not None:
         _check_label_size(path, like[0], faults)
     volume = None if faults else _try_read(path, faults)
-    found = None if volume is None else _foreground(volume, labels, faults)
+    numbers = None if volume is None else _whole_numbers(volume, faults)
+    found = None if numbers is None else _foreground(path, numbers, labels, faults)
     if volume is not None and like is not None:
         _compare_grids(Volume(Path("the scan"), np.broadcast_to(np.False_, like[0]), like[1]), volume, faults)
     if volume is None or found is None or faults:
@@ -101,21 +121,30 @@ def read_label(
 
 def examine(files: CaseFiles, labels: Sequence[int] | None, modalities: int) -> tuple[Scan | None, list[str]]:
     """Read one case; return it, or None and every fault: each names the file, what was expected and what was found."""
+    scan, _, faults = _examine(files, labels, modalities)
+    return scan, faults
+
+
+def _examine(
+    files: CaseFiles, labels: Sequence[int] | None, modalities: int
+) -> tuple[Scan | None, NDArray[Any] | None, list[str]]:
+    """`examine`, and the label map in whole numbers."""
     faults: list[str] = []
     volumes = [_try_read(path, faults) for path in files.images]
     label = _try_read(files.label, faults)
     images = [v for v in volumes if v is not None]
     channels = [c for v in images for c in _channels(v, modalities if len(files.images) == 1 else 1, faults)]
-    foreground = None if label is None else _foreground(label, labels, faults)
+    numbers = None if label is None else _whole_numbers(label, faults)
+    foreground = None if label is None or numbers is None else _foreground(label.path, numbers, labels, faults)
     present = [*images, label] if label is not None else images
     for other in present[1:]:
         _compare_grids(present[0], other, faults)
     for path, channel in channels:
         _check_intensities(path, channel, faults)
     if faults or foreground is None:
-        return None, faults
+        return None, None, faults
     image = np.stack([channel for _, channel in channels]).astype(np.float32, copy=False)
-    return Scan(files.name, image, foreground, images[0].affine), []
+    return Scan(files.name, image, foreground, images[0].affine), numbers, []
 
 
 def _image_of(
@@ -177,7 +206,7 @@ def _channels(volume: Volume, expected: int, faults: list[str]) -> list[tuple[Pa
     return [(volume.path, data[..., c]) for c in range(expected)]
 
 
-def _foreground(volume: Volume, labels: Sequence[int] | None, faults: list[str]) -> NDArray[np.bool_] | None:
+def _whole_numbers(volume: Volume, faults: list[str]) -> NDArray[Any] | None:
     data = volume.data
     if data.ndim != 3:
         faults.append(f"{volume.path}: expected a 3-D label, found shape {data.shape}")
@@ -192,12 +221,18 @@ def _foreground(volume: Volume, labels: Sequence[int] | None, faults: list[str])
             faults.append(f"{volume.path}: expected integer labels, found {odd.sum()} others such as {data[odd][0]:g}")
             return None
         data = rounded
+    return data
+
+
+def _foreground(
+    path: Path, data: NDArray[Any], labels: Sequence[int] | None, faults: list[str]
+) -> NDArray[np.bool_] | None:
     mask: NDArray[np.bool_] = data > 0 if labels is None else np.isin(data, np.asarray(labels))
     if not mask.any():
         asked = "values above 0" if labels is None else f"values {sorted(labels)}"
         present = np.unique(data)
         shown = ", ".join(f"{v:g}" for v in present[:10]) + (" ..." if present.size > 10 else "")
-        faults.append(f"{volume.path}: empty label; expected {asked}, found {shown}")
+        faults.append(f"{path}: empty label; expected {asked}, found {shown}")
         return None
     return mask
 

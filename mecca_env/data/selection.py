@@ -18,6 +18,7 @@ from mecca_env.data.catalog import CATALOG, open_dataset
 from mecca_env.data.files import FileSource
 from mecca_env.data.phantom.source import PhantomSource
 from mecca_env.data.splits import SPLITS, labelled_names
+from mecca_env.data.targets import LabelChoice, foreground_values
 from mecca_env.tensors.rng import fold
 
 PHANTOM = "Phantom"
@@ -36,12 +37,13 @@ class Cases:
         source: The data set.
         split: "train", "test" or "all".
         indices: Indices into the source, ascending.
-        labelled_fraction: Share of the cases that are labelled (Sec. 3.6).
-        labelled_cases: So many of them are, in place of a share.
+        labelled_fraction: Share of the cases that are labelled (Sec. 3.6). Cases of one scan (`label="each"`) are
+            labelled together or not at all, so the share is one of scans.
+        labelled_cases: So many of them are, in place of a share; likewise a number of scans.
         labelled_draw: Which draw of the labelled cases it is.
 
     Raises:
-        DataError: Fewer cases than are to be labelled.
+        DataError: Fewer cases, or scans, than are to be labelled.
         ValueError: A number of endless cases is to be labelled.
     """
 
@@ -58,9 +60,14 @@ class Cases:
 
     def __post_init__(self) -> None:
         if len(self.indices) <= _LISTED_AT_MOST:
-            names = {self.source.case_name(int(i)): int(i) for i in self.indices}
-            chosen = labelled_names(list(names), self.labelled_fraction, self.labelled_draw, count=self.labelled_cases)
-            self._labelled = {names[name] for name in chosen}
+            scans: dict[str, list[int]] = {}
+            for index in map(int, self.indices):
+                scans.setdefault(self._scan(index), []).append(index)
+            kind = "cases" if len(scans) == len(self) else "scans"
+            chosen = labelled_names(
+                list(scans), self.labelled_fraction, self.labelled_draw, count=self.labelled_cases, kind=kind
+            )
+            self._labelled = {index for scan in chosen for index in scans[scan]}
         elif self.labelled_cases is not None:
             raise ValueError(
                 f"labelled_cases: expected cases that can be listed, to choose {self.labelled_cases} of them, "
@@ -121,6 +128,13 @@ class Cases:
             raise ValueError(f"case: expected one of the {len(self)} cases of split {self.split!r}, got {case!r}")
         return int(index)
 
+    def find_all(self, case: str | int) -> list[int]:
+        """Indices of all cases of a scan that is given by name, or of the one case that `find` finds."""
+        of_scan = isinstance(case, str) and isinstance(self.source, FileSource)
+        several = [int(i) for i in self.indices if self._scan(int(i)) == case] if of_scan else []
+        found = self.find(case) if not several else None
+        return several if found is None else [found]
+
     def supervoxels(
         self, index: int, case: PreparedCase, settings: tuple[object, ...], build: Callable[[], NDArray[np.int16]]
     ) -> NDArray[np.int16]:
@@ -144,12 +158,16 @@ class Cases:
         key = {
             "kind": "supervoxels",
             "files": [file_identity(path) for path in (*files.images, files.label)],
-            "labels": self.source.labels,
+            "labels": self.source.foreground(index),
             "cut": (case.origin, tuple(case.label.shape)),
             "settings": settings,
             "format": 3,  # of what is computed: another way of making them is another number
         }
         return np.asarray(fetch(key, lambda: {"regions": build()})["regions"], dtype=np.int16)
+
+    def _scan(self, index: int) -> str:
+        """The name of the scan of a case; of one that is a scan's only case, its own."""
+        return self.source.files(index).name if isinstance(self.source, FileSource) else self.source.case_name(index)
 
     def _candidates(self, case: str | int) -> list[int]:
         if not isinstance(case, str):
@@ -173,7 +191,7 @@ def open_cases(
     root: str | PathLike[str] | None = None,
     split: str = "train",
     cases: int | Sequence[str | int] | None = None,
-    label: int | Sequence[int] | None = None,
+    label: LabelChoice = None,
     modalities: Sequence[str] | None = None,
     fallback: bool = True,
     skip_bad: bool = False,
@@ -192,9 +210,10 @@ def open_cases(
         labelled_draw: Which draw of the labelled cases.
         root: Folder of the data set; None looks under $MECCA_DATA.
         split: "train", "test" or "all". A source of one's own is taken whole.
-        cases: Names or indices; an integer takes that many from the split's beginning. The phantom's indices are its
+        cases: Names or indices; an integer takes that many from the split's beginning. With `label="each"` the name of
+            a scan stands for all its cases. The phantom's indices are its
             seeds, even ones to train on and odd ones to test on.
-        label: Foreground values, None for the data set's own.
+        label: Foreground values, None for the data set's own; "each": every value of every scan is a case of its own.
         modalities: Which images to stack, for layouts that hold several.
         fallback: Take the phantom, with one warning, where no root is given and none is found.
         skip_bad: Leave unusable cases out with a warning.
@@ -210,6 +229,7 @@ def open_cases(
     source = dataset if not isinstance(dataset, str) else None
     if source is not None and not isinstance(source, VolumeSource):
         raise TypeError(f"dataset: expected a key or a VolumeSource, got {dataset!r}")
+    foreground_values(label)  # refused here where the phantom stands in, too
     if isinstance(dataset, str) and dataset != PHANTOM:
         if dataset not in CATALOG:
             raise ValueError(f"dataset: expected one of {', '.join((*CATALOG, PHANTOM))}, got {dataset!r}")
@@ -269,7 +289,7 @@ def _select(everything: Cases, cases: int | Sequence[str | int] | None) -> NDArr
         if not 1 <= cases <= len(everything):
             raise ValueError(f"cases: expected 1 to {len(everything)} for split {everything.split!r}, got {cases!r}")
         return everything.indices[: int(cases)]
-    found = sorted({index for case in cases if (index := everything.find(case)) is not None})
+    found = sorted({index for case in cases for index in everything.find_all(case)})
     if not found:
         raise ValueError("cases: expected at least one, got none")
     return np.array(found, dtype=np.int64)

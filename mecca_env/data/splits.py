@@ -27,7 +27,7 @@ def split_names(names: Sequence[str], split: str, test_fraction: float = 0.2, se
 
 
 def labelled_names(
-    names: Sequence[str], fraction: float = 1.0, draw: int = 0, *, count: int | None = None
+    names: Sequence[str], fraction: float = 1.0, draw: int = 0, *, count: int | None = None, kind: str = "cases"
 ) -> list[str]:
     """The cases whose labels may be used when only a part of them is labelled (Sec. 3.6), sorted.
 
@@ -39,6 +39,7 @@ def labelled_names(
         fraction: Share of them.
         draw: Which draw of the cases; others choose others.
         count: So many of them, in place of a share.
+        kind: What the names are of, for the message.
 
     Raises:
         DataError: The fraction is not in [0, 1], or there are not so many cases.
@@ -50,7 +51,7 @@ def labelled_names(
         share = round(len(order) * fraction)
         count = max(share, 1) if fraction > 0 else 0
     elif not 0 <= count <= len(order):
-        raise DataError(f"labelled_cases: expected at most the {len(order)} cases that there are, found {count!r}")
+        raise DataError(f"labelled_cases: expected at most the {len(order)} {kind} that there are, found {count!r}")
     return sorted(order[:count])
 
 

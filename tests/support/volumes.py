@@ -133,3 +133,28 @@ def write_mmwhs(root: Path, numbers: Sequence[int] = (1001, 1002), subfolders: b
             values[:3, :3, :3] = 500
             write_nifti(label, values)
     return root
+
+
+ORGANS: dict[int, tuple[slice, slice, slice]] = {
+    1: (slice(3, 9), slice(4, 9), slice(2, 7)),
+    2: (slice(12, 16), slice(5, 9), slice(3, 6)),
+    4: (slice(14, 20), slice(13, 18), slice(8, 13)),
+}
+"""Boxes of three label values, apart from each other."""
+
+
+def organs(values: Sequence[int] = tuple(ORGANS)) -> NDArray[np.uint8]:
+    """A label map of several values, each in its box of `ORGANS`."""
+    numbers = np.zeros(SHAPE, np.uint8)
+    for value in values:
+        numbers[ORGANS[value]] = value
+    return numbers
+
+
+def write_organs(root: Path, scans: dict[str, Sequence[int]] | Sequence[str] = ("a", "b", "c")) -> Path:
+    """`images/` and `labels/` of scans with these values of `ORGANS`, all of them where only names are given."""
+    of_scan = scans if isinstance(scans, dict) else dict.fromkeys(scans, tuple(ORGANS))
+    for seed, (name, values) in enumerate(of_scan.items()):
+        write_nifti(root / "images" / f"{name}.nii.gz", intensities(organs(values), seed))
+        write_nifti(root / "labels" / f"{name}.nii.gz", organs(values))
+    return root

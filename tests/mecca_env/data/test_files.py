@@ -263,5 +263,5 @@ def test_a_cache_that_cannot_be_written_is_no_bad_case(tmp_path: Path, cache: Pa
 
 @pytest.mark.parametrize("labels", [(), "1", 1.5, (1, 2.5), True])
 def test_labels_of_a_wrong_kind(tmp_path: Path, labels: Any) -> None:
-    with pytest.raises(DataError, match="label: expected an integer or several, found"):
+    with pytest.raises(DataError, match=r'label: expected an integer, several, or "each", found'):
         FileSource("d", write_pairs(tmp_path / "data"), labels=labels)
