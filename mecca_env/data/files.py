@@ -171,11 +171,7 @@ class FileSource:
     ) -> list[Target]:
         """The good ones of a scan's cases, now in the disk cache; it is read once for all that are not there yet."""
         whole = cache(lambda: read_numbers(files, self.modalities))
-        targets = [Target(files.name, files, None if self.labels == EACH else self.labels)]
-        if self.labels == EACH:
-            values = asked_values(files, wanted)
-            found = self._values(files, whole) if values is None else values
-            targets = [Target(case_of_scan(files.name, value), files, (value,)) for value in found]
+        targets = self._targets(files, wanted, whole)
         missing = [target for target in targets if not cache_path(self._key(target)).exists()]
         if missing:
             _logger.info("%s: preparing case %s, %s", self.name, number, files.name)
@@ -193,10 +189,18 @@ class FileSource:
                 targets.remove(target)
         return targets
 
-    def _values(self, files: CaseFiles, whole: Callable[[], tuple[Scan, NDArray[Any]]]) -> list[int]:
-        """The values above 0 of a scan's label, from the disk cache or from the scan."""
-        key = {"kind": "label values", "files": [file_identity(files.label)]}
-        return [int(value) for value in fetch(key, lambda: {"values": values_in(whole()[1])})["values"]]
+    def _targets(
+        self, files: CaseFiles, wanted: Collection[str] | None, whole: Callable[[], tuple[Scan, NDArray[Any]]]
+    ) -> list[Target]:
+        """The cases of a scan that are wanted; which values it has comes from the disk cache, or from the scan."""
+        if self.labels != EACH:
+            return [Target(files.name, files, self.labels)]
+        values = asked_values(files, wanted)
+        if values is None:
+            key = {"kind": "label values", "files": [file_identity(files.label)]}
+            stored = fetch(key, lambda: {"values": values_in(whole()[1])})["values"]
+            values = tuple(int(value) for value in stored)
+        return [Target(case_of_scan(files.name, value), files, (value,)) for value in values]
 
     def _report(self, faults: list[str], skip_bad: bool) -> None:
         if faults and not skip_bad:

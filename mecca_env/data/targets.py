@@ -69,7 +69,7 @@ def case_of_scan(scan: str, value: int) -> str:
 def scan_of_case(name: str, scans: Iterable[str]) -> str:
     """The scan that a name asks for, which is a scan's or that of one of its values; the name itself if it has none."""
     found = _CASE_OF_SCAN.fullmatch(name)
-    return found[1] if found and found[1] in scans and name not in scans else name
+    return found[1] if found and found[1] in scans else name
 
 
 def asked_values(files: CaseFiles, names: Iterable[str] | None) -> tuple[int, ...] | None:
