@@ -23,6 +23,7 @@ from mecca_agents.runs.loading import load_agent
 from mecca_agents.runtime.devices import find_device
 from mecca_agents.tables import columns, plural, write_rows
 from mecca_env.atomic import os_errors_as
+from mecca_env.data.targets import scans_of
 from mecca_env.metrics import surface_metrics
 from mecca_env.process.config import ALL_LABELLED, with_horizon
 from mecca_env.vector_env import MeccaVectorEnv
@@ -272,9 +273,9 @@ def table(results: Sequence[Result]) -> str:
 
 
 def _with_interval(results: Sequence[Result], name: str, scale: float = 1.0) -> str:
-    by_case: dict[str, list[float]] = {}
-    for result in results:
-        by_case.setdefault(result.case, []).append(scale * getattr(result, name))
-    values = [float(np.mean(of_case)) for of_case in by_case.values()]
+    by_scan: dict[str, list[float]] = {}  # cases of one scan are no independent sample
+    for result, scan in zip(results, scans_of([result.case for result in results]), strict=True):
+        by_scan.setdefault(scan, []).append(scale * getattr(result, name))
+    values = [float(np.mean(of_scan)) for of_scan in by_scan.values()]
     interval = case_interval(values)
     return f"{np.mean(values):.2f}" + (f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else "")

@@ -148,9 +148,12 @@ def at_last(cells: Cells, column: str = "dice", user: str = EDGE) -> Array:
 
 
 def reached(cells: Cells, column: str = "dice", step: int = -1, user: str = EDGE) -> Array:
-    """What each training reached in each case after a step, (S, C); Dice and misunderstanding in per cent."""
+    """What each training reached in each case after a step, (S, C); Dice and misunderstanding in per cent.
+
+    Cases of one scan count as one, their mean (`FinishedCell.per_scan`).
+    """
     scale = 100.0 if column in PERCENT else 1.0
-    return scale * np.array([cell.grid(column, user)[:, step] for cell in cells])
+    return scale * np.array([cell.per_scan(cell.grid(column, user)[:, step]) for cell in cells])
 
 
 def last_dice(cell: FinishedCell) -> float:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from mecca_agents.agent import find_method
 from mecca_agents.evaluation.statistics import FEWEST_CASES
 from mecca_agents.report.comparison import BOUNDS, FEWEST_SEEDS, Cells, Summary, collapsed, is_trained
-from mecca_agents.report.studies import Study
+from mecca_agents.report.studies import FinishedCell, Study
 from mecca_agents.tables import CsvRow, Section, Table, number, plural
 
 
@@ -25,7 +25,7 @@ def caption(study: Study, cells: Cells) -> str:
     shape = preset.get("shape")
     parts = [
         f"{study.env} ({cells[0].rows['edge'][0].dataset})",
-        f"{plural(len(cells[0].cases), 'test case')}",
+        plural(len(cells[0].cases), "test case") + _of_scans(cells[0]),
         plural(study.train_cases, "training case") if study.train_cases else "endless training cases",
         f"preset `{study.preset_name}`" + (f" on {' x '.join(map(str, shape))} voxels" if shape else ""),
     ]
@@ -89,14 +89,19 @@ SIGNIFICANCE = (
 """What all tables with bold numbers say of them."""
 
 
+def _of_scans(cell: FinishedCell) -> str:
+    """Of how many scans the cases are, where those are fewer: their cases count as one in intervals and tests."""
+    scans = len(cell.scans)
+    return "" if scans == len(cell.cases) else f" of {plural(scans, 'scan')}, each of which counts once"
+
+
 def limits(rows: Mapping[str, Cells]) -> list[str]:
     """Sentences about what cannot be said of a table's rows for want of cases or trainings."""
     texts = []
-    cases = len(next(iter(rows.values()))[0].cases)
-    if cases < FEWEST_CASES:
-        texts.append(
-            f"With {plural(cases, 'case')}, fewer than {FEWEST_CASES}, there is no interval, no p and no bold."
-        )
+    first = next(iter(rows.values()))[0]
+    if (scans := len(first.scans)) < FEWEST_CASES:
+        kind = "case" if scans == len(first.cases) else "scan"
+        texts.append(f"With {plural(scans, kind)}, fewer than {FEWEST_CASES}, there is no interval, no p and no bold.")
     few: dict[int, list[str]] = {}
     for name, cells in rows.items():
         if is_trained(cells) and len(cells) < FEWEST_SEEDS:

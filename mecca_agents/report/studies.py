@@ -20,6 +20,7 @@ from mecca_agents.evaluation.runner import COLUMNS as RESULT_COLUMNS
 from mecca_agents.evaluation.runner import Result
 from mecca_agents.runs.errors import RunError
 from mecca_env.atomic import os_errors_as
+from mecca_env.data.targets import scans_of
 
 COLUMNS = ("user", *RESULT_COLUMNS)
 """Columns of a cell's file."""
@@ -77,6 +78,16 @@ class FinishedCell:
     def cases(self) -> tuple[str, ...]:
         """The test cases, sorted."""
         return tuple(dict.fromkeys(row.case for row in self.rows[EDGE]))
+
+    @property
+    def scans(self) -> tuple[str, ...]:
+        """The scans that the test cases are of, sorted: with `label="each"` fewer than cases."""
+        return tuple(dict.fromkeys(scans_of(self.cases)))
+
+    def per_scan(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Means over the cases of each scan, which are no independent sample: (..., C) to (..., N)."""
+        of = np.array(scans_of(self.cases))
+        return np.stack([values[..., of == scan].mean(axis=-1) for scan in self.scans], axis=-1)
 
     def grid(self, column: str, user: str = EDGE, further: bool = False) -> NDArray[np.float64]:
         """One column of the results, (C, T): a row for each case, sorted, a column for each step of the horizon.

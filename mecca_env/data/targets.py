@@ -72,6 +72,12 @@ def scan_of_case(name: str, scans: Iterable[str]) -> str:
     return found[1] if found and found[1] in scans else name
 
 
+def scans_of(names: Sequence[str]) -> list[str]:
+    """The scan of each case: where all are named as `case_of_scan` does it, several have one; else each its own."""
+    found = [_CASE_OF_SCAN.fullmatch(name) for name in names]
+    return [match[1] for match in found if match] if all(found) else list(names)
+
+
 def asked_values(files: CaseFiles, names: Iterable[str] | None) -> tuple[int, ...] | None:
     """The values of a scan that names ask for; None for every value that it has: its own name is among them, or none.
 
