@@ -101,7 +101,7 @@ class Benchmark:
 
 @dataclass(frozen=True)
 class Report:
-    """Turn a benchmark's results into tables, statistics and pictures; print Table 1.
+    """Turn a benchmark's results into tables, statistics and pictures; print the overview.
 
     Attributes:
         folder: The benchmark's folder, with a sub-folder for each data set.

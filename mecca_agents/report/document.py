@@ -96,9 +96,9 @@ def write_report(studies: Sequence[Study], out: Path | str) -> Path:
 
 
 def summary(studies: Sequence[Study]) -> str:
-    """Table 1 as text, or a line that says why there is none."""
-    table = table1(studies)
-    return "no Table 1: no method has been trained with all labels" if table is None else markdown(table)
+    """The overview as text, or a line that says why there is none."""
+    table = overview(studies)
+    return "no overview: no method has been trained with all labels" if table is None else markdown(table)
 
 
 def _summary(studies: Sequence[Study]) -> str:

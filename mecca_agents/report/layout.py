@@ -59,13 +59,19 @@ def seeds_of(rows: Iterable[Cells]) -> int:
 
 def interval(summary: Summary, form: str = ".2f") -> str:
     """The 95 % interval of a mean."""
+    form = _no_minus_zero(form)
     return "-" if math.isnan(summary.low) else f"[{summary.low:{form}}, {summary.high:{form}}]"
 
 
 def with_interval(summary: Summary, form: str = ".2f") -> str:
     """A mean with its interval, alone where it has none; "-" where there is no mean."""
-    text = number(summary.mean, form)
+    text = number(summary.mean, _no_minus_zero(form))
     return text if math.isnan(summary.low) else f"{text} {interval(summary, form)}"
+
+
+def _no_minus_zero(form: str) -> str:
+    """The format, for numbers of which what rounds to 0 is no -0."""
+    return f"+z{form[1:]}" if form.startswith("+") else f"z{form}"
 
 
 def p_text(p: float) -> str:

@@ -17,6 +17,7 @@ from mecca_agents.cli import main
 from mecca_agents.report import report
 from mecca_agents.report.comparison import BOUNDS
 from mecca_agents.report.method_tables import table1, table2, table6
+from mecca_agents.report.overview import overview
 from mecca_agents.report.plots import STYLES, figure8, figure9
 from mecca_agents.report.seed_table import table_seeds
 from mecca_agents.report.studies import Study, read_studies
@@ -240,10 +241,10 @@ def test_a_picture_is_one(tmp_path: Path) -> None:
         assert image.width > 1000 and np.asarray(image.convert("L")).std() > 20
 
 
-def test_the_command_prints_table_1_and_the_path(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_prints_the_overview_and_the_path(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     studies = _two(tmp_path)
     assert main(["report", str(tmp_path)]) == 0
-    table = table1(studies)
+    table = overview(studies)
     assert table is not None
     assert capsys.readouterr().out == f"{markdown(table)}\n\n{tmp_path / 'report' / 'report.md'}\n"
     assert main(["report", str(tmp_path), "--out", str(tmp_path / "other")]) == 0
