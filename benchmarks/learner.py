@@ -39,11 +39,13 @@ from mecca_agents.runtime.devices import tuned
 class PlainPNet(PNet):
     """The same network by ordinary layers, in torch's default memory format."""
 
-    def forward(self, inputs: Tensor) -> dict[str, Tensor]:
+    def forward(self, inputs: Tensor, only: str | None = None) -> dict[str, Tensor]:
         """See `PNet.forward`."""
         features, seen = _plain_blocks(self.shared, inputs)
         outputs = {}
         for name, branch in self.branches.items():
+            if only not in (None, name):
+                continue
             assert isinstance(branch.classify, nn.Sequential)
             first, _, last = branch.classify
             _, more = _plain_blocks(branch.own, features)

@@ -126,7 +126,7 @@ class VoxelPPO(Agent):
             view,
             lambda left: preset.learning_rate * between(1.0, preset.final_learning_rate, 1.0 - left),
             n_steps=horizon,
-            batch_size=view.num_envs * (own.n_steps or horizon),
+            batch_size=view.num_envs * (preset.n_steps or horizon),
             n_epochs=clipping.epochs,
             clip_range=clipping.clip_ratio,
             gamma=own.gamma,

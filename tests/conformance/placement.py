@@ -119,7 +119,8 @@ def learn() -> None:
 
     def numbers(method: str, device: str, preset: Any) -> dict[str, float]:
         given = {"labelled_fraction": 0.5}
-        envs = make_envs(4, device=device, **given, **find_method(method).env_settings(preset, given))
+        settings = find_method(method).env_settings(preset, {"horizon": SETTINGS["horizon"], **given})
+        envs = make_envs(4, device=device, **given, **settings)
         agent = make_agent(method, preset, make_task(envs.config, 1), device=torch.device(device), seed=0)
         observation, _ = envs.reset(seed=0)
         for update in range(2):

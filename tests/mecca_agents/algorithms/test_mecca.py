@@ -220,14 +220,14 @@ def test_the_label_that_a_signed_head_implies_is_better_than_that_of_one_that_se
     for head in ("signed", "action"):
         preset = OFF.replace(self_adaptive_reward=True, learning_rate=1e-2, confidence_balance=0.5)
         agent, envs = _play("mecca", preset.replace(confidence_head=head), num_envs=4)
-        _update(agent, envs, updates=30)
+        _update(agent, envs, updates=20)
         observation, _ = envs.reset(seed=1)
-        action = agent.act(observation)
+        action = torch.randint(6, (4, *SETTINGS["shape"]), generator=torch.Generator().manual_seed(0))
         confidence = agent.confidence(observation, action)
         assert confidence is not None
         label = simulated_label(torch.tensor(EnvConfig().adjustments)[action] > 0, confidence)
         implied[head] = float(dice(label, envs.state.label).mean())
-    assert implied["signed"] > implied["action"] + 0.1, implied
+    assert implied["signed"] > 0.6 and implied["signed"] > implied["action"] + 0.3, implied
 
 
 @pytest.mark.slow

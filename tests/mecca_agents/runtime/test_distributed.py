@@ -36,9 +36,9 @@ PRESET = PRESETS["demo"].replace(
     # Sampled actions do not change for a rounding error; the nearest to an expected adjustment may.
     policy_head="actions",
 )
-FLAGS = ["--shape", *"10 9 8".split(), "--channels", "4", "--confidence-channels", "4", "--num-envs", "4"]
-FLAGS += ["--policy-head", "actions"]
-FLAGS += ["--updates", "4", "--delta", "0.52", "0.52", "--preset", "demo", "--checkpoint-every", "2", "--device", "cpu"]
+COMMON = ["--shape", *"10 9 8".split(), "--channels", "4", "--num-envs", "4", "--policy-head", "actions"]
+COMMON += ["--updates", "4", "--preset", "demo", "--checkpoint-every", "2", "--device", "cpu"]
+FLAGS = [*COMMON, "--confidence-channels", "4", "--delta", "0.52", "0.52"]
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ def test_two_processes_go_over_the_same_steps_in_the_same_order(scans: Path, tmp
     preset = PRESET.replace(n_steps=1, epochs=2, learning_rate=2e-4)
     train("ppo", ENV, tmp_path / "alone", preset=preset, **given)
     flags = ["--n-steps", "1", "--epochs", "2", "--learning-rate", "2e-4", "--out", str(tmp_path / "run")]
-    done = torchrun("train", "ppo", "--env", ENV, "--root", str(scans), *FLAGS, *flags)
+    done = torchrun("train", "ppo", "--env", ENV, "--root", str(scans), *COMMON, *flags)
     assert done.returncode == 0, done.stderr
     same(tmp_path / "run", tmp_path / "alone")
 
