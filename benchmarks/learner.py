@@ -27,6 +27,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.timing import benchmark_parser, machine, measure_and_report, median, milliseconds
 from mecca_agents import PRESETS
 from mecca_agents.agent import make_agent
+from mecca_agents.algorithms.mecca import Mecca
 from mecca_agents.learning.actor_critic import ActorCritic
 from mecca_agents.learning.rollout import Decision
 from mecca_agents.networks.pnet import PNet
@@ -123,7 +124,12 @@ def _twice(agent: ActorCritic, state: Tensor) -> Decision:
     policy, value = agent.policy_and_value(state)
     every = None if decision.log_probs is None else policy.log_probs
     log_prob, entropy = policy.log_prob(decision.action), policy.entropy()
-    return decision._replace(log_prob=log_prob, entropy=entropy, value=value, log_probs=every)
+    decision = decision._replace(log_prob=log_prob, entropy=entropy, value=value, log_probs=every)
+    if decision.confidence is None:
+        return decision
+    assert isinstance(agent, Mecca)
+    confidence, opposite = agent.both_confidences(state, decision.action)
+    return decision._replace(confidence=confidence, opposite=opposite)
 
 
 def convolution_peak(shape: Sequence[int], device: torch.device, precision: torch.dtype) -> float:

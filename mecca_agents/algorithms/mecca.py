@@ -158,7 +158,7 @@ class Mecca(ActorCritic):
         decision = super().decision(state, policy, value)
         if not self.has_confidence:
             return decision
-        logits, opposite = self._both_confidences(state, decision.action)
+        logits, opposite = self.both_confidences(state, decision.action)
         check_finite("confidence", float(logits.detach().sum()))
         leans_up = policy.mean(self.adjustments).detach() > 0
         return decision._replace(leans_up=leans_up, confidence=logits, opposite=opposite)
@@ -244,7 +244,7 @@ class Mecca(ActorCritic):
             return self._confidence_outputs(state, change.abs()) * change.sign()
         return self._confidence_outputs(state, change)
 
-    def _both_confidences(self, state: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
+    def both_confidences(self, state: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of C(s, a) and of C(s, -a), each (B, D, H, W)."""
         if self.preset.mecca.confidence_head == "signed":
             logits = self._confidence_logits(state, action)
