@@ -21,13 +21,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 
@@ -67,7 +67,6 @@ class Part:
         test_folder: Of its data set.
         cases: Training cases at most.
         preset: Name of the preset.
-        changes: What differs from it.
         name: Of the data set in tables, where its environment's does not say it.
     """
 
@@ -82,7 +81,6 @@ class Part:
     test_folder: str = ""
     cases: int | None = None
     preset: str = "brief"
-    changes: Mapping[str, Any] = field(default_factory=dict)
     name: str | None = None
 
     def plan(self, data: Path, out: Path) -> Plan:
@@ -90,7 +88,7 @@ class Part:
         return Plan(
             out,
             self.env,
-            PRESETS[self.preset].replace(**self.changes),
+            PRESETS[self.preset],
             self.preset,
             root=data / self.folder if self.folder else None,
             label=self.label,

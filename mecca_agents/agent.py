@@ -117,13 +117,14 @@ class Agent(ABC):
         return 1
 
     @classmethod
-    def without_effect(cls, preset: Preset) -> dict[str, str]:
+    def without_effect(cls, preset: Preset, settings: Mapping[str, Any]) -> dict[str, str]:
         """Settings of a preset that change nothing of what this method learns, by name, and why.
 
         A command that is given one of them refuses it (`check_effect`).
 
         Args:
             preset: Its settings.
+            settings: What was asked of the environment: which cases are labelled, say.
         """
         return {}
 
@@ -196,18 +197,19 @@ def find_method(method: str) -> type[Agent]:
     return found
 
 
-def check_effect(methods: Iterable[str], preset: Preset, given: Iterable[str]) -> None:
+def check_effect(methods: Iterable[str], preset: Preset, given: Iterable[str], settings: Mapping[str, Any]) -> None:
     """Refuse settings that were asked for and that none of the methods learns anything else by.
 
     Args:
         methods: Names in `METHODS`, or "module:class" of one's own.
         preset: The settings, with what was asked for.
         given: Names of what was asked for.
+        settings: What was asked of the environment.
 
     Raises:
         ValueError: One is without effect; the message says why.
     """
-    reasons = {method: find_method(method).without_effect(preset) for method in methods}
+    reasons = {method: find_method(method).without_effect(preset, settings) for method in methods}
     for name in given:
         if reasons and all(name in of_method for of_method in reasons.values()):
             why = dict.fromkeys(f"{method}: {of_method[name]}" for method, of_method in reasons.items())

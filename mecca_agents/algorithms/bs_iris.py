@@ -5,10 +5,9 @@ the label's boundary. Both are settings of the environment (`hint="supervoxel"`,
 and schedule are those of IteR-MRL, as for every reinforcement learner here.
 
 Inferred, since neither that paper's constants nor its code are at hand: that supervoxels are SLIC's, `SUPERVOXELS` of
-them (the 100 of MECCA's guide, Sec. 3.5, cross edges: of what edge clicks marked with them on the hippocampus, 33 % lay
-in the target, with these 52 %); that the weight is 1 + w exp(-d^2 / 2 s^2) with d the distance to the boundary
-(`boundary_weight`, `boundary_sigma`); and that one map of clicks is enough, since the user clicks edges, which are
-neither foreground nor background by themselves.
+them (the 100 of MECCA's guide, Sec. 3.5, are large enough to cross most edges); that the weight is
+1 + w exp(-d^2 / 2 s^2) with d the distance to the boundary (`boundary_weight`, `boundary_sigma`); and that one map of
+clicks is enough, since the user clicks edges, which are neither foreground nor background by themselves.
 """
 
 from __future__ import annotations

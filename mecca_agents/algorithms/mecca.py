@@ -3,7 +3,7 @@
 One update plays one episode in every env, of labelled and of unlabelled cases side by side:
 
     for t in 1..T:                                      lines 5, 13
-        a ~ pi(. | s)                                   lines 6, 14   Eq. 1    segmentation network S *
+        a ~ pi(. | s)                                   lines 6, 14   Eq. 1    segmentation network S
         c = C(s, a)                                                            confidence network C
         s, gain <- env.step(a, c)                       lines 7, 16   Eq. 2, 9 c guides the user (Sec. 3.5)
     y^ = direction of the calibrated action             line 15       Eq. 10   unlabelled cases only
@@ -44,6 +44,7 @@ from mecca_agents.learning.network_agent import between, check_finite
 from mecca_agents.learning.rollout import Decision, Rollout, for_env, stack_observation
 from mecca_agents.presets import FAMILIES, Preset
 from mecca_agents.runtime.distributed import total
+from mecca_env.process.config import some_unlabelled
 from mecca_env.process.rewards import make_reward
 from mecca_env.vector_env import MeccaVectorEnv
 
@@ -76,15 +77,16 @@ class Mecca(ActorCritic):
             self.add_pnet("confidence", task.modalities + 3, {"confidence": 1}, own.confidence_channels)
 
     @classmethod
-    def without_effect(cls, preset: Preset) -> dict[str, str]:
-        """Besides those of every actor-critic, the settings of mechanisms that are off."""
-        none, own = super().without_effect(preset), preset.mecca
+    def without_effect(cls, preset: Preset, settings: Mapping[str, Any]) -> dict[str, str]:
+        """Besides those of every actor-critic, the settings of mechanisms that are off or have no case to work on."""
+        none, own = super().without_effect(preset, settings), preset.mecca
         if not own.self_adaptive_reward:
             none |= dict.fromkeys(("alpha", "beta", "reward_weight"), "self_adaptive_reward is off")
         elif own.beta == 0:
             none["reward_weight"] = "beta is 0"
-        if not own.simulated_labels:
-            none |= dict.fromkeys(("delta", "simulated_from", "labelled_share"), "simulated_labels is off")
+        if not own.simulated_labels or not some_unlabelled(settings):
+            why = "all cases are labelled" if own.simulated_labels else "simulated_labels is off"
+            none |= dict.fromkeys(("delta", "simulated_from", "labelled_share"), why)
         if not (own.self_adaptive_reward or own.simulated_labels or own.interaction_guide):
             none |= {name: "no mechanism is on" for name in FAMILIES if name.startswith("confidence_")}
         return none
@@ -160,8 +162,10 @@ class Mecca(ActorCritic):
             return decision
         logits, opposite = self.both_confidences(state, decision.action)
         check_finite("confidence", float(logits.detach().sum()))
-        leans_up = policy.mean(self.adjustments).detach() > 0
-        return decision._replace(leans_up=leans_up, confidence=logits, opposite=opposite)
+        decision = decision._replace(confidence=logits, opposite=opposite)
+        if not self.preset.mecca.self_adaptive_reward:
+            return decision
+        return decision._replace(leans_up=policy.mean(self.adjustments).detach() > 0)
 
     def teach(self, rollout: Rollout, envs: MeccaVectorEnv, progress: float, earlier: Tensor | None = None) -> Rollout:
         """The rollout with simulated labels and their gain for unlabelled episodes, and self-adaptive rewards.

@@ -121,9 +121,11 @@ class PPO(ActorCritic):
     families: ClassVar[tuple[str, ...]] = ("actor_critic", "ppo")
 
     @classmethod
-    def without_effect(cls, preset: Preset) -> dict[str, str]:
+    def without_effect(cls, preset: Preset, settings: Mapping[str, Any]) -> dict[str, str]:
         """It plays whole episodes, so lambda matters whatever `n_steps` is."""
-        return {name: why for name, why in super().without_effect(preset).items() if name != "gae_lambda"}
+        none = super().without_effect(preset, settings)
+        none.pop("gae_lambda", None)
+        return none
 
     @classmethod
     def env_settings(cls, preset: Preset, settings: Mapping[str, Any]) -> dict[str, Any]:

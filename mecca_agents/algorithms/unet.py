@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +27,11 @@ class UNetAgent(VolumePredictor):
 
     name = "unet"
     footnote = "MONAI's plain 3-D U-Net; the paper does not say which it takes."
+
+    @classmethod
+    def without_effect(cls, preset: Preset, settings: Mapping[str, Any]) -> dict[str, str]:
+        """Those of P-Net, too."""
+        return super().without_effect(preset, settings) | dict.fromkeys(("dilations", "shared_blocks"), "of P-Net")
 
     def __init__(self, preset: Preset, task: TaskSpec, *, device: torch.device, seed: int) -> None:
         super().__init__(preset, task, device=device, seed=seed)

@@ -81,7 +81,8 @@ class Benchmark:
         chosen, given = self.methods or methods(), given_settings(self.settings)
         cells = shard_of(make_cells(chosen, self.fractions, seeds, self.ablation, self.labelled_cases), self.shard)
         preset = find_preset(self.preset).replace(**given)
-        check_effect(chosen, preset, given)
+        few = next((cell.settings for cell in cells if not cell.all_labelled), {})
+        check_effect([*chosen, *["mecca"] * self.ablation], preset, given, few)
         shared = {f.name for f in fields(Plan)} & {f.name for f in fields(self)} - {"preset", "settings"}
         plan = Plan(preset=preset, preset_name=self.preset, **{name: getattr(self, name) for name in shared})
         if self.threads is not None:

@@ -73,8 +73,8 @@ class Train:
         if restarted() and is_run(out):
             return self._resume(out)
         preset = find_preset(given.pop("preset", "fast")).replace(**changes)
-        check_effect([method], preset, changes)
         settings = {name: given.pop(name) for name in _LABELLED if name in given}
+        check_effect([method], preset, changes, settings)
         train(method, env, out, preset=preset, settings=settings, **given)
         return _trained(out)
 

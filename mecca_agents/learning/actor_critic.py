@@ -57,9 +57,9 @@ class ActorCritic(NetworkAgent):
         self.add_pnet("segmentation", task.modalities + 2, branches, slow="branches.policy.", slow_rate=rate)
 
     @classmethod
-    def without_effect(cls, preset: Preset) -> dict[str, str]:
+    def without_effect(cls, preset: Preset, settings: Mapping[str, Any]) -> dict[str, str]:
         """Besides those of other methods, what only a critic or a longer return has a use for."""
-        none = super().without_effect(preset)
+        none = super().without_effect(preset, settings)
         if not cls.samples:
             none |= dict.fromkeys(
                 ("gamma", "gae_lambda", "value_weight", "credit"), "it has no critic and looks no further"

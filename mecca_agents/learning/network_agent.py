@@ -19,6 +19,7 @@ from mecca_agents.networks.pnet import PNet
 from mecca_agents.presets import FAMILIES, Preset
 from mecca_agents.runtime.devices import autocast, check_trainable
 from mecca_agents.runtime.distributed import sum_gradients
+from mecca_env.process.config import some_unlabelled
 
 
 class NetworkAgent(Agent):
@@ -56,11 +57,15 @@ class NetworkAgent(Agent):
         """Raise `ValueError` where the method cannot play this."""
 
     @classmethod
-    def without_effect(cls, preset: Preset) -> dict[str, str]:
-        """The families of other methods, and what is about unlabelled cases where it plays none."""
+    def without_effect(cls, preset: Preset, settings: Mapping[str, Any]) -> dict[str, str]:
+        """The families of other methods, and what is about unlabelled cases where none are played."""
         own = ("", "network", *cls.families)
         none = {name: f"{family} is of other methods" for name, family in FAMILIES.items() if family not in own}
-        return none if cls.plays_unlabelled else none | {"labelled_share": "it plays labelled cases alone"}
+        if not cls.plays_unlabelled:
+            none["labelled_share"] = "it plays labelled cases alone"
+        elif not some_unlabelled(settings):
+            none["labelled_share"] = "all cases are labelled"
+        return none
 
     def add_network(
         self,

@@ -103,6 +103,11 @@ def for_env(action: Tensor, confidence: Tensor | None, guide: bool) -> Any:
     return {"adjustment": action, "confidence": confidence} if guide else action
 
 
+def _for_env(decision: Decision, guide: bool) -> Any:
+    sure = decision.confidence.detach().sigmoid() if guide and decision.confidence is not None else None
+    return for_env(decision.action, sure, guide)
+
+
 def collect(
     envs: MeccaVectorEnv,
     observation: Observation,
@@ -129,8 +134,7 @@ def collect(
         decision = policy(states[-1])
         decisions.append(decision)
         labels.append(envs.state.label)
-        sure = None if decision.confidence is None else decision.confidence.detach().sigmoid()
-        observation, _, terminated, truncated, info = envs.step(for_env(decision.action, sure, envs.config.guide))
+        observation, _, terminated, truncated, info = envs.step(_for_env(decision, envs.config.guide))
         final = info.get("final_info", info)
         after.append(info.get("final_obs", observation)["probability"])
         rewards.append(info["voxel_reward"])

@@ -39,7 +39,7 @@ class Untrained(Agent):
         self.generator = torch.Generator(device).manual_seed(seed)
 
     @classmethod
-    def without_effect(cls, preset: Preset) -> dict[str, str]:
+    def without_effect(cls, preset: Preset, settings: Mapping[str, Any]) -> dict[str, str]:
         """All but those that say how much is played."""
         return {name: "it learns nothing" for name in FAMILIES if name not in ("shape", "num_envs", "updates")}
 

@@ -112,15 +112,9 @@ def by_labelled(study: Study) -> dict[str, ByLabelled]:
 
 
 def by_variant(study: Study, labelled: Labelled, user: str = EDGE) -> dict[str, list[FinishedCell]]:
-    """The rows of Table 5 that there are; the method itself stands for all mechanisms where there is no such row."""
-    rows = {}
-    for variant in VARIANTS:
-        cells = by_method(study.cells, labelled, variant, user).get("mecca")
-        if not cells and variant == "all":
-            cells = by_method(study.cells, labelled, user=user).get("mecca")
-        if cells:
-            rows[variant] = cells
-    return rows
+    """The rows of Table 5 that there are."""
+    found = {variant: by_method(study.cells, labelled, variant, user).get("mecca") for variant in VARIANTS}
+    return {variant: cells for variant, cells in found.items() if cells}
 
 
 def ablated(study: Study) -> list[Labelled]:

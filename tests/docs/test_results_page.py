@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -14,15 +13,9 @@ from mecca_agents.report.plots import HINTLESS
 from mecca_agents.report.studies import read_studies
 
 RESULTS = PAGE.parent / "results"
-SETTINGS = sorted(RESULTS.glob("*/settings.json"))
 pytestmark = pytest.mark.skipif(not list(RESULTS.glob("*/results/*.json")), reason="no results are kept here")
-readable = pytest.mark.skipif(
-    bool(SETTINGS) and all(json.loads(path.read_text(encoding="utf-8"))["format"] == 1 for path in SETTINGS),
-    reason="docs/results is of format 1, which reports do not read; it is to be made anew",
-)
 
 
-@readable
 def test_the_tables_are_those_of_the_cells(tmp_path: Path) -> None:
     report(RESULTS, tmp_path)
     kept = RESULTS / "report"
@@ -36,7 +29,6 @@ def test_the_tables_are_those_of_the_cells(tmp_path: Path) -> None:
     assert between.strip() == page_text(kept / "report.md").strip()
 
 
-@readable
 def test_every_learner_beats_random_actions_and_hints_help_those_that_see_them() -> None:
     for study in read_studies(RESULTS):
         rows = by_method(study.cells)

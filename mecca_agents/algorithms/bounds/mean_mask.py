@@ -47,7 +47,7 @@ class MeanMask(VolumePredictor):
         self.add_network("label", lambda: self.known, optimized=False)
 
     @classmethod
-    def without_effect(cls, preset: Preset) -> dict[str, str]:
+    def without_effect(cls, preset: Preset, settings: Mapping[str, Any]) -> dict[str, str]:
         """All but those that say how much is looked at."""
         return {name: "it takes a mean" for name in FAMILIES if name not in ("shape", "num_envs", "updates")}
 

@@ -47,8 +47,7 @@ def test_every_method_takes_as_many_optimizer_steps_and_labelled_episodes(
     assert episodes == 4 * 2 * looks
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", sorted(set(PRESETS) - {"paper"}))
 def test_presets_ask_the_same_of_all(name: str) -> None:
-    preset = PRESETS[name]
-    found = {(cell.updates, cell.n_steps) for cell in (Cell(method).preset(preset) for method in LEARNERS)}
-    assert len(found) == 1 or preset.ppo.epochs > 1
+    """The preset `paper` has PPO's usual four epochs, in a quarter of the updates."""
+    assert {Cell(method).preset(PRESETS[name]).updates for method in LEARNERS} == {PRESETS[name].updates}

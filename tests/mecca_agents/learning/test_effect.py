@@ -78,7 +78,7 @@ def _same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 @pytest.mark.parametrize("method", ["iter-mrl", "iter-mrl-expected", "ppo", "mecca", "pnet", "ua-mt"])
 def test_a_setting_has_an_effect_unless_it_is_said_to_have_none(method: str) -> None:
     usual = _learned(method, SMALL)
-    without = find_method(method).without_effect(SMALL)
+    without = find_method(method).without_effect(SMALL, PLAYED)
     changed = {
         name for name, value in OTHER.items() if not _same(usual, _learned(method, SMALL.replace(**{name: value})))
     }
@@ -92,11 +92,28 @@ def test_every_setting_is_tried() -> None:
 
 def test_what_no_method_has_a_use_for_is_refused() -> None:
     with pytest.raises(ValueError, match="^gamma: expected a setting that has an effect, got one without .*no critic"):
-        check_effect(["iter-mrl-expected"], BRIEF, ["updates", "gamma"])
-    check_effect(["iter-mrl-expected", "iter-mrl"], BRIEF, ["gamma"])
-    check_effect(["mecca"], BRIEF, ["beta"])
+        check_effect(["iter-mrl-expected"], BRIEF, ["updates", "gamma"], {})
+    check_effect(["iter-mrl-expected", "iter-mrl"], BRIEF, ["gamma"], {})
+    check_effect(["mecca"], BRIEF, ["beta"], {})
     with pytest.raises(ValueError, match="^beta: .*mecca: self_adaptive_reward is off"):
-        check_effect(["mecca", "unet"], BRIEF.replace(self_adaptive_reward=False), ["beta"])
+        check_effect(["mecca", "unet"], BRIEF.replace(self_adaptive_reward=False), ["beta"], {})
+
+
+def test_what_is_about_unlabelled_cases_has_no_effect_where_there_are_none() -> None:
+    for method in ("mecca", "ua-mt"):
+        few, all_ = (find_method(method).without_effect(BRIEF, s) for s in ({"labelled_cases": 2}, {}))
+        assert set(all_) - set(few) == {"labelled_share"} | (
+            {"delta", "simulated_from"} if method == "mecca" else set()
+        )
+    with pytest.raises(ValueError, match="^delta: .*mecca: all cases are labelled"):
+        check_effect(["mecca"], BRIEF, ["delta"], {"labelled_fraction": 1.0})
+
+
+def test_a_unet_has_no_dilations() -> None:
+    one, other = (_learned("unet", SMALL.replace(dilations=dilations)) for dilations in ((1, 2), (1, 3)))
+    assert _same(one, other)
+    with pytest.raises(ValueError, match="^dilations: .*unet: of P-Net"):
+        check_effect(["unet"], BRIEF, ["dilations"], {})
 
 
 @pytest.mark.parametrize("command", ["train unet --out {}", "benchmark --methods unet random --out {}"])

@@ -71,7 +71,7 @@ def test_cells_are_found_by_labelled_amount_and_by_variant(tmp_path: Path) -> No
     assert list(amounts) == ["mecca"]
     assert list(map(str, amounts["mecca"])) == ["4 cases", "16 cases", "25 %", "100 %"]
     assert ablated(found) == [Labelled(cases=4)]
-    assert list(by_variant(found, Labelled(cases=4))) == ["none", "labels", "all"]
+    assert list(by_variant(found, Labelled(cases=4))) == ["none", "labels"]
     assert list(by_variant(found, Labelled(cases=4), "imprecise")) == ["none", "labels"]
 
 
