@@ -93,7 +93,7 @@ def change_of(adjustment: Tensor, config: EnvConfig) -> Tensor:
     """Changes of the probabilities that actions of any shape ask for, float32."""
     if config.action == "continuous":
         return adjustment.float()
-    return torch.tensor(config.adjustments, device=adjustment.device)[adjustment.long()]
+    return torch.tensor(config.adjustments, dtype=torch.float32, device=adjustment.device)[adjustment.long()]
 
 
 def checked_confidence(agent: Agent, observation: Observation, action: Any, shape: Triple) -> Tensor | None:

@@ -122,7 +122,7 @@ class SupervoxelHint:
         index = regions.flatten(1).to(torch.int64)  # (B, D * H * W)
         there = exists(clicks[..., 0])
         region = index.gather(1, torch.where(there, flatten(clicks, shape), 0))  # (B, K)
-        value = torch.zeros((len(hint), most + 1), device=hint.device)  # the last column takes the rows of -1
+        value = hint.new_zeros((len(hint), most + 1))  # the last column takes the rows of -1
         value.scatter_(1, torch.where(there, region, most), 1.0)
         return torch.maximum(hint, value.gather(1, index).view(hint.shape))
 

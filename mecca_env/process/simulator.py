@@ -81,11 +81,11 @@ class Simulator:
             labelled=to_device(torch.tensor([e.labelled for e in episodes]), self.device),
             keys=to_device(self._keys(episodes), self.device),
             step=zero,
-            probability=torch.full(label.shape, 0.5, device=self.device),
-            hint=torch.zeros(label.shape, device=self.device),
+            probability=torch.full(label.shape, 0.5, dtype=torch.float32, device=self.device),
+            hint=torch.zeros(label.shape, dtype=torch.float32, device=self.device),
             clicks=torch.full((count, self.config.total_clicks, 3), -1, dtype=torch.int64, device=self.device),
             n_clicks=zero,
-            dice=torch.zeros(count, device=self.device),  # nothing is above a half yet
+            dice=torch.zeros(count, dtype=torch.float32, device=self.device),  # nothing is above a half yet
             regions=regions,
             situation=self._transition.start(label),
             weights=self._weights(surface),

@@ -10,22 +10,10 @@ import pytest
 import torch
 from gymnasium.vector import AutoresetMode
 
-from tests.support.envs import SETTINGS, Blobs, full_actions, make_envs, random_actions
+from tests.support.envs import SETTINGS, VARIANTS, Blobs, full_actions, make_envs, random_actions
 from tests.support.trees import copied, rows, same, same_rows
 
 MODES = [mode.value for mode in AutoresetMode]
-VARIANTS: dict[str, dict[str, Any]] = {
-    "default": {},
-    "guide": {"guide": True, "supervoxels": (12, 10, 8)},
-    "continuous": {"action": "continuous"},
-    "imprecise": {"user": "imprecise", "hint": "euclidean", "reward": "focal"},
-    "region-centre": {"user": "region-centre", "hint": "geodesic", "reward": "error"},
-    "supervoxel": {"hint": "supervoxel", "supervoxels": (12, 10, 8), "reward": "boundary"},
-    "guided supervoxel": {"hint": "supervoxel", "supervoxels": (12, 10, 8), "guide": True},
-    "target": {"target_dice": 0.3},
-    "two modalities": {"dataset": Blobs(modalities=2)},
-    "half labelled": {"labelled_fraction": 0.5},
-}
 
 
 def row_of(action: Any, index: int) -> Any:
