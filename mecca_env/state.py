@@ -46,6 +46,18 @@ class State:
         """The grid, (D, H, W)."""
         return (self.label.shape[1], self.label.shape[2], self.label.shape[3])
 
+    def changed(self, **tensors: Tensor | None) -> State:
+        """The same with other tensors in some fields, as `dataclasses.replace` makes it, which takes several times longer.
+
+        Raises `TypeError` for a name that no field has.
+        """
+        if not tensors.keys() <= self.__dataclass_fields__.keys():
+            raise TypeError(f"expected fields of State, got {', '.join(tensors)}")
+        made = object.__new__(State)
+        vars(made).update(vars(self), **tensors)
+        vars(made).pop("prediction", None)  # of another probability, perhaps
+        return made
+
 
 def observe(state: State) -> dict[str, Tensor]:
     """The observation: `volume` (B, D, H, W), of several modalities (B, M, D, H, W), `probability` and `hint`."""

@@ -33,7 +33,6 @@ from mecca_env.data.targets import LabelChoice
 from mecca_env.episodes.batch import EpisodeBatch
 from mecca_env.episodes.maker import DEVICE_CACHE_BYTES, EpisodeMaker
 from mecca_env.episodes.snapshot import Snapshot, identity
-from mecca_env.episodes.stream import EpisodeStream
 from mecca_env.infos import Info, copied, final_info, info_of
 from mecca_env.process.simulator import Simulator
 from mecca_env.process.transitions import Transition
@@ -215,10 +214,7 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
         if not self._episodes.begun and len(rows) < self.num_envs:
             raise gym.error.ResetNeeded("the first reset must be of all envs")
         chosen = [self.cases.find(case) for case in wanted]
-        for i, number in enumerate(read_seeds(seed, self.num_envs)):
-            if number is not None and i in rows:
-                self._episodes.streams[i] = EpisodeStream(number)
-        self._begin(rows, chosen)
+        self._begin(rows, chosen, read_seeds(seed, self.num_envs))
         self._show()
         return self._observe(self.state), info_of(self.state, None)
 
@@ -358,10 +354,10 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
             self._window.close()
         self._episodes.close()
 
-    def _begin(self, rows: NDArray[np.int64], cases: Sequence[int | None] | None = None) -> None:
+    def _begin(self, rows: NDArray[np.int64], *chosen: Sequence[int | None]) -> None:
         """Begin new episodes in those rows, once all actions so far are known to have been in range."""
         self._actions.refuse(wait=True)
-        self._episodes.begin(rows, cases)
+        self._episodes.begin(rows, *chosen)
 
     def _returned(self, transition: Transition, terminated: Tensor, final: Info) -> StepResult:
         """The result of a step, with the `final` entries of what was reset in it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import inf
 
 import torch
@@ -94,7 +94,7 @@ class Simulator:
         budget = torch.full((count,), self.config.clicks[0], device=self.device)
         state = self._with_clicks(state, budget, self.config.clicks[0], state.keys[:, 0].contiguous())
         # Only now: the first clicks come before any confidence and are unguided.
-        return replace(state, advice=torch.zeros_like(label)) if self.config.guide else state
+        return state.changed(advice=torch.zeros_like(label)) if self.config.guide else state
 
     def step(self, state: State, action: Tensor, confidence: Tensor | None = None) -> tuple[State, Transition, Tensor]:
         """Every voxel adjusts its probability, earns its reward, and the user looks again.
@@ -117,11 +117,12 @@ class Simulator:
         # Where there is no label nobody can see that the target is reached.
         known = torch.where(state.labelled, made.dice, 0.0) if self._some_unlabelled else made.dice
         progress = loops(self.device).advance(state.step, known, state.keys, self._budgets, target)
-        after = replace(
-            state, probability=made.probability, dice=made.dice, situation=made.situation, step=progress.step
+        after = state.changed(
+            probability=made.probability, dice=made.dice, situation=made.situation, step=progress.step
         )
         if config.guide and confidence is not None:
-            after = replace(after, advice=advise(self.regions(after), confidence, config.advised, self._most_regions))
+            advice = advise(self.regions(after), confidence, config.advised, self._most_regions)
+            after = after.changed(advice=advice)
         assert config.clicks is not None
         most = max(config.clicks[1:], default=0)
         return self._with_clicks(after, progress.budget, most, progress.key), earned, progress.over
@@ -134,7 +135,7 @@ class Simulator:
             new_clicks: What `SimulatedUser.click` may return, (B, K, 3) int64; `state.clicks` has room for them.
         """
         clicks, n_clicks = loops(self.device).append(state.clicks, state.n_clicks, new_clicks)
-        return replace(state, hint=self._hinted(state, new_clicks), clicks=clicks, n_clicks=n_clicks)
+        return state.changed(hint=self._hinted(state, new_clicks), clicks=clicks, n_clicks=n_clicks)
 
     def regions(self, state: State) -> Tensor:
         """The supervoxels of the step that is next, (B, D, H, W) int16; of the last one where the episode is over."""
