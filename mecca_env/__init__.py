@@ -17,6 +17,7 @@ from mecca_env.data.base import DataError, PreparedCase, Scan, VolumeSource
 from mecca_env.process.config import EnvConfig
 from mecca_env.process.contracts import Hint, Reward, SimulatedUser
 from mecca_env.state import State
+from mecca_env.tensors.forked import keep_to_one_thread
 
 __version__ = "0.1.0"
 
@@ -44,6 +45,7 @@ def register() -> None:
 
 
 register()
+keep_to_one_thread()  # or an AsyncVectorEnv would hang
 
 __all__ = [
     "ENV_IDS",

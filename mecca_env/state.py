@@ -47,7 +47,7 @@ class State:
         return (self.label.shape[1], self.label.shape[2], self.label.shape[3])
 
     def changed(self, **tensors: Tensor | None) -> State:
-        """The same with other tensors in some fields, as `dataclasses.replace` makes it, which takes several times longer.
+        """The same with other tensors in some fields, as `dataclasses.replace` makes it in several times as long.
 
         Raises `TypeError` for a name that no field has.
         """

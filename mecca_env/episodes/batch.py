@@ -130,7 +130,7 @@ class EpisodeBatch:
         return transition.without(rows, self.state.labelled), terminated
 
     def snapshot(self, identity: Mapping[str, Any]) -> Snapshot:
-        """The episodes at this moment, for `restore`; `identity` is the env's (`snapshot.identity`). Raises as `step`."""
+        """The episodes now, for `restore`; `identity` is the env's (`snapshot.identity`). Raises as `step` does."""
         self._refuse_writes()
         generators = [stream.rng.bit_generator.state for stream in self.streams]
         return take(identity, self.state, self.over, self._origins, generators, self.steps_taken)

@@ -1,7 +1,7 @@
 """The tensors of a state, which are handed out and not copied: who writes to one of them is told which it was.
 
-A copy of every observation would take a fifth to a third of a step. Torch counts the writes to each tensor and all views
-of it, and to compare the counts takes microseconds.
+To copy every observation would take a fifth to a third of a step. Torch counts the writes to each tensor and all views
+of it; to compare the counts takes some microseconds.
 """
 
 from __future__ import annotations
