@@ -16,6 +16,7 @@ from mecca_env.data.base import Triple
 from mecca_env.process.config import EnvConfig
 from mecca_env.process.dynamics import ContinuousDynamics, DiscreteDynamics
 from mecca_env.state import State
+from mecca_env.tensors.exact import shown
 from mecca_env.vector_env import MeccaVectorEnv
 
 
@@ -110,7 +111,7 @@ def checked_confidence(agent: Agent, observation: Observation, action: Any, shap
         raise ValueError(f"{name}: expected shape {expected}, got {tuple(values.shape)}")
     low, high = (float(v) for v in values.aminmax())
     if not (low >= 0 and high <= 1):  # also where they are NaN
-        raise ValueError(f"{name}: expected values from 0 to 1, got values from {low:g} to {high:g}")
+        raise ValueError(f"{name}: expected values from 0 to 1, got values from {shown(low)} to {shown(high)}")
     return values[0].float()
 
 

@@ -33,6 +33,7 @@ class EpisodeBatch:
         simulator: Its steps.
         maker: Cuts the episodes out of cases.
         num_envs: B.
+        max_episode_steps: Steps after which an episode is over though it has not ended; None: no such limit.
 
     Attributes:
         simulator: As given.
@@ -42,12 +43,15 @@ class EpisodeBatch:
         steps_taken: Steps made since construction, over all envs.
     """
 
-    def __init__(self, simulator: Simulator, maker: EpisodeMaker, num_envs: int) -> None:
+    def __init__(
+        self, simulator: Simulator, maker: EpisodeMaker, num_envs: int, max_episode_steps: int | None = None
+    ) -> None:
         self.simulator = simulator
         self.maker = maker
         self.streams = [EpisodeStream(None) for _ in range(num_envs)]
         self.over: NDArray[np.bool_] = np.zeros(num_envs, dtype=np.bool_)
         self.steps_taken = 0
+        self._limit = max_episode_steps
         self._state: State | None = None
         self._handed_out: HandedOut | None = None
         self._placements: list[Placement] = []
@@ -100,7 +104,7 @@ class EpisodeBatch:
         """Take a step in every episode, as `Simulator.step`.
 
         Returns:
-            What was earned, and which episodes are over, (B,) bool on the device.
+            What was earned, and which episodes have ended, (B,) bool on the device.
 
         Raises:
             RuntimeError: Somebody has written to what was handed out; the message names it.
@@ -117,7 +121,10 @@ class EpisodeBatch:
     def step_some(
         self, action: Tensor, confidence: Tensor | None, acting: NDArray[np.bool_]
     ) -> tuple[Transition, Tensor]:
-        """Take a step in the episodes marked in `acting` (B,); the others stay where they are and earn nothing."""
+        """Take a step in the episodes marked in `acting` (B,); the others stay where they are and earn nothing.
+
+        Returns and raises as `step`.
+        """
         before, over, steps = self.state, self.over, self._steps
         transition, terminated = self.step(action, confidence)
         resting = np.flatnonzero(~acting)
@@ -126,8 +133,27 @@ class EpisodeBatch:
             self._hand_out(replace_rows(self.state, rows, take_rows(before, rows)))
         self.over, self._steps = np.where(acting, self.over, over), np.where(acting, self._steps, steps)
         self.steps_taken -= len(resting)
-        terminated = terminated.index_copy(0, rows, torch.from_numpy(over[resting]).to(rows.device))
+        terminated = terminated.index_copy(0, rows, self._ended(take_rows(before, rows)))
         return transition.without(rows, self.state.labelled), terminated
+
+    def draw_from(self, generators: Sequence[np.random.Generator]) -> None:
+        """Draw from these from the next episodes on, one for each env.
+
+        Raises:
+            ValueError: There are more or fewer.
+            TypeError: One is none of NumPy's.
+        """
+        if len(generators) != len(self):
+            raise ValueError(f"np_random: expected {len(self)} generators, got {len(generators)}")
+        self.streams = [EpisodeStream.of(rng) for rng in generators]
+
+    @property
+    def truncated(self) -> Tensor:
+        """Which episodes are as long as they may be, (B,) bool on the device; Gymnasium's `TimeLimit` asks no more."""
+        device = self.simulator.device
+        if self._limit is None:
+            return torch.zeros(len(self), dtype=torch.bool, device=device)
+        return to_device(torch.from_numpy(self._steps >= self._limit), device)
 
     def snapshot(self, identity: Mapping[str, Any]) -> Snapshot:
         """The episodes now, for `restore`; `identity` is the env's (`snapshot.identity`). Raises as `step` does."""
@@ -200,8 +226,17 @@ class EpisodeBatch:
         self.maker.look_ahead({i: self.streams[i] if known else None for i, known in drawn.items()})
 
     def _finished(self, terminated: Tensor) -> NDArray[np.bool_]:
-        """The episodes that are over, found without looking at the device where the horizon alone decides."""
+        """The episodes that are over, found without looking at the device where their length alone decides."""
         config = self.simulator.config
+        limit = config.horizon if self._limit is None else min(config.horizon, self._limit)
         if config.target_dice is None:
-            return np.asarray(self._steps >= config.horizon)
-        return np.array(terminated.cpu().numpy())  # a copy: `begin` writes to it
+            return np.asarray(self._steps >= limit)
+        return terminated.cpu().numpy() | (self._steps >= limit)  # new: `begin` writes to it
+
+    def _ended(self, state: State) -> Tensor:
+        """Which episodes have ended by themselves (`Loops.advance`), (B,) bool on the device."""
+        config = self.simulator.config
+        ended = state.step >= config.horizon
+        if config.target_dice is None:
+            return ended
+        return ended | (state.labelled & (state.dice >= config.target_dice))

@@ -10,6 +10,7 @@ from mecca_env.kernels.dispatch import loops
 from mecca_env.kernels.voxels import exists, flatten
 from mecca_env.process.config import EnvConfig
 from mecca_env.process.contracts import Hint
+from mecca_env.tensors.exact import shown
 from mecca_env.tensors.recycled import Buffers
 
 
@@ -147,7 +148,7 @@ class CheckedHint:
             )
         low, high = (float(v) for v in merged.aminmax())
         if not (low >= 0.0 and high <= 1.0):  # also where they are NaN
-            raise ValueError(f"hint {name}: expected values from 0 to 1, got values from {low:g} to {high:g}")
+            raise ValueError(f"hint {name}: expected values from 0 to 1, got values from {shown(low)} to {shown(high)}")
         return merged
 
 
