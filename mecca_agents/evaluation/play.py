@@ -137,8 +137,8 @@ def play(agent: Agent, envs: MeccaVectorEnv, case: int, seed: int) -> Iterator[P
     while not over:
         before, start = envs.state, time.perf_counter()
         action = agent.act(observation)
-        following, _, terminated, _, info = envs.step(action)
-        over = bool(terminated[0])  # waits for the device, so that the time is that of the whole step
+        following, _, terminated, truncated, info = envs.step(action)
+        over = bool(terminated[0] | truncated[0])  # waits for the device, so that the time is that of the whole step
         yield PlayedStep(
             agent=agent,
             envs=envs,

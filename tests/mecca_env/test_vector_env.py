@@ -35,17 +35,16 @@ def test_equals_the_same_envs_one_by_one(variant: str, mode: str) -> None:
     over = [False] * 3
     for number, action in enumerate(full_actions(envs.unwrapped, 9)):
         observation, reward, terminated, truncated, info = envs.step(action)
-        assert not truncated.any()
         for i, single in enumerate(singles):
             where = f"step {number}, env {i}"
             if over[i] and mode == "NextStep":
                 obs, single_info = single.reset()
-                expected: tuple[Any, ...] = (0.0, False)
+                expected = [0.0, False, False]
                 over[i] = False
             else:
-                obs, single_reward, over[i], _, single_info = single.step(row_of(action, i))
-                expected = (single_reward, over[i])
-            assert (float(reward[i]), bool(terminated[i])) == expected, where
+                obs, *expected, single_info = single.step(row_of(action, i))
+                over[i] = expected[1] or expected[2]
+            assert (float(reward[i]), bool(terminated[i]), bool(truncated[i])) == tuple(expected), where
             if over[i] and mode == "SameStep":
                 assert bool(info["_final_obs"][i]) and bool(info["_final_info"][i])
                 same(rows(info["final_obs"], i), obs, where)

@@ -55,6 +55,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "target": {"target_dice": 0.3},
     "two modalities": {"dataset": Blobs(modalities=2)},
     "half labelled": {"labelled_fraction": 0.5},
+    "cut short": {"max_episode_steps": 2},
+    "cut short or done": {"max_episode_steps": 2, "target_dice": 0.25},
+    "cut at its end": {"max_episode_steps": 3},
+    "never cut": {"max_episode_steps": 4},
 }
 """Settings that take every part of the decision process, by what they are called in tests."""
 
