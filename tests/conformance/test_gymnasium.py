@@ -29,7 +29,7 @@ def make_vec(**keywords: Any) -> Any:
 
 
 class TestTimeLimit:
-    """`max_episode_steps` of several envs; that it is what `gym.make` plays is in tests/mecca_env/test_vector_env.py."""
+    """`max_episode_steps` of several envs; tests/mecca_env/test_vector_env.py compares it with `gym.make`'s."""
 
     ACTION = np.zeros((2, *GRID), np.uint8)
 
