@@ -32,7 +32,8 @@ def register() -> None:
     """Register every id of `ENV_IDS` with Gymnasium; done on import, harmless when done again.
 
     No id has `max_episode_steps`: episodes end by themselves after `horizon` steps, and a time limit would mark that
-    end as truncated and make learners bootstrap from it.
+    end as truncated and make learners bootstrap from it. The spec of an env that was made names its horizon, for
+    wrappers that ask.
     """
     for env_id, dataset in ENV_IDS.items():
         if env_id not in gym.registry:

@@ -1,6 +1,6 @@
 """The tensors of a state, which are handed out and not copied: who writes to one of them is told which it was.
 
-To copy every observation would take a fifth to a third of a step. Torch counts the writes to each tensor and all views
+To copy every observation would take 15 to 30 % of a step. Torch counts the writes to each tensor and all views
 of it; to compare the counts takes some microseconds.
 """
 
