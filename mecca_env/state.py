@@ -51,11 +51,14 @@ class State:
 
         Raises `TypeError` for a name that no field has.
         """
-        if not tensors.keys() <= self.__dataclass_fields__.keys():
-            raise TypeError(f"expected fields of State, got {', '.join(tensors)}")
         made = object.__new__(State)
-        vars(made).update(vars(self), **tensors)
-        vars(made).pop("prediction", None)  # of another probability, perhaps
+        held = vars(made)
+        held.update(vars(self))
+        known = len(held)
+        held.update(tensors)
+        if len(held) > known:
+            raise TypeError(f"expected fields of State, got {', '.join(tensors)}")
+        held.pop("prediction", None)  # of another probability, perhaps
         return made
 
 

@@ -254,10 +254,10 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
             transition = transition.without(rows, self.state.labelled)
             terminated = terminated.index_fill(0, rows, False)
         truncated, final = episodes.truncated, Info()
-        if self.autoreset_mode is AutoresetMode.SAME_STEP and episodes.over.any():
+        if self.autoreset_mode is AutoresetMode.SAME_STEP and len(ended := np.flatnonzero(episodes.over)):
             mask = torch.from_numpy(episodes.over.copy()).to(self.device)
             final = final_info(self._observe(self.state), info_of(self.state, transition), mask)
-            self._begin(np.flatnonzero(episodes.over))
+            self._begin(ended)
         return self._returned(transition, terminated, truncated, final)
 
     def step_some(self, actions: Any, acting: NDArray[np.bool_]) -> StepResult:
@@ -372,7 +372,8 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
     def _returned(self, transition: Transition, terminated: Tensor, truncated: Tensor, final: Info) -> StepResult:
         """The result of a step, with the `final` entries of what was reset in it."""
         self._show()
-        observation, info = self._observe(self.state), info_of(self.state, transition)
+        state = self.state
+        observation, info = self._observe(state), info_of(state, transition)
         if final:  # TorchRL writes last observations over first ones, in place: not into the state
             observation, info = copied(observation), copied(info) | final
         return observation, transition.reward, terminated, truncated, info

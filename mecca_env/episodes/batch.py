@@ -214,7 +214,11 @@ class EpisodeBatch:
 
     def _hand_out(self, state: State) -> None:
         """Stand in that state from now on."""
-        self._state, self._handed_out = state, HandedOut(state)
+        self._state = state
+        if self._handed_out is None:
+            self._handed_out = HandedOut(state)
+        else:
+            self._handed_out.take(state)
 
     def _refuse_writes(self) -> None:
         if self._handed_out is not None:

@@ -16,15 +16,15 @@ from torch import Tensor
 
 from mecca_env.state import State
 
-# `info` has a copy of `dice`, which itself is counted as one with the reward, and that is the caller's.
-_WATCHED = tuple(field.name for field in fields(State) if field.name != "dice")
-_tensors: Callable[[State], tuple[Tensor | None, ...]] = attrgetter(*_WATCHED)
 _OBSERVED = ("volume", "probability", "hint")
 _TOLD = ("case_index", "labelled", "step", "clicks", "n_clicks", "advice")
+# `info` has a copy of `dice`, which itself is counted as one with the reward, and that is the caller's.
+_WATCHED = tuple(field.name for field in fields(State) if field.name != "dice")
+_writes: Callable[[Tensor], int] = attrgetter("_version")
 
 
 class HandedOut:
-    """A state whose tensors nobody may write to.
+    """The state of an env, whose tensors nobody may write to.
 
     Writes past torch are not counted: through `Tensor.numpy()`, through `Tensor.data`, by a kernel of one's own.
 
@@ -33,31 +33,38 @@ class HandedOut:
     """
 
     def __init__(self, state: State) -> None:
-        self._state = state
-        self._tensors = [tensor for tensor in _tensors(state) if tensor is not None]
-        self._counts = [tensor._version for tensor in self._tensors]
+        self._names = [name for name in _WATCHED if getattr(state, name) is not None]
+        self._tensors: Callable[[State], tuple[Tensor, ...]] = attrgetter(*self._names)
+        self.take(state)
+
+    def take(self, state: State) -> None:
+        """Another state of the same env from now on."""
+        self._state, self._counts = state, list(map(_writes, self._tensors(state)))
+
+    def check(self) -> None:
+        """Raise `RuntimeError` where a tensor has been written to since, with the name that it was handed out by."""
+        counts = list(map(_writes, self._tensors(self._state)))
+        if counts == self._counts:
+            return
+        found = zip(self._names, counts, self._counts, strict=True)
+        written = [_as_it_came(name) for name, now, before in found if now != before]
+        raise RuntimeError(
+            f"{', '.join(written)}: expected what was handed out, found that it was written to since; "
+            "it is the env's own memory: write to a copy of it (clone()), and begin anew with reset()"
+        )
 
     def __reduce__(self) -> tuple[type[HandedOut], tuple[State]]:
         """A copy is made of a copy of the state, whose tensors have counts of their own."""
         self.check()
         return HandedOut, (self._state,)
 
-    def check(self) -> None:
-        """Raise `RuntimeError` where one of them has been written to since, with the name that it was handed out by."""
-        counts = [tensor._version for tensor in self._tensors]
-        if counts == self._counts:
-            return
-        names = [name for name in _WATCHED if getattr(self._state, name) is not None]
-        written = [_as_it_came(n) for n, now, then in zip(names, counts, self._counts, strict=True) if now != then]
-        raise RuntimeError(
-            f"{', '.join(written)}: expected what was handed out, found that it was written to since; "
-            "it is the env's own memory: write to a copy of it (clone()), and begin anew with reset()"
-        )
-
 
 def counted() -> AbstractContextManager[object]:
     """A context in which torch counts the writes to new tensors; in `torch.inference_mode` it would not."""
-    return torch.inference_mode(False) if torch.is_inference_mode_enabled() else nullcontext()
+    return torch.inference_mode(False) if torch.is_inference_mode_enabled() else _AS_IT_IS
+
+
+_AS_IT_IS = nullcontext()
 
 
 def _as_it_came(name: str) -> str:

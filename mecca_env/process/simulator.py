@@ -57,6 +57,7 @@ class Simulator:
         self._hint = make_hint(config.hint, config)
         self._transition = make_transition(config, device)
         assert config.clicks is not None
+        self._most_clicks = max(config.clicks[1:], default=0)  # at once, after the first
         self._some_unlabelled = False  # of all episodes so far; as long as none is, a step saves a pass over the grid
         self._most_regions = 0  # all region numbers of all episodes so far are below it
         self._budgets = torch.tensor((*config.clicks, 0), device=device)
@@ -123,9 +124,7 @@ class Simulator:
         if config.guide and confidence is not None:
             advice = advise(self.regions(after), confidence, config.advised, self._most_regions)
             after = after.changed(advice=advice)
-        assert config.clicks is not None
-        most = max(config.clicks[1:], default=0)
-        return self._with_clicks(after, progress.budget, most, progress.key), earned, progress.over
+        return self._with_clicks(after, progress.budget, self._most_clicks, progress.key), earned, progress.over
 
     def add_clicks(self, state: State, new_clicks: Tensor) -> State:
         """The state after these clicks have been noted and have become hints.

@@ -173,7 +173,7 @@ class TableTransition:
         into = self._grids(flat)
         measured = loops(flat.device).look_up(flat, action.flatten(1), self._tables, self._worth, into)
         probability, voxel_reward, situation = (grid.view(shape) for grid in into)
-        reward, wrong, wrong_literally, dice = measured
+        reward, wrong, wrong_literally, dice = measured.unbind()
         return Transition(probability, reward, voxel_reward, dice, wrong, wrong_literally, situation)
 
     def _grids(self, like: Tensor) -> Columns:
