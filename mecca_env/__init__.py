@@ -17,6 +17,7 @@ from mecca_env.data.base import DataError, PreparedCase, Scan, VolumeSource
 from mecca_env.process.config import EnvConfig
 from mecca_env.process.contracts import Hint, Reward, SimulatedUser
 from mecca_env.state import State
+from mecca_env.tensors.forked import keep_to_one_thread
 
 __version__ = "0.1.0"
 
@@ -31,7 +32,8 @@ def register() -> None:
     """Register every id of `ENV_IDS` with Gymnasium; done on import, harmless when done again.
 
     No id has `max_episode_steps`: episodes end by themselves after `horizon` steps, and a time limit would mark that
-    end as truncated and make learners bootstrap from it.
+    end as truncated and make learners bootstrap from it. The spec of an env that was made names its horizon, for
+    wrappers that ask.
     """
     for env_id, dataset in ENV_IDS.items():
         if env_id not in gym.registry:
@@ -44,6 +46,7 @@ def register() -> None:
 
 
 register()
+keep_to_one_thread()  # or an AsyncVectorEnv would hang
 
 __all__ = [
     "ENV_IDS",

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mecca_env.kernels.dispatch import loops
 from mecca_env.process.config import EnvConfig
+from mecca_env.tensors.exact import shown
 
 
 def observation_space(config: EnvConfig, modalities: int) -> spaces.Dict:
@@ -77,13 +78,9 @@ class ActionReader:
             TypeError: A dtype does not fit, or a key is missing.
         """
         self.refuse(wait=False)
+        _check_parts(actions, self._config)
         if not self._config.guide:
-            if isinstance(actions, dict):
-                raise TypeError("action: expected an array, got a dict; a dict is for guide=True")
             return self._adjustment(actions, "action"), None
-        if not isinstance(actions, dict) or set(actions) != {"adjustment", "confidence"}:
-            given = sorted(actions) if isinstance(actions, dict) else type(actions).__name__
-            raise TypeError(f"action: with guide=True expected a dict of adjustment and confidence, got {given}")
         confidence = self._floats(actions["confidence"], "action['confidence']", 0.0)
         return self._adjustment(actions["adjustment"], "action['adjustment']"), confidence
 
@@ -129,7 +126,8 @@ class ActionReader:
 
         def check(low: float, high: float) -> None:
             if not (low >= least and high <= 1.0):  # also where they are NaN
-                raise ValueError(f"{name}: expected values from {least:g} to 1, got values from {low:g} to {high:g}")
+                found = f"{shown(low)} to {shown(high)}"
+                raise ValueError(f"{name}: expected values from {least:g} to 1, got values from {found}")
 
         return self._checked(values, check, least, 1.0).to(torch.float32)
 
@@ -143,18 +141,47 @@ class ActionReader:
         return values.clamp(least, most)
 
     def _tensor(self, given: Any, name: str) -> Tensor:
-        if not isinstance(given, Tensor):
-            try:
-                array = np.asarray(given)
-            except ValueError:  # a nest of lists that is no array
-                raise ValueError(f"{name}: expected shape {self._shape}, got {type(given).__name__}") from None
-            if array.dtype.kind not in "biuf":
-                raise TypeError(f"{name}: expected an array of numbers, got {array.dtype}")
-            given = torch.from_numpy(np.ascontiguousarray(array) if array.flags.writeable else array.copy())
-        if tuple(given.shape) != self._shape:
-            raise ValueError(f"{name}: expected shape {self._shape}, got {tuple(given.shape)}")
-        values: Tensor = given.detach().to(self._device)
-        return values
+        return _as_tensor(given, name, self._shape).to(self._device)
+
+
+def batch_of_one(action: Any, config: EnvConfig) -> Any:
+    """The action of one env as a batch of one, for `ActionReader`, which speaks of batches: said here as of one env.
+
+    Raises:
+        ValueError: The shape does not fit.
+        TypeError: No numbers, or a key is missing.
+    """
+    _check_parts(action, config)
+    if isinstance(action, dict):
+        return {key: _as_tensor(part, f"action[{key!r}]", config.shape)[None] for key, part in action.items()}
+    return _as_tensor(action, "action", config.shape)[None]
+
+
+def _check_parts(action: Any, config: EnvConfig) -> None:
+    """Raise `TypeError` for a dict without a guide, or for anything but the dict of two that a guided env takes."""
+    if not config.guide:
+        if isinstance(action, dict):
+            raise TypeError("action: expected an array, got a dict; a dict is for guide=True")
+        return
+    if not isinstance(action, dict) or set(action) != {"adjustment", "confidence"}:
+        given = sorted(action) if isinstance(action, dict) else type(action).__name__
+        raise TypeError(f"action: with guide=True expected a dict of adjustment and confidence, got {given}")
+
+
+def _as_tensor(given: Any, name: str, shape: tuple[int, ...]) -> Tensor:
+    """Numbers of any library as a tensor of that shape, or refused as `ActionReader.read` says."""
+    if not isinstance(given, Tensor):
+        try:
+            array = np.asarray(given)
+        except ValueError:  # a nest of lists that is no array
+            raise ValueError(f"{name}: expected shape {shape}, got {type(given).__name__}") from None
+        if array.dtype.kind not in "biuf":
+            raise TypeError(f"{name}: expected an array of numbers, got {array.dtype}")
+        given = torch.from_numpy(np.ascontiguousarray(array) if array.flags.writeable else array.copy())
+    if tuple(given.shape) != shape:
+        raise ValueError(f"{name}: expected shape {shape}, got {tuple(given.shape)}")
+    values: Tensor = given.detach()
+    return values
 
 
 class _Pending:

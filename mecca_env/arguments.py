@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import torch
 from gymnasium.vector import AutoresetMode
@@ -15,11 +16,14 @@ from mecca_env.process.config import EnvConfig
 
 
 def read_settings(settings: Mapping[str, Any]) -> EnvConfig:
-    """An `EnvConfig` of those settings. Raises `TypeError` where one is unknown, with the known ones."""
+    """An `EnvConfig` of those settings. Raises `TypeError` where one is unknown, with the known ones.
+
+    In Python's own words, one at a time: TorchRL's `GymEnv` looks for them to take back a keyword of its own.
+    """
     known = EnvConfig.__dataclass_fields__
-    unknown = sorted(set(settings) - set(known))
-    if unknown:
-        raise TypeError(f"unknown keyword {', '.join(unknown)}; the settings are {', '.join(known)}")
+    for name in settings:
+        if name not in known:
+            raise TypeError(f"unexpected keyword argument {name!r}; the settings are {', '.join(known)}")
     return EnvConfig(**settings)
 
 
@@ -30,11 +34,20 @@ def read_count(name: str, value: int) -> int:
     return int(value)
 
 
-def read_bytes(name: str, value: int) -> int:
-    """An integer of at least 0. Raises `ValueError`."""
+def read_cache_bytes(value: int | None) -> int | None:
+    """An integer of at least 0, or None. Raises `ValueError`."""
+    if value is None:
+        return None
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
-        raise ValueError(f"{name}: expected a number of bytes, at least 0, got {value!r}")
+        raise ValueError(f"device_cache_bytes: expected a number of bytes, at least 0, got {value!r}")
     return int(value)
+
+
+def read_limit(max_episode_steps: int | None) -> int | None:
+    """Steps after which an episode is truncated, or None; -1, as `gym.make` takes it, is None. Raises `ValueError`."""
+    if max_episode_steps is None or max_episode_steps == -1:
+        return None
+    return read_count("max_episode_steps", max_episode_steps)
 
 
 def read_autoreset_mode(mode: AutoresetMode | str) -> AutoresetMode:
@@ -44,6 +57,23 @@ def read_autoreset_mode(mode: AutoresetMode | str) -> AutoresetMode:
     except ValueError:
         known = [m.value for m in AutoresetMode]
         raise ValueError(f"autoreset_mode: expected one of {known}, got {mode!r}") from None
+
+
+def refuse_keywords_of_several(keywords: Mapping[str, Any]) -> None:
+    """Refuse keywords that mean nothing to a single env.
+
+    Raises:
+        TypeError: `num_envs`.
+        ValueError: `autoreset_mode`: nobody who makes envs one by one hears of it, so they would be reset otherwise.
+    """
+    if "num_envs" in keywords:
+        raise TypeError(f"num_envs: gym.make makes one env, gym.make_vec several, got {keywords['num_envs']!r}")
+    if "autoreset_mode" in keywords:
+        mode = read_autoreset_mode(keywords["autoreset_mode"]).value
+        raise ValueError(
+            f"autoreset_mode: a single env never resets itself, got {mode!r}; "
+            f"with vectorization_mode='sync' or 'async' say vector_kwargs={{'autoreset_mode': {mode!r}}}"
+        )
 
 
 def read_device(device: str | torch.device) -> torch.device:
@@ -81,8 +111,16 @@ def read_seeds(seed: int | Sequence[int | None] | None, num_envs: int) -> list[i
         seeds = list(seed) if isinstance(seed, Iterable) else []
     fits = (s is None or (isinstance(s, (int, np.integer)) and not isinstance(s, bool) and s >= 0) for s in seeds)
     if len(seeds) != num_envs or not all(fits):
-        raise ValueError(f"seed: expected {num_envs} non-negative integers (or one), got {seed!r}")
+        expected = "a non-negative integer" if num_envs == 1 else f"{num_envs} non-negative integers (or one)"
+        raise ValueError(f"seed: expected {expected}, got {seed!r}")
     return seeds
+
+
+def read_seed(seed: int | None) -> list[int | None]:
+    """The seed of one env, as `read_seeds` gives it. Raises `ValueError`."""
+    if seed is not None and not isinstance(seed, (int, np.integer)):
+        raise ValueError(f"seed: expected a non-negative integer, got {seed!r}")
+    return read_seeds(seed, 1)
 
 
 def read_mask(mask: Any, num_envs: int) -> NDArray[np.int64]:
@@ -96,6 +134,15 @@ def read_mask(mask: Any, num_envs: int) -> NDArray[np.int64]:
             f"got {values.dtype} {values.tolist()}"
         )
     return np.flatnonzero(values)
+
+
+def read_case(options: Mapping[str, Any] | None) -> str | int | None:
+    """The case that a reset of one env is to show, None where it is to be drawn. Raises `ValueError`."""
+    unknown = sorted(set(options or {}) - {"case"})
+    if unknown:
+        raise ValueError(f"options: expected 'case' only, got {unknown}")
+    case: str | int | None = (options or {}).get("case")
+    return case
 
 
 def read_reset_options(
@@ -116,3 +163,13 @@ def read_reset_options(
     if isinstance(cases, str) or not isinstance(cases, Sequence) or len(cases) != num_envs:
         raise ValueError(f"options['cases']: expected {num_envs} cases, got {cases!r}")
     return rows, cases
+
+
+def refuse_ended(rows: NDArray[np.int64], num_envs: int) -> None:
+    """Raise `gymnasium.error.ResetNeeded` if there are rows: their episodes are over, and a step was asked of them."""
+    if len(rows) and num_envs == 1:
+        raise gym.error.ResetNeeded("the episode is over: call reset() first")
+    if len(rows):
+        raise gym.error.ResetNeeded(
+            f"the episodes of envs {rows.tolist()} are over: call reset(options={{'reset_mask': ...}}) first"
+        )

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mecca_env.arguments import read_autoreset_mode
+from mecca_env.actions import batch_of_one
+from mecca_env.arguments import read_case, read_seed, refuse_keywords_of_several
 from mecca_env.data.base import VolumeSource
 from mecca_env.process.config import EnvConfig
 from mecca_env.vector_env import MeccaVectorEnv
@@ -24,9 +27,11 @@ class MeccaEnv(gym.Env[Observation, Any]):
     Observations, actions, rewards and infos are those of `mecca_env.vector_env.MeccaVectorEnv` without the batch axis,
     as NumPy arrays and Python numbers that belong to the caller.
 
+    Its spec says how long an episode can be, `max_episode_steps`, for wrappers that ask for it; `gym.make` adds no
+    `TimeLimit` for that, but an env that is made again from the spec has one, so that its last step is also truncated.
+
     Args:
-        **keywords: Those of `MeccaVectorEnv`. `autoreset_mode` is accepted, so that the same keywords make both kinds,
-            and has no effect: a single environment never resets itself.
+        **keywords: Those of `MeccaVectorEnv`, but `num_envs` and `autoreset_mode`.
 
     Raises:
         ValueError, TypeError, mecca_env.data.base.DataError: As `MeccaVectorEnv`.
@@ -37,7 +42,7 @@ class MeccaEnv(gym.Env[Observation, Any]):
     }
 
     def __init__(self, **keywords: Any) -> None:
-        read_autoreset_mode(keywords.pop("autoreset_mode", AutoresetMode.DISABLED))
+        refuse_keywords_of_several(keywords)
         self.vector = MeccaVectorEnv(num_envs=1, autoreset_mode=AutoresetMode.DISABLED, **keywords)
         self.render_mode = self.vector.render_mode
         self.observation_space = self.vector.single_observation_space
@@ -53,6 +58,34 @@ class MeccaEnv(gym.Env[Observation, Any]):
         """The source of the cases; `dataset.name` says "phantom" where that stands in for something else."""
         return self.vector.dataset
 
+    @property
+    def spec(self) -> EnvSpec | None:
+        """What `gym.make` was asked for, with the horizon as `max_episode_steps`."""
+        return self.vector.spec
+
+    @spec.setter
+    def spec(self, spec: EnvSpec | None) -> None:
+        spec = copy.copy(spec)
+        if spec is not None and spec.max_episode_steps is None:
+            spec.max_episode_steps = self.config.horizon
+        self.vector.spec = spec
+
+    @property
+    def np_random(self) -> np.random.Generator:
+        """The env's generator; one that is set is drawn from by the next reset."""
+        return self.vector.np_random[0]
+
+    @np_random.setter
+    def np_random(self, value: np.random.Generator) -> None:
+        self.vector.np_random = (value,)
+
+    _np_random = np_random  # Gymnasium's checker looks at it
+
+    @property
+    def np_random_seed(self) -> int:
+        """The env's seed, -1 where its generator was set."""
+        return self.vector.np_random_seed[0]
+
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
@@ -61,22 +94,21 @@ class MeccaEnv(gym.Env[Observation, Any]):
         Args:
             seed: Seeds everything the env draws; None goes on with the present generator.
             options: `case` names the case, by name or index; otherwise it is drawn.
+
+        Raises:
+            ValueError: A seed, option or case does not fit.
         """
-        options = dict(options or {})
-        if "case" in options:
-            options["cases"] = [options.pop("case")]
-        observation, info = self.vector.reset(seed=None if seed is None else [seed], options=options)
-        self._np_random, self._np_random_seed = self.vector.np_random[0], self.vector.np_random_seed[0]
+        observation, info = self.vector.reset(seed=read_seed(seed), options={"cases": [read_case(options)]})
         return _numpy(observation), _unbatched(info)
 
     def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Every voxel acts; `action` is (D, H, W), or a dict of such with `guide=True`. Raises as the vector env."""
-        batched = {k: _batched(v) for k, v in action.items()} if isinstance(action, dict) else _batched(action)
-        observation, reward, terminated, truncated, info = self.vector.step(batched)
+        given = batch_of_one(action, self.config)
+        observation, reward, terminated, truncated, info = self.vector.step(given)
         return _numpy(observation), float(reward[0]), bool(terminated[0]), bool(truncated[0]), _unbatched(info)
 
     def render(self) -> NDArray[np.uint8] | None:
-        """An RGB frame, (height, width, 3) uint8; None in "human" mode."""
+        """An RGB frame, (height, width, 3) uint8; None in "human" mode, and with a warning without a mode."""
         frames = self.vector.render()
         return None if frames is None else frames[0]
 
@@ -88,10 +120,6 @@ class MeccaEnv(gym.Env[Observation, Any]):
         """Close the window, if any; nothing works after it."""
         if not self.vector.closed:
             self.vector.close()
-
-
-def _batched(action: Any) -> Any:
-    return action[None] if isinstance(action, Tensor) else np.asarray(action)[None]
 
 
 def _numpy(observation: dict[str, Tensor]) -> Observation:

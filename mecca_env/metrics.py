@@ -50,7 +50,7 @@ def dice(prediction: Tensor, label: Tensor) -> Tensor:
     _check_batch(prediction=prediction, label=label)
     _check_bool(prediction=prediction, label=label)
     total = _count(prediction) + _count(label)
-    overlap = 2 * _count(prediction & label) / total.clamp(min=1)
+    overlap = (2 * _count(prediction & label)).to(torch.float32) / total.clamp(min=1)
     return torch.where(total > 0, overlap, 1.0)
 
 

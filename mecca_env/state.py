@@ -46,6 +46,21 @@ class State:
         """The grid, (D, H, W)."""
         return (self.label.shape[1], self.label.shape[2], self.label.shape[3])
 
+    def changed(self, **tensors: Tensor | None) -> State:
+        """The same with other tensors in some fields, as `dataclasses.replace` makes it in several times as long.
+
+        Raises `TypeError` for a name that no field has.
+        """
+        made = object.__new__(State)
+        held = vars(made)
+        held.update(vars(self))
+        known = len(held)
+        held.update(tensors)
+        if len(held) > known:
+            raise TypeError(f"expected fields of State, got {', '.join(tensors)}")
+        held.pop("prediction", None)  # of another probability, perhaps
+        return made
+
 
 def observe(state: State) -> dict[str, Tensor]:
     """The observation: `volume` (B, D, H, W), of several modalities (B, M, D, H, W), `probability` and `hint`."""

@@ -18,14 +18,16 @@ from torch import Tensor
 from mecca_env.actions import ActionReader, action_space, observation_space
 from mecca_env.arguments import (
     read_autoreset_mode,
-    read_bytes,
+    read_cache_bytes,
     read_count,
     read_device,
+    read_limit,
     read_prefetch,
     read_render_mode,
     read_reset_options,
     read_seeds,
     read_settings,
+    refuse_ended,
 )
 from mecca_env.data.base import VolumeSource
 from mecca_env.data.selection import open_cases
@@ -33,13 +35,12 @@ from mecca_env.data.targets import LabelChoice
 from mecca_env.episodes.batch import EpisodeBatch
 from mecca_env.episodes.maker import DEVICE_CACHE_BYTES, EpisodeMaker
 from mecca_env.episodes.snapshot import Snapshot, identity
-from mecca_env.episodes.stream import EpisodeStream
 from mecca_env.infos import Info, copied, final_info, info_of
 from mecca_env.process.simulator import Simulator
 from mecca_env.process.transitions import Transition
 from mecca_env.rendering import Scene, render_frame, scene_of
 from mecca_env.state import State, observe
-from mecca_env.window import Window
+from mecca_env.window import Window, warn_of_no_mode
 
 Observation: TypeAlias = dict[str, Tensor]
 StepResult: TypeAlias = tuple[Observation, Tensor, Tensor, Tensor, Info]
@@ -56,7 +57,8 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
 
     Reward: (B,) float32, the mean of `info["voxel_reward"]`.
 
-    Termination: after `horizon` steps, or when a labelled episode reaches `target_dice`. Never truncated.
+    Termination: after `horizon` steps, or when a labelled episode reaches `target_dice`. Truncation: after
+    `max_episode_steps`, where that is given.
 
     Info: batched tensors. Of the state that the observation shows: `case_index` (B,), `labelled` (B,), `step` (B,),
     `dice` (B,), `clicks` (B, K, 3), every click of the episode so far in order, padded with -1, `n_clicks` (B,), and
@@ -66,7 +68,7 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
     what ended, for the rows marked in `_final_obs` and `_final_info`.
 
     Randomness: env i depends on `seed + i` and its actions alone, on no other env and on no global generator.
-    Observations and infos are never written to later; treat them as read-only, they are not copied.
+    Observations and infos are not copied and never written to later; a write of yours is refused at the next step.
 
     Args:
         num_envs: B.
@@ -89,6 +91,7 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
             is the same. It pays where a case is not on the device yet, or no longer: for phantoms, which take far
             longer to draw than to reset, and for large scans. Once all cases are there, nothing is fetched. None: for
             the data sets of this package; True also asks a source of your own from that other thread.
+        max_episode_steps: Steps after which an episode is truncated, as `gym.make` takes it; None or -1: never.
         render_mode: None, "rgb_array" or "human".
         **settings: The attributes of `mecca_env.EnvConfig`.
 
@@ -125,6 +128,7 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
         skip_bad: bool = False,
         device_cache_bytes: int | None = None,
         prefetch: bool | None = None,
+        max_episode_steps: int | None = None,
         render_mode: str | None = None,
         **settings: Any,
     ) -> None:
@@ -132,8 +136,8 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
         self.autoreset_mode = read_autoreset_mode(autoreset_mode)
         self.metadata = {**type(self).metadata, "autoreset_mode": self.autoreset_mode}
         self.render_mode = read_render_mode(render_mode)
-        cache_bytes = None if device_cache_bytes is None else read_bytes("device_cache_bytes", device_cache_bytes)
-        prefetch = read_prefetch(prefetch)
+        kept, prefetch = read_cache_bytes(device_cache_bytes), read_prefetch(prefetch)
+        self._limit = read_limit(max_episode_steps)
         self.config = read_settings(settings)
         self.device = read_device(device)
         simulator = Simulator(self.config, self.device)  # before the data set: it refuses settings that do not fit
@@ -150,14 +154,14 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
             device=self.device,
             memory_bytes=0,  # prepared cases are kept once, on the device
         )
-        if cache_bytes is None:
-            cache_bytes = DEVICE_CACHE_BYTES if isinstance(dataset, str) or self.device.type != "cpu" else 0
-        maker = EpisodeMaker(self.cases, self.config, self.device, cache_bytes, prefetch)
-        self._episodes = EpisodeBatch(simulator, maker, self.num_envs)
+        if kept is None:
+            kept = DEVICE_CACHE_BYTES if isinstance(dataset, str) or self.device.type != "cpu" else 0
+        maker = EpisodeMaker(self.cases, self.config, self.device, kept, prefetch)
+        self._episodes = EpisodeBatch(simulator, maker, self.num_envs, self._limit)
         self._actions = ActionReader(self.config, self.num_envs, self.device)
         self.single_observation_space = observation_space(self.config, self.dataset.modalities)
         self.single_action_space = action_space(self.config)
-        self._window: Window | None = None
+        self._window = Window(fps=self.metadata["render_fps"])
 
     @cached_property
     def observation_space(self) -> gym.Space[Any]:  # type: ignore[override]
@@ -184,15 +188,19 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
         """Steps made since construction, over all envs."""
         return self._episodes.steps_taken
 
-    @property  # type: ignore[misc]
-    def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
-        """The host generator of every env."""
+    @property  # type: ignore[override]
+    def np_random(self) -> tuple[np.random.Generator, ...]:
+        """The host generator of every env; one that is set is drawn from by the next reset."""
         return tuple(stream.rng for stream in self._episodes.streams)
+
+    @np_random.setter  # type: ignore[override]
+    def np_random(self, generators: Sequence[np.random.Generator]) -> None:
+        self._episodes.draw_from(generators)
 
     @property
     def np_random_seed(self) -> tuple[int, ...]:  # type: ignore[override]
-        """The seed of every env."""
-        return tuple(stream.seed for stream in self._episodes.streams)
+        """The seed of every env, -1 where its generator was set."""
+        return tuple(max(stream.seed, -1) for stream in self._episodes.streams)
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
@@ -215,10 +223,7 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
         if not self._episodes.begun and len(rows) < self.num_envs:
             raise gym.error.ResetNeeded("the first reset must be of all envs")
         chosen = [self.cases.find(case) for case in wanted]
-        for i, number in enumerate(read_seeds(seed, self.num_envs)):
-            if number is not None and i in rows:
-                self._episodes.streams[i] = EpisodeStream(number)
-        self._begin(rows, chosen)
+        self._begin(rows, chosen, read_seeds(seed, self.num_envs))
         self._show()
         return self._observe(self.state), info_of(self.state, None)
 
@@ -229,30 +234,31 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
             actions: See the class. They are read, not kept.
 
         Returns:
-            Observation, reward (B,) float32, terminated (B,) bool, truncated (B,) bool (never set), info.
+            Observation, reward (B,) float32, terminated (B,) bool, truncated (B,) bool, info.
 
         Raises:
             ValueError: The shape or a value does not fit, NaN included.
             TypeError: The dtype does not fit.
+            RuntimeError: An observation or info that was handed out has been written to; the message has its key.
             gymnasium.error.ResetNeeded: Before the first reset; with autoreset disabled, on an episode that is over.
         """
         episodes = self._begun
         action, confidence = self._actions.read(actions)
         ended = np.flatnonzero(episodes.over)
         if self.autoreset_mode is AutoresetMode.DISABLED:
-            self._refuse_ended(ended)
+            refuse_ended(ended, self.num_envs)
         transition, terminated = episodes.step(action, confidence)
         if len(ended):  # next-step autoreset: these envs ignore the action and begin anew
             self._begin(ended)
             rows = torch.from_numpy(ended).to(self.device)
             transition = transition.without(rows, self.state.labelled)
             terminated = terminated.index_fill(0, rows, False)
-        final: Info = {}
-        if self.autoreset_mode is AutoresetMode.SAME_STEP and episodes.over.any():
+        truncated, final = episodes.truncated, Info()
+        if self.autoreset_mode is AutoresetMode.SAME_STEP and len(ended := np.flatnonzero(episodes.over)):
             mask = torch.from_numpy(episodes.over.copy()).to(self.device)
             final = final_info(self._observe(self.state), info_of(self.state, transition), mask)
-            self._begin(np.flatnonzero(episodes.over))
-        return self._returned(transition, terminated, final)
+            self._begin(ended)
+        return self._returned(transition, terminated, truncated, final)
 
     def step_some(self, actions: Any, acting: NDArray[np.bool_]) -> StepResult:
         """Only some of the envs act; the others stay where they are and earn nothing.
@@ -268,7 +274,7 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
             As `step`; envs that stay are `terminated` when they were over before.
 
         Raises:
-            ValueError, TypeError: As `step`; or the envs reset themselves.
+            ValueError, TypeError, RuntimeError: As `step`; or the envs reset themselves.
             gymnasium.error.ResetNeeded: Before the first reset; or an env that acts is over.
         """
         if self.autoreset_mode is not AutoresetMode.DISABLED:
@@ -277,8 +283,8 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
             )
         episodes = self._begun
         action, confidence = self._actions.read(actions)
-        self._refuse_ended(np.flatnonzero(episodes.over & acting))
-        return self._returned(*episodes.step_some(action, confidence, acting), {})
+        refuse_ended(np.flatnonzero(episodes.over & acting), self.num_envs)
+        return self._returned(*episodes.step_some(action, confidence, acting), episodes.truncated, {})
 
     def snapshot(self) -> Snapshot:
         """The env at this moment, for `restore`: small, since scans and labels are made again and not stored.
@@ -310,10 +316,11 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
     def render(self) -> tuple[NDArray[np.uint8], ...] | None:
         """One RGB frame for every env, (height, width, 3) uint8; None in "human" mode, which shows env 0 in a window.
 
-        Raises `ValueError` where the env was made without a render mode.
+        Without a render mode a warning and None, as of Gymnasium's own envs.
         """
         if self.render_mode is None:
-            raise ValueError("render_mode: expected 'rgb_array' or 'human' when the env was made, got None")
+            warn_of_no_mode(self.spec)
+            return None
         if self.render_mode == "human":
             self._show()
             return None
@@ -354,38 +361,31 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
 
     def close_extras(self, **kwargs: Any) -> None:
         """Close the window, if any, and let go of the cases; `close` calls it once."""
-        if self._window is not None:
-            self._window.close()
+        self._window.close()
         self._episodes.close()
 
-    def _begin(self, rows: NDArray[np.int64], cases: Sequence[int | None] | None = None) -> None:
+    def _begin(self, rows: NDArray[np.int64], *chosen: Sequence[int | None]) -> None:
         """Begin new episodes in those rows, once all actions so far are known to have been in range."""
         self._actions.refuse(wait=True)
-        self._episodes.begin(rows, cases)
+        self._episodes.begin(rows, *chosen)
 
-    def _returned(self, transition: Transition, terminated: Tensor, final: Info) -> StepResult:
+    def _returned(self, transition: Transition, terminated: Tensor, truncated: Tensor, final: Info) -> StepResult:
         """The result of a step, with the `final` entries of what was reset in it."""
         self._show()
-        observation, info = self._observe(self.state), info_of(self.state, transition)
+        state = self.state
+        observation, info = self._observe(state), info_of(state, transition)
         if final:  # TorchRL writes last observations over first ones, in place: not into the state
             observation, info = copied(observation), copied(info) | final
-        return observation, transition.reward, terminated, torch.zeros_like(terminated), info
-
-    def _refuse_ended(self, rows: NDArray[np.int64]) -> None:
-        if len(rows):
-            raise gym.error.ResetNeeded(
-                f"the episodes of envs {rows.tolist()} are over: call reset(options={{'reset_mask': ...}}) first"
-            )
+        return observation, transition.reward, terminated, truncated, info
 
     def _identity(self) -> dict[str, Any]:
-        return identity(self.cases, self.config, self.num_envs, self.autoreset_mode)
+        return identity(self.cases, self.config, self.num_envs, self.autoreset_mode, self._limit)
 
     def _observe(self, state: State) -> Observation:
         return observe(state)
 
     def _show(self) -> None:
         if self.render_mode == "human":
-            self._window = self._window or Window(fps=self.metadata["render_fps"])
             self._window.show(render_frame(self.scene(0)))
 
     def _check_open(self) -> None:

@@ -1,11 +1,13 @@
-"""The desktop window of `render_mode="human"`."""
+"""The desktop window of `render_mode="human"`, and what is said where there is no mode at all."""
 
 from __future__ import annotations
 
 import warnings
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
+from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
 
 
@@ -70,3 +72,12 @@ class Window:
     def _give_up(self, reason: str) -> None:
         self._headless = True
         warnings.warn(f"no window can be shown ({reason}); use render_mode='rgb_array'", stacklevel=4)
+
+
+def warn_of_no_mode(spec: EnvSpec | None) -> None:
+    """Warn that a render method was called without a mode, in the words of Gymnasium's own envs."""
+    made = f'gym.make("{"MECCA-Phantom-v0" if spec is None else spec.id}", render_mode="rgb_array")'
+    gym.logger.warn(
+        "You are calling render method without specifying any render mode. "
+        f"You can specify the render_mode at initialization, e.g. {made}"
+    )

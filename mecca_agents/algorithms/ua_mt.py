@@ -110,7 +110,7 @@ class MeanTeacher(VolumePredictor):
         return self.outputs(name, volume)["mask"].squeeze(1)
 
     def _noisy(self, volume: Tensor) -> Tensor:
-        noise = torch.randn(volume.shape, generator=self.generator, device=volume.device)
+        noise = torch.randn(volume.shape, generator=self.generator, dtype=volume.dtype, device=volume.device)
         return volume + (NOISE * noise).clamp_(-MOST_NOISE, MOST_NOISE)
 
     @contextmanager

@@ -16,6 +16,7 @@ from mecca_env.data.base import Triple
 from mecca_env.process.config import EnvConfig
 from mecca_env.process.dynamics import ContinuousDynamics, DiscreteDynamics
 from mecca_env.state import State
+from mecca_env.tensors.exact import shown
 from mecca_env.vector_env import MeccaVectorEnv
 
 
@@ -93,7 +94,7 @@ def change_of(adjustment: Tensor, config: EnvConfig) -> Tensor:
     """Changes of the probabilities that actions of any shape ask for, float32."""
     if config.action == "continuous":
         return adjustment.float()
-    return torch.tensor(config.adjustments, device=adjustment.device)[adjustment.long()]
+    return torch.tensor(config.adjustments, dtype=torch.float32, device=adjustment.device)[adjustment.long()]
 
 
 def checked_confidence(agent: Agent, observation: Observation, action: Any, shape: Triple) -> Tensor | None:
@@ -110,7 +111,7 @@ def checked_confidence(agent: Agent, observation: Observation, action: Any, shap
         raise ValueError(f"{name}: expected shape {expected}, got {tuple(values.shape)}")
     low, high = (float(v) for v in values.aminmax())
     if not (low >= 0 and high <= 1):  # also where they are NaN
-        raise ValueError(f"{name}: expected values from 0 to 1, got values from {low:g} to {high:g}")
+        raise ValueError(f"{name}: expected values from 0 to 1, got values from {shown(low)} to {shown(high)}")
     return values[0].float()
 
 
@@ -136,8 +137,8 @@ def play(agent: Agent, envs: MeccaVectorEnv, case: int, seed: int) -> Iterator[P
     while not over:
         before, start = envs.state, time.perf_counter()
         action = agent.act(observation)
-        following, _, terminated, _, info = envs.step(action)
-        over = bool(terminated[0])  # waits for the device, so that the time is that of the whole step
+        following, _, terminated, truncated, info = envs.step(action)
+        over = bool(terminated[0] | truncated[0])  # waits for the device, so that the time is that of the whole step
         yield PlayedStep(
             agent=agent,
             envs=envs,

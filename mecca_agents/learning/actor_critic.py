@@ -47,7 +47,7 @@ class ActorCritic(NetworkAgent):
 
     def __init__(self, preset: Preset, task: TaskSpec, *, device: torch.device, seed: int) -> None:
         super().__init__(preset, task, device=device, seed=seed)
-        self.adjustments = torch.tensor(task.adjustments, device=device)
+        self.adjustments = torch.tensor(task.adjustments, dtype=torch.float32, device=device)
         settings = preset.actor_critic
         branches = {"policy": 2 if settings.policy_head == "target" else len(task.adjustments)}
         if self.samples:

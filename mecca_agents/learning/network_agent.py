@@ -88,7 +88,7 @@ class NetworkAgent(Agent):
         preset = self.preset
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(self.seed)  # drawn on the host, on every device the same
-            network = make()
+            network = make().float()  # as observations are, whatever torch's default dtype is
         self.networks[name] = network.to(self.device)
         if preset.network.compile and self.device.type != "cpu":  # what a GPU trained acts on a CPU as it is
             # Not "reduce-overhead": its CUDA graphs write every call's activations to the same memory, and here those

@@ -144,8 +144,9 @@ def play_episode(agent: Agent, envs: MeccaVectorEnv, case: int, seed: int) -> Ep
     while not over:
         action = agent.act(observation)
         observation, reward, terminated, truncated, info = envs.step(action)
-        over = bool(terminated[0])
-        recorder.step(first_row(action), first_row(observation), reward[0], over, truncated[0], first_row(info))
+        over = bool(terminated[0] | truncated[0])
+        outcome = reward[0], terminated[0], truncated[0]
+        recorder.step(first_row(action), first_row(observation), *outcome, first_row(info))
     return recorder.episode()
 
 

@@ -32,7 +32,8 @@ class VoxelAlgorithm(OnPolicyAlgorithm):  # type: ignore[misc]
     """An on-policy algorithm in which every voxel has its own reward, value and advantage.
 
     `learn`, `predict`, `save`, `load`, callbacks and logs are Stable-Baselines3's. What is played stays in tensors on
-    the policy's device; only numbers, one for each volume, come to the host.
+    the policy's device; only numbers, one for each volume, come to the host. Nothing is expected to come after an
+    episode that was cut short (`max_episode_steps`).
 
     Args:
         policy: "VoxelPolicy" or a subclass of `mecca_agents.sb3.VoxelActorCriticPolicy`.

@@ -145,8 +145,9 @@ class VoxelActorCriticPolicy(ActorCriticPolicy):  # type: ignore[misc]
         outputs = 2 if settings["policy_head"] == "target" else len(settings["adjustments"])
         branches = {"policy": outputs, "value": 1}
         sizes = (settings["channels"], settings["dilations"], settings["shared_blocks"])
-        self.network = PNet(self.modalities + 2, branches, *sizes)
-        self.register_buffer("adjustments", torch.tensor(settings["adjustments"]), persistent=False)
+        self.network = PNet(self.modalities + 2, branches, *sizes).float()  # as observations are
+        adjustments = torch.tensor(settings["adjustments"], dtype=torch.float32)
+        self.register_buffer("adjustments", adjustments, persistent=False)
         self.optimizer = self.optimizer_class(self.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs)
 
     def _get_constructor_parameters(self) -> dict[str, Any]:

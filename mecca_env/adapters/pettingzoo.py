@@ -60,9 +60,7 @@ class MeccaParallelEnv(ParallelEnv):
         if isinstance(radius, bool) or not isinstance(radius, int) or radius < 0:
             raise ValueError(f"radius: expected an integer of at least 0, got {radius!r}")
         self._radius = radius
-        made = gym.make(env_id, disable_env_checker=True, **keywords).unwrapped
-        assert isinstance(made, MeccaEnv)
-        self.env = made
+        self.env = made = MeccaEnv(**{**gym.spec(env_id).kwargs, **keywords})
         self._check(read_count("max_agents", max_agents))
         self.render_mode = made.render_mode
         self.metadata = {**made.metadata, "name": env_id, "is_parallelizable": True}

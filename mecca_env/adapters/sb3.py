@@ -46,7 +46,8 @@ class VoxelVecEnv(VecEnv):
 
     `infos` hold the env's numbers, a `dict` for each env: `dice`, `n_clicks`, `step`, `case_index`, `labelled`,
     `misunderstanding`. Where an episode ended they are those of its end, with `terminal_observation` besides; what
-    begins then is in `reset_infos`. `TimeLimit.truncated` is there and never set: nothing comes after the last step.
+    begins then is in `reset_infos`. `TimeLimit.truncated` is set where `max_episode_steps` cut an episode short, and
+    never at its own last step: nothing comes after that.
     Grids stay where they are: `last_info` holds what the vector env's last `step` or `reset` returned, `voxel_reward`
     (B, D, H, W) for one.
 
@@ -97,9 +98,9 @@ class VoxelVecEnv(VecEnv):
         """
         self.observation, reward, terminated, truncated, info = self.envs.step(self._given)
         self.last_info = info
-        numbers = _numbers({**info, "reward": reward, "done": terminated | truncated})
-        rewards, done = numbers.pop("reward"), numbers.pop("done")
-        infos = _rows({**numbers, "TimeLimit.truncated": np.zeros_like(done)}, self.num_envs)
+        numbers = _numbers({**info, "reward": reward, "done": terminated | truncated, "terminated": terminated})
+        rewards, done, ended = (numbers.pop(name) for name in ("reward", "done", "terminated"))
+        infos = _rows({**numbers, "TimeLimit.truncated": done & ~ended}, self.num_envs)
         if done.any():
             self._end(np.flatnonzero(done), info, infos)
         return self._handed_out(self.observation), rewards, done, infos

@@ -46,7 +46,7 @@ class MeccaTorchRLEnv(EnvBase):
             "adjustment", that, and "confidence", (B, D, H, W) float32 in [0, 1].
         ("next", "reward"): (B, D, H, W, 1) float32, what every voxel earned; the env's reward is its mean. The last
             axis is what TorchRL's losses add to a log-probability of shape (B, D, H, W).
-        "terminated", "truncated" (never set), "done": (B, 1) bool.
+        "terminated", "truncated" (set after `max_episode_steps` alone), "done": (B, 1) bool.
 
     TorchRL resets, in part where episodes end at different times (`target_dice`); the env never resets itself.
     `set_seed(s)` gives env i the seed s + i from its next reset on, as `MeccaVectorEnv.reset(seed=s)`;
@@ -114,27 +114,28 @@ class MeccaTorchRLEnv(EnvBase):
         observation, info = self.envs.reset(seed=self._seeds, options=options)
         begun = options.get("reset_mask", [True] * self.envs.num_envs)
         self._seeds = [None if used else kept for used, kept in zip(begun, self._seeds, strict=True)]
-        return self._tensordict(self._observed(observation, info) | self._ended(torch.zeros_like(info["labelled"])))
+        none = torch.zeros_like(info["labelled"])
+        return self._tensordict(self._observed(observation, info) | self._ended(none, none))
 
     def _step(self, tensordict: TensorDictBase) -> TensorDictBase:
         names = list(self.full_action_spec.keys())
         action = {name: tensordict.get(name) for name in names} if len(names) > 1 else tensordict.get(names[0])
         acting = tensordict.get("_step", None)
         if acting is None:
-            observation, _, terminated, _, info = self.envs.step(action)
+            observation, _, terminated, truncated, info = self.envs.step(action)
         else:
-            observation, _, terminated, _, info = self.envs.step_some(action, acting.view(-1).cpu().numpy())
+            observation, _, terminated, truncated, info = self.envs.step_some(action, acting.view(-1).cpu().numpy())
         reward = {"reward": info["voxel_reward"].unsqueeze(-1)}
-        return self._tensordict(self._observed(observation, info) | reward | self._ended(terminated))
+        return self._tensordict(self._observed(observation, info) | reward | self._ended(terminated, truncated))
 
     def _observed(self, observation: Observation, info: Info) -> dict[str, Any]:
         """The entries that a reset and a step have in common."""
         told = {key: value.clone() for key, value in info.items() if key != "voxel_reward"}
         return {**{key: value.clone() for key, value in observation.items()}, "info": self._tensordict(told)}
 
-    def _ended(self, terminated: Tensor) -> dict[str, Tensor]:
-        flag = terminated.unsqueeze(-1)
-        return {"terminated": flag, "done": flag.clone(), "truncated": torch.zeros_like(flag)}
+    def _ended(self, terminated: Tensor, truncated: Tensor) -> dict[str, Tensor]:
+        flags = {"terminated": terminated, "truncated": truncated, "done": terminated | truncated}
+        return {name: flag.unsqueeze(-1).clone() for name, flag in flags.items()}
 
     def _tensordict(self, entries: dict[str, Any]) -> TensorDict:
         return TensorDict(entries, batch_size=self.batch_size, device=self.device)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from mecca_env.data.grid.cutting import paste_back
 from mecca_env.data.grid.placement import Placement
+from mecca_env.episodes.handed_out import HandedOut, counted
 from mecca_env.episodes.maker import EpisodeMaker
 from mecca_env.episodes.snapshot import Origin, Snapshot, overlay, read_origins, take
 from mecca_env.episodes.stream import EpisodeStream
@@ -32,6 +33,7 @@ class EpisodeBatch:
         simulator: Its steps.
         maker: Cuts the episodes out of cases.
         num_envs: B.
+        max_episode_steps: Steps after which an episode is over though it has not ended; None: no such limit.
 
     Attributes:
         simulator: As given.
@@ -41,13 +43,17 @@ class EpisodeBatch:
         steps_taken: Steps made since construction, over all envs.
     """
 
-    def __init__(self, simulator: Simulator, maker: EpisodeMaker, num_envs: int) -> None:
+    def __init__(
+        self, simulator: Simulator, maker: EpisodeMaker, num_envs: int, max_episode_steps: int | None = None
+    ) -> None:
         self.simulator = simulator
         self.maker = maker
         self.streams = [EpisodeStream(None) for _ in range(num_envs)]
         self.over: NDArray[np.bool_] = np.zeros(num_envs, dtype=np.bool_)
         self.steps_taken = 0
+        self._limit = max_episode_steps
         self._state: State | None = None
+        self._handed_out: HandedOut | None = None
         self._placements: list[Placement] = []
         self._origins: list[Origin] = []
         self._steps: NDArray[np.int64] = np.zeros(num_envs, dtype=np.int64)
@@ -67,26 +73,29 @@ class EpisodeBatch:
         assert self._state is not None
         return self._state
 
-    def begin(self, rows: NDArray[np.int64], cases: Sequence[int | None] | None = None) -> None:
+    def begin(
+        self,
+        rows: NDArray[np.int64],
+        cases: Sequence[int | None] | None = None,
+        seeds: Sequence[int | None] | None = None,
+    ) -> None:
         """Begin new episodes.
 
         Args:
             rows: In which envs; all of them at first.
             cases: The case for every env, B of them, None where it is to be drawn; None: all are drawn.
+            seeds: The seed for every env, B of them, None where its stream goes on; None: all go on.
+
+        Raises:
+            RuntimeError: As `step`, where others go on.
         """
-        chosen = [None] * len(self) if cases is None else cases
-        origins = [Origin(self.streams[i].state(), chosen[i]) for i in rows]
-        made = self.maker.make_all([self.streams[i] for i in rows], [chosen[i] for i in rows])
-        fresh = self.simulator.begin([start for start, _ in made])
-        if self._state is None or len(rows) == len(self):
-            self._state = fresh
-            self._placements = [placement for _, placement in made]
-            self._origins = origins
-        else:
-            self._state = replace_rows(self._state, to_device(torch.from_numpy(rows), self.simulator.device), fresh)
-            self._placements, self._origins = list(self._placements), list(self._origins)
-            for i, (_, placement), origin in zip(rows, made, origins, strict=True):
-                self._placements[i], self._origins[i] = placement, origin
+        if len(rows) < len(self):
+            self._refuse_writes()
+        for i in rows:
+            if seeds is not None and (seed := seeds[i]) is not None:
+                self.streams[i] = EpisodeStream(seed)
+        with counted():
+            self._begin(rows, [None] * len(self) if cases is None else cases)
         self._steps[rows] = 0
         self.over[rows] = False
         self._look_ahead(rows)
@@ -95,9 +104,15 @@ class EpisodeBatch:
         """Take a step in every episode, as `Simulator.step`.
 
         Returns:
-            What was earned, and which episodes are over, (B,) bool on the device.
+            What was earned, and which episodes have ended, (B,) bool on the device.
+
+        Raises:
+            RuntimeError: Somebody has written to what was handed out; the message names it.
         """
-        self._state, transition, terminated = self.simulator.step(self.state, action, confidence)
+        self._refuse_writes()
+        with counted():
+            state, transition, terminated = self.simulator.step(self.state, action, confidence)
+        self._hand_out(state)
         self._steps = self._steps + 1
         self.steps_taken += len(self)
         self.over = self._finished(terminated)
@@ -106,19 +121,43 @@ class EpisodeBatch:
     def step_some(
         self, action: Tensor, confidence: Tensor | None, acting: NDArray[np.bool_]
     ) -> tuple[Transition, Tensor]:
-        """Take a step in the episodes marked in `acting` (B,); the others stay where they are and earn nothing."""
+        """Take a step in the episodes marked in `acting` (B,); the others stay where they are and earn nothing.
+
+        Returns and raises as `step`.
+        """
         before, over, steps = self.state, self.over, self._steps
         transition, terminated = self.step(action, confidence)
         resting = np.flatnonzero(~acting)
         rows = torch.from_numpy(resting).to(self.simulator.device)
-        self._state = replace_rows(self.state, rows, take_rows(before, rows))
+        with counted():
+            self._hand_out(replace_rows(self.state, rows, take_rows(before, rows)))
         self.over, self._steps = np.where(acting, self.over, over), np.where(acting, self._steps, steps)
         self.steps_taken -= len(resting)
-        terminated = terminated.index_copy(0, rows, torch.from_numpy(over[resting]).to(rows.device))
+        terminated = terminated.index_copy(0, rows, self._ended(take_rows(before, rows)))
         return transition.without(rows, self.state.labelled), terminated
 
+    def draw_from(self, generators: Sequence[np.random.Generator]) -> None:
+        """Draw from these from the next episodes on, one for each env.
+
+        Raises:
+            ValueError: There are more or fewer.
+            TypeError: One is none of NumPy's.
+        """
+        if len(generators) != len(self):
+            raise ValueError(f"np_random: expected {len(self)} generators, got {len(generators)}")
+        self.streams = [EpisodeStream.of(rng) for rng in generators]
+
+    @property
+    def truncated(self) -> Tensor:
+        """Which episodes are as long as they may be, (B,) bool on the device; Gymnasium's `TimeLimit` asks no more."""
+        device = self.simulator.device
+        if self._limit is None:
+            return torch.zeros(len(self), dtype=torch.bool, device=device)
+        return to_device(torch.from_numpy(self._steps >= self._limit), device)
+
     def snapshot(self, identity: Mapping[str, Any]) -> Snapshot:
-        """The episodes at this moment, for `restore`; `identity` is the env's (`snapshot.identity`)."""
+        """The episodes now, for `restore`; `identity` is the env's (`snapshot.identity`). Raises as `step` does."""
+        self._refuse_writes()
         generators = [stream.rng.bit_generator.state for stream in self.streams]
         return take(identity, self.state, self.over, self._origins, generators, self.steps_taken)
 
@@ -127,10 +166,12 @@ class EpisodeBatch:
         origins, generators = read_origins(snapshot, identity)
         streams = [EpisodeStream.at(origin.stream) for origin in origins]
         made = self.maker.make_all(streams, [origin.case for origin in origins])
-        state = overlay(self.simulator.begin([start for start, _ in made]), snapshot)
+        with counted():
+            state = overlay(self.simulator.begin([start for start, _ in made]), snapshot)
         for stream, generator in zip(streams, generators, strict=True):
             stream.rng.bit_generator.state = generator  # `np_random` is public: somebody may have drawn from it
-        self.streams, self._origins, self._state = streams, origins, state
+        self.streams, self._origins = streams, origins
+        self._hand_out(state)
         self._placements = [placement for _, placement in made]
         self.over = np.array(snapshot.tensors["over"].cpu().numpy())
         self._steps = np.array(state.step.cpu().numpy())
@@ -155,7 +196,33 @@ class EpisodeBatch:
     def close(self) -> None:
         """Let go of the episodes and of the cases."""
         self.maker.close()
-        self._state = None
+        self._state = self._handed_out = None
+
+    def _begin(self, rows: NDArray[np.int64], cases: Sequence[int | None]) -> None:
+        origins = [Origin(self.streams[i].state(), cases[i]) for i in rows]
+        made = self.maker.make_all([self.streams[i] for i in rows], [cases[i] for i in rows])
+        fresh = self.simulator.begin([start for start, _ in made])
+        if self._state is None or len(rows) == len(self):
+            self._hand_out(fresh)
+            self._placements = [placement for _, placement in made]
+            self._origins = origins
+        else:
+            self._hand_out(replace_rows(self._state, to_device(torch.from_numpy(rows), self.simulator.device), fresh))
+            self._placements, self._origins = list(self._placements), list(self._origins)
+            for i, (_, placement), origin in zip(rows, made, origins, strict=True):
+                self._placements[i], self._origins[i] = placement, origin
+
+    def _hand_out(self, state: State) -> None:
+        """Stand in that state from now on."""
+        self._state = state
+        if self._handed_out is None:
+            self._handed_out = HandedOut(state)
+        else:
+            self._handed_out.take(state)
+
+    def _refuse_writes(self) -> None:
+        if self._handed_out is not None:
+            self._handed_out.check()
 
     def _look_ahead(self, rows: Iterable[int]) -> None:
         """Have their next cases fetched; a case that was asked for does not say which will be next."""
@@ -163,8 +230,17 @@ class EpisodeBatch:
         self.maker.look_ahead({i: self.streams[i] if known else None for i, known in drawn.items()})
 
     def _finished(self, terminated: Tensor) -> NDArray[np.bool_]:
-        """The episodes that are over, found without looking at the device where the horizon alone decides."""
+        """The episodes that are over, found without looking at the device where their length alone decides."""
         config = self.simulator.config
+        limit = config.horizon if self._limit is None else min(config.horizon, self._limit)
         if config.target_dice is None:
-            return np.asarray(self._steps >= config.horizon)
-        return np.array(terminated.cpu().numpy())  # a copy: `begin` writes to it
+            return np.asarray(self._steps >= limit)
+        return terminated.cpu().numpy() | (self._steps >= limit)  # new: `begin` writes to it
+
+    def _ended(self, state: State) -> Tensor:
+        """Which episodes have ended by themselves (`Loops.advance`), (B,) bool on the device."""
+        config = self.simulator.config
+        ended = state.step >= config.horizon
+        if config.target_dice is None:
+            return ended
+        return ended | (state.labelled & (state.dice >= config.target_dice))

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mecca_env.data.selection import Cases
-from mecca_env.episodes.stream import EpisodeStream, StreamState
+from mecca_env.episodes.stream import BIT_GENERATORS, EpisodeStream, StreamState
 from mecca_env.process.config import EnvConfig
 from mecca_env.state import State
 from mecca_env.tensors.rng import mix
@@ -73,7 +73,9 @@ class Origin:
     case: int | None
 
 
-def identity(cases: Cases, config: EnvConfig, num_envs: int, mode: AutoresetMode) -> dict[str, Any]:
+def identity(
+    cases: Cases, config: EnvConfig, num_envs: int, mode: AutoresetMode, max_episode_steps: int | None = None
+) -> dict[str, Any]:
     """Everything that must be the same where a snapshot is restored, as JSON: envs, cases by name, every setting.
 
     The device is not among it: trajectories are the same on each.
@@ -88,6 +90,7 @@ def identity(cases: Cases, config: EnvConfig, num_envs: int, mode: AutoresetMode
         "modalities": int(cases.source.modalities),
         "split": cases.split,
         "number of cases": len(cases),
+        **({} if max_episode_steps is None else {"max_episode_steps": max_episode_steps}),
         "names of the cases (SHA-256)": hashlib.sha256(names.encode()).hexdigest(),
         **settings,
     }
@@ -110,7 +113,13 @@ def take(
         origins: Of each of them.
         generators: State of each env's bit generator as it is now.
         steps_taken: Steps made since construction, over all envs.
+
+    Raises:
+        ValueError: A generator is none of NumPy's default ones: a snapshot would have to store its arrays.
     """
+    default, kinds = BIT_GENERATORS[0], {generator["bit_generator"] for generator in generators}
+    if kinds != {default}:
+        raise ValueError(f"np_random: expected {default}, NumPy's default, for a snapshot, got {sorted(kinds)}")
     tensors = {name: _stored(value) for name, value in _changing(state).items()}
     tensors["over"] = torch.from_numpy(over.copy())
     tensors["content"] = _stored(_content(state))

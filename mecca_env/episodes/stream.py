@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 from mecca_env.data.selection import Cases
 from mecca_env.tensors.rng import stream
 
+BIT_GENERATORS = ("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64")
+"""NumPy's; the first is that of its default generator."""
+
 _DRAWS_AT_MOST = 1 << 16  # no luck in so many, at a chance of one in a thousand each, is no accident
 
 
@@ -33,7 +36,7 @@ class StreamState:
     """The position of an `EpisodeStream`; nothing in it is ever written to.
 
     Attributes:
-        seed: The env's seed.
+        seed: As `EpisodeStream.seed`.
         episode: Number of the present episode, -1 before the first.
         generator: State of the NumPy bit generator.
         walks: Cases left of each walk, in order: through all (None), the labelled (True), the unlabelled (False).
@@ -50,22 +53,42 @@ class EpisodeStream:
 
     Args:
         seed: Everything the env draws follows from it; None takes one from the operating system.
+        rng: The generator; None: NumPy's default one of that seed.
+
+    Attributes:
+        seed: The seed; -1 - n where n was drawn from a generator of somebody's, whose seed nobody knows.
+        rng: The generator.
+        episode: Number of the present episode, -1 before the first.
     """
 
-    def __init__(self, seed: int | None) -> None:
+    def __init__(self, seed: int | None, rng: np.random.Generator | None = None) -> None:
         self.seed = int(np.random.SeedSequence().generate_state(1, np.uint64)[0] >> 1) if seed is None else int(seed)
-        self.rng = np.random.default_rng(self.seed)
+        self.rng = np.random.default_rng(self.seed) if rng is None else rng
         self.episode = -1
         self._walks: dict[bool | None, NDArray[np.int64]] = {}  # see `StreamState`
+
+    @classmethod
+    def of(cls, rng: np.random.Generator) -> EpisodeStream:
+        """A stream that draws from somebody's generator from here on.
+
+        Raises:
+            TypeError: It is none of NumPy's.
+        """
+        if not isinstance(rng, np.random.Generator):
+            raise TypeError(f"np_random: expected a numpy.random.Generator, got {type(rng).__name__}")
+        return cls(-1 - int(rng.integers(1 << 63)), rng)
 
     @classmethod
     def at(cls, state: StreamState) -> EpisodeStream:
         """A stream that goes on from there.
 
         Raises:
-            ValueError, TypeError, KeyError: `state.generator` is not one of NumPy's default generator.
+            ValueError, TypeError, KeyError: `state.generator` is not one of a generator of NumPy's.
         """
-        stream = cls(state.seed)
+        kind = str(state.generator["bit_generator"])
+        if kind not in BIT_GENERATORS:
+            raise ValueError(f"bit_generator: expected one of {', '.join(BIT_GENERATORS)}, got {kind!r}")
+        stream = cls(state.seed, np.random.Generator(getattr(np.random, kind)(0)))
         stream.rng.bit_generator.state = deepcopy(dict(state.generator))
         stream.episode = state.episode
         stream._walks = dict(state.walks)
@@ -102,4 +125,4 @@ class EpisodeStream:
     def next_key(self) -> int:
         """The random stream of the next episode."""
         self.episode += 1
-        return stream(self.seed, self.episode)
+        return stream(max(self.seed, -1 - self.seed), self.episode)

@@ -10,6 +10,7 @@ from mecca_env.kernels.dispatch import loops
 from mecca_env.kernels.voxels import exists, flatten
 from mecca_env.process.config import EnvConfig
 from mecca_env.process.contracts import Hint
+from mecca_env.tensors.exact import shown
 from mecca_env.tensors.recycled import Buffers
 
 
@@ -122,7 +123,7 @@ class SupervoxelHint:
         index = regions.flatten(1).to(torch.int64)  # (B, D * H * W)
         there = exists(clicks[..., 0])
         region = index.gather(1, torch.where(there, flatten(clicks, shape), 0))  # (B, K)
-        value = torch.zeros((len(hint), most + 1), device=hint.device)  # the last column takes the rows of -1
+        value = hint.new_zeros((len(hint), most + 1))  # the last column takes the rows of -1
         value.scatter_(1, torch.where(there, region, most), 1.0)
         return torch.maximum(hint, value.gather(1, index).view(hint.shape))
 
@@ -147,7 +148,7 @@ class CheckedHint:
             )
         low, high = (float(v) for v in merged.aminmax())
         if not (low >= 0.0 and high <= 1.0):  # also where they are NaN
-            raise ValueError(f"hint {name}: expected values from 0 to 1, got values from {low:g} to {high:g}")
+            raise ValueError(f"hint {name}: expected values from 0 to 1, got values from {shown(low)} to {shown(high)}")
         return merged
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import inf
 
 import torch
@@ -57,6 +57,7 @@ class Simulator:
         self._hint = make_hint(config.hint, config)
         self._transition = make_transition(config, device)
         assert config.clicks is not None
+        self._most_clicks = max(config.clicks[1:], default=0)  # at once, after the first
         self._some_unlabelled = False  # of all episodes so far; as long as none is, a step saves a pass over the grid
         self._most_regions = 0  # all region numbers of all episodes so far are below it
         self._budgets = torch.tensor((*config.clicks, 0), device=device)
@@ -81,11 +82,11 @@ class Simulator:
             labelled=to_device(torch.tensor([e.labelled for e in episodes]), self.device),
             keys=to_device(self._keys(episodes), self.device),
             step=zero,
-            probability=torch.full(label.shape, 0.5, device=self.device),
-            hint=torch.zeros(label.shape, device=self.device),
+            probability=torch.full(label.shape, 0.5, dtype=torch.float32, device=self.device),
+            hint=torch.zeros(label.shape, dtype=torch.float32, device=self.device),
             clicks=torch.full((count, self.config.total_clicks, 3), -1, dtype=torch.int64, device=self.device),
             n_clicks=zero,
-            dice=torch.zeros(count, device=self.device),  # nothing is above a half yet
+            dice=torch.zeros(count, dtype=torch.float32, device=self.device),  # nothing is above a half yet
             regions=regions,
             situation=self._transition.start(label),
             weights=self._weights(surface),
@@ -94,7 +95,7 @@ class Simulator:
         budget = torch.full((count,), self.config.clicks[0], device=self.device)
         state = self._with_clicks(state, budget, self.config.clicks[0], state.keys[:, 0].contiguous())
         # Only now: the first clicks come before any confidence and are unguided.
-        return replace(state, advice=torch.zeros_like(label)) if self.config.guide else state
+        return state.changed(advice=torch.zeros_like(label)) if self.config.guide else state
 
     def step(self, state: State, action: Tensor, confidence: Tensor | None = None) -> tuple[State, Transition, Tensor]:
         """Every voxel adjusts its probability, earns its reward, and the user looks again.
@@ -117,14 +118,13 @@ class Simulator:
         # Where there is no label nobody can see that the target is reached.
         known = torch.where(state.labelled, made.dice, 0.0) if self._some_unlabelled else made.dice
         progress = loops(self.device).advance(state.step, known, state.keys, self._budgets, target)
-        after = replace(
-            state, probability=made.probability, dice=made.dice, situation=made.situation, step=progress.step
+        after = state.changed(
+            probability=made.probability, dice=made.dice, situation=made.situation, step=progress.step
         )
         if config.guide and confidence is not None:
-            after = replace(after, advice=advise(self.regions(after), confidence, config.advised, self._most_regions))
-        assert config.clicks is not None
-        most = max(config.clicks[1:], default=0)
-        return self._with_clicks(after, progress.budget, most, progress.key), earned, progress.over
+            advice = advise(self.regions(after), confidence, config.advised, self._most_regions)
+            after = after.changed(advice=advice)
+        return self._with_clicks(after, progress.budget, self._most_clicks, progress.key), earned, progress.over
 
     def add_clicks(self, state: State, new_clicks: Tensor) -> State:
         """The state after these clicks have been noted and have become hints.
@@ -134,7 +134,7 @@ class Simulator:
             new_clicks: What `SimulatedUser.click` may return, (B, K, 3) int64; `state.clicks` has room for them.
         """
         clicks, n_clicks = loops(self.device).append(state.clicks, state.n_clicks, new_clicks)
-        return replace(state, hint=self._hinted(state, new_clicks), clicks=clicks, n_clicks=n_clicks)
+        return state.changed(hint=self._hinted(state, new_clicks), clicks=clicks, n_clicks=n_clicks)
 
     def regions(self, state: State) -> Tensor:
         """The supervoxels of the step that is next, (B, D, H, W) int16; of the last one where the episode is over."""

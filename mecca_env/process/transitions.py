@@ -57,7 +57,7 @@ class Transition:
             rows: (R,) int64.
             labelled: Which of the B episodes are labelled, (B,) bool; what others misunderstand is NaN even so.
         """
-        nothing = torch.where(labelled[rows], 0.0, torch.nan)
+        nothing = known(self.reward.new_zeros(len(rows)), labelled[rows])
         changed = {name: getattr(self, name).index_fill(0, rows, 0) for name in ("reward", "voxel_reward")}
         changed |= {name: getattr(self, name).index_copy(0, rows, nothing) for name in MEASURES}
         return replace(self, **changed)
@@ -173,7 +173,7 @@ class TableTransition:
         into = self._grids(flat)
         measured = loops(flat.device).look_up(flat, action.flatten(1), self._tables, self._worth, into)
         probability, voxel_reward, situation = (grid.view(shape) for grid in into)
-        reward, wrong, wrong_literally, dice = measured
+        reward, wrong, wrong_literally, dice = measured.unbind()
         return Transition(probability, reward, voxel_reward, dice, wrong, wrong_literally, situation)
 
     def _grids(self, like: Tensor) -> Columns:

@@ -185,7 +185,7 @@ class Decisions:
         volume, probability, hint = (observation[key] for key in ("volume", "probability", "hint"))
         images = volume.view(len(index), -1, *self.map.shape[1:])
         means = [_means(index, image.flatten(1), self.count) for image in images.unbind(1)]
-        largest = torch.zeros((len(index), self.count), device=hint.device)
+        largest = hint.new_zeros((len(index), self.count))
         return {
             "volume": torch.cat(means, dim=1),
             "probability": _means(index, probability.flatten(1), self.count),

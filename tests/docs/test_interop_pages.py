@@ -20,7 +20,7 @@ DOCS = ROOT / "docs"
     ("page", "needed", "blocks"),
     [
         ("torchrl.md", ("torchrl", "pettingzoo"), 3),
-        ("wrappers.md", ("moviepy",), 3),
+        ("wrappers.md", ("moviepy",), 4),
         ("sb3.md", ("stable_baselines3",), 3),
     ],
     ids=["torchrl", "wrappers", "sb3"],
@@ -45,4 +45,5 @@ def test_every_block(
     else:
         assert names["rows"].shape == (4, 3 * 16 * 16 * 12) and names["terminated"].all()
         assert names["observation"]["hint"].shape == (2, 3, 16, 16, 12)
+        assert names["env"].max_timesteps == 5
         assert len(list((tmp_path / "videos").glob("*.mp4"))) == 1

@@ -165,6 +165,24 @@ class TestActions:
         with pytest.raises(TypeError, match="action: expected a floating dtype, got torch.int64"):
             envs.step(np.zeros((2, *GRID), np.int64))
 
+    @pytest.mark.parametrize(
+        ("low", "high", "found"),
+        [
+            (0.0, np.float32(1.0000001), "0 to 1.0000001"),
+            (-1.0000000000000002, 1.0, "-1.0000000000000002 to 1"),
+            (np.float32(0.1), np.float32(1.2), "0.1 to 1.2"),
+            (0.123456789, np.nan, "nan to nan"),
+        ],
+    )
+    def test_numbers_are_told_with_all_their_digits(self, low: float, high: float, found: str) -> None:
+        envs = make_envs(2, action="continuous")
+        envs.reset(seed=0)
+        action = np.full((2, *GRID), low, np.result_type(low, high))
+        action[1, 3, 4, 5] = high
+        with pytest.raises(ValueError) as raised:
+            envs.step(action)
+        assert str(raised.value) == f"action: expected values from -1 to 1, got values from {found}"
+
     @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
     def test_continuous_values_of_any_precision(self, dtype: type) -> None:
         envs = make_envs(2, action="continuous")

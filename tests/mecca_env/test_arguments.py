@@ -16,7 +16,7 @@ from mecca_env.vector_env import MeccaVectorEnv
 from tests.support.envs import SETTINGS, make_envs
 
 BAD_ARGUMENTS: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
-    "keyword": ({"colour": 1}, TypeError, "unknown keyword colour; the settings are shape, horizon"),
+    "keyword": ({"colour": 1}, TypeError, "unexpected keyword argument .colour.; the settings are shape, horizon"),
     "num_envs": ({"num_envs": 0}, ValueError, "num_envs: expected an integer of at least 1, got 0"),
     "user": ({"user": "intern"}, ValueError, "user: expected one of .* got 'intern'"),
     "guided": ({"user": "guided"}, ValueError, "user: 'guided' .* needs guide=True"),

@@ -17,7 +17,7 @@ from gymnasium.envs.registration import EnvSpec
 import mecca_env
 from mecca_env.data.base import DataError
 from mecca_env.env import MeccaEnv
-from tests.support.envs import GRID, SETTINGS, Blobs
+from tests.support.envs import GRID, SETTINGS, Blobs, make_envs
 from tests.support.volumes import AFFINE, SHAPE, write_decathlon
 
 
@@ -89,6 +89,71 @@ def test_bad_actions_are_refused() -> None:
         env.step(np.zeros(GRID))
     with pytest.raises(ValueError, match="action: expected integers from 0 to 5, got 6"):
         env.step(np.full(GRID, 6))
+
+
+GUIDED = {"adjustment": np.zeros(GRID, int), "confidence": np.zeros(GRID)}
+ACTIONS: dict[str, tuple[Any, str]] = {
+    "flat": (np.zeros(GRID[:2], int), "action: expected shape (16, 14, 12), got (16, 14)"),
+    "a batch's": (
+        torch.zeros((1, *GRID), dtype=torch.uint8),
+        "action: expected shape (16, 14, 12), got (1, 16, 14, 12)",
+    ),
+    "ragged": ([[0, 1], [0]], "action: expected shape (16, 14, 12), got list"),
+    "a dict": ({"up": 0}, "action: expected an array, got a dict; a dict is for guide=True"),
+    "guided, flat": (
+        GUIDED | {"confidence": np.zeros(GRID[:1])},
+        "action['confidence']: expected shape (16, 14, 12), got (16,)",
+    ),
+    "guided, short of a key": (
+        {"adjustment": 0},
+        "action: with guide=True expected a dict of adjustment and confidence, got ['adjustment']",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", ACTIONS)
+def test_refusals_of_actions_speak_of_one_env(fault: str) -> None:
+    action, message = ACTIONS[fault]
+    env = make(guide=fault.startswith("guided"), supervoxels=(12, 10, 8))
+    env.reset(seed=0)
+    with pytest.raises((ValueError, TypeError)) as raised:
+        env.step(action)
+    assert str(raised.value) == message
+
+
+RESETS: dict[str, tuple[dict[str, Any], str]] = {
+    "mask": ({"options": {"reset_mask": np.array([True])}}, "options: expected 'case' only, got ['reset_mask']"),
+    "cases": ({"options": {"cases": [1], "case": 2}}, "options: expected 'case' only, got ['cases']"),
+    "seeds": ({"seed": [1]}, "seed: expected a non-negative integer, got [1]"),
+    "negative seed": ({"seed": -1}, "seed: expected a non-negative integer, got -1"),
+    "no number": ({"seed": True}, "seed: expected a non-negative integer, got True"),
+}
+
+
+@pytest.mark.parametrize("fault", RESETS)
+def test_refusals_of_resets_speak_of_one_env(fault: str) -> None:
+    keywords, message = RESETS[fault]
+    env = make()
+    env.reset(seed=4)
+    with pytest.raises(ValueError) as raised:
+        env.reset(**keywords)
+    assert str(raised.value) == message
+    assert env.np_random_seed == 4
+
+
+def test_other_refusals_speak_of_one_env() -> None:
+    with pytest.raises(TypeError, match="num_envs: gym.make makes one env, gym.make_vec several, got 2"):
+        make(num_envs=2)
+    env = make(horizon=1, clicks=(3,))
+    env.reset(seed=0)
+    env.step(np.zeros(GRID, int))
+    for over in (env, make_envs(1, horizon=1, clicks=(3,), autoreset_mode="Disabled")):
+        if over is not env:
+            over.reset(seed=0)
+            over.step(np.zeros((1, *GRID), int))
+        with pytest.raises(gym.error.ResetNeeded) as raised:
+            over.step(np.zeros(GRID if over is env else (1, *GRID), int))
+        assert str(raised.value) == "the episode is over: call reset() first"
 
 
 def test_the_case_is_chosen_by_option() -> None:

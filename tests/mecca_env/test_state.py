@@ -1,4 +1,4 @@
-"""The batched state: rows put in place of others, whatever the sizes of their surfaces."""
+"""The batched state: other tensors in its fields, rows put in place of others, whatever the sizes of their surfaces."""
 
 from __future__ import annotations
 
@@ -62,3 +62,19 @@ def test_prediction_is_what_lies_above_a_half() -> None:
     below, above = np.nextafter(np.float32([0.5, 0.5]), np.float32([0, 1]))
     state = make_state(labels(1)[:, :1, :1, :3], np.array([below, 0.5, above]).reshape(1, 1, 1, 3))
     assert state.prediction.view(-1).tolist() == [False, False, True] and state.shape == (1, 1, 3)
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(State)])
+def test_changed_is_what_dataclasses_replace_makes(name: str) -> None:
+    state, other = make_state(labels(3)), torch.ones(1, *SHAPE)
+    assert not state.prediction.any()
+    made, expected = state.changed(**{name: other}), replace(state, **{name: other})
+    assert type(made) is State
+    assert all(getattr(made, field.name) is getattr(expected, field.name) for field in fields(State))
+    assert torch.equal(made.prediction, expected.prediction)
+    assert getattr(state, name) is not other
+
+
+def test_changed_knows_its_fields() -> None:
+    with pytest.raises(TypeError, match="expected fields of State, got colour"):
+        make_state(labels(3)).changed(colour=torch.ones(1))

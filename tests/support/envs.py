@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -42,9 +44,39 @@ class Blobs:
         return self._cases[index]
 
 
+VARIANTS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "guide": {"guide": True, "supervoxels": (12, 10, 8)},
+    "continuous": {"action": "continuous"},
+    "imprecise": {"user": "imprecise", "hint": "euclidean", "reward": "focal"},
+    "region-centre": {"user": "region-centre", "hint": "geodesic", "reward": "error"},
+    "supervoxel": {"hint": "supervoxel", "supervoxels": (12, 10, 8), "reward": "boundary"},
+    "guided supervoxel": {"hint": "supervoxel", "supervoxels": (12, 10, 8), "guide": True},
+    "target": {"target_dice": 0.3},
+    "two modalities": {"dataset": Blobs(modalities=2)},
+    "half labelled": {"labelled_fraction": 0.5},
+    "cut short": {"max_episode_steps": 2},
+    "cut short or done": {"max_episode_steps": 2, "target_dice": 0.25},
+    "cut at its end": {"max_episode_steps": 3},
+    "never cut": {"max_episode_steps": 4},
+}
+"""Settings that take every part of the decision process, by what they are called in tests."""
+
+
 def make_envs(num_envs: int = 3, **keywords: Any) -> MeccaVectorEnv:
     """A small vector env over `Blobs`."""
     return MeccaVectorEnv(num_envs, **{"dataset": Blobs(), **SETTINGS, **keywords})
+
+
+@contextmanager
+def default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    """A context in which torch's default dtype is another one."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 class Rows(TorchWrapper):

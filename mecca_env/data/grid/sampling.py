@@ -61,7 +61,7 @@ def resample_cases(
     for case, placement in zip(cases, placements, strict=True):
         _check(case, placement, channels=len(cases[0].image))
     shape = placements[0].shape
-    volume = torch.empty((len(cases), len(cases[0].image), *shape), device=device)
+    volume = torch.empty((len(cases), len(cases[0].image), *shape), dtype=torch.float32, device=device)
     label = torch.empty((len(cases), *shape), dtype=torch.bool, device=device)
     cuts = [_cut(case, placement, device) for case, placement in zip(cases, placements, strict=True)]
     loops(device).resample(cuts, intensity_clip, 0.5 + LABEL_TIE, volume, label)

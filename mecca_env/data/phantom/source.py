@@ -84,7 +84,7 @@ def phantom_scan(index: int, *, size: Size = DEFAULT_SIZE, device: torch.device 
     grid = Grid((x, y, z), key, torch.device(device)).part(brain)
     anatomy = healthy(grid, head, tumour.mass)
     lesion = grow(grid, head, tumour, anatomy)
-    image = torch.zeros(1, *size, device=device)
+    image = torch.zeros(1, *size, dtype=torch.float32, device=device)
     image[0][brain] = _acquire(grid, anatomy.signal, scanner).mul_(anatomy.depth > 0)
     label = torch.zeros(size, dtype=torch.bool, device=device)
     label[brain] = lesion

@@ -235,7 +235,11 @@ def test_agents_without_confidence_leave_the_reliability_empty() -> None:
 
 @pytest.mark.parametrize(
     ("sureness", "message"),
-    [(1.5, "confidence of Raise: expected values from 0 to 1, got values from 1.5"), (float("nan"), "values from nan")],
+    [
+        (1.5, "confidence of Raise: expected values from 0 to 1, got values from 1.5 to 1.5"),
+        (1.0000001, "got values from 1.0000001 to 1.0000001"),
+        (float("nan"), "values from nan"),
+    ],
 )
 def test_a_confidence_that_is_none_is_refused(sureness: float, message: str) -> None:
     with pytest.raises(ValueError, match=message):

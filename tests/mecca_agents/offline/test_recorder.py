@@ -68,6 +68,12 @@ def test_an_episode_that_ends_early_is_as_long_as_it_was() -> None:
     assert episode.infos["dice"].tolist() == [0.0, 1.0]
 
 
+def test_an_episode_that_is_cut_short_is_truncated() -> None:
+    agent, envs = _player(max_episode_steps=2)
+    episode = next(play_episodes(agent, envs, 1))
+    assert episode.terminations.tolist() == [False, False] and episode.truncations.tolist() == [False, True]
+
+
 @pytest.mark.parametrize(
     ("settings", "given"),
     [({"autoreset_mode": "SameStep"}, "num_envs=1, autoreset_mode='SameStep'"), ({}, "num_envs=2, autoreset_mode='D")],

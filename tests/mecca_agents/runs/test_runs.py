@@ -178,8 +178,8 @@ def _tiny(out: Path, **keywords: Any) -> None:
 @pytest.mark.parametrize(
     ("keywords", "message"),
     [
-        ({"settings": {"fallback": False}}, "unknown keyword fallback; the settings are shape, horizon"),
-        ({"settings": {"modalities": ["CT"]}}, "unknown keyword modalities; the settings are"),
+        ({"settings": {"fallback": False}}, "unexpected keyword argument .fallback.; the settings are shape, horizon"),
+        ({"settings": {"modalities": ["CT"]}}, "unexpected keyword argument .modalities.; the settings are"),
         ({"settings": {"horizon": np.int64(3)}}, "settings: expected values that JSON can hold"),
         ({"checkpoint_every": 0}, "checkpoint_every: expected an integer of at least 1, got 0"),
         ({"label": 1.5}, "label: expected an integer"),

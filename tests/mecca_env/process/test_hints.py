@@ -159,12 +159,14 @@ def test_hints_by_name_or_object() -> None:
         make_hint(3, config)  # type: ignore[arg-type]
 
 
-def test_somebodys_hint_that_leaves_the_unit_interval_is_refused() -> None:
+@pytest.mark.parametrize("value", ["7", "1.0000001"])
+def test_somebodys_hint_that_leaves_the_unit_interval_is_refused(value: str) -> None:
     class Loud:
         def add(self, hint: torch.Tensor, clicks: torch.Tensor, volume: torch.Tensor) -> torch.Tensor:
-            return hint.add_(7.0)
+            return hint.add_(float(value))
 
     before = torch.zeros(1, 8, 8, 8)
-    with pytest.raises(ValueError, match="hint Loud: expected values from 0 to 1, got values from 7 to 7"):
+    message = f"hint Loud: expected values from 0 to 1, got values from {value} to {value}$"
+    with pytest.raises(ValueError, match=message):
         make_hint(Loud(), EnvConfig()).add(before, torch.zeros(1, 1, 3, dtype=torch.int64), torch.zeros(1, 1, 8, 8, 8))
     assert before.max() == 0
