@@ -18,7 +18,7 @@ from tests.support.envs import make_envs, random_actions
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 
-PATIENCE = 60.0
+PATIENCE = 600.0
 """Seconds after which a process that should take one is taken to hang."""
 
 
