@@ -51,18 +51,20 @@ class Data:
         root: The folder.
         label: Label values that are foreground, by default all above 0; each looks around every one of them.
         modalities: Images read of a BraTS case.
+        tolerance: Millimetres that image and label may lie apart; by default next to nothing.
     """
 
     command: Positional[Literal["check"]]
     root: Positional[Path]
     label: Annotated[tuple[int, ...] | Literal["each"] | None, arg(metavar="each|N...", help_behavior_hint="")] = None
     modalities: tuple[str, ...] = ("flair",)
+    tolerance: Annotated[float | None, arg(metavar="MM", help_behavior_hint="")] = None
 
     def run(self) -> int:
         """Do it; the exit code."""
         from mecca_env.data.checking import find_faults
 
-        faults = find_faults(self.root, labels=self.label, modalities=self.modalities)
+        faults = find_faults(self.root, labels=self.label, modalities=self.modalities, tolerance=self.tolerance)
         for fault in faults:
             print(fault)
         print(f"{self.root}: {len(faults) or 'no'} fault{'' if len(faults) == 1 else 's'}")

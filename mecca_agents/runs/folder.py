@@ -9,7 +9,7 @@ from pathlib import Path
 from mecca_agents.runs.config import CONFIG, is_run
 from mecca_agents.runs.errors import RunError as RunError  # part of this module, too
 from mecca_agents.runs.locking import LOCK, locked
-from mecca_env.atomic import os_errors_as
+from mecca_env.atomic import os_errors_as, refuse_read_only
 
 
 def check_folder(folder: Path, overwrite: bool) -> None:
@@ -63,3 +63,5 @@ def check_writable(path: Path) -> None:
         raise RunError(f"{path}: expected an existing folder {path.parent}, found none")
     if path.is_dir() or not os.access(path.parent, os.W_OK):
         raise RunError(f"{path}: cannot be written")
+    with os_errors_as(lambda reason: RunError(f"{path}: cannot be written: {reason}")):
+        refuse_read_only(path)

@@ -20,6 +20,7 @@ from mecca_env.data.targets import (
     part_of,
     values_in,
 )
+from mecca_env.data.world.grids import checked_tolerance
 
 
 def find_faults(
@@ -29,6 +30,7 @@ def find_faults(
     labels: LabelChoice = None,
     modalities: Sequence[str] = DEFAULT_MODALITIES,
     evaluation_extension: int = 6,
+    tolerance: float | None = None,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> list[str]:
     """Read every case of a folder, without touching the cache, and list what is wrong.
@@ -39,6 +41,7 @@ def find_faults(
         labels: Foreground value or values; None takes all above 0; "each" looks around each value above 0.
         modalities: Which images of a BraTS case are read.
         evaluation_extension: Voxels around the label inside which the intensities must vary.
+        tolerance: Millimetres that the files of a case may lie apart; None: next to nothing (`world.grids.same_grid`).
         progress: Called before each case with its number from 1, the number of cases and its name.
 
     Returns:
@@ -46,6 +49,7 @@ def find_faults(
     """
     try:
         wanted = foreground_values(labels)
+        checked_tolerance(tolerance)
         _, inventory = discover(root, layout, modalities)
         if wanted == EACH:
             check_distinct(files.name for files in inventory.cases)
@@ -56,19 +60,19 @@ def find_faults(
         if progress is not None:
             progress(number, len(inventory.cases), files.name)
         try:
-            for scan in _scans(files, wanted, inventory.modalities):
+            for scan in _scans(files, wanted, inventory.modalities, tolerance):
                 faults.extend(_faults_around(scan, evaluation_extension))
         except DataError as error:
             faults.extend(str(error).splitlines())
     return faults
 
 
-def _scans(files: CaseFiles, wanted: Foreground, modalities: int) -> Iterator[Scan]:
+def _scans(files: CaseFiles, wanted: Foreground, modalities: int, tolerance: float | None) -> Iterator[Scan]:
     """The cases of a scan. Raises `DataError` before the first of them."""
     if wanted != EACH:
-        yield read_scan(files, wanted, modalities)
+        yield read_scan(files, wanted, modalities, tolerance)
         return
-    scan, numbers = read_numbers(files, modalities)
+    scan, numbers = read_numbers(files, modalities, tolerance)
     for value in values_in(numbers):
         yield part_of(scan, numbers, Target(case_of_scan(files.name, value), files, (int(value),)))
 

@@ -32,6 +32,7 @@ from mecca_env.data.targets import (
     scan_of_case,
     values_in,
 )
+from mecca_env.data.world.grids import checked_tolerance
 
 SHOWN_FAULTS = 20
 """Faults that one error message lists before it only counts them."""
@@ -59,6 +60,7 @@ class FileSource:
         rotation: Largest rotation in training, degrees.
         evaluation_extension: Extension of the crops of evaluation, voxels.
         skip_bad: Leave cases that are at fault out, with one warning, instead of refusing.
+        tolerance: Millimetres that the files of a case may lie apart; None: next to nothing (`world.grids.same_grid`).
         memory_bytes: Prepared cases kept in memory take no more than this.
 
     Attributes:
@@ -88,6 +90,7 @@ class FileSource:
         rotation: float = 15.0,
         evaluation_extension: int = 6,
         skip_bad: bool = False,
+        tolerance: float | None = None,
         memory_bytes: int = 1 << 30,
     ) -> None:
         self.name = name
@@ -95,6 +98,7 @@ class FileSource:
         self.layout, inventory = discover(root, layout, modalities)
         self.modalities = inventory.modalities
         self.labels = foreground_values(labels, (labels_by_layout or {}).get(self.layout))
+        self._tolerance = checked_tolerance(tolerance)
         self._settings: dict[str, Any] = {
             "extension": (int(extension[0]), int(extension[1])),
             "rotation": float(rotation),
@@ -143,14 +147,15 @@ class FileSource:
     def _key(self, target: Target) -> dict[str, Any]:
         return {
             "kind": "case",
-            "files": [file_identity(path) for path in (*target.files.images, target.files.label)],
+            "files": [file_identity(path) for path in target.files.paths],
             "labels": target.labels,
             "modalities": self.modalities,
+            "tolerance": self._tolerance,
             **self._settings,
         }
 
     def _build(self, target: Target) -> Arrays:
-        return self._prepare(read_scan(target.files, target.labels, self.modalities))
+        return self._prepare(read_scan(target.files, target.labels, self.modalities, self._tolerance))
 
     def _prepare(self, scan: Scan) -> Arrays:
         return _to_arrays(prepare(scan, **self._settings))
@@ -170,7 +175,7 @@ class FileSource:
         self, files: CaseFiles, number: str, wanted: Collection[str] | None, faults: list[str]
     ) -> list[Target]:
         """The good ones of a scan's cases, now in the disk cache; it is read once for all that are not there yet."""
-        whole = cache(lambda: read_numbers(files, self.modalities))
+        whole = cache(lambda: read_numbers(files, self.modalities, self._tolerance))
         targets = self._targets(files, wanted, whole)
         missing = [target for target in targets if not cache_path(self._key(target)).exists()]
         if missing:

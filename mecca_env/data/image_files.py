@@ -13,7 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mecca_env.atomic import os_errors_as
 from mecca_env.data.base import DataError
+from mecca_env.data.world.grids import is_invertible
+from mecca_env.data.world.nifti import LONGEST, Header, affine_of, header_of
 from mecca_env.extras import missing
 
 _LONGEST_HEADER = 1 << 16
@@ -27,7 +30,7 @@ _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 @dataclass
 class Volume:
-    """The content of a file: data (X, Y, Z) or (X, Y, Z, C), affine (4, 4) RAS+."""
+    """The content of a file: data (X, Y, Z) or (X, Y, Z, C), affine (4, 4), voxel index to millimetres (RAS+)."""
 
     path: Path
     data: NDArray[Any]
@@ -35,7 +38,9 @@ class Volume:
 
 
 def read_volume(path: Path) -> Volume:
-    """Read a .nii, .nii.gz or .mha file; what it holds is 3-D, or 4-D with channels last, of real numbers.
+    """Read a .nii, .nii.gz, .hdr or .mha file; what it holds is 3-D, or 4-D with channels last, of real numbers.
+
+    Of a NIfTI pair the file is the header; its voxels are in the .img file beside it.
 
     Raises:
         DataError: It is damaged or holds something else.
@@ -56,6 +61,19 @@ def header_shape(path: Path) -> tuple[int, ...]:
     return tuple(int(n) for n in _nifti_header(path).shape)
 
 
+def read_header(path: Path) -> Header | None:
+    """The header of a NIfTI file, for masks that lie where it lies (`saving.save_mask`); None of any other file.
+
+    Raises:
+        DataError: It cannot be read.
+    """
+    if _is_mha(path):
+        return None
+    with os_errors_as(lambda reason: DataError(f"{path}: expected a readable image file, found {reason}")):
+        with (gzip.open if _is_gz(path) else open)(path, "rb") as file:
+            return header_of(file.read(LONGEST))
+
+
 def checked(volume: Volume) -> Volume:
     """A volume without trailing sides of one, where its voxels and its affine can be used. Raises `DataError`."""
     data, affine = volume.data, volume.affine
@@ -65,7 +83,7 @@ def checked(volume: Volume) -> Volume:
         raise DataError(f"{volume.path}: expected a 3-D image or a 4-D one of channels, found shape {data.shape}")
     if data.dtype.kind not in _REAL:
         raise DataError(f"{volume.path}: expected real numbers, found {data.dtype}")
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+    if not is_invertible(affine):
         raise DataError(f"{volume.path}: expected an affine that can be inverted, found {affine.tolist()}")
     return Volume(volume.path, data, affine)
 
@@ -75,7 +93,7 @@ def _is_mha(path: Path) -> bool:
 
 
 def _read_nifti(path: Path) -> Volume:
-    image, size = _nifti_header(path), path.stat().st_size
+    image, size = _nifti_header(path), voxel_file(path).stat().st_size
     needed = _bytes_needed(path, image.dataobj)
     if _is_gz(path):
         content = _inflate(path, needed)
@@ -83,7 +101,7 @@ def _read_nifti(path: Path) -> Volume:
     proxy = image.dataobj
     if size < needed:
         raise DataError(f"{path}: expected {needed} bytes as its header says, found {size}: truncated")
-    affine = np.asarray(image.affine, np.float64)
+    affine = affine_of(image.header)
     if proxy.dtype.kind == "f" or (proxy.slope, proxy.inter) != (1, 0):
         with np.errstate(over="ignore"):  # an overflow to infinity is reported with the other infinite voxels
             return Volume(path, np.asarray(proxy, dtype=np.float32), affine)
@@ -95,11 +113,30 @@ def _nifti_header(path: Path) -> Any:
     import nibabel  # late, since it takes longer to import than an env to make
 
     if not _is_gz(path):
-        return nibabel.load(path)
+        image = nibabel.load(path)
+        if not isinstance(image, nibabel.Nifti1Pair):  # of which the other kinds of NIfTI are subclasses
+            raise DataError(f"{path}: expected a NIfTI file, found one for nibabel's {type(image).__name__}")
+        return image
     with gzip.open(path) as file:
         start = file.read(_LONGEST_HEADER)  # nibabel would read whatever length the header gives its extensions
     header_size = {start[:4]} & {(540).to_bytes(4, "little"), (540).to_bytes(4, "big")}
     return (nibabel.Nifti2Image if header_size else nibabel.Nifti1Image).from_bytes(start)
+
+
+def voxel_file(path: Path) -> Path:
+    """The file that holds the voxels: the .img file of a NIfTI pair, any other file itself.
+
+    Raises:
+        DataError: There is no such file, or a link leads to one that lies elsewhere than its header.
+    """
+    if not path.name.lower().endswith(".hdr"):
+        return path
+    beside = next((path.with_suffix(ending) for ending in (".img", ".IMG") if path.with_suffix(ending).is_file()), None)
+    if beside is None:
+        raise DataError(f"{path}: expected its voxels in {path.with_suffix('.img').name} beside it, found no such file")
+    if beside.resolve().parent != path.resolve().parent:
+        raise DataError(f"{path}: expected its voxels beside it, found a link to another folder")
+    return beside
 
 
 def _is_gz(path: Path) -> bool:

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-SUFFIXES = (".nii.gz", ".nii", ".mha")
-"""Endings of image files."""
+from mecca_env.data.image_files import voxel_file
+
+SUFFIXES = (".nii.gz", ".nii", ".mha", ".hdr")
+"""Endings of image files; .hdr is the header of a NIfTI pair."""
 
 _DEPTH = 3
 
@@ -25,6 +27,12 @@ class CaseFiles:
     name: str
     images: tuple[Path, ...]
     label: Path
+
+    @property
+    def paths(self) -> list[Path]:
+        """Every file that it is read from. Raises `DataError` where a NIfTI pair is not complete."""
+        files = (*self.images, self.label)
+        return list(dict.fromkeys((*files, *map(voxel_file, files))))
 
 
 @dataclass
@@ -69,16 +77,20 @@ class Inventory:
 
 
 def stem(path: Path | str) -> str | None:
-    """File name without .nii, .nii.gz or .mha; None for every other file."""
+    """File name without its ending, where that is one of `SUFFIXES`; None for every other file."""
     name = Path(path).name
     return next((name[: -len(s)] for s in SUFFIXES if name.lower().endswith(s)), None)
 
 
 def visible_files(folder: Path) -> list[Path]:
-    """Files of a folder, sorted, without hidden ones: macOS leaves a `._name` beside every real file."""
+    """Files of a folder, sorted, without hidden ones: macOS leaves a `._name` beside every real file.
+
+    The second file of a NIfTI pair goes with its header.
+    """
     if not folder.is_dir():
         return []
-    return sorted(p for p in folder.iterdir() if not p.name.startswith(".") and p.is_file())
+    found = {p for p in folder.iterdir() if not p.name.startswith(".") and p.is_file()}
+    return sorted(p for p in found if p.suffix.lower() != ".img" or p.with_suffix(".hdr") not in found)
 
 
 def subfolders(folder: Path) -> list[Path]:
