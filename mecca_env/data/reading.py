@@ -138,7 +138,7 @@ def read_mask(path: Path, like: Grid, tolerance: float | None = None) -> NDArray
         raise DataError("\n".join(faults))
     found = np.asarray(volume.data > 0)
     if not found.any():
-        raise DataError(f"{path}: empty mask; expected values above 0, found none")
+        raise DataError(f"{path}: empty label; expected values above 0, found none")
     return found
 
 
