@@ -83,12 +83,10 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
         skip_bad: Leave unusable cases out, with a warning, where otherwise construction fails.
         tolerance: Millimetres that image and label may lie apart; None: next to nothing (`mecca_env.data.world.grids`).
         device_cache_bytes: Prepared cases stay on `device`, in the smallest type that holds their intensities, until
-            together they take more than this; then the ones not used for longest go, and are read again from the disk
-            cache (or drawn) when they come up. 0 keeps none. Besides, one fetched case an env may wait on the host.
-            None: 1 GiB; but none of a source of your own on the CPU, which holds there what it wants to.
+            together they take more than this; then those not used for longest go. 0 keeps none. Besides, one fetched
+            case an env may wait on the host. None: 1 GiB; but none of a source of your own on the CPU.
         prefetch: While an episode is played, fetch the next case of its env in a background thread. It pays where a
-            case is not on the device: for phantoms, which take long to draw, and for large scans. None: for the data
-            sets of this package; True also asks a source of your own from that other thread.
+            case is not on the device. None: for the data sets of this package; True also asks a source of your own.
         render_mode: None, "rgb_array" or "human".
         **settings: The attributes of `mecca_env.EnvConfig`.
 

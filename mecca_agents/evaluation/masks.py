@@ -7,8 +7,8 @@ from pathlib import Path
 from mecca_agents.evaluation.play import PlayedStep
 from mecca_env.data.base import VolumeSource
 from mecca_env.data.files import FileSource
-from mecca_env.data.image_files import read_header
 from mecca_env.data.saving import refuse_over, save_mask
+from mecca_env.data.world.nifti import read_header
 
 
 class MaskWriter:

@@ -18,10 +18,9 @@ from torch import Tensor
 from mecca_agents.session.errors import SessionError
 from mecca_env.data.base import Box, DataError, Scan, Triple
 from mecca_env.data.caching.smallest import smallest_type
-from mecca_env.data.image_files import read_header
 from mecca_env.data.inventory import SUFFIXES, stem
 from mecca_env.data.reading import checked_image, read_image
-from mecca_env.data.world.nifti import Header
+from mecca_env.data.world.nifti import Header, read_header
 
 ImageLike: TypeAlias = ArrayLike | PathLike[str] | Sequence["str | PathLike[str]"]
 """A file, one for each modality, or intensities, (X, Y, Z) or (M, X, Y, Z)."""

@@ -93,12 +93,12 @@ class FileSource:
         tolerance: float | None = None,
         memory_bytes: int = 1 << 30,
     ) -> None:
+        self._tolerance = checked_tolerance(tolerance)
         self.name = name
         self.root = Path(root)
         self.layout, inventory = discover(root, layout, modalities)
         self.modalities = inventory.modalities
         self.labels = foreground_values(labels, (labels_by_layout or {}).get(self.layout))
-        self._tolerance = checked_tolerance(tolerance)
         self._settings: dict[str, Any] = {
             "extension": (int(extension[0]), int(extension[1])),
             "rotation": float(rotation),
@@ -202,7 +202,7 @@ class FileSource:
             return [Target(files.name, files, self.labels)]
         values = asked_values(files, wanted)
         if values is None:
-            key = {"kind": "label values", "files": [file_identity(files.label)]}
+            key = {"kind": "label values", "files": [file_identity(path) for path in files.paths]}
             stored = fetch(key, lambda: {"values": values_in(whole()[1])})["values"]
             values = tuple(int(value) for value in stored)
         return [Target(case_of_scan(files.name, value), files, (value,)) for value in values]

@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mecca_env.atomic import os_errors_as
 from mecca_env.data.base import DataError
 from mecca_env.data.world.grids import is_invertible
-from mecca_env.data.world.nifti import LONGEST, Header, affine_of, header_of
+from mecca_env.data.world.nifti import affine_of
 from mecca_env.extras import missing
 
 _LONGEST_HEADER = 1 << 16
@@ -59,19 +58,6 @@ def header_shape(path: Path) -> tuple[int, ...]:
             reader.ReadImageInformation()
         return (*reader.GetSize(), reader.GetNumberOfComponents())
     return tuple(int(n) for n in _nifti_header(path).shape)
-
-
-def read_header(path: Path) -> Header | None:
-    """The header of a NIfTI file, for masks that lie where it lies (`saving.save_mask`); None of any other file.
-
-    Raises:
-        DataError: It cannot be read.
-    """
-    if _is_mha(path):
-        return None
-    with os_errors_as(lambda reason: DataError(f"{path}: expected a readable image file, found {reason}")):
-        with (gzip.open if _is_gz(path) else open)(path, "rb") as file:
-            return header_of(file.read(LONGEST))
 
 
 def checked(volume: Volume) -> Volume:

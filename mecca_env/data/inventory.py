@@ -90,7 +90,8 @@ def visible_files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     found = {p for p in folder.iterdir() if not p.name.startswith(".") and p.is_file()}
-    return sorted(p for p in found if p.suffix.lower() != ".img" or p.with_suffix(".hdr") not in found)
+    headers = {p.with_suffix("") for p in found if p.suffix.lower() == ".hdr"}
+    return sorted(p for p in found if p.suffix.lower() != ".img" or p.with_suffix("") not in headers)
 
 
 def subfolders(folder: Path) -> list[Path]:

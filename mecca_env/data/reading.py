@@ -42,9 +42,7 @@ def read_scan(files: CaseFiles, labels: Sequence[int] | None, modalities: int, t
     return scan
 
 
-def read_numbers(
-    files: CaseFiles, modalities: int, tolerance: float | None = None
-) -> tuple[Scan, NDArray[Any]]:
+def read_numbers(files: CaseFiles, modalities: int, tolerance: float | None = None) -> tuple[Scan, NDArray[Any]]:
     """Read one case whose label values are told apart, and check it.
 
     Args:

@@ -25,7 +25,7 @@ def save_mask(
         affine: (4, 4), voxel index to world millimetres (RAS+); the scan's own.
         path: A name that ends in .nii or .nii.gz, in a folder that exists; a file of this name is replaced, unless it
             is read-only.
-        header: Of a NIfTI scan (`image_files.read_header`); the mask takes over all that it says of place and unit, so
+        header: Of a NIfTI scan (`world.nifti.read_header`); the mask takes over all that it says of place and unit, so
             that every reader sees the mask where it sees the scan. None: the affine is all that there is to say
             (`world.nifti.mask_image`).
 

@@ -7,18 +7,22 @@ against it. So a mask lies where its scan lies, in every reader, only if it says
 
 from __future__ import annotations
 
+import gzip
 import io
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mecca_env.atomic import os_errors_as
+from mecca_env.data.base import DataError
+
 Header: TypeAlias = bytes
 """The first 348 bytes of a NIfTI-1 file, or the first 540 of a NIfTI-2 file, as they are stored."""
 
-LONGEST = 540
-"""Bytes of the longer one of the two headers."""
-
+_NIFTI2 = 540  # bytes of its header
+_GZIP = b"\x1f\x8b"
 _MOST_SIDE = 32767  # voxels along an axis of NIfTI-1, which has 16 bits for it
 _MOST_ROUNDING = 0.1  # of a voxel, in a header of single precision
 _MILLIMETRES = {1: 1e3, 3: 1e-3}  # of metres and microns; what is unknown is taken for millimetres, as ITK does
@@ -32,15 +36,22 @@ _PLACE = (
 )
 
 
-def header_of(start: bytes) -> Header | None:
-    """The header that a file begins with; None of a file that is too short or something else.
+def read_header(path: Path) -> Header | None:
+    """The header of a NIfTI file, for masks that lie where it lies (`saving.save_mask`); None of any other file.
 
-    Args:
-        start: At least its first `LONGEST` bytes, as far as it has them.
+    Raises:
+        DataError: It cannot be read.
     """
-    sizes = {order: int.from_bytes(start[:4], order) for order in ("little", "big")}
-    size = next((n for n in sizes.values() if n in (348, LONGEST)), 0)
-    return start[:size] if size and len(start) >= size else None
+    with os_errors_as(lambda reason: DataError(f"{path}: expected a readable image file, found {reason}")):
+        with path.open("rb") as file:
+            packed = file.read(len(_GZIP)) == _GZIP
+        with (gzip.open if packed else open)(path, "rb") as file:
+            start = file.read(_NIFTI2)
+    for order in ("little", "big"):
+        size = int.from_bytes(start[:4], order)
+        if size in (348, _NIFTI2) and len(start) >= size:
+            return start[:size]
+    return None
 
 
 def affine_of(header: Any) -> NDArray[np.float64]:
@@ -71,7 +82,7 @@ def mask_image(mask: NDArray[np.uint8], affine: NDArray[np.float64], header: Hea
 
     if header is None:
         return _with_affine(mask, affine, nifti1 if _fits_nifti1(mask.shape, affine) else nifti2)
-    version = nifti2.Nifti2Image if len(header) == LONGEST else nifti1.Nifti1Image
+    version = nifti2.Nifti2Image if len(header) == _NIFTI2 else nifti1.Nifti1Image
     scan = version.header_class.from_fileobj(io.BytesIO(header), check=False)
     own = version.header_class(endianness=scan.endianness)
     for name in _PLACE:
