@@ -11,7 +11,9 @@ import pytest
 
 from mecca_agents.app.tab.folder import Folder
 from mecca_agents.app.tab.tab import Tab
+from mecca_agents.app.tab.tabs import Tabs
 from mecca_agents.session import Model, read_log
+from mecca_env.data.base import DataError
 from tests.support.annotation import Case
 from tests.support.headers import seen, write_header
 
@@ -38,6 +40,23 @@ def test_a_scan_with_a_long_name(letters: str, model: Model, case: Case, tmp_pat
     } == names
     assert list(tab.uploads.folder.iterdir()) == []
     tab.close()
+
+
+def test_a_page_may_let_a_label_lie_a_little_apart(model: Model, case: Case, tmp_path: Path) -> None:
+    label = nibabel.load(case.label_file)
+    label.affine[0, 3] += 0.002
+    nibabel.save(nibabel.Nifti1Image(label.dataobj, label.affine), tmp_path / "label.nii")
+    for tolerance in (None, 0.01):
+        tabs = Tabs(model, Folder(tmp_path), 1 << 20, 1, tolerance)
+        tab = tabs.add()
+        tab.open_scan([case.scan], ["head.nii.gz"])
+        if tolerance is None:
+            with pytest.raises(DataError, match="label: expected the affine of the scan"):
+                tab.open_label(tmp_path / "label.nii", "label")
+        else:
+            tab.open_label(tmp_path / "label.nii", "label")
+            assert tab.review is not None and tab.review.label.sum() == case.label.sum()
+        tabs.close()
 
 
 def test_a_mask_and_the_distances_of_a_scan_in_metres(model: Model, case: Case, tmp_path: Path) -> None:
