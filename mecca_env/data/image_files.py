@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mecca_env.data.base import DataError
 from mecca_env.data.world.grids import is_invertible
-from mecca_env.data.world.nifti import affine_of
+from mecca_env.data.world.nifti import affine_of, voxel_file
 from mecca_env.extras import missing
 
 _LONGEST_HEADER = 1 << 16
@@ -87,7 +87,7 @@ def _read_nifti(path: Path) -> Volume:
     proxy = image.dataobj
     if size < needed:
         raise DataError(f"{path}: expected {needed} bytes as its header says, found {size}: truncated")
-    affine = affine_of(image.header)
+    affine = affine_of(path, image)
     if proxy.dtype.kind == "f" or (proxy.slope, proxy.inter) != (1, 0):
         with np.errstate(over="ignore"):  # an overflow to infinity is reported with the other infinite voxels
             return Volume(path, np.asarray(proxy, dtype=np.float32), affine)
@@ -99,30 +99,11 @@ def _nifti_header(path: Path) -> Any:
     import nibabel  # late, since it takes longer to import than an env to make
 
     if not _is_gz(path):
-        image = nibabel.load(path)
-        if not isinstance(image, nibabel.Nifti1Pair):  # of which the other kinds of NIfTI are subclasses
-            raise DataError(f"{path}: expected a NIfTI file, found one for nibabel's {type(image).__name__}")
-        return image
+        return nibabel.load(path)
     with gzip.open(path) as file:
         start = file.read(_LONGEST_HEADER)  # nibabel would read whatever length the header gives its extensions
     header_size = {start[:4]} & {(540).to_bytes(4, "little"), (540).to_bytes(4, "big")}
     return (nibabel.Nifti2Image if header_size else nibabel.Nifti1Image).from_bytes(start)
-
-
-def voxel_file(path: Path) -> Path:
-    """The file that holds the voxels: the .img file of a NIfTI pair, any other file itself.
-
-    Raises:
-        DataError: There is no such file, or a link leads to one that lies elsewhere than its header.
-    """
-    if not path.name.lower().endswith(".hdr"):
-        return path
-    beside = next((path.with_suffix(ending) for ending in (".img", ".IMG") if path.with_suffix(ending).is_file()), None)
-    if beside is None:
-        raise DataError(f"{path}: expected its voxels in {path.with_suffix('.img').name} beside it, found no such file")
-    if beside.resolve().parent != path.resolve().parent:
-        raise DataError(f"{path}: expected its voxels beside it, found a link to another folder")
-    return beside
 
 
 def _is_gz(path: Path) -> bool:

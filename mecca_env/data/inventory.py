@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mecca_env.data.image_files import voxel_file
+from mecca_env.data.world.nifti import voxel_file
 
 SUFFIXES = (".nii.gz", ".nii", ".mha", ".hdr")
 """Endings of image files; .hdr is the header of a NIfTI pair."""

@@ -54,13 +54,40 @@ def read_header(path: Path) -> Header | None:
     return None
 
 
-def affine_of(header: Any) -> NDArray[np.float64]:
-    """Voxel index to world millimetres (RAS+), (4, 4), as nibabel reads it, of one of its headers.
+def voxel_file(path: Path) -> Path:
+    """The file that holds the voxels: the .img file of a NIfTI pair, any other file itself.
+
+    Raises:
+        DataError: There is no such file, or a link leads to one that lies elsewhere than its header.
+    """
+    if not path.name.lower().endswith(".hdr"):
+        return path
+    beside = next((path.with_suffix(ending) for ending in (".img", ".IMG") if path.with_suffix(ending).is_file()), None)
+    if beside is None:
+        raise DataError(f"{path}: expected its voxels in {path.with_suffix('.img').name} beside it, found no such file")
+    if beside.resolve().parent != path.resolve().parent:
+        raise DataError(f"{path}: expected its voxels beside it, found a link to another folder")
+    return beside
+
+
+def affine_of(path: Path, image: Any) -> NDArray[np.float64]:
+    """Voxel index to world millimetres (RAS+), (4, 4), as nibabel reads it.
 
     Nibabel leaves the unit to its caller; ITK has it in millimetres, too.
+
+    Args:
+        path: The file, for the message.
+        image: Nibabel's.
+
+    Raises:
+        DataError: It is of a kind that does not say where it lies, or not in this way.
     """
-    affine = np.array(header.get_best_affine(), np.float64)
-    affine[:3] *= _MILLIMETRES.get(int(header["xyzt_units"]) & _SPACE, 1.0)
+    from nibabel import Nifti1Pair  # late, as in `image_files`
+
+    if not isinstance(image, Nifti1Pair):  # of which the other kinds of NIfTI are subclasses
+        raise DataError(f"{path}: expected a NIfTI file, found one for nibabel's {type(image).__name__}")
+    affine = np.array(image.header.get_best_affine(), np.float64)
+    affine[:3] *= _MILLIMETRES.get(int(image.header["xyzt_units"]) & _SPACE, 1.0)
     return affine
 
 
@@ -78,7 +105,7 @@ def mask_image(mask: NDArray[np.uint8], affine: NDArray[np.float64], header: Hea
         without shear is in it twice, as ITK writes it; one with shear only as sform, so that a reader that wants a
         rotation refuses it and does not show it elsewhere.
     """
-    from nibabel import nifti1, nifti2  # late, as in `image_files`
+    from nibabel import nifti1, nifti2
 
     if header is None:
         return _with_affine(mask, affine, nifti1 if _fits_nifti1(mask.shape, affine) else nifti2)

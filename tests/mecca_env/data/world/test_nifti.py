@@ -95,7 +95,7 @@ def test_what_nifti_1_cannot_hold_is_nifti_2(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("unit", "scale"), [("meter", 1e3), ("micron", 1e-3), ("mm", 1.0), ("unknown", 1.0)])
 def test_units(unit: str, scale: float, tmp_path: Path) -> None:
     scan = write_header(tmp_path / "scan.nii", SCAN, sform=AFFINE, qform=AFFINE, codes=(1, 1), unit=unit)
-    affine = affine_of(nibabel.load(scan).header)
+    affine = affine_of(scan, nibabel.load(scan))
     expected = np.diag([scale, scale, scale, 1]) @ AFFINE
     for found in (affine, itk_affine(scan), nibabel_affine(scan)):
         np.testing.assert_allclose(found, expected, rtol=1e-6)
@@ -108,8 +108,8 @@ def test_a_unit_that_is_none_is_taken_for_millimetres_as_by_itk(tmp_path: Path) 
     image = nibabel.Nifti1Image(SCAN, AFFINE)
     image.header["xyzt_units"] = 5 + 16  # and milliseconds, which are nobody's here
     nibabel.save(image, tmp_path / "scan.nii")
-    np.testing.assert_allclose(itk_affine(tmp_path / "scan.nii"), affine_of(image.header), rtol=1e-6)
-    np.testing.assert_allclose(affine_of(image.header), AFFINE)
+    np.testing.assert_allclose(itk_affine(tmp_path / "scan.nii"), affine_of(tmp_path, image), rtol=1e-6)
+    np.testing.assert_allclose(affine_of(tmp_path, image), AFFINE)
 
 
 def test_the_header_is_found_whatever_the_file_is_called(tmp_path: Path) -> None:
