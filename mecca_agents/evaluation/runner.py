@@ -23,6 +23,7 @@ from mecca_agents.runs.loading import load_agent
 from mecca_agents.runtime.devices import find_device
 from mecca_agents.tables import columns, plural, write_rows
 from mecca_env.atomic import os_errors_as
+from mecca_env.data.inventory import stem
 from mecca_env.data.targets import scans_of
 from mecca_env.metrics import surface_metrics
 from mecca_env.process.config import ALL_LABELLED, with_horizon
@@ -114,6 +115,8 @@ def evaluate(
     torch_device = find_device(device)
     agent, config = load_agent(run, torch_device, checkpoint)
     watching = list(observers)
+    if out is not None and stem(out) is not None:
+        raise RunError(f"{out}: expected the name of a table, found that of an image")
     if out is not None:
         check_writable(Path(out))  # fail now rather than after the work
     if figures is not None:

@@ -57,6 +57,8 @@ def test_a_table_that_is_read_only_is_known_before_the_work(tiny_run: Runs, tmp_
     table.chmod(0o444)
     with pytest.raises(RunError, match=r"table\.csv: cannot be written: the file there is read-only"):
         evaluate(tiny_run("iter-mrl"), root=write_pairs(tmp_path / "data"), out=table, device="cpu")
+    with pytest.raises(RunError, match=r"a\.nii\.gz: expected the name of a table, found that of an image"):
+        evaluate(tiny_run("iter-mrl"), out=tmp_path / "data" / "images" / "a.nii.gz", device="cpu")
     assert table.read_text() == "kept"
 
 
