@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mecca_env.data.base import DataError, Scan
@@ -28,6 +28,7 @@ def find_faults(
     *,
     layout: str = "auto",
     labels: LabelChoice = None,
+    labels_by_layout: Mapping[str, Sequence[int]] | None = None,
     modalities: Sequence[str] = DEFAULT_MODALITIES,
     evaluation_extension: int = 6,
     tolerance: float | None = None,
@@ -38,7 +39,9 @@ def find_faults(
     Args:
         root: The folder.
         layout: One of the published layouts, or "auto".
-        labels: Foreground value or values; None takes all above 0; "each" looks around each value above 0.
+        labels: Foreground value or values; None takes `labels_by_layout`'s, or the folder's own, or all above 0; "each"
+            looks around each value above 0.
+        labels_by_layout: Default foreground values where a layout has its own.
         modalities: Which images of a BraTS case are read.
         evaluation_extension: Voxels around the label inside which the intensities must vary.
         tolerance: Millimetres that the files of a case may lie apart; None: next to nothing (`world.grids.same_grid`).
@@ -48,9 +51,9 @@ def find_faults(
         One line per fault, naming the file, what was expected and what was found; empty when all is well.
     """
     try:
-        wanted = foreground_values(labels)
         checked_tolerance(tolerance)
-        _, inventory = discover(root, layout, modalities)
+        layout, inventory = discover(root, layout, modalities)
+        wanted = foreground_values(labels, (labels_by_layout or {}).get(layout, inventory.labels))
         if wanted == EACH:
             check_distinct(files.name for files in inventory.cases)
     except DataError as error:

@@ -49,9 +49,9 @@ class FileSource:
         name: Name of the data set, written into every result.
         root: Its folder.
         layout: One of the published layouts, or "auto".
-        labels: Foreground value or values; None takes `labels_by_layout`'s, or all above 0. With "each" every value
-            above 0 of every scan is a case of its own (`mecca_env.data.targets.case_of_scan`), scan after scan and
-            values ascending; all cases of a scan are in the same split.
+        labels: Foreground value or values; None takes `labels_by_layout`'s, or the folder's own, or all above 0. With
+            "each" every value above 0 of every scan is a case of its own (`mecca_env.data.targets.case_of_scan`), scan
+            after scan and values ascending; all cases of a scan are in the same split.
         labels_by_layout: Default foreground values where a layout has its own.
         modalities: Which images of a BraTS case are read.
         split: "train", "test" or "all" (see `split_names`).
@@ -98,7 +98,7 @@ class FileSource:
         self.root = Path(root)
         self.layout, inventory = discover(root, layout, modalities)
         self.modalities = inventory.modalities
-        self.labels = foreground_values(labels, (labels_by_layout or {}).get(self.layout))
+        self.labels = foreground_values(labels, (labels_by_layout or {}).get(self.layout, inventory.labels))
         self._settings: dict[str, Any] = {
             "extension": (int(extension[0]), int(extension[1])),
             "rotation": float(rotation),

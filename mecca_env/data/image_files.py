@@ -39,13 +39,13 @@ def read_volume(path: Path) -> Volume:
         DataError: It is damaged or holds something else.
         Exception: Of a dozen unrelated types, which the readers raise at damaged bytes.
     """
-    if not path.is_file():
-        raise DataError(f"{path}: expected a readable image file, found {_what_is(path)}")
+    _check_there(path)
     return checked(Volume(path, *read_itk(path)) if is_itk(path) else _read_nifti(path))
 
 
 def header_shape(path: Path) -> tuple[int, ...]:
     """Its shape as the header has it, trailing ones and channels included; raises as `read_volume` does."""
+    _check_there(path)
     if is_itk(path):
         return itk_shape(path)
     return tuple(int(n) for n in _nifti_header(path).shape)
@@ -65,10 +65,10 @@ def checked(volume: Volume) -> Volume:
     return Volume(volume.path, data, affine)
 
 
-def _what_is(path: Path) -> str:
-    if path.is_dir():
-        return "a folder"
-    return "a link that leads nowhere" if path.is_symlink() else "no such file"
+def _check_there(path: Path) -> None:
+    if not path.is_file():
+        lost = "a link that leads nowhere" if path.is_symlink() else "no such file"
+        raise DataError(f"{path}: expected a readable image file, found {'a folder' if path.is_dir() else lost}")
 
 
 def _read_nifti(path: Path) -> Volume:

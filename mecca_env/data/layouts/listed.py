@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
@@ -70,7 +70,7 @@ def nnunet(root: Path, modalities: tuple[str, ...]) -> Inventory:
     inventory.modalities = len(_channels(root, content)) if content else most
     for name in sorted(by_case.keys() | labels.keys()):
         _add_channels(root, name, by_case.get(name, {}), labels.get(name), inventory)
-    _check_number(path, content, len(by_case.keys() | labels.keys()), inventory)
+    _check_against_list(root, content, by_case.keys() | labels.keys(), inventory)
     return inventory
 
 
@@ -174,7 +174,12 @@ def _without_ignored(labels: Any) -> tuple[int, ...] | None:
     return tuple(sorted(v for v in values if isinstance(v, int) and 0 < v != labels["ignore"])) or None
 
 
-def _check_number(path: Path, content: Mapping[str, Any], found: int, inventory: Inventory) -> None:
-    number = content.get("numTraining", found)
-    if number != found:
-        inventory.faults.append(f'{path}: expected as many cases as "numTraining" says, {number}, found {found}')
+def _check_against_list(root: Path, content: Mapping[str, Any], found: Set[str], inventory: Inventory) -> None:
+    """Whether there are as many cases as the list says, and all that the first version's list names."""
+    path, number = root / "dataset.json", content.get("numTraining", len(found))
+    for entry in content.get("training", ()):
+        label = _listed(root, str(entry["label"])) if isinstance(entry, dict) and "label" in entry else None
+        if label is not None and stem(label) not in found:
+            inventory.faults.append(f"{label}: listed in {path}, expected images and a label, found none")
+    if number != len(found):
+        inventory.faults.append(f'{path}: expected as many cases as "numTraining" says, {number}, found {len(found)}')
