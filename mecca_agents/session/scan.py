@@ -18,6 +18,7 @@ from torch import Tensor
 from mecca_agents.session.errors import SessionError
 from mecca_env.data.base import Box, DataError, Scan, Triple
 from mecca_env.data.caching.smallest import smallest_type
+from mecca_env.data.grid.intensities import usual_range
 from mecca_env.data.inventory import SUFFIXES, stem
 from mecca_env.data.reading import checked_image, read_image
 from mecca_env.data.world.nifti import Header, read_header
@@ -67,10 +68,12 @@ class Image:
         return plane
 
     def range(self, modality: int) -> tuple[float, float]:
-        """The 1st and the 99th percentile of its intensities, of about a million voxels."""
+        """The 1st and the 99th percentile of its usual intensities, of about a million voxels."""
         if modality not in self._ranges:
-            values = self.intensities[modality].flatten()
-            low, high = np.percentile(values[:: max(len(values) >> 20, 1)].numpy(), (1, 99))
+            every = self.intensities[modality].flatten()
+            values = every[:: max(len(every) >> 20, 1)].numpy()
+            lowest, highest = usual_range(values)
+            low, high = np.percentile(values[(values >= lowest) & (values <= highest)], (1, 99))
             self._ranges[modality] = (float(low), float(high))
         return self._ranges[modality]
 
