@@ -97,8 +97,18 @@ class Train:
 def _trained(run: Path) -> int:
     """Say so, once; the exit code."""
     if int(os.environ.get("RANK", "0")) == 0:  # of the processes that torchrun started
-        print(f"trained in {run}; next: mecca evaluate {run}")
+        print(f"trained in {run}; next: mecca evaluate {run}{_split(run)}")
     return 0
+
+
+def _split(run: Path) -> str:
+    """The flag without which an evaluation of this run would have nothing to play: of one case alone none is kept."""
+    from mecca_agents.runs.config import read_config
+    from mecca_env.data.layouts import discover
+
+    config = read_config(run)
+    alone = config.root is not None and len(discover(config.root)[1].cases) == 1
+    return " --split all  (there is no other case to test on)" if alone else ""
 
 
 _NEEDED = {"method": "METHOD", "env": "--env", "out": "--out"}

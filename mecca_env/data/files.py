@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
@@ -22,6 +23,7 @@ from mecca_env.data.reading import read_numbers, read_scan
 from mecca_env.data.splits import split_names
 from mecca_env.data.targets import (
     EACH,
+    Foreground,
     LabelChoice,
     Target,
     asked_values,
@@ -105,6 +107,7 @@ class FileSource:
             "evaluation_extension": int(evaluation_extension),
         }
         self._recent = RecentCases(memory_bytes)
+        self._check = _check_command(self.root, self.labels, modalities, tolerance)
         if self.labels == EACH:
             check_distinct(files.name for files in inventory.cases)
         wanted = None if names is None else frozenset(names)
@@ -210,7 +213,7 @@ class FileSource:
     def _report(self, faults: list[str], skip_bad: bool) -> None:
         if faults and not skip_bad:
             raise DataError(
-                f"{self.root}: {_listed(faults)}\nCorrect them (`mecca data check {self.root}` lists all), "
+                f"{self.root}: {_listed(faults)}\nCorrect them (`{self._check}` lists all), "
                 "or pass skip_bad=True (--skip-bad) to leave these cases out."
             )
         if not self._cases:
@@ -229,8 +232,23 @@ def _chosen(
     if unknown:
         raise DataError(f"{root}: expected names of cases in the split {split!r}, found {', '.join(unknown[:5])}")
     if cases and not scans:
-        raise DataError(f"{root}: expected at least two cases to split, found {len(cases)}; use split='all'")
+        raise DataError(
+            f"{root}: expected at least two cases to split, found {len(cases)}; use split='all' (--split all)"
+        )
     return [case for case in cases if case.name in set(scans.values())]
+
+
+def _check_command(root: Path, labels: Foreground, modalities: Sequence[str], tolerance: float | None) -> str:
+    """The command that looks at a folder as a source does, its quotes those of a shell."""
+    words = ["mecca", "data", "check", str(root)]
+    if labels is not None:
+        words += ["--label", *([labels] if labels == EACH else map(str, labels))]
+    names = (modalities,) if isinstance(modalities, str) else tuple(modalities)
+    if names != DEFAULT_MODALITIES:
+        words += ["--modalities", *names]
+    if tolerance is not None:
+        words += ["--tolerance", str(tolerance)]
+    return shlex.join(words)
 
 
 def _listed(faults: list[str]) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mecca_env.data.base import DataError
-from mecca_env.data.formats.names import NOT_UTF8, is_utf8, printable
+from mecca_env.data.formats.names import check_utf8
 from mecca_env.data.formats.packed import GZIP, ZLIB_OR_GZIP, unpack
 from mecca_env.extras import missing
 
@@ -74,8 +74,7 @@ def itk_shape(path: Path) -> tuple[int, ...]:
 
 def _reader(path: Path) -> Any:
     """ITK's reader of a file whose header it has read, and whose voxels are all there. Raises `DataError`."""
-    if not is_utf8(path):  # ITK would end the process
-        raise DataError(printable(f"{path}: {NOT_UTF8}"))
+    check_utf8(path)  # ITK would end the process
     kind = _KINDS[path.suffix.lower()]
     simpleitk = _simpleitk(path)
     with path.open("rb") as file:

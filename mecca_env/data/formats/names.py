@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from mecca_env.data.base import DataError
+
 NOT_UTF8 = "expected a name in UTF-8, found other bytes; rename it"
 """What is said of a file that has a name of another kind."""
 
@@ -16,6 +18,12 @@ def is_utf8(path: Path) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def check_utf8(path: Path) -> None:
+    """Raise `DataError` where the name of a file, or of a folder above it, is not UTF-8."""
+    if not is_utf8(path):
+        raise DataError(printable(f"{path}: {NOT_UTF8}"))
 
 
 def printable(text: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mecca_env.data.base import DataError
-from mecca_env.data.formats.names import NOT_UTF8, is_utf8, printable
+from mecca_env.data.formats.names import NOT_UTF8, check_utf8, is_utf8, printable
 from mecca_env.data.inventory import Inventory, folders_below, shortened
 from mecca_env.data.layouts import brats
 from mecca_env.data.layouts.brats import BRATS_MODALITIES, DEFAULT_MODALITIES
@@ -63,8 +63,7 @@ def discover(
         DataError: The folder is missing, is a file, is empty, or holds no case of the layout.
     """
     root = Path(root)
-    if not is_utf8(root):
-        raise DataError(printable(f"{root}: {NOT_UTF8}"))
+    check_utf8(root)
     wanted = _checked_modalities(modalities)
     if layout != "auto" and layout not in LAYOUTS:
         raise DataError(f"layout: expected 'auto' or one of {', '.join(LAYOUTS)}, found {layout!r}")
