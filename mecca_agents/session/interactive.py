@@ -90,8 +90,9 @@ class InteractiveSession(SessionQueries):
         """Open a scan; what was there before is gone, history and log included.
 
         Args:
-            image: A `.nii`, `.nii.gz`, `.hdr`, `.mha` or `.nrrd` file; one for each modality, in the training's order; or
-                intensities, (X, Y, Z) or (M, X, Y, Z). Read or copied at once: the file may vanish afterwards.
+            image: A `.nii`, `.nii.gz`, `.hdr`, `.mha` or `.nrrd` file; one for each modality, in the order of the
+                training; or intensities, (X, Y, Z) or (M, X, Y, Z). Read or copied at once: the file may vanish
+                afterwards.
             affine: Of an array: (4, 4), voxel index to world millimetres (RAS+); None: the identity.
 
         Raises:
