@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
-from tyro.conf import Positional, arg, subcommand
+from tyro.conf import subcommand
 
 from mecca_agents.commands.annotate import Annotate
 from mecca_agents.commands.benchmark import DESCRIPTION, Benchmark, Report
+from mecca_agents.commands.data import Data
 from mecca_agents.commands.evaluate import Evaluate
 from mecca_agents.commands.preset_flags import check_switches
 from mecca_agents.commands.record import Record
@@ -40,33 +41,6 @@ class Demo:
 
         demo(self.out, updates=self.updates, seed=self.seed)
         return 0
-
-
-@dataclass(frozen=True)
-class Data:
-    """Look at a data set: `mecca data check ROOT` lists every fault of a folder, with exit code 1 where there is one.
-
-    Attributes:
-        command: What to do.
-        root: The folder.
-        label: Label values that are foreground, by default all above 0; each looks around every one of them.
-        modalities: Images read of a BraTS case.
-    """
-
-    command: Positional[Literal["check"]]
-    root: Positional[Path]
-    label: Annotated[tuple[int, ...] | Literal["each"] | None, arg(metavar="each|N...", help_behavior_hint="")] = None
-    modalities: tuple[str, ...] = ("flair",)
-
-    def run(self) -> int:
-        """Do it; the exit code."""
-        from mecca_env.data.checking import find_faults
-
-        faults = find_faults(self.root, labels=self.label, modalities=self.modalities)
-        for fault in faults:
-            print(fault)
-        print(f"{self.root}: {len(faults) or 'no'} fault{'' if len(faults) == 1 else 's'}")
-        return 1 if faults else 0
 
 
 Command = (

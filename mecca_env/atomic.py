@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+_WRITE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH  # a superuser may write without them, and is asked all the same
+_KEPT_OF_NAME = 32  # characters: a name may have 255 bytes, a character up to four
 
 
 def atomically(path: Path, write: Callable[[Path], Any], *, durable: bool = False) -> None:
@@ -16,6 +21,8 @@ def atomically(path: Path, write: Callable[[Path], Any], *, durable: bool = Fals
     On failure what was at `path` stays, and nothing is left beside it. Several processes may do this at once: the last
     one to finish wins. The name that `write` is given ends like `path`, for libraries that look at the ending.
 
+    A file that is read-only is not replaced: the renaming would not ask.
+
     Args:
         path: The file.
         write: Fills the file it is given.
@@ -23,9 +30,10 @@ def atomically(path: Path, write: Callable[[Path], Any], *, durable: bool = Fals
             one; without it a file that has just been replaced can be empty then.
 
     Raises:
-        OSError: From `write`, from the renaming or from the disk.
+        OSError: From `write`, from the renaming or from the disk; or the file is read-only.
     """
-    temporary = path.with_name(f".{os.getpid()}.{secrets.token_hex(4)}.{path.name}")
+    refuse_read_only(path)
+    temporary = path.with_name(f".{os.getpid()}.{secrets.token_hex(4)}.{path.name[-_KEPT_OF_NAME:]}")
     try:
         write(temporary)
         if durable:
@@ -35,6 +43,16 @@ def atomically(path: Path, write: Callable[[Path], Any], *, durable: bool = Fals
             flush_to_disk(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def refuse_read_only(path: Path) -> None:
+    """Raise `PermissionError` where there is a file that nobody, or not this process, may write."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return
+    if not mode & _WRITE or not os.access(path, os.W_OK):
+        raise PermissionError(errno.EACCES, "the file there is read-only", str(path))
 
 
 def write_text(path: Path, text: str, *, durable: bool = False) -> None:

@@ -83,14 +83,12 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
         autoreset_mode: A `gymnasium.vector.AutoresetMode` or its value.
         fallback: Without a root, use the phantom with one warning where the data set is missing; False: an error.
         skip_bad: Leave unusable cases out, with a warning, where otherwise construction fails.
+        tolerance: Millimetres that image and label may lie apart; None: next to nothing (`mecca_env.data.world.grids`).
         device_cache_bytes: Prepared cases stay on `device`, in the smallest type that holds their intensities, until
-            together they take more than this; then the ones not used for longest go, and are read again from the disk
-            cache (or drawn) when they come up. 0 keeps none. Besides, one fetched case an env may wait on the host.
-            None: 1 GiB; but none of a source of your own on the CPU, which holds there what it wants to.
-        prefetch: While an episode is played, fetch the next case of its env in a background thread; what is played
-            is the same. It pays where a case is not on the device yet, or no longer: for phantoms, which take far
-            longer to draw than to reset, and for large scans. Once all cases are there, nothing is fetched. None: for
-            the data sets of this package; True also asks a source of your own from that other thread.
+            together they take more than this; then those not used for longest go. 0 keeps none. Besides, one fetched
+            case an env may wait on the host. None: 1 GiB; but none of a source of your own on the CPU.
+        prefetch: While an episode is played, fetch the next case of its env in a background thread. It pays where a
+            case is not on the device. None: for the data sets of this package; True also asks a source of your own.
         max_episode_steps: Steps after which an episode is truncated, as `gym.make` takes it; None or -1: never.
         render_mode: None, "rgb_array" or "human".
         **settings: The attributes of `mecca_env.EnvConfig`.
@@ -126,6 +124,7 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
         autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
         fallback: bool = True,
         skip_bad: bool = False,
+        tolerance: float | None = None,
         device_cache_bytes: int | None = None,
         prefetch: bool | None = None,
         max_episode_steps: int | None = None,
@@ -150,6 +149,7 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
             modalities=modalities,
             fallback=fallback,
             skip_bad=skip_bad,
+            tolerance=tolerance,
             **self.config.of_cases,
             device=self.device,
             memory_bytes=0,  # prepared cases are kept once, on the device

@@ -21,6 +21,7 @@ from mecca_agents.app.tab.folder import Folder
 from mecca_agents.app.tab.review import score
 from mecca_agents.app.tab.tabs import Tabs
 from mecca_agents.session import InteractiveSession, Model
+from mecca_env.data.world.grids import checked_tolerance
 from mecca_env.extras import missing
 
 SHORTEST_TOKEN = 16
@@ -39,11 +40,13 @@ class Settings:
         token: What a browser must know; None: nothing.
         most_pages: Pages at a time.
         most_upload: Bytes that a page may send.
+        tolerance: Millimetres that files of a scan, and masks of it, may lie apart; None: next to nothing.
         reconnect: Seconds that a page waits for its browser to come back before it is thrown away.
         workers: Threads for what takes long.
 
     Raises:
-        ValueError: The address is not this machine's own and there is no token; or the token is too short.
+        ValueError: The address is not this machine's own and there is no token; or the token is too short, or the
+            tolerance is none.
     """
 
     folder: Path
@@ -53,10 +56,12 @@ class Settings:
     token: str | None = None
     most_pages: int = 16
     most_upload: int = 1 << 29
+    tolerance: float | None = None
     reconnect: float = 60.0
     workers: int = 2
 
     def __post_init__(self) -> None:
+        checked_tolerance(self.tolerance)
         if self.token is None and not is_local(self.host):
             raise ValueError(f"token: expected one, since {self.host} can be reached by other machines, got none")
         if self.token is not None and (len(self.token) < SHORTEST_TOKEN or not _is_plain(self.token)):
@@ -88,7 +93,7 @@ def make_app(model: Model, settings: Settings) -> tuple[Any, Tabs]:
     from mecca_agents.app.page.page import add_page
     from mecca_agents.app.routes import routes
 
-    tabs = Tabs(model, Folder(settings.folder), settings.most_upload, settings.most_pages)
+    tabs = Tabs(model, Folder(settings.folder), settings.most_upload, settings.most_pages, settings.tolerance)
     workers = ThreadPoolExecutor(settings.workers, thread_name_prefix="mecca")
 
     @asynccontextmanager

@@ -47,6 +47,7 @@ class Plan:
         name: Name of the data set in tables and of its folder; None: that of the environment tested on.
         device: "auto", "cpu" or "cuda".
         skip_bad: Leave unusable cases out, with a warning, rather than refuse to start.
+        tolerance: Millimetres that image and label may lie apart; None: next to nothing.
     """
 
     out: Path
@@ -64,6 +65,7 @@ class Plan:
     name: str | None = None
     device: str = "auto"
     skip_bad: bool = False
+    tolerance: float | None = None
 
     @cached_property
     def folder(self) -> Path:
@@ -157,6 +159,7 @@ def _settings(plan: Plan) -> dict[str, Any]:
         "shape": plan.preset.shape,
         "label": plan.label,
         "skip_bad": plan.skip_bad,
+        "tolerance": plan.tolerance,
         "fallback": False,  # a table is of the data set that it names
         **plan.settings,
     }
@@ -225,7 +228,8 @@ def _key(settings: Mapping[str, Any], *but: str) -> str:
 
 def _try_training(plan: Plan, cell: Cell, every: dict[str, Any]) -> RunConfig:
     """Make the environment of a training; what its run's settings would be, as far as a test needs them."""
-    keywords = {"label": plan.label, "skip_bad": plan.skip_bad, "fallback": False, "shape": plan.preset.shape, **every}
+    keywords = {"label": plan.label, "skip_bad": plan.skip_bad, "tolerance": plan.tolerance, "fallback": False}
+    keywords |= {"shape": plan.preset.shape, **every}
     envs = make_envs(plan.env, 1, root=plan.root, split="train", cases=plan.cases, **keywords)
     config = RunConfig(
         method=cell.method,
@@ -237,6 +241,7 @@ def _try_training(plan: Plan, cell: Cell, every: dict[str, Any]) -> RunConfig:
         preset=plan.preset,
         modalities=envs.dataset.modalities,
         seed=cell.seed,
+        tolerance=plan.tolerance,
         environment=asdict(envs.config),
     )
     envs.close()

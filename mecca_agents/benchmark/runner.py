@@ -150,6 +150,7 @@ def _do(plan: Plan, cell: Cell, stream: TextIO | None) -> None:
             cases=plan.cases,
             settings={**plan.settings, **cell.settings},
             skip_bad=plan.skip_bad,
+            tolerance=plan.tolerance,
             checkpoint_every=20,
             seed=cell.seed,
             device=plan.device,

@@ -14,7 +14,7 @@ class Annotate:
     """Open a page in the browser on which a person and a trained agent segment a scan together; Ctrl-C ends it.
 
     Attributes:
-        scan: A .nii, .nii.gz or .mha file that the page opens at first; several, one for each modality.
+        scan: A .nii, .nii.gz, .hdr, .mha or .nrrd file that the page opens at first; several, one for each modality.
         run_folder: The run that acts; by default a small one that comes with the package, trained on the phantom.
         checkpoint: last, or best: the one with the highest smoothed training Dice.
         folder: The page opens files below this folder, and no others; by default the scan's, or the current one.
@@ -22,6 +22,7 @@ class Annotate:
         port: Port; 0: any that is free.
         token: Token to ask for, in place of a random one.
         max_upload_mb: Most megabytes (2^20 bytes) that a page may send.
+        tolerance: Millimetres that files of a scan, and masks of it, may lie apart; by default next to nothing.
         no_show: Do not open the page in this machine's browser.
         device: auto, cpu or cuda.
     """
@@ -34,6 +35,7 @@ class Annotate:
     port: int = 8080
     token: Annotated[str | None, arg(metavar="WORD", help_behavior_hint="")] = None
     max_upload_mb: int = 512
+    tolerance: Annotated[float | None, arg(metavar="MM", help_behavior_hint="")] = None
     no_show: Annotated[bool, FlagCreatePairsOff, arg(help_behavior_hint="")] = False
     device: str = "auto"
 
@@ -42,10 +44,13 @@ class Annotate:
         from mecca_agents.app.guard import is_local
         from mecca_agents.app.server import Settings, new_token, serve
         from mecca_agents.session import load_model
+        from mecca_env.data.formats.names import check_utf8
 
         missing = [str(path) for path in self.scan if not path.is_file()]
         if missing:
             raise ValueError(f"{missing[0]}: expected a scan, found no such file")
+        for path in self.scan:
+            check_utf8(path)
         if self.max_upload_mb < 1:
             raise ValueError(f"max_upload_mb: expected at least 1, got {self.max_upload_mb}")
         folder = self.folder or (self.scan[0].resolve().parent if self.scan else Path.cwd())
@@ -56,6 +61,7 @@ class Annotate:
             port=self.port,
             token=self.token if is_local(self.host) else self.token or new_token(),
             most_upload=self.max_upload_mb << 20,
+            tolerance=self.tolerance,
         )
         model = load_model(self.run_folder, checkpoint=self.checkpoint, device=self.device)
         serve(model, settings, show=not self.no_show)

@@ -39,6 +39,7 @@ class Benchmark:
         timing: Only measure how long an iteration takes with each method that is trained (Table 6).
         threads: Threads of torch; by default as many as there are cores.
         skip_bad: Leave unusable cases out, with a warning, rather than refuse to start.
+        tolerance: Millimetres that image and label may lie apart; by default next to nothing.
         device: auto, cpu or cuda.
         settings: Settings in place of the preset's: what every run has.
     """
@@ -64,6 +65,7 @@ class Benchmark:
     timing: Annotated[bool, FlagCreatePairsOff, arg(help_behavior_hint="")] = False
     threads: Annotated[int | None, arg(metavar="N", help_behavior_hint="")] = None
     skip_bad: Annotated[bool, FlagCreatePairsOff, arg(help_behavior_hint="")] = False
+    tolerance: Annotated[float | None, arg(metavar="MM", help_behavior_hint="")] = None
     device: str = "auto"
     settings: Annotated[PresetFlags, OmitArgPrefixes] = field(default_factory=dict)
 

@@ -22,6 +22,7 @@ class Evaluate:
         figures: Folder for a picture of every case, made if missing.
         masks: Folder for the final mask of every case, NIfTI on the scan's own grid, made if missing.
         skip_bad: Leave unusable cases out, with a warning, rather than refuse to start.
+        tolerance: Millimetres that image and label may lie apart; by default as in the training.
         seed: Seed of the simulated user.
         device: auto, cpu or cuda.
     """
@@ -34,6 +35,7 @@ class Evaluate:
     figures: Path | None = None
     masks: Path | None = None
     skip_bad: bool = False
+    tolerance: Annotated[float | None, arg(metavar="MM", help_behavior_hint="")] = None
     seed: int = 0
     device: str = "auto"
 
@@ -52,6 +54,7 @@ class Evaluate:
             figures=self.figures,
             masks=self.masks,
             skip_bad=self.skip_bad,
+            tolerance=self.tolerance,
             seed=self.seed,
             device=self.device,
             observers=[reliability],

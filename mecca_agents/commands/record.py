@@ -110,7 +110,8 @@ class Record:
 
         self._refuse("with a run, which knows")
         agent, config = load_agent(self._folder(), find_device(self.device), self.checkpoint)
-        keywords = {"label": config.label, "shape": config.preset.shape, **config.settings}
+        keywords = {"label": config.label, "shape": config.preset.shape, "tolerance": config.tolerance}
+        keywords |= config.settings
         root = self.root or (None if config.root is None else Path(config.root))
         envs = self._envs(config.env, root, keywords, fallback=config.dataset == "phantom")
         if envs.dataset.modalities != config.modalities:

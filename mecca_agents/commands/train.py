@@ -31,6 +31,7 @@ class Train:
         labelled_draw: Which draw of these cases; 0 by default.
         preset: paper, paper-grid, fast, brief or demo; fast by default. Every setting of it has a flag below.
         skip_bad: Leave unusable cases out, with a warning, rather than refuse to start.
+        tolerance: Millimetres that image and label may lie apart; by default next to nothing.
         checkpoint_every: Updates between two checkpoints; 100 by default.
         seed: Seed of the environment, the weights and the sampling; 0 by default.
         device: auto, cpu or cuda; by default auto, or with --resume what the run began with.
@@ -49,6 +50,7 @@ class Train:
     labelled_draw: Annotated[int | None, arg(metavar="N", help_behavior_hint="")] = None
     preset: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")] = None
     skip_bad: Annotated[bool, FlagCreatePairsOff, arg(help_behavior_hint="")] = False
+    tolerance: Annotated[float | None, arg(metavar="MM", help_behavior_hint="")] = None
     checkpoint_every: Annotated[int | None, arg(metavar="N", help_behavior_hint="")] = None
     seed: Annotated[int | None, arg(metavar="N", help_behavior_hint="")] = None
     device: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")] = None
@@ -95,8 +97,18 @@ class Train:
 def _trained(run: Path) -> int:
     """Say so, once; the exit code."""
     if int(os.environ.get("RANK", "0")) == 0:  # of the processes that torchrun started
-        print(f"trained in {run}; next: mecca evaluate {run}")
+        print(f"trained in {run}; next: mecca evaluate {run}{_split(run)}")
     return 0
+
+
+def _split(run: Path) -> str:
+    """The flag without which an evaluation of this run would have nothing to play: of one case alone none is kept."""
+    from mecca_agents.runs.config import read_config
+    from mecca_env.data.layouts import discover
+
+    config = read_config(run)
+    alone = config.root is not None and len(discover(config.root)[1].cases) == 1
+    return " --split all  (there is no other case to test on)" if alone else ""
 
 
 _NEEDED = {"method": "METHOD", "env": "--env", "out": "--out"}

@@ -23,6 +23,7 @@ from mecca_agents.runs.loading import load_agent
 from mecca_agents.runtime.devices import find_device
 from mecca_agents.tables import columns, plural, write_rows
 from mecca_env.atomic import os_errors_as
+from mecca_env.data.inventory import stem
 from mecca_env.data.targets import scans_of
 from mecca_env.metrics import surface_metrics
 from mecca_env.process.config import ALL_LABELLED, with_horizon
@@ -83,6 +84,7 @@ def evaluate(
     figures: Path | str | None = None,
     masks: Path | str | None = None,
     skip_bad: bool = False,
+    tolerance: float | None = None,
     seed: int = 0,
     device: str = "auto",
     observers: Iterable[Observer] = (),
@@ -98,6 +100,7 @@ def evaluate(
         figures: Folder for a picture of every case (`mecca_agents.evaluation.figures`), made if missing, or None.
         masks: Folder for the final mask of every case, as NIfTI on the scan's own grid, made if missing, or None.
         skip_bad: Leave unusable cases out, with a warning, rather than refuse to start.
+        tolerance: Millimetres that image and label may lie apart; None: as in the training.
         seed: Seed of the simulated user.
         device: "auto", "cpu" or "cuda".
         observers: Are shown every step, a `mecca_agents.evaluation.reliability.Reliability` for one.
@@ -112,6 +115,8 @@ def evaluate(
     torch_device = find_device(device)
     agent, config = load_agent(run, torch_device, checkpoint)
     watching = list(observers)
+    if out is not None and stem(out) is not None:
+        raise RunError(f"{out}: expected the name of a table, found that of an image")
     if out is not None:
         check_writable(Path(out))  # fail now rather than after the work
     if figures is not None:
@@ -119,7 +124,15 @@ def evaluate(
     if masks is not None:
         watching.append(MaskWriter(_make_folder(Path(masks))))
     results = evaluate_agent(
-        agent, config, root=root, split=split, skip_bad=skip_bad, seed=seed, device=torch_device, observers=watching
+        agent,
+        config,
+        root=root,
+        split=split,
+        skip_bad=skip_bad,
+        tolerance=tolerance,
+        seed=seed,
+        device=torch_device,
+        observers=watching,
     )
     if out is not None:
         write_rows(Path(out), COLUMNS, [result_row(result) for result in results])
@@ -134,6 +147,7 @@ def evaluate_agent(
     split: str = "test",
     cases: int | Sequence[str | int] | None = None,
     skip_bad: bool = False,
+    tolerance: float | None = None,
     seed: int = 0,
     device: torch.device | str = "cpu",
     observers: Iterable[Observer] = (),
@@ -148,6 +162,7 @@ def evaluate_agent(
         split: "train", "test" or "all".
         cases: Restricts the split, as in the environment.
         skip_bad: Leave unusable cases out, with a warning, rather than refuse to start.
+        tolerance: Millimetres that image and label may lie apart; None: as in the training.
         seed: Seed of the simulated user.
         device: Where the environment plays.
         observers: Are shown every step.
@@ -155,7 +170,14 @@ def evaluate_agent(
             horizon, numbers that the training had for each step go on with the last one, or end earlier.
     """
     envs = evaluation_envs(
-        config, root=root, split=split, cases=cases, skip_bad=skip_bad, device=device, settings=settings
+        config,
+        root=root,
+        split=split,
+        cases=cases,
+        skip_bad=skip_bad,
+        tolerance=tolerance,
+        device=device,
+        settings=settings,
     )
     watching, results = list(observers), []
     for case in envs.cases.indices:
@@ -174,6 +196,7 @@ def evaluation_envs(
     split: str = "test",
     cases: int | Sequence[str | int] | None = None,
     skip_bad: bool = False,
+    tolerance: float | None = None,
     device: torch.device | str = "cpu",
     settings: Mapping[str, Any] | None = None,
 ) -> MeccaVectorEnv:
@@ -186,6 +209,7 @@ def evaluation_envs(
         "shape": config.preset.shape,
         "split": split,
         "skip_bad": skip_bad,
+        "tolerance": config.tolerance if tolerance is None else tolerance,
         "fallback": config.dataset == "phantom",  # what was trained on scans is not tested on the phantom in passing
         "device": device,
         "autoreset_mode": "Disabled",

@@ -35,6 +35,7 @@ class RunConfig:
         train_cases: Names of the cases trained on; empty where they are endless.
         cases: The cases that were asked for; None: the whole split.
         skip_bad: Whether unusable cases were left out.
+        tolerance: Millimetres that the files of a case may lie apart; None: next to nothing.
         checkpoint_every: Updates between two checkpoints.
         device: The device that was asked for.
         environment: Every setting of the environment (`mecca_env.EnvConfig`), defaults included.
@@ -55,6 +56,7 @@ class RunConfig:
     train_cases: tuple[str, ...] = ()
     cases: int | tuple[str | int, ...] | None = None
     skip_bad: bool = False
+    tolerance: float | None = None
     checkpoint_every: int = 100
     device: str = "auto"
     environment: dict[str, Any] = field(default_factory=dict)
@@ -88,7 +90,7 @@ def read_config(folder: Path) -> RunConfig:
     """Read `config.json`. Raises `RunError` where it is missing or not one."""
     path = folder / CONFIG
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = {"tolerance": None} | json.loads(path.read_text(encoding="utf-8"))  # older runs have none
         if data["format"] != FORMAT:
             raise ValueError(f"expected format {FORMAT}, found {data['format']!r}")
         preset = Preset().replace(**{name: _frozen(data["preset"][name]) for name in FAMILIES})

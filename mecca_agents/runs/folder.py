@@ -9,15 +9,19 @@ from pathlib import Path
 from mecca_agents.runs.config import CONFIG, is_run
 from mecca_agents.runs.errors import RunError as RunError  # part of this module, too
 from mecca_agents.runs.locking import LOCK, locked
-from mecca_env.atomic import os_errors_as
+from mecca_env.atomic import os_errors_as, refuse_read_only
+from mecca_env.data.formats.names import NOT_UTF8, is_utf8, printable
 
 
 def check_folder(folder: Path, overwrite: bool) -> None:
     """See whether a run can be put into a folder; nothing in it is touched but, of a run, the lock.
 
     Raises:
-        RunError: It exists already and may not be overwritten, is not a run, is in use, or cannot be made or written.
+        RunError: It exists already and may not be overwritten, is not a run, is in use, or cannot be made or written;
+            or its name is not UTF-8.
     """
+    if not is_utf8(folder):
+        raise RunError(printable(f"{folder}: {NOT_UTF8}"))
     with os_errors_as(lambda reason: RunError(f"{folder}: cannot be looked into: {reason}")):
         if not folder.exists():
             parent = next(path for path in folder.absolute().parents if path.exists())
@@ -63,3 +67,5 @@ def check_writable(path: Path) -> None:
         raise RunError(f"{path}: expected an existing folder {path.parent}, found none")
     if path.is_dir() or not os.access(path.parent, os.W_OK):
         raise RunError(f"{path}: cannot be written")
+    with os_errors_as(lambda reason: RunError(f"{path}: cannot be written: {reason}")):
+        refuse_read_only(path)

@@ -17,7 +17,7 @@ from mecca_agents.session.history import Action, Details, History
 from mecca_agents.session.layers import whole_layer
 from mecca_agents.session.mask import LoggedMask, MaskLike, boxed, open_mask
 from mecca_agents.session.scan import read_box
-from mecca_env.data.saving import save_mask
+from mecca_env.data.saving import refuse_over, save_mask
 
 # How what a log keeps is read from JSON; each raises `ValueError` where it finds something else.
 
@@ -113,7 +113,7 @@ class SetMask(Action[None]):
         if isinstance(self.mask, LoggedMask):
             mask, logged = self.mask.unpacked(now.image.shape), self.mask
         else:
-            mask = boxed(open_mask(self.mask, now.image.shape, now.image.affine))
+            mask = boxed(open_mask(self.mask, now.image.shape, now.image.affine, now.image.tolerance))
             logged = mask.packed()
         history.advance(self, history.player.go_on(now, mask))
         return logged.details(), None
@@ -231,9 +231,10 @@ class Save(Action[None]):
         return cls(details["path"])
 
     def do(self, history: History) -> tuple[Details, None]:
-        """Write the file, whole or not at all. Raises `mecca_env.data.base.DataError`."""
-        now = history.now
-        save_mask(cast("NDArray[np.bool_]", whole_layer(now, "mask")), now.image.affine, str(self.path))
+        """Write the file, whole or not at all, and not over the scan. Raises `mecca_env.data.base.DataError`."""
+        now, image = history.now, history.now.image
+        refuse_over(self.path, image.places)
+        save_mask(cast("NDArray[np.bool_]", whole_layer(now, "mask")), image.affine, str(self.path), image.header)
         return {"path": str(self.path)}, None
 
 

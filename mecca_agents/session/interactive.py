@@ -24,6 +24,8 @@ from mecca_agents.session.model import Model, load_model
 from mecca_agents.session.queries import SessionQueries
 from mecca_agents.session.scan import Image, ImageLike, open_image
 from mecca_agents.session.timing import StepTime, step_times
+from mecca_env.data.saving import refuse_over
+from mecca_env.data.world.grids import checked_tolerance
 
 MOST_VOXELS = 1 << 28
 """Scans of more voxels than this, over all modalities, are refused: 512 x 512 x 1024, a gigabyte as float32."""
@@ -51,11 +53,16 @@ class InteractiveSession(SessionQueries):
         checkpoint: "last" or "best".
         device: "auto", "cpu" or "cuda"; a `Model` has its own.
         most_voxels: Larger scans are refused, by the file's header, before they are read.
+        tolerance: Millimetres that files of a scan, and masks of it, may lie apart; None: next to nothing
+            (`mecca_env.data.world.grids.same_grid`).
+
+    Attributes:
+        tolerance: As given.
 
     Raises:
         mecca_agents.runs.RunError: The folder is no run, its weights are missing or damaged, or its method sees no
             hints.
-        ValueError: There is no such device.
+        ValueError: There is no such device, or the tolerance is none.
     """
 
     def __init__(
@@ -65,9 +72,11 @@ class InteractiveSession(SessionQueries):
         checkpoint: str = "last",
         device: str = "auto",
         most_voxels: int = MOST_VOXELS,
+        tolerance: float | None = None,
     ) -> None:
         super().__init__(run if isinstance(run, Model) else load_model(run, checkpoint=checkpoint, device=device))
         self._most_voxels = most_voxels
+        self.tolerance = checked_tolerance(tolerance)
         self._working = threading.Lock()
         self._entries: tuple[Entry, ...] = ()
         self._opened_at = 0.0  # by the clock of `time.perf_counter`
@@ -81,8 +90,9 @@ class InteractiveSession(SessionQueries):
         """Open a scan; what was there before is gone, history and log included.
 
         Args:
-            image: A `.nii`, `.nii.gz` or `.mha` file; one for each modality, in the order of the training; or
-                intensities, (X, Y, Z) or (M, X, Y, Z). Read or copied at once: the file may vanish afterwards.
+            image: A `.nii`, `.nii.gz`, `.hdr`, `.mha` or `.nrrd` file; one for each modality, in the order of the
+                training; or intensities, (X, Y, Z) or (M, X, Y, Z). Read or copied at once: the file may vanish
+                afterwards.
             affine: Of an array: (4, 4), voxel index to world millimetres (RAS+); None: the identity.
 
         Raises:
@@ -114,7 +124,8 @@ class InteractiveSession(SessionQueries):
         is set. A method that does not look at the probability (DeepIGeoS) begins anew all the same.
 
         Args:
-            mask: A file on the scan's grid, or (X, Y, Z); what is above 0 is foreground.
+            mask: A file on the scan's grid, or (X, Y, Z), of numbers that need not be whole; what is above 0 is
+                foreground, NaN is not.
 
         Raises:
             SessionError: It reaches beyond `view`, or the scan is constant there.
@@ -168,19 +179,30 @@ class InteractiveSession(SessionQueries):
         self._do(Reset())
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the mask as NIfTI, on the scan's own grid and affine: whole or not at all.
+        """Write the mask as NIfTI, on the scan's own grid: whole or not at all.
+
+        Of a NIfTI scan it has all that the header says of the place, so that every reader sees it where it sees the
+        scan.
 
         Args:
-            path: A name that ends in .nii or .nii.gz, in a folder that exists; a file of this name is replaced.
+            path: A name that ends in .nii or .nii.gz, in a folder that exists; a file of this name is replaced, unless
+                it is read-only or the scan.
 
         Raises:
-            mecca_env.data.base.DataError: The name or the folder cannot be used, or the disk is full.
+            mecca_env.data.base.DataError: The name or the folder cannot be used, the file there is the scan or
+                read-only, or the disk is full.
         """
         self._do(Save(path))
 
     def save_log(self, path: str | PathLike[str]) -> None:
-        """Write the log as JSON, for `load_log`: whole or not at all. Raises `SessionError`."""
+        """Write the log as JSON, for `load_log`: whole or not at all, and not over the scan.
+
+        Raises:
+            SessionError: It cannot be written.
+            mecca_env.data.base.DataError: The file there is the scan.
+        """
         image = self._moment.image
+        refuse_over(path, image.places)
         SessionLog(
             method=self.model.method,
             trained_on=self.model.trained_on,
@@ -243,7 +265,7 @@ class InteractiveSession(SessionQueries):
         self.close()
 
     def _open(self, image: ImageLike, affine: ArrayLike | None) -> Image:
-        return open_image(image, affine, self.model.modalities, self._most_voxels)
+        return open_image(image, affine, self.model.modalities, self._most_voxels, self.tolerance)
 
     def _do(self, action: Action[Result]) -> Result:
         """Do something with the history, and note it."""

@@ -18,10 +18,10 @@ from mecca_agents.session.errors import SessionError
 from mecca_agents.session.scan import files_of, read_box
 from mecca_env.data.base import Box, DataError, Triple
 from mecca_env.data.grid.cutting import bounding_box
-from mecca_env.data.reading import read_label
+from mecca_env.data.reading import read_mask
 
 MaskLike: TypeAlias = ArrayLike | PathLike[str]
-"""A file, or an array (X, Y, Z); what is above 0 is foreground."""
+"""A file, or an array (X, Y, Z), of numbers that need not be whole; what is above 0 is foreground."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,13 +90,16 @@ def boxed(mask: NDArray[np.bool_]) -> BoxedMask:
     return BoxedMask(box, mask[tuple(slice(a, b) for a, b in zip(*box, strict=True))].copy())
 
 
-def open_mask(mask: MaskLike, shape: Triple, affine: NDArray[np.float64]) -> NDArray[np.bool_]:
+def open_mask(
+    mask: MaskLike, shape: Triple, affine: NDArray[np.float64], tolerance: float | None = None
+) -> NDArray[np.bool_]:
     """Read or copy a mask for a scan.
 
     Args:
         mask: See `MaskLike`.
         shape: Of the scan, (X, Y, Z).
         affine: Of the scan, (4, 4).
+        tolerance: Millimetres that a file may lie apart from the scan; None: next to nothing.
 
     Raises:
         DataError: It is none, is empty, or lies on another grid.
@@ -104,7 +107,7 @@ def open_mask(mask: MaskLike, shape: Triple, affine: NDArray[np.float64]) -> NDA
     if files := files_of(mask):
         if len(files) > 1:
             raise DataError(f"mask: expected one file, found {len(files)}")
-        return read_label(files[0], like=(shape, affine))[0]
+        return read_mask(files[0], (shape, affine), tolerance)
     try:
         array = np.asarray(mask)
     except ValueError as error:  # a nest of lists that is no array

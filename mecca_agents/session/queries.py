@@ -95,7 +95,7 @@ class SessionQueries:
         return image.slice(axis, index, self._checked(modality))
 
     def intensity_range(self, modality: int = 0) -> tuple[float, float]:
-        """The 1st and the 99th percentile of the scan's intensities: a window to begin with."""
+        """A window to begin with: the 1st and the 99th percentile of the scan, padding and metal aside."""
         return self._moment.image.range(self._checked(modality))
 
     # Where it stands

@@ -18,8 +18,10 @@ from torch import Tensor
 from mecca_agents.session.errors import SessionError
 from mecca_env.data.base import Box, DataError, Scan, Triple
 from mecca_env.data.caching.smallest import smallest_type
+from mecca_env.data.grid.intensities import usual_range
 from mecca_env.data.inventory import SUFFIXES, stem
 from mecca_env.data.reading import checked_image, read_image
+from mecca_env.data.world.nifti import Header, read_header
 
 ImageLike: TypeAlias = ArrayLike | PathLike[str] | Sequence["str | PathLike[str]"]
 """A file, one for each modality, or intensities, (X, Y, Z) or (M, X, Y, Z)."""
@@ -34,12 +36,18 @@ class Image:
         intensities: (M, X, Y, Z), uint8, int16 or float32.
         affine: (4, 4), voxel index to world millimetres (RAS+).
         identity: SHA-256 of both.
+        places: Where the files lay when they were read, whatever the current folder is since.
+        header: Of the first file where that is NIfTI, for masks.
+        tolerance: Millimetres that its masks may lie apart; None: next to nothing.
     """
 
     files: tuple[str, ...]
     intensities: Tensor
     affine: NDArray[np.float64]
     identity: str
+    places: tuple[Path, ...] = ()
+    header: Header | None = None
+    tolerance: float | None = None
     _ranges: dict[int, tuple[float, float]] = field(default_factory=dict)
 
     @property
@@ -60,15 +68,19 @@ class Image:
         return plane
 
     def range(self, modality: int) -> tuple[float, float]:
-        """The 1st and the 99th percentile of its intensities, of about a million voxels."""
+        """The 1st and the 99th percentile of its usual intensities, of about a million voxels."""
         if modality not in self._ranges:
-            values = self.intensities[modality].flatten()
-            low, high = np.percentile(values[:: max(len(values) >> 20, 1)].numpy(), (1, 99))
+            every = self.intensities[modality].flatten()
+            values = every[:: max(len(every) >> 20, 1)].numpy()
+            lowest, highest = usual_range(values)
+            low, high = np.percentile(values[(values >= lowest) & (values <= highest)], (1, 99))
             self._ranges[modality] = (float(low), float(high))
         return self._ranges[modality]
 
 
-def open_image(image: ImageLike, affine: ArrayLike | None, modalities: int, most_voxels: int) -> Image:
+def open_image(
+    image: ImageLike, affine: ArrayLike | None, modalities: int, most_voxels: int, tolerance: float | None = None
+) -> Image:
     """Read or copy a scan.
 
     Args:
@@ -76,6 +88,7 @@ def open_image(image: ImageLike, affine: ArrayLike | None, modalities: int, most
         affine: Of an array, (4, 4); None: the identity. Files have their own.
         modalities: M.
         most_voxels: The most that M modalities may have together.
+        tolerance: Millimetres that its files, and masks of it, may lie apart; None: next to nothing.
 
     Raises:
         DataError: It is none that a session can use; one line for each fault.
@@ -84,7 +97,7 @@ def open_image(image: ImageLike, affine: ArrayLike | None, modalities: int, most
     if files:
         if affine is not None:
             raise DataError("affine: expected none for files, which have their own, got one")
-        intensities, own = read_image(files, modalities, most_voxels)
+        intensities, own = read_image(files, modalities, most_voxels, tolerance)
     else:
         array = _array_of(image, modalities, most_voxels)
         intensities, own = checked_image(array, _affine_of(affine), modalities)
@@ -92,7 +105,15 @@ def open_image(image: ImageLike, affine: ArrayLike | None, modalities: int, most
     found = hashlib.sha256(np.ascontiguousarray(own).tobytes())
     found.update(f"{smallest.dtype} {tuple(smallest.shape)}".encode())
     found.update(smallest.numpy().data)
-    return Image(tuple(map(str, files)), smallest, own, found.hexdigest())
+    return Image(
+        files=tuple(map(str, files)),
+        intensities=smallest,
+        affine=own,
+        identity=found.hexdigest(),
+        places=tuple(path.resolve() for path in files),
+        header=read_header(files[0]) if files else None,
+        tolerance=tolerance,
+    )
 
 
 def files_of(image: ImageLike) -> list[Path]:

@@ -61,6 +61,7 @@ def train(
     cases: int | Sequence[str | int] | NDArray[Any] | None = None,
     settings: Mapping[str, Any] | None = None,
     skip_bad: bool = False,
+    tolerance: float | None = None,
     checkpoint_every: int = 100,
     seed: int = 0,
     device: str = "auto",
@@ -85,6 +86,7 @@ def train(
         settings: Further settings of the environment (`mecca_env.EnvConfig`) that JSON can hold; they win over
             what the method sets itself.
         skip_bad: Leave unusable cases out, with a warning, rather than refuse to start.
+        tolerance: Millimetres that image and label may lie apart; None: next to nothing.
         checkpoint_every: Updates between two checkpoints.
         seed: Seed of the environment (`runs.envs.first_seed`), the weights and the sampling.
         device: "auto", "cpu" or "cuda".
@@ -108,7 +110,7 @@ def train(
         return _train(
             *(method, env, Path(out), torch_device, dict(settings or {})),
             preset=preset,
-            data={"root": root, "label": label, "cases": cases, "skip_bad": skip_bad},
+            data={"root": root, "label": label, "cases": cases, "skip_bad": skip_bad, "tolerance": tolerance},
             checkpoint_every=read_count("checkpoint_every", checkpoint_every),
             seed=seed,
             device=device,
@@ -164,6 +166,7 @@ def _train(
         train_cases=_names(envs),
         cases=_plain_cases(data["cases"]),
         skip_bad=data["skip_bad"],
+        tolerance=data["tolerance"],
         checkpoint_every=checkpoint_every,
         device=device,
         environment=asdict(envs.config),
@@ -244,6 +247,7 @@ def _go_on(folder: Path, torch_device: torch.device, stream: TextIO) -> Agent:
             label=config.label,
             cases=config.cases,
             skip_bad=config.skip_bad,
+            tolerance=config.tolerance,
             **config.settings,
         )
         if checkpoint is None:

@@ -43,7 +43,8 @@ class PreparedCase:
         box: The label's bounding box on the scan's grid, ((low, low, low), (high, high, high)), high exclusive.
         scan_shape: Shape of the whole scan, (X, Y, Z).
         affine: The scan's affine, (4, 4) float64, voxel index to world millimetres (RAS+).
-        mean: Mean intensity of each modality inside the evaluation crop, (M,) float64 (for the z-score).
+        mean: Mean intensity of each modality inside the evaluation crop, (M,) float64 (for the z-score), without
+            padding and metal.
         std: Standard deviation likewise, (M,) float64, above 0.
     """
 

@@ -85,7 +85,7 @@ def open_dataset(
     if key not in CATALOG:
         raise DataError(f"data set: expected one of {', '.join(CATALOG)}, found {key!r}")
     dataset = CATALOG[key]
-    folder = _find(dataset, fallback) if root is None else Path(root).expanduser()
+    folder = find_folder(dataset, fallback) if root is None else Path(root).expanduser()
     if folder is None:
         return None
     return FileSource(
@@ -98,7 +98,16 @@ def open_dataset(
     )
 
 
-def _find(dataset: DataSet, fallback: bool) -> Path | None:
+def find_folder(dataset: DataSet, fallback: bool = False) -> Path | None:
+    """The folder of a data set under `$MECCA_DATA`, or None.
+
+    Args:
+        dataset: The data set.
+        fallback: Where there is no folder: warn, once per process, and return None.
+
+    Raises:
+        DataError: There is no folder, and no fallback.
+    """
     base = os.environ.get("MECCA_DATA")
     candidates = [Path(base).expanduser() / folder for folder in dataset.folders] if base else []
     for candidate in candidates:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
@@ -22,6 +23,7 @@ from mecca_env.data.reading import read_numbers, read_scan
 from mecca_env.data.splits import split_names
 from mecca_env.data.targets import (
     EACH,
+    Foreground,
     LabelChoice,
     Target,
     asked_values,
@@ -32,6 +34,7 @@ from mecca_env.data.targets import (
     scan_of_case,
     values_in,
 )
+from mecca_env.data.world.grids import checked_tolerance
 
 SHOWN_FAULTS = 20
 """Faults that one error message lists before it only counts them."""
@@ -48,9 +51,9 @@ class FileSource:
         name: Name of the data set, written into every result.
         root: Its folder.
         layout: One of the published layouts, or "auto".
-        labels: Foreground value or values; None takes `labels_by_layout`'s, or all above 0. With "each" every value
-            above 0 of every scan is a case of its own (`mecca_env.data.targets.case_of_scan`), scan after scan and
-            values ascending; all cases of a scan are in the same split.
+        labels: Foreground value or values; None takes `labels_by_layout`'s, or the folder's own, or all above 0. With
+            "each" every value above 0 of every scan is a case of its own (`mecca_env.data.targets.case_of_scan`), scan
+            after scan and values ascending; all cases of a scan are in the same split.
         labels_by_layout: Default foreground values where a layout has its own.
         modalities: Which images of a BraTS case are read.
         split: "train", "test" or "all" (see `split_names`).
@@ -59,6 +62,7 @@ class FileSource:
         rotation: Largest rotation in training, degrees.
         evaluation_extension: Extension of the crops of evaluation, voxels.
         skip_bad: Leave cases that are at fault out, with one warning, instead of refusing.
+        tolerance: Millimetres that the files of a case may lie apart; None: next to nothing (`world.grids.same_grid`).
         memory_bytes: Prepared cases kept in memory take no more than this.
 
     Attributes:
@@ -88,19 +92,22 @@ class FileSource:
         rotation: float = 15.0,
         evaluation_extension: int = 6,
         skip_bad: bool = False,
+        tolerance: float | None = None,
         memory_bytes: int = 1 << 30,
     ) -> None:
+        self._tolerance = checked_tolerance(tolerance)
         self.name = name
         self.root = Path(root)
         self.layout, inventory = discover(root, layout, modalities)
         self.modalities = inventory.modalities
-        self.labels = foreground_values(labels, (labels_by_layout or {}).get(self.layout))
+        self.labels = foreground_values(labels, (labels_by_layout or {}).get(self.layout, inventory.labels))
         self._settings: dict[str, Any] = {
             "extension": (int(extension[0]), int(extension[1])),
             "rotation": float(rotation),
             "evaluation_extension": int(evaluation_extension),
         }
         self._recent = RecentCases(memory_bytes)
+        self._check = _check_command(self.root, self.labels, modalities, tolerance)
         if self.labels == EACH:
             check_distinct(files.name for files in inventory.cases)
         wanted = None if names is None else frozenset(names)
@@ -143,14 +150,15 @@ class FileSource:
     def _key(self, target: Target) -> dict[str, Any]:
         return {
             "kind": "case",
-            "files": [file_identity(path) for path in (*target.files.images, target.files.label)],
+            "files": [file_identity(path) for path in target.files.paths],
             "labels": target.labels,
             "modalities": self.modalities,
+            "tolerance": self._tolerance,
             **self._settings,
         }
 
     def _build(self, target: Target) -> Arrays:
-        return self._prepare(read_scan(target.files, target.labels, self.modalities))
+        return self._prepare(read_scan(target.files, target.labels, self.modalities, self._tolerance))
 
     def _prepare(self, scan: Scan) -> Arrays:
         return _to_arrays(prepare(scan, **self._settings))
@@ -170,7 +178,7 @@ class FileSource:
         self, files: CaseFiles, number: str, wanted: Collection[str] | None, faults: list[str]
     ) -> list[Target]:
         """The good ones of a scan's cases, now in the disk cache; it is read once for all that are not there yet."""
-        whole = cache(lambda: read_numbers(files, self.modalities))
+        whole = cache(lambda: read_numbers(files, self.modalities, self._tolerance))
         targets = self._targets(files, wanted, whole)
         missing = [target for target in targets if not cache_path(self._key(target)).exists()]
         if missing:
@@ -197,7 +205,7 @@ class FileSource:
             return [Target(files.name, files, self.labels)]
         values = asked_values(files, wanted)
         if values is None:
-            key = {"kind": "label values", "files": [file_identity(files.label)]}
+            key = {"kind": "label values", "files": [file_identity(path) for path in files.paths]}
             stored = fetch(key, lambda: {"values": values_in(whole()[1])})["values"]
             values = tuple(int(value) for value in stored)
         return [Target(case_of_scan(files.name, value), files, (value,)) for value in values]
@@ -205,7 +213,7 @@ class FileSource:
     def _report(self, faults: list[str], skip_bad: bool) -> None:
         if faults and not skip_bad:
             raise DataError(
-                f"{self.root}: {_listed(faults)}\nCorrect them (`mecca data check {self.root}` lists all), "
+                f"{self.root}: {_listed(faults)}\nCorrect them (`{self._check}` lists all), "
                 "or pass skip_bad=True (--skip-bad) to leave these cases out."
             )
         if not self._cases:
@@ -224,8 +232,23 @@ def _chosen(
     if unknown:
         raise DataError(f"{root}: expected names of cases in the split {split!r}, found {', '.join(unknown[:5])}")
     if cases and not scans:
-        raise DataError(f"{root}: expected at least two cases to split, found {len(cases)}; use split='all'")
+        raise DataError(
+            f"{root}: expected at least two cases to split, found {len(cases)}; use split='all' (--split all)"
+        )
     return [case for case in cases if case.name in set(scans.values())]
+
+
+def _check_command(root: Path, labels: Foreground, modalities: Sequence[str], tolerance: float | None) -> str:
+    """The command that looks at a folder as a source does, its quotes those of a shell."""
+    words = ["mecca", "data", "check", str(root)]
+    if labels is not None:
+        words += ["--label", *([labels] if labels == EACH else map(str, labels))]
+    names = (modalities,) if isinstance(modalities, str) else tuple(modalities)
+    if names != DEFAULT_MODALITIES:
+        words += ["--modalities", *names]
+    if tolerance is not None:
+        words += ["--tolerance", str(tolerance)]
+    return shlex.join(words)
 
 
 def _listed(faults: list[str]) -> str:

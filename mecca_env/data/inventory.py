@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-SUFFIXES = (".nii.gz", ".nii", ".mha")
-"""Endings of image files."""
+from mecca_env.data.world.nifti import voxel_file
+
+SUFFIXES = (".nii.gz", ".nii", ".mha", ".nrrd", ".hdr")
+"""Endings of image files; .hdr is the header of a NIfTI pair."""
+
+SIDECARS = (
+    *(".bval", ".bvec", ".cff", ".csv", ".db", ".docx", ".html", ".ini", ".json", ".log", ".md", ".pdf", ".ps1"),
+    *(".py", ".rst", ".sh", ".toml", ".tsv", ".txt", ".xlsx", ".xml", ".yaml", ".yml", "license", "readme"),
+)
+"""Endings of files that lie beside images and are none: notes about them, and what Windows leaves in folders."""
 
 _DEPTH = 3
 
@@ -26,6 +34,12 @@ class CaseFiles:
     images: tuple[Path, ...]
     label: Path
 
+    @property
+    def paths(self) -> list[Path]:
+        """Every file that it is read from. Raises `DataError` where a NIfTI pair is not complete."""
+        files = (*self.images, self.label)
+        return list(dict.fromkeys((*files, *map(voxel_file, files))))
+
 
 @dataclass
 class Inventory:
@@ -35,11 +49,15 @@ class Inventory:
         cases: The complete cases, sorted by name.
         faults: One line per file that is missing, left over or ambiguous.
         modalities: M, the number of channels every case must have.
+        notes: One line about each kind of files that are left aside, which is no fault.
+        labels: Foreground values that the folder itself names; None: all above 0.
     """
 
     cases: list[CaseFiles] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     modalities: int = 1
+    notes: list[str] = field(default_factory=list)
+    labels: tuple[int, ...] | None = None
 
     def add(self, name: str, images: list[Path | None], label: Path | None) -> None:
         """Add a case unless one of its files is missing, which `only` has reported."""
@@ -67,18 +85,48 @@ class Inventory:
             self.faults.append(f"{expected}: {missing}; expected this file, found none")
         return None
 
+    def images_in(self, folder: Path) -> dict[str, Path]:
+        """The image files of a folder by their stems; what else lies there is a fault, or of `SIDECARS` a note."""
+        by_name: dict[str, Path] = {}
+        aside: list[Path] = []
+        for path in visible_files(folder):
+            name = stem(path)
+            if name is None and path.name.lower().endswith(SIDECARS):
+                aside.append(path)
+            elif name is None:
+                self.faults.append(
+                    f"{path}: expected {one_of(SUFFIXES)}, found another file; convert it, or move it elsewhere"
+                )
+            elif name in by_name:
+                self.faults.append(f"{path}: expected one file of this name, found also {by_name[name].name}")
+            else:
+                by_name[name] = path
+        for below in folders_below(folder):
+            if below != folder and any(stem(path) is not None for path in visible_files(below)):
+                self.faults.append(f"{below}: expected all images in {folder} itself, found some in this folder")
+        if aside:
+            self.notes.append(f"{folder}: left aside, no images: {shortened(path.name for path in aside)}")
+        return by_name
+
 
 def stem(path: Path | str) -> str | None:
-    """File name without .nii, .nii.gz or .mha; None for every other file."""
+    """File name without its ending, where that is one of `SUFFIXES`; None for every other file."""
     name = Path(path).name
     return next((name[: -len(s)] for s in SUFFIXES if name.lower().endswith(s)), None)
 
 
 def visible_files(folder: Path) -> list[Path]:
-    """Files of a folder, sorted, without hidden ones: macOS leaves a `._name` beside every real file."""
+    """What a folder holds beside folders, sorted, without what is hidden: macOS leaves a `._name` beside each file.
+
+    Links that lead nowhere are among them, and folders that are called like an image: who names a file means one. The
+    second file of a NIfTI pair goes with its header.
+    """
     if not folder.is_dir():
         return []
-    return sorted(p for p in folder.iterdir() if not p.name.startswith(".") and p.is_file())
+    visible = (p for p in folder.iterdir() if not p.name.startswith("."))
+    found = [p for p in visible if not p.is_dir() or stem(p) is not None]
+    headers = {p.with_suffix("") for p in found if p.suffix.lower() == ".hdr"}
+    return sorted(p for p in found if p.suffix.lower() != ".img" or p.with_suffix("") not in headers)
 
 
 def subfolders(folder: Path) -> list[Path]:
@@ -95,3 +143,20 @@ def folders_below(root: Path, depth: int = _DEPTH) -> Iterator[Path]:
         seen.update(folder.resolve() for folder in new)
         yield from new
         level = [below for folder in new for below in subfolders(folder)]
+
+
+def lost_links(folder: Path) -> list[Path]:
+    """Links of a folder that lead nowhere and may have led to a folder of images."""
+    files = (path for path in visible_files(folder) if stem(path) is None)
+    return [path for path in files if not path.exists() and not path.name.lower().endswith(SIDECARS)]
+
+
+def shortened(names: Iterable[str], most: int = 5) -> str:
+    """The first names of a list, and how many there are more."""
+    given = list(names)
+    return ", ".join(given[:most]) + (f" and {len(given) - most} more" if len(given) > most else "")
+
+
+def one_of(endings: tuple[str, ...]) -> str:
+    """Endings of files in words: `a .nii.gz, .nii or .mha file`."""
+    return f"a {', '.join(endings[:-1])} or {endings[-1]} file"

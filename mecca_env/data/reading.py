@@ -12,22 +12,23 @@ from numpy.typing import NDArray
 from mecca_env.data.base import DataError, Scan, Triple
 from mecca_env.data.image_files import Volume, checked, header_shape, read_volume
 from mecca_env.data.inventory import CaseFiles
+from mecca_env.data.world.grids import distance, same_grid
 
 Found = TypeVar("Found")
-
-AFFINE_TOLERANCE = 1e-3
-"""Largest difference, millimetres, between affines that are the same: the formats store them in single precision."""
+Grid = tuple[Triple, NDArray[np.float64]]
+"""Shape and affine of a scan."""
 
 _INTEGER_TOLERANCE = 1e-4
 
 
-def read_scan(files: CaseFiles, labels: Sequence[int] | None, modalities: int) -> Scan:
+def read_scan(files: CaseFiles, labels: Sequence[int] | None, modalities: int, tolerance: float | None = None) -> Scan:
     """Read one case and check it.
 
     Args:
         files: Its images (one file per modality, or one file with a fourth axis) and its label map.
         labels: Values of the label map that are foreground; None takes all above 0.
         modalities: M, the number of channels the case must have.
+        tolerance: Millimetres that the files may lie apart; None: next to nothing (`world.grids.same_grid`).
 
     Returns:
         The scan: image (M, X, Y, Z) float32 with the file's own scaling applied, label (X, Y, Z) bool.
@@ -35,18 +36,19 @@ def read_scan(files: CaseFiles, labels: Sequence[int] | None, modalities: int) -
     Raises:
         DataError: Anything `examine` finds, one line per fault.
     """
-    scan, faults = examine(files, labels, modalities)
+    scan, faults = examine(files, labels, modalities, tolerance)
     if scan is None:
         raise DataError("\n".join(faults))
     return scan
 
 
-def read_numbers(files: CaseFiles, modalities: int) -> tuple[Scan, NDArray[Any]]:
+def read_numbers(files: CaseFiles, modalities: int, tolerance: float | None = None) -> tuple[Scan, NDArray[Any]]:
     """Read one case whose label values are told apart, and check it.
 
     Args:
         files: As for `read_scan`.
         modalities: Likewise.
+        tolerance: Likewise.
 
     Returns:
         The scan, foreground being all above 0; and the label map, (X, Y, Z), whole numbers in whatever type.
@@ -54,14 +56,14 @@ def read_numbers(files: CaseFiles, modalities: int) -> tuple[Scan, NDArray[Any]]
     Raises:
         DataError: As `read_scan`.
     """
-    scan, numbers, faults = _examine(files, None, modalities)
+    scan, numbers, faults = _examine(files, None, modalities, tolerance)
     if scan is None or numbers is None:
         raise DataError("\n".join(faults))
     return scan, numbers
 
 
 def read_image(
-    files: Sequence[Path], modalities: int, most_voxels: int | None = None
+    files: Sequence[Path], modalities: int, most_voxels: int | None = None, tolerance: float | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Read an image without a label and check it.
 
@@ -69,6 +71,7 @@ def read_image(
         files: One file per modality, or one file with a fourth axis.
         modalities: M, the number of channels it must have.
         most_voxels: With more than this, over all its files, it is refused by its headers and not read; None reads all.
+        tolerance: As for `read_scan`.
 
     Returns:
         Image (M, X, Y, Z) with the files' own scaling applied, and its affine, (4, 4).
@@ -80,7 +83,7 @@ def read_image(
     if most_voxels is not None:
         _check_sizes(files, most_voxels, faults)
     volumes = [] if faults else [_try_read(path, faults) for path in files]
-    return _image_of([v for v in volumes if v is not None], modalities, faults)
+    return _image_of([v for v in volumes if v is not None], modalities, faults, tolerance)
 
 
 def checked_image(
@@ -94,39 +97,59 @@ def checked_image(
 
 
 def read_label(
-    path: Path, labels: Sequence[int] | None = None, like: tuple[Triple, NDArray[np.float64]] | None = None
+    path: Path, labels: Sequence[int] | None = None, like: Grid | None = None, tolerance: float | None = None
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
     """A label map alone: foreground (X, Y, Z) and its affine.
 
     Args:
         path: The file.
         labels: Values that are foreground; None takes all above 0.
-        like: Shape and affine of the scan that it belongs to; one of another size is not read. None: any.
+        like: The grid of the scan that it belongs to; one of another size is not read. None: any.
+        tolerance: As for `read_scan`.
 
     Raises:
         DataError: Anything that `examine` finds of labels; or it lies on another grid than its scan.
     """
     faults: list[str] = []
-    if like is not None:
-        _check_label_size(path, like[0], faults)
-    volume = None if faults else _try_read(path, faults)
+    volume = _read_on(like, path, faults, tolerance)
     numbers = None if volume is None else _whole_numbers(volume, faults)
     found = None if numbers is None else _foreground(path, numbers, labels, faults)
-    if volume is not None and like is not None:
-        _compare_grids(Volume(Path("the scan"), np.broadcast_to(np.False_, like[0]), like[1]), volume, faults)
     if volume is None or found is None or faults:
         raise DataError("\n".join(faults))
     return found, volume.affine
 
 
-def examine(files: CaseFiles, labels: Sequence[int] | None, modalities: int) -> tuple[Scan | None, list[str]]:
+def read_mask(path: Path, like: Grid, tolerance: float | None = None) -> NDArray[np.bool_]:
+    """A mask, (X, Y, Z): where a file has numbers above 0, whole or not; NaN is background.
+
+    Args:
+        path: The file.
+        like: The grid of the scan that it belongs to; one of another size is not read.
+        tolerance: As for `read_scan`.
+
+    Raises:
+        DataError: It cannot be read, is no 3-D image, has nothing above 0, or lies on another grid than its scan.
+    """
+    faults: list[str] = []
+    volume = _read_on(like, path, faults, tolerance)
+    if volume is None or faults:
+        raise DataError("\n".join(faults))
+    found = np.asarray(volume.data > 0)
+    if not found.any():
+        raise DataError(f"{path}: empty label; expected values above 0, found none")
+    return found
+
+
+def examine(
+    files: CaseFiles, labels: Sequence[int] | None, modalities: int, tolerance: float | None = None
+) -> tuple[Scan | None, list[str]]:
     """Read one case; return it, or None and every fault: each names the file, what was expected and what was found."""
-    scan, _, faults = _examine(files, labels, modalities)
+    scan, _, faults = _examine(files, labels, modalities, tolerance)
     return scan, faults
 
 
 def _examine(
-    files: CaseFiles, labels: Sequence[int] | None, modalities: int
+    files: CaseFiles, labels: Sequence[int] | None, modalities: int, tolerance: float | None
 ) -> tuple[Scan | None, NDArray[Any] | None, list[str]]:
     """`examine`, and the label map in whole numbers."""
     faults: list[str] = []
@@ -138,7 +161,7 @@ def _examine(
     foreground = None if label is None or numbers is None else _foreground(label.path, numbers, labels, faults)
     present = [*images, label] if label is not None else images
     for other in present[1:]:
-        _compare_grids(present[0], other, faults)
+        _compare_grids(present[0], other, faults, tolerance)
     for path, channel in channels:
         _check_intensities(path, channel, faults)
     if faults or foreground is None:
@@ -148,14 +171,14 @@ def _examine(
 
 
 def _image_of(
-    volumes: Sequence[Volume], modalities: int, faults: list[str]
+    volumes: Sequence[Volume], modalities: int, faults: list[str], tolerance: float | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """The channels of all volumes in one array, and the affine. Raises `DataError` with these and further faults."""
     channels = [c for v in volumes for c in _channels(v, modalities if len(volumes) == 1 else 1, faults)]
     if not faults and len(channels) != modalities:
         faults.append(f"{volumes[0].path}: expected {modalities} files, one for each modality, found {len(channels)}")
     for other in volumes[1:]:
-        _compare_grids(volumes[0], other, faults)
+        _compare_grids(volumes[0], other, faults, tolerance)
     for path, channel in channels:
         _check_intensities(path, channel, faults)
     if faults:
@@ -237,17 +260,34 @@ def _foreground(
     return mask
 
 
-def _compare_grids(one: Volume, other: Volume, faults: list[str]) -> None:
-    if one.data.shape[:3] != other.data.shape[:3]:
-        faults.append(
-            f"{other.path}: expected shape {one.data.shape[:3]} as in {one.path}, found {other.data.shape[:3]}"
+def _read_on(like: Grid | None, path: Path, faults: list[str], tolerance: float | None) -> Volume | None:
+    """A file on a scan's grid; on any grid where there is no scan."""
+    if like is None:
+        return _try_read(path, faults)
+    _check_label_size(path, like[0], faults)
+    volume = None if faults else _try_read(path, faults)
+    if volume is not None:
+        _compare_grids(
+            Volume(Path("the scan"), np.broadcast_to(np.False_, like[0]), like[1]), volume, faults, tolerance
         )
-    difference = np.abs(one.affine - other.affine).max()
-    if difference > AFFINE_TOLERANCE:
+    return volume
+
+
+def _compare_grids(one: Volume, other: Volume, faults: list[str], tolerance: float | None) -> None:
+    (a, b, c), found = one.data.shape[:3], other.data.shape[:3]
+    if (a, b, c) != found:
+        faults.append(f"{other.path}: expected shape {(a, b, c)} as in {one.path}, found {found}")
+    if not same_grid(one.affine, other.affine, (a, b, c), tolerance):
+        apart = distance(one.affine, other.affine, (a, b, c))
         faults.append(
-            f"{other.path}: expected the affine of {one.path}, {one.affine[:3].round(4).tolist()}, "
-            f"found {other.affine[:3].round(4).tolist()}"
+            f"{other.path}: expected the affine of {one.path}, {_shown(one.affine)}, found {_shown(other.affine)}: "
+            f"up to {apart:.3g} mm apart, more than the tolerance (--tolerance MM)"
         )
+
+
+def _shown(affine: NDArray[np.float64]) -> str:
+    """Its three rows, with digits enough to see what differs."""
+    return "[" + ", ".join("[" + ", ".join(f"{v:.7g}" for v in row) + "]" for row in affine[:3]) + "]"
 
 
 def _check_intensities(path: Path, channel: NDArray[Any], faults: list[str]) -> None:

@@ -19,6 +19,7 @@ from mecca_env.data.files import FileSource
 from mecca_env.data.phantom.source import PhantomSource
 from mecca_env.data.splits import SPLITS, labelled_names
 from mecca_env.data.targets import LabelChoice, foreground_values
+from mecca_env.data.world.grids import checked_tolerance
 from mecca_env.tensors.rng import fold
 
 PHANTOM = "Phantom"
@@ -157,7 +158,7 @@ class Cases:
         files = self.source.files(index)
         key = {
             "kind": "supervoxels",
-            "files": [file_identity(path) for path in (*files.images, files.label)],
+            "files": [file_identity(path) for path in files.paths],
             "labels": self.source.foreground(index),
             "cut": (case.origin, tuple(case.label.shape)),
             "settings": settings,
@@ -195,6 +196,7 @@ def open_cases(
     modalities: Sequence[str] | None = None,
     fallback: bool = True,
     skip_bad: bool = False,
+    tolerance: float | None = None,
     device: torch.device | str = "cpu",
     memory_bytes: int = 0,
 ) -> Cases:
@@ -217,6 +219,7 @@ def open_cases(
         modalities: Which images to stack, for layouts that hold several.
         fallback: Take the phantom, with one warning, where no root is given and none is found.
         skip_bad: Leave unusable cases out with a warning.
+        tolerance: Millimetres that the files of a case may lie apart; None: next to nothing.
         device: Where a phantom is generated.
         memory_bytes: What prepared cases that the data set itself keeps may take; a source that is given decides that.
 
@@ -226,6 +229,7 @@ def open_cases(
     """
     if split not in SPLITS:
         raise ValueError(f"split: expected one of {', '.join(SPLITS)}, got {split!r}")
+    checked_tolerance(tolerance)
     source = dataset if not isinstance(dataset, str) else None
     if source is not None and not isinstance(source, VolumeSource):
         raise TypeError(f"dataset: expected a key or a VolumeSource, got {dataset!r}")
@@ -246,6 +250,7 @@ def open_cases(
             rotation=rotation,
             evaluation_extension=evaluation_extension,
             skip_bad=skip_bad,
+            tolerance=tolerance,
             memory_bytes=memory_bytes,
         )
         cases = None if names is not None and source is not None else cases

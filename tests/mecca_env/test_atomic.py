@@ -49,3 +49,22 @@ def test_a_reason_without_a_number_is_its_text() -> None:
 def test_other_errors_pass() -> None:
     with pytest.raises(KeyError, match="label"), os_errors_as(DataError):
         raise KeyError("label")
+
+
+def test_a_read_only_file_is_not_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("kept")
+    path.chmod(0o444)
+    with pytest.raises(PermissionError, match="read-only") as raised:
+        write_text(path, "new")
+    assert raised.value.filename == str(path)
+    assert path.read_text() == "kept" and list(tmp_path.iterdir()) == [path]
+    path.chmod(0o600)
+    write_text(path, "new")
+    assert path.read_text() == "new"
+
+
+def test_a_name_may_be_as_long_as_the_system_allows(tmp_path: Path) -> None:
+    path = tmp_path / f"{'é' * 125}.csv"  # 254 bytes
+    atomically(path, lambda temporary: temporary.write_text(temporary.suffix))
+    assert path.read_text() == ".csv" and list(tmp_path.iterdir()) == [path]

@@ -51,8 +51,8 @@ def write_nifti(path: Path, data: NDArray[Any], affine: NDArray[Any] = AFFINE) -
     return path
 
 
-def write_mha(path: Path, data: NDArray[Any], affine: NDArray[Any] = AFFINE) -> Path:
-    """Write one .mha file so that it lies where the NIfTI file of the same data and affine lies."""
+def write_mha(path: Path, data: NDArray[Any], affine: NDArray[Any] = AFFINE, compressed: bool = False) -> Path:
+    """Write one .mha or .nrrd file so that it lies where the NIfTI file of the same data and affine lies."""
     import SimpleITK
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -62,7 +62,7 @@ def write_mha(path: Path, data: NDArray[Any], affine: NDArray[Any] = AFFINE) -> 
     image.SetSpacing(spacing.tolist())
     image.SetOrigin(lps[:3, 3].tolist())
     image.SetDirection((lps[:3, :3] / spacing).ravel().tolist())
-    SimpleITK.WriteImage(image, str(path))
+    SimpleITK.WriteImage(image, str(path), compressed)
     return path
 
 
@@ -95,6 +95,42 @@ def write_decathlon(
     training = [{"image": f"./imagesTr/{n}.nii.gz", "label": f"./labelsTr/{n}.nii.gz"} for n in names]
     modality = {str(c): "MRI" for c in range(channels)}
     (root / "dataset.json").write_text(json.dumps({"modality": modality, "training": training}))
+    return root
+
+
+def write_nnunet(
+    root: Path, names: Sequence[str] = ("a", "b", "c"), channels: int = 1, suffix: str = ".nii.gz", **content: Any
+) -> Path:
+    """`imagesTr/a_0000.nii.gz`, `labelsTr/a.nii.gz` and the second version's `dataset.json`."""
+    for seed, name in enumerate(names):
+        for channel in range(channels):
+            image = root / "imagesTr" / f"{name}_{channel:04d}{suffix}"
+            write_pair(image, root / "labelsTr" / f"{name}{suffix}", seed * channels + channel)
+    own = {
+        "channel_names": {str(c): "T2" for c in range(channels)},
+        "labels": {"background": 0, "spleen": 1},
+        "numTraining": len(names),
+        "file_ending": suffix,
+    }
+    (root / "dataset.json").write_text(json.dumps({**own, **content}))
+    return root
+
+
+def write_brats2023(root: Path, numbers: Sequence[int] = (0, 2)) -> Path:
+    """`<case>/<case>-t2f.nii.gz` with all four images."""
+    for number in numbers:
+        name = f"BraTS-GLI-{number:05d}-000"
+        for seed, part in enumerate(("t2f", "t1n", "t1c", "t2w")):
+            write_pair(root / name / f"{name}-{part}.nii.gz", root / name / f"{name}-seg.nii.gz", seed, value=3)
+    return root
+
+
+def write_atria2018(root: Path, names: Sequence[str] = ("08FSU8RRYV", "0RZDK210BS")) -> Path:
+    """`<case>/lgemri.nrrd` and `<case>/laendo.nrrd`, whose foreground is 255."""
+    mask = ellipsoid()
+    for seed, name in enumerate(names):
+        write_mha(root / name / "lgemri.nrrd", intensities(mask, seed), compressed=True)
+        write_mha(root / name / "laendo.nrrd", mask.astype(np.uint8) * 255, compressed=True)
     return root
 
 

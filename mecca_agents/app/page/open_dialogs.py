@@ -12,7 +12,7 @@ from mecca_agents.app.page.browser_input import read_words
 from mecca_agents.app.page.elements import Picker
 from mecca_agents.app.page.runner import Runner
 from mecca_agents.app.tab.folder import Listing
-from mecca_agents.app.tab.uploads import MOST_FILES
+from mecca_agents.app.tab.uploads import ENDINGS, MOST_FILES
 from mecca_agents.session import MOST_VOXELS, SessionError
 from mecca_env.data.inventory import SUFFIXES
 
@@ -92,7 +92,7 @@ class _FileDialog:
             ui.label(title).classes("text-lg")
             ui.label(about).classes("text-sm opacity-80")
             with ui.row().classes("items-center w-full"):
-                accept = ",".join(endings or (*SUFFIXES, ".gz"))
+                accept = ",".join(endings or (*ENDINGS, ".gz"))
                 Picker(runner.tab, "From this computer", accept, self._sent, runner.say_for_browser, multiple=count > 1)
                 ui.space()
                 ui.button("Cancel", on_click=self._dialog.close).props("flat no-caps")

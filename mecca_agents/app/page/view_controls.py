@@ -76,7 +76,7 @@ class ViewControls:
         self.auto_window()
 
     def auto_window(self) -> None:
-        """As it is when a scan is opened: the 1st to the 99th percentile of the intensities."""
+        """As it is when a scan is opened: the 1st to the 99th percentile of the intensities, and headroom."""
         if not self.tab.planes:
             return
         low, high = self.tab.session.intensity_range(self.modality)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mecca_agents.session import SessionError
+from mecca_env.data.formats.names import is_utf8
 from mecca_env.data.inventory import stem
 
 MOST_SHOWN = 1000
@@ -65,12 +66,15 @@ class Folder:
     def listing(self, name: str = "", endings: tuple[str, ...] = ()) -> Listing:
         """List a folder: its folders, and images or, where `endings` are given, files that end so.
 
+        Names that are not UTF-8 are left out: no browser could ask for them.
+
         Raises:
             SessionError: It lies outside, or is no folder that can be read.
         """
         path = self._inside(name)
         try:
-            entries = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))[:MOST_SHOWN]
+            shown = (entry for entry in path.iterdir() if not entry.name.startswith(".") and is_utf8(entry))
+            entries = sorted(shown)[:MOST_SHOWN]
             folders = [entry.name for entry in entries if entry.is_dir() and self._holds(entry)]
             files = [entry.name for entry in entries if _fits(entry, endings) and self._holds(entry)]
         except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +27,8 @@ Done = TypeVar("Done")
 MOST_CASES = 200
 """Earlier cases of a page whose times are kept for the table."""
 
+_LONGEST_NAME = 255  # bytes, in the file systems of today
+
 
 class Tab:
     """The state of one page. Its methods work for as long as they need; call them in another thread than the server's.
@@ -34,6 +37,7 @@ class Tab:
         model: The trained method.
         folder: Where the page may open files.
         most_bytes: Of uploads.
+        tolerance: Millimetres that files of a scan may lie apart; None: next to nothing.
 
     Attributes:
         key: A random name that nobody else knows.
@@ -46,9 +50,9 @@ class Tab:
         closed: Whether it is over: the page has to be loaded anew.
     """
 
-    def __init__(self, model: Model, folder: Folder, most_bytes: int) -> None:
+    def __init__(self, model: Model, folder: Folder, most_bytes: int, tolerance: float | None = None) -> None:
         self.key = secrets.token_urlsafe(24)
-        self.session = InteractiveSession(model)
+        self.session = InteractiveSession(model, tolerance=tolerance)
         self.folder = folder
         self.uploads = Uploads(most_bytes)
         self.review: Review | None = None
@@ -83,7 +87,7 @@ class Tab:
     def open_label(self, path: Path, name: str) -> None:
         """Review with a label. Raises `DataError` or `SessionError`."""
         session = self.session
-        label = with_names([path], [name], lambda: open_mask(path, session.shape, session.affine))
+        label = with_names([path], [name], lambda: open_mask(path, session.shape, session.affine, session.tolerance))
         review = Review(name, label)
         review.update(session)
         self.review = review
@@ -180,22 +184,21 @@ class Tab:
     def _made(self, ending: str, write: Callable[[Path], Any]) -> tuple[str, bytes]:
         if not self.name:
             raise SessionError("save: expected a scan, got none yet; open one first")
-        name = f"{stem(self._names[0]) or 'scan'}{ending}"
-        path = self.uploads.folder / f"{secrets.token_hex(8)}.{name}"
+        name = _fitting(stem(self._names[0]) or "scan", ending)
+        folder = self.uploads.folder / secrets.token_hex(8)
+        folder.mkdir()
         try:
-            write(path)
-            return name, path.read_bytes()
+            write(folder / name)
+            return name, (folder / name).read_bytes()
         finally:
-            path.unlink(missing_ok=True)
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _log_for_people(self, path: Path) -> SessionLog:
         """The session's log with the names that people know, in place of those that files have here."""
         self.session.save_log(path)
         log = read_log(path)
         entries = tuple(
-            replace(entry, details={"path": Path(entry.details["path"]).name.partition(".")[2]})
-            if entry.action == Save.name
-            else entry
+            replace(entry, details={"path": Path(entry.details["path"]).name}) if entry.action == Save.name else entry
             for entry in log.entries
         )
         return replace(log, files=self._names, entries=entries)
@@ -213,6 +216,11 @@ class Tab:
     def _keep(self, log: SessionLog | None) -> None:
         if log is not None:
             self._earlier = [*self._earlier, log][-MOST_CASES:]
+
+
+def _fitting(name: str, ending: str) -> str:
+    """A name and an ending, shortened where no file could be called so."""
+    return name.encode(errors="replace")[: _LONGEST_NAME - len(ending)].decode(errors="ignore") + ending
 
 
 def with_names(paths: Sequence[Path], names: Sequence[str], do: Callable[[], Done]) -> Done:

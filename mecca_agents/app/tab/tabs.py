@@ -17,10 +17,13 @@ class Tabs:
         folder: Where pages may open files.
         most_bytes: Of uploads, for each page.
         most: Pages at a time.
+        tolerance: Millimetres that files of a scan may lie apart; None: next to nothing.
     """
 
-    def __init__(self, model: Model, folder: Folder, most_bytes: int, most: int) -> None:
-        self.model, self.folder = model, folder
+    def __init__(
+        self, model: Model, folder: Folder, most_bytes: int, most: int, tolerance: float | None = None
+    ) -> None:
+        self.model, self.folder, self.tolerance = model, folder, tolerance
         self.most_bytes, self.most = most_bytes, most
         self._open: dict[str, Tab] = {}
         self._lock = threading.Lock()
@@ -41,7 +44,7 @@ class Tabs:
                 if left is None:
                     raise SessionError(f"page: expected at most {self.most} at a time, got one more; close one first")
                 self._close(left)
-            tab = Tab(self.model, self.folder, self.most_bytes)
+            tab = Tab(self.model, self.folder, self.most_bytes, self.tolerance)
             self._open[tab.key] = tab
             return tab
 

@@ -16,6 +16,9 @@ from mecca_env.data.inventory import SUFFIXES
 MOST_FILES = 8
 """Uploads that one session holds at a time."""
 
+ENDINGS = tuple(ending for ending in SUFFIXES if ending != ".hdr")
+"""Endings of images that can be sent: those that are one file."""
+
 
 @dataclass(frozen=True)
 class Upload:
@@ -123,7 +126,7 @@ class Uploads:
 
 
 def _ending(name: str) -> str:
-    endings = (*SUFFIXES, ".json")
+    endings = (*ENDINGS, ".json")
     found = next((ending for ending in endings if name.lower().endswith(ending)), None)
     if found is None:
         raise SessionError(f"{name[:80]}: expected a name that ends in {', '.join(endings)}")

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from mecca_env.atomic import atomically, os_errors_as
 from mecca_env.data.base import DataError
 
-FORMAT = 1
+FORMAT = 2
 """Version of what is stored; a new one makes every older entry a miss."""
 
 Arrays = dict[str, NDArray[Any]]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mecca_env.data.base import Box, DataError, PreparedCase, Scan, Triple
+from mecca_env.data.grid.intensities import mean_and_std
 from mecca_env.data.grid.placement import Placement
 from mecca_env.kernels.interpolation import Coordinates, interpolate, nearest
 
@@ -27,7 +28,8 @@ def prepare(
         scan: The scan; its label is not empty, or there is a box.
         extension: Least and most voxels a training crop extends beyond the label on each side.
         rotation: Largest rotation about the third axis, degrees; the cut holds the rotated crops too.
-        evaluation_extension: The same for evaluation crops, inside which mean and standard deviation are taken.
+        evaluation_extension: The same for evaluation crops, inside which mean and standard deviation are taken, without
+            padding and metal (`grid.intensities.usual_range`).
         box: What plays the part of the label's bounding box; None: that box.
 
     Returns:
@@ -188,7 +190,8 @@ def _intensity_statistics(scan: Scan, crop: tuple[slice, ...]) -> tuple[NDArray[
                 f"{scan.name}: expected an image that varies around its label, "
                 f"found channel {channel} constant at {values[0]:g} there"
             )
-    return image.mean(axis=1, dtype=np.float64), image.std(axis=1, dtype=np.float64)
+    found = np.array([mean_and_std(values) for values in image])
+    return found[:, 0], found[:, 1]
 
 
 def _check_shape(name: str, values: Tensor, placement: Placement) -> None:

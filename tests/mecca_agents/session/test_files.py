@@ -73,7 +73,7 @@ def test_the_file_may_vanish_once_it_is_open(session: InteractiveSession, tmp_pa
     path.unlink()
     session.step()
     session.save(tmp_path / "mask.nii")
-    refused(session, path, r"scan\.nii: expected a readable image file, found FileNotFoundError")
+    refused(session, path, r"scan\.nii: expected a readable image file, found no such file")
 
 
 def test_an_array_is_copied(session: InteractiveSession) -> None:
@@ -104,9 +104,9 @@ def _huge(path: Path, shape: tuple[int, ...]) -> Path:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda p: p / "none.nii.gz", r"none\.nii\.gz: expected a readable image file, found FileNotFoundError"),
-        (lambda p: p / "none.mha", r"none\.mha: expected a readable image file"),
-        (lambda p: _written(p / "notes.txt", b"hello"), r"notes\.txt: expected an image, .nii.gz, .nii, .mha, found"),
+        (lambda p: p / "none.nii.gz", r"none\.nii\.gz: expected a readable image file, found no such file"),
+        (lambda p: p / "none.mha", r"none\.mha: expected a readable image file, found no such file"),
+        (lambda p: _written(p / "notes.txt", b"hello"), r"notes\.txt: expected an image, .nii.gz, .nii, .*, found"),
         (lambda p: _written(p / "text.nii", b"hello"), r"text\.nii: expected a readable image file"),
         (lambda p: _written(p / "text.nii.gz", b"hello"), r"text\.nii\.gz: expected a readable image file"),
         (lambda p: _written(p / "text.mha", b"hello"), r"text\.mha: expected a readable image file"),
@@ -216,7 +216,10 @@ def _bomb(shape: tuple[int, ...], dtype: Any, offset: int, extension: int) -> by
     [
         (_bomb((64, 64, 64), np.complex128, 352, 0), "expected real numbers, found complex128"),
         (_bomb((8, 8, 8), np.uint8, 1 << 30, 0), "expected voxels in the first 64 MiB, found them at 1073741824"),
-        (_bomb((8, 8, 8), np.uint8, 1 << 26, (1 << 26) - 352), "failed to read extension content"),
+        (
+            _bomb((8, 8, 8), np.uint8, 1 << 26, (1 << 26) - 352),
+            "expected 67109376 bytes .*, found 67109224",
+        ),
     ],
     ids=["complex", "offset", "extension"],
 )

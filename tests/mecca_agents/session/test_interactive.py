@@ -144,6 +144,21 @@ def test_slices_of_the_scan_and_a_window(session: InteractiveSession) -> None:
     assert session.intensity_range() == pytest.approx(tuple(np.percentile(image, (1, 99))))
 
 
+def test_the_first_window_is_one_of_tissue(session: InteractiveSession) -> None:
+    image = intensities(MASK)
+    padded = np.zeros(SHAPE, bool)
+    padded[:5] = padded[-4:] = True
+    expected = tuple(np.percentile(image[~padded], (1, 99)))
+    for value in (-32768, 30000):
+        session.set_image(np.where(padded, value, image))
+        assert session.intensity_range() == pytest.approx(expected)
+    metal = image.astype(np.float32)
+    metal[3, 3, ::2] = 40_000
+    assert np.percentile(np.delete(metal, 0), 99.95) > 30_000
+    session.set_image(metal)
+    assert session.intensity_range() == pytest.approx(tuple(np.percentile(image, (1, 99))), abs=1)
+
+
 def test_undo_and_redo_restore_the_state_exactly(session: InteractiveSession) -> None:
     actions: list[Callable[[], Any]] = [
         lambda: session.add_clicks(EDGE[:9]),

@@ -100,6 +100,7 @@ def test_mha_lies_where_the_nifti_file_lies(tmp_path: Path) -> None:
 
 def test_mha_without_simpleitk_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = CaseFiles("case", (tmp_path / "image.mha",), case(tmp_path).label)
+    files.images[0].write_bytes(b"")
     monkeypatch.setitem(sys.modules, "SimpleITK", None)
     fault = the_fault(files)
     assert "image.mha" in fault and 'pip install -e ".[mha]"' in fault

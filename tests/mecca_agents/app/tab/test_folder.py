@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,12 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "within.nii").symlink_to(root / "inner/deep/c.nii")
     (root / "loop").symlink_to(root / "loop")
     return root
+
+
+def test_names_that_no_browser_could_ask_for_are_left_out(tmp_path: Path) -> None:
+    for name in (b"/caf\xe9.nii", b"/caf\xc3\xa9.nii"):
+        Path(os.fsdecode(os.fsencode(tmp_path) + name)).write_text("")
+    assert Folder(tmp_path).listing().files == ["café.nii"]
 
 
 def test_files_below_it_are_found(root: Path) -> None:

@@ -65,7 +65,7 @@ def test_too_many_are_refused() -> None:
     uploads.close()
 
 
-@pytest.mark.parametrize("name", ["a.txt", "", "nii", "a.nii.exe", "a.html"])
+@pytest.mark.parametrize("name", ["a.txt", "", "nii", "a.nii.exe", "a.html", "a.hdr"])
 def test_other_kinds_are_refused(name: str) -> None:
     uploads = Uploads(100)
     with pytest.raises(SessionError, match="expected a name that ends in"):

@@ -9,9 +9,21 @@ import pytest
 
 from mecca_env.data.base import DataError
 from mecca_env.data.layouts import LAYOUTS, discover
-from tests.support.volumes import write_brats2015, write_brats2020, write_decathlon, write_mmwhs, write_pairs
+from tests.support.volumes import (
+    write_atria2018,
+    write_brats2015,
+    write_brats2020,
+    write_brats2023,
+    write_decathlon,
+    write_mmwhs,
+    write_nnunet,
+    write_pairs,
+)
 
 WRITERS = {
+    "atria2018": (write_atria2018, ["08FSU8RRYV", "0RZDK210BS"]),
+    "brats2023": (write_brats2023, ["BraTS-GLI-00000-000", "BraTS-GLI-00002-000"]),
+    "nnunet": (write_nnunet, ["a", "b", "c"]),
     "brats2020": (write_brats2020, ["BraTS20_Training_001", "BraTS20_Training_002"]),
     "brats2015": (write_brats2015, ["HGG_pat1", "LGG_pat1"]),
     "mmwhs": (write_mmwhs, ["ct_train_1001", "ct_train_1002", "mr_train_1001", "mr_train_1002"]),
@@ -175,11 +187,11 @@ def test_pairs_match_by_stem_and_accept_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "labels" / "a.nii.gz").rename(tmp_path / "labels" / "a.nii")
     (tmp_path / "labels" / "b.nii.gz").unlink()
     (tmp_path / "labels" / "d.mha").write_bytes(b"")
-    (tmp_path / "images" / "e.nrrd").write_bytes(b"")
+    (tmp_path / "images" / "e.mhd").write_bytes(b"")
     _, inventory = discover(tmp_path)
     assert [c.name for c in inventory.cases] == ["a"]
     text = "\n".join(inventory.faults)
-    for fault in ("b.nii.gz: image without label", "d.mha: label without image", "e.nrrd: expected a .nii"):
+    for fault in ("b.nii.gz: image without label", "d.mha: label without image", "e.mhd: expected a .nii"):
         assert fault in text
 
 
@@ -229,7 +241,7 @@ def test_layout_named_but_not_there(tmp_path: Path) -> None:
 
 
 def test_unknown_layout_and_modality(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="layout: expected 'auto' or one of decathlon.*found 'bids'"):
+    with pytest.raises(DataError, match="layout: expected 'auto' or one of nnunet.*found 'bids'"):
         discover(tmp_path, "bids")
     for wrong in (("flair", "pet"), (), ("flair", "flair")):
         with pytest.raises(DataError, match="modalities: expected distinct names"):

@@ -1,0 +1,1 @@
+"""What lies below the readers of image files: compressed streams, and the formats that ITK reads."""
