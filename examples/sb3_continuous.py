@@ -3,9 +3,9 @@
     python examples/sb3_continuous.py
     python examples/sb3_continuous.py --steps 300 --learning-starts 100    # a look, in seconds
 
-The full mode takes half a minute of one CPU core, more by the clock where others share it, and reaches a Dice of 0.69
-on phantoms it has not seen; random actions reach 0.17. A constant mask reaches 0.82 (floors.py): so few supervoxels
-cannot express more than 0.75 of these phantoms, whatever is learned about them.
+The full mode takes half a minute of one CPU core, more by the clock where others share it, and reaches a Dice of 0.67
+on phantoms it has not seen; random actions reach 0.16. A constant mask reaches 0.82 (floors.py): so few supervoxels
+cannot express more than 0.73 of these phantoms, whatever is learned about them.
 """
 
 from __future__ import annotations

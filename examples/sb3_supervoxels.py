@@ -5,8 +5,8 @@
     python examples/sb3_supervoxels.py --steps 400    # a look, in seconds
 
 The full mode takes 20 (A2C) and 35 (PPO) seconds of one CPU core, more by the clock where others share it, and reaches
-a Dice of 0.70 and 0.69 on phantoms it has not seen; random actions reach 0.16. A constant mask reaches 0.82
-(floors.py): so few supervoxels cannot express more than 0.75 of these phantoms, whatever is learned about them.
+a Dice of 0.69 on phantoms it has not seen, with either; random actions reach 0.16. A constant mask reaches 0.82
+(floors.py): so few supervoxels cannot express more than 0.73 of these phantoms, whatever is learned about them.
 """
 
 from __future__ import annotations
