@@ -17,16 +17,22 @@ from mecca_env.tensors.exact import shown
 
 
 def observation_space(config: EnvConfig, modalities: int) -> spaces.Dict:
-    """Dict(volume, probability, hint), each Box(float32) of the grid; `volume` has M channels first where M > 1."""
+    """Dict(volume, probability, hint), each Box(float32) of the grid; `volume` has M channels first where M > 1.
+
+    With signs `hint` has two channels first. Where the settings ask for them, there are `box`, of the grid, and `time`,
+    (1,), too.
+    """
     clip, grid = config.intensity_clip, config.shape
-    volume = grid if modalities == 1 else (modalities, *grid)
-    return spaces.Dict(
-        {
-            "volume": spaces.Box(-clip, clip, volume, np.float32),
-            "probability": spaces.Box(0.0, 1.0, grid, np.float32),
-            "hint": spaces.Box(0.0, 1.0, grid, np.float32),
-        }
-    )
+    shapes: dict[str, tuple[int, ...]] = {"probability": grid, "hint": (2, *grid) if config.signed else grid}
+    if config.shows_box:
+        shapes["box"] = grid
+    if config.time:
+        shapes["time"] = (1,)
+    boxes: dict[str, spaces.Space[Any]] = {
+        "volume": spaces.Box(-clip, clip, grid if modalities == 1 else (modalities, *grid), np.float32)
+    }
+    boxes |= {key: spaces.Box(0.0, 1.0, shape, np.float32) for key, shape in shapes.items()}
+    return spaces.Dict(boxes)
 
 
 def action_space(config: EnvConfig) -> spaces.Space[Any]:

@@ -33,8 +33,9 @@ def info_of(state: State, transition: Transition | None) -> Info:
         "clicks": state.clicks,
         "n_clicks": state.n_clicks,
     }
-    if state.advice is not None:
-        info["advice"] = state.advice
+    for key, values in (("click_signs", state.signs), ("user", state.user), ("advice", state.advice)):
+        if values is not None:
+            info[key] = values
     if transition is not None:
         return info | {key: getattr(transition, key) for key in OF_A_TRANSITION}
     nothing = {key: known(torch.zeros_like(dice), state.labelled) for key in MEASURES}

@@ -27,7 +27,7 @@ class State:
     keys: Tensor  # (B, T + 1) int64, a random stream for the user's clicks before each step, and one for after the last
     step: Tensor  # (B,) int64, steps taken
     probability: Tensor  # (B, D, H, W) float32, of foreground
-    hint: Tensor  # (B, D, H, W) float32 in [0, 1]
+    hint: Tensor  # (B, D, H, W) float32 in [0, 1]; signed: (B, 2, D, H, W), of clicks inside and outside the target
     clicks: Tensor  # (B, K, 3) int64, every click so far in order, padded with -1
     n_clicks: Tensor  # (B,) int64
     dice: Tensor  # (B,) float32
@@ -35,6 +35,13 @@ class State:
     advice: Tensor | None = None  # (B, D, H, W) bool, where the guide asks for clicks; None without a guide
     situation: Tensor | None = None  # (B, D, H, W), label and probability as one number (`TableTransition`)
     weights: Tensor | None = None  # (B, D, H, W) float32, of each voxel's gain (`boundary`); None: all weigh the same
+    signs: Tensor | None = None  # (B, K) int8, of `clicks`: 1 inside, -1 outside, 0 for none; None: they have no signs
+    box: Tensor | None = None  # (B, D, H, W) float32 in [0, 1], the box that is shown; None: none ever is
+    time: Tensor | None = None  # (B, 1) float32, share of the episode that is left; None: nobody asks
+    user: Tensor | None = None  # (B,) int64, which user of a mixture; None: there is one
+    budgets: Tensor | None = (
+        None  # (B, T + 1) int64, clicks before each step, 0 after the last; None: all have the same
+    )
 
     @cached_property
     def prediction(self) -> Tensor:
@@ -63,9 +70,17 @@ class State:
 
 
 def observe(state: State) -> dict[str, Tensor]:
-    """The observation: `volume` (B, D, H, W), of several modalities (B, M, D, H, W), `probability` and `hint`."""
+    """The observation: `volume` (B, D, H, W), of several modalities (B, M, D, H, W), `probability` and `hint`.
+
+    Where the settings ask for them, `box` and `time`, too.
+    """
     volume = state.volume[:, 0] if state.volume.shape[1] == 1 else state.volume
-    return {"volume": volume, "probability": state.probability, "hint": state.hint}
+    seen = {"volume": volume, "probability": state.probability, "hint": state.hint}
+    if state.box is not None:
+        seen["box"] = state.box
+    if state.time is not None:
+        seen["time"] = state.time
+    return seen
 
 
 class Progress(NamedTuple):

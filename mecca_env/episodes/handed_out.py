@@ -16,8 +16,9 @@ from torch import Tensor
 
 from mecca_env.state import State
 
-_OBSERVED = ("volume", "probability", "hint")
-_TOLD = ("case_index", "labelled", "step", "clicks", "n_clicks", "advice")
+_OBSERVED = ("volume", "probability", "hint", "box", "time")
+_TOLD = {name: name for name in ("case_index", "labelled", "step", "clicks", "n_clicks", "advice", "user")}
+_TOLD["signs"] = "click_signs"
 # `info` has a copy of `dice`, which itself is counted as one with the reward, and that is the caller's.
 _WATCHED = tuple(field.name for field in fields(State) if field.name != "dice")
 _writes: Callable[[Tensor], int] = attrgetter("_version")
@@ -68,5 +69,6 @@ _AS_IT_IS = nullcontext()
 
 
 def _as_it_came(name: str) -> str:
-    kind = "observation" if name in _OBSERVED else "info" if name in _TOLD else None
-    return f"state.{name}" if kind is None else f"{kind}[{name!r}]"
+    if name in _OBSERVED:
+        return f"observation[{name!r}]"
+    return f"info[{_TOLD[name]!r}]" if name in _TOLD else f"state.{name}"

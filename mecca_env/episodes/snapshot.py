@@ -28,7 +28,10 @@ from mecca_env.tensors.rng import mix
 FORMAT = 1
 """Of `Snapshot`; raised when an older reader would misread it."""
 
-_LATER = ("boundary_weight", "boundary_sigma", "labelled_cases", "labelled_draw")
+_LATER = (
+    *("boundary_weight", "boundary_sigma", "labelled_cases", "labelled_draw"),
+    *("protocol", "signed", "box", "crop", "start", "time"),
+)
 """Settings that earlier snapshots of this format do not name: those were taken with the defaults."""
 
 _CHANGING = {
@@ -40,6 +43,8 @@ _CHANGING = {
     "dice": "dice",
     "advice": "advice",
     "cell": "situation",
+    "signs": "signs",
+    "time": "time",
 }
 """Fields of `State` that change within an episode, by the names that they have in a snapshot of this format."""
 
@@ -293,5 +298,7 @@ def _plain(value: Any) -> Any:
         return float(value)
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(_plain(key)): _plain(item) for key, item in value.items()}
     named = value if hasattr(value, "__qualname__") else type(value)
     return f"{named.__module__}.{named.__qualname__}"

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import wraps
 from math import inf, lcm
 from operator import index
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from mecca_env.process.choices import read_choice
+from mecca_env.process.protocols import continued, with_protocol
 
 if TYPE_CHECKING:
     from mecca_env.process.contracts import Hint, Reward, SimulatedUser
@@ -22,8 +26,16 @@ PAPER_CLICKS = (25, 5, 5, 5, 5)
 PER_STEP = ("clicks", "supervoxels")
 """The settings with one number for each step of an episode."""
 
+BOXES = ("none", "label", "middle-slice")
+CROPS = ("label", "box", "click", "scan")
+STARTS = ("half", "mask")
+
 ActionKind = Literal["discrete", "continuous"]
 Shape = tuple[int, int, int]
+Count: TypeAlias = int | tuple[int, int]
+"""A number, or the least and the most of those that an episode draws from."""
+Choice: TypeAlias = str | Mapping[str, float]
+"""A name, or several with weights, of which every episode draws one."""
 
 
 @dataclass(frozen=True)
@@ -33,15 +45,18 @@ class EnvConfig:
     Attributes:
         shape: Grid of an episode, (D, H, W) voxels, along the scan's own three axes; slices last (Sec. 4.1).
         horizon: T, steps per episode (Sec. 4.1).
-        clicks: Clicks the user may make before each step, one number per step (Sec. 4.3); None takes the paper's.
+        clicks: Clicks the user may make before each step, one number per step (Sec. 4.3), or a pair (least, most) from
+            which every episode draws its own; None takes the paper's.
         adjustments: What each discrete action adds to the probability (Sec. 3.2); multiples of 0.001.
         action: "discrete" picks one of `adjustments` for each voxel; "continuous" adds a value in [-1, 1].
         reward: "gain" (Eq. 9), "focal" (Eq. 12-13), "error" (Eq. 14), "boundary" (`process.boundary`) or a function
             (`mecca_env.process.contracts.Reward`).
-        user: "edge", "guided", "imprecise", "region-centre", "none" or a `mecca_env.process.contracts.SimulatedUser`.
-        hint: "gaussian", "euclidean", "geodesic", "supervoxel" or a `mecca_env.process.contracts.Hint`.
+        user: "edge", "guided", "imprecise", "region-centre", "largest-error", "random-error", "scribble", "none", a
+            `mecca_env.process.contracts.SimulatedUser`, or a mapping of such to weights: each episode draws its own.
+        hint: "gaussian", "edt", "euclidean", "geodesic", "supervoxel" or a `mecca_env.process.contracts.Hint`.
         hint_sigma: Standard deviation of a click's Gaussian, voxels. The paper gives only the kernel (Sec. 4.2).
-        hint_radius: The Gaussian's window reaches this many voxels to either side at most (Sec. 4.2).
+        hint_radius: The Gaussian's window reaches this many voxels to either side at most (Sec. 4.2); "edt" hints fall
+            to 0 at this distance.
         epsilon: Probabilities are clamped to [epsilon, 1 - epsilon] inside the cross-entropy of Eq. 9, which is
             infinite at 0 and 1 as printed.
         error_weight: lambda of Eq. 14, the extra weight of voxels that were misclassified before the action.
@@ -66,6 +81,15 @@ class EnvConfig:
         evaluation_extension: The same, fixed, without augmentation: the middle of `extension`.
         rotation: Largest rotation about the slice axis in training, degrees.
         intensity_clip: z-scored intensities are clipped to plus and minus this.
+        protocol: A name in `mecca_env.process.protocols.PROTOCOLS`, whose settings hold where no others are given.
+        signed: Whether hints tell clicks inside the target from clicks outside of it: two maps in place of one.
+        box: Whether a box is shown in the observation: "none", the "label"'s, in training moved and scaled a little,
+            or "middle-slice", its 2-D box on the middle slice and the range of slices; or a mapping of them to weights.
+        crop: What an episode shows of a scan: the "label"'s box and a margin (Sec. 4.1), that of the "box", a cube
+            around the first "click", or the whole "scan"; or a mapping of them to weights.
+        start: The probabilities that an episode begins with: a "half" (Sec. 4.3), or a "mask", the label with some
+            damage; or a mapping of them to weights.
+        time: Whether the observation has the share of the episode that is left.
 
     Raises:
         ValueError: A setting is out of range; the message names it, what was expected and what was given.
@@ -73,11 +97,11 @@ class EnvConfig:
 
     shape: Shape = (55, 55, 30)
     horizon: int = 5
-    clicks: tuple[int, ...] | None = None
+    clicks: tuple[Count, ...] | None = None
     adjustments: tuple[float, ...] = (-0.4, -0.2, -0.1, 0.1, 0.2, 0.4)
     action: ActionKind = "discrete"
     reward: str | Reward = "gain"
-    user: str | SimulatedUser = "edge"
+    user: str | SimulatedUser | Mapping[str | SimulatedUser, float] = "edge"
     hint: str | Hint = "gaussian"
     hint_sigma: float = 2.0
     hint_radius: int = 8
@@ -101,6 +125,12 @@ class EnvConfig:
     evaluation_extension: int = 6
     rotation: float = 15.0
     intensity_clip: float = 5.0
+    protocol: str = "paper"
+    signed: bool = False
+    box: Choice = "none"
+    crop: Choice = "label"
+    start: Choice = "half"
+    time: bool = False
 
     def __post_init__(self) -> None:
         shape = _integers("shape", self.shape, least=MIN_SIDE)
@@ -110,7 +140,7 @@ class EnvConfig:
             raise ValueError(f"horizon: expected an integer of at least 1, got {self.horizon!r}")
         object.__setattr__(self, "shape", shape)
         object.__setattr__(self, "horizon", index(self.horizon))
-        object.__setattr__(self, "clicks", self._per_step("clicks", self.clicks, _paper_clicks(self.horizon), least=0))
+        object.__setattr__(self, "clicks", self._checked_clicks())
         object.__setattr__(
             self, "supervoxels", self._per_step("supervoxels", self.supervoxels, _declining(self.horizon), least=1)
         )
@@ -118,6 +148,7 @@ class EnvConfig:
         if self.action not in ("discrete", "continuous"):
             raise ValueError(f"action: expected 'discrete' or 'continuous', got {self.action!r}")
         self._check_ranges()
+        self._check_choices()
         if self.labelled_cases is not None and self.labelled_fraction < 1:
             raise ValueError(
                 "labelled_cases, labelled_fraction: expected one of them, "
@@ -136,16 +167,25 @@ class EnvConfig:
         return lcm(2, *(Fraction(str(a)).limit_denominator(1000).denominator for a in self.adjustments))
 
     @property
+    def click_ranges(self) -> tuple[tuple[int, int], ...]:
+        """Least and most clicks before each step."""
+        return tuple((count, count) if isinstance(count, int) else count for count in self.clicks or ())
+
+    @property
     def total_clicks(self) -> int:
-        """The most clicks one episode can hold."""
-        assert self.clicks is not None
-        return sum(self.clicks)
+        """The most clicks one episode can hold, a scribble counted as one."""
+        return sum(most for _, most in self.click_ranges)
 
     @property
     def of_cases(self) -> dict[str, Any]:
         """The settings that the choice and the preparation of cases take (`mecca_env.data.selection.open_cases`)."""
         labelled = ("labelled_fraction", "labelled_cases", "labelled_draw")
         return {name: getattr(self, name) for name in ("extension", "rotation", "evaluation_extension", *labelled)}
+
+    @property
+    def shows_box(self) -> bool:
+        """True where observations have a box, if only in some episodes."""
+        return set(read_choice("box", self.box, BOXES)) != {"none"}
 
     @property
     def needs_regions(self) -> bool:
@@ -158,9 +198,39 @@ class EnvConfig:
         if given is None:
             return default
         values = _integers(name, given, least)
+        self._check_length(name, values, given)
+        return values
+
+    def _check_length(self, name: str, values: Sequence[Any], given: Any) -> None:
         if len(values) != self.horizon:
             raise ValueError(f"{name}: expected one number for each of the {self.horizon} steps, got {given!r}")
-        return values
+
+    def _checked_clicks(self) -> tuple[Count, ...]:
+        given = continued(PAPER_CLICKS, self.horizon) if self.clicks is None else self.clicks
+        try:
+            pairs = [tuple(c) if isinstance(c, Sequence) else (c, c) for c in given]
+            ends = [end for pair in pairs for end in pair]
+        except TypeError:
+            pairs, ends = [], [-1]
+        if all(len(pair) == 2 for pair in pairs):
+            values = _integers("clicks", ends, least=0, given=given)
+            self._check_length("clicks", pairs, given)
+            ranges = list(zip(values[::2], values[1::2], strict=True))
+            if all(least <= most for least, most in ranges):
+                return tuple(least if least == most else (least, most) for least, most in ranges)
+        raise ValueError(f"clicks: expected integers, or pairs (least, most), got {given!r}")
+
+    def _check_choices(self) -> None:
+        for name, known in (("box", BOXES), ("crop", CROPS), ("start", STARTS)):
+            given = getattr(self, name)
+            read_choice(name, given, known)
+            if isinstance(given, Mapping):
+                object.__setattr__(self, name, dict(given))
+        if isinstance(self.user, Mapping):
+            read_choice("user", self.user, None)
+            object.__setattr__(self, "user", dict(self.user))
+        if "click" in read_choice("crop", self.crop, CROPS) and not self.click_ranges[0][1]:
+            raise ValueError("crop: expected a first click for crop='click', got clicks that begin with 0")
 
     def _checked_adjustments(self) -> tuple[float, ...]:
         try:
@@ -197,6 +267,8 @@ class EnvConfig:
             ("evaluation_extension", lambda v: index(v) >= 0, "an integer of at least 0"),
             ("rotation", lambda v: 0 <= v <= 180, "degrees in [0, 180]"),
             ("intensity_clip", lambda v: 0 < v < inf, "a number above 0"),
+            ("signed", lambda v: isinstance(v, bool), "True or False"),
+            ("time", lambda v: isinstance(v, bool), "True or False"),
         )
         for name, holds, expected in rules:
             value = getattr(self, name)
@@ -206,6 +278,20 @@ class EnvConfig:
                 fits = False
             if not fits:
                 raise ValueError(f"{name}: expected {expected}, got {value!r}")
+
+
+def _completed(make: Callable[..., None]) -> Callable[..., None]:
+    """The constructor, with the settings of the protocol where no others are given."""
+
+    @wraps(make)
+    def made(self: EnvConfig, *settings: Any, **named: Any) -> None:
+        given = dict(zip(EnvConfig.__dataclass_fields__, settings, strict=False)) | named
+        make(self, **with_protocol(given))
+
+    return made
+
+
+EnvConfig.__init__ = _completed(EnvConfig.__init__)  # type: ignore[method-assign]
 
 
 def some_unlabelled(settings: Mapping[str, Any]) -> bool:
@@ -233,7 +319,7 @@ def with_horizon(settings: Mapping[str, Any], horizon: int) -> dict[str, Any]:
     for name in PER_STEP:
         given = changed.get(name)
         if given is not None and len(given):
-            changed[name] = (*given, *[given[-1]] * horizon)[:horizon]
+            changed[name] = continued(given, horizon)
     return changed
 
 
@@ -247,19 +333,16 @@ def _whole(value: Any) -> bool:
     return not isinstance(value, bool) and index(value) >= 0
 
 
-def _integers(name: str, given: Sequence[int], least: int) -> tuple[int, ...]:
+def _integers(name: str, values: Sequence[Any], least: int, given: Any = None) -> tuple[int, ...]:
     try:
-        values = tuple(index(v) for v in given)
-        fits = all(v >= least for v in values) and not any(isinstance(v, bool) for v in given)
+        found = tuple(index(v) for v in values)
+        fits = all(v >= least for v in found) and not any(isinstance(v, bool) for v in values)
     except TypeError:
         fits = False
     if not fits:
-        raise ValueError(f"{name}: expected integers of at least {least}, got {given!r}")
-    return values
-
-
-def _paper_clicks(horizon: int) -> tuple[int, ...]:
-    return (PAPER_CLICKS + PAPER_CLICKS[-1:] * horizon)[:horizon]
+        shown = values if given is None else given
+        raise ValueError(f"{name}: expected integers of at least {least}, got {shown!r}")
+    return found
 
 
 def _declining(horizon: int) -> tuple[int, ...]:

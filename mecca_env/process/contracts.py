@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from torch import Tensor
 
@@ -13,9 +13,20 @@ Reward: TypeAlias = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(probability before, probability after, label), each (B, D, H, W) -> voxel reward (B, D, H, W) float32."""
 
 
+class SignedClicks(NamedTuple):
+    """Clicks that say themselves which side of the border they are on."""
+
+    voxels: Tensor  # (B, K, 3) int64, rows of -1 are none
+    signs: Tensor  # (B, K) int, 1 inside the target, -1 outside of it; where there is no voxel, anything
+
+
 @runtime_checkable
 class Hint(Protocol):
-    """Turns clicks into a map that a network can read."""
+    """Turns clicks into a map that a network can read.
+
+    With `signed=True` it is asked for two maps an episode, of clicks inside the target and of clicks outside of it, as
+    if they were two episodes. An object that cannot be meant so says `signed = False`, and is refused there.
+    """
 
     def add(self, hint: Tensor, clicks: Tensor, volume: Tensor) -> Tensor:
         """The hint map with more clicks in it.
@@ -33,9 +44,13 @@ class Hint(Protocol):
 
 @runtime_checkable
 class SimulatedUser(Protocol):
-    """Someone who looks at a segmentation and clicks where it is wrong."""
+    """Someone who looks at a segmentation and clicks where it is wrong.
 
-    def click(self, state: State, budget: Tensor, most: int, key: Tensor) -> Tensor:
+    Two attributes are optional. `repeats = True`: a voxel may be clicked again. `voxels_per_prompt = V`: a prompt is of
+    up to V voxels, a scribble for one; the budget counts prompts, and up to V times as many voxels may be returned.
+    """
+
+    def click(self, state: State, budget: Tensor, most: int, key: Tensor) -> Tensor | SignedClicks:
         """Voxels to click next.
 
         Args:
@@ -46,6 +61,7 @@ class SimulatedUser(Protocol):
 
         Returns:
             (B, K, 3) int64 voxel coordinates, K <= most; rows of -1 are none. Inside the grid, none given twice, none
-            in `state.clicks`, at most `budget` of them.
+            in `state.clicks`, at most `budget` of them. Their signs, where the env has any (`signed=True`), are those
+            of the label at the voxel; a user who means it otherwise returns `SignedClicks`.
         """
         ...

@@ -11,13 +11,17 @@ from torch import Tensor
 
 from mecca_env.kernels.dispatch import loops
 from mecca_env.process.boundary import boundary_weights
+from mecca_env.process.choices import WORDS, Purpose, draw_choice, read_choice
 from mecca_env.process.config import EnvConfig
+from mecca_env.process.contracts import SignedClicks
 from mecca_env.process.guide import advise
-from mecca_env.process.hints import SupervoxelHint, make_hint
+from mecca_env.process.hints import HintMaps
+from mecca_env.process.signs import append_signs, signs_of
 from mecca_env.process.transitions import Transition, make_transition
-from mecca_env.process.users import make_user
-from mecca_env.state import State
-from mecca_env.tensors.rng import fold
+from mecca_env.process.users import MixedUser, make_user
+from mecca_env.process.users.checked import voxels_per_prompt
+from mecca_env.state import Progress, State
+from mecca_env.tensors.rng import fold, word
 from mecca_env.tensors.transfer import to_device
 
 
@@ -32,6 +36,8 @@ class EpisodeStart:
         labelled: False: the episode earns no reward, and nothing that is told of it comes from its label (Sec. 3.6).
         key: Its random stream (`mecca_env.tensors.rng.stream`).
         regions: Supervoxels of each step, (T, D, H, W) int16; needed where `EnvConfig.needs_regions`.
+        box: What is shown of a box, (D, H, W) float32; needed where `EnvConfig.shows_box`.
+        mask: What the episode goes on from, (D, H, W) bool; None: every probability is a half.
     """
 
     volume: Tensor
@@ -40,6 +46,8 @@ class EpisodeStart:
     labelled: bool
     key: int
     regions: Tensor | None = None
+    box: Tensor | None = None
+    mask: Tensor | None = None
 
 
 class Simulator:
@@ -54,16 +62,21 @@ class Simulator:
         self.config = config
         self.device = device
         self._user = make_user(config.user, config.guide)
-        self._hint = make_hint(config.hint, config)
+        self._users = read_choice("user", config.user, None)
+        self._hints = HintMaps(config)
         self._transition = make_transition(config, device)
-        assert config.clicks is not None
-        self._most_clicks = max(config.clicks[1:], default=0)  # at once, after the first
+        self._ranges = config.click_ranges
+        self._most_clicks = max((most for _, most in self._ranges[1:]), default=0)  # at once, after the first
+        self._room = config.total_clicks * voxels_per_prompt(self._user)
         self._some_unlabelled = False  # of all episodes so far; as long as none is, a step saves a pass over the grid
         self._most_regions = 0  # all region numbers of all episodes so far are below it
-        self._budgets = torch.tensor((*config.clicks, 0), device=device)
+        self._budgets = torch.tensor((*(most for _, most in self._ranges), 0), device=device)
 
     def begin(self, episodes: Sequence[EpisodeStart]) -> State:
-        """The first state of each episode: every probability a half, the user's first clicks made (Sec. 4.3)."""
+        """The first state of each episode: every probability a half, the user's first clicks made (Sec. 4.3).
+
+        An episode that goes on from a mask is as sure of it as one step can make it.
+        """
         self._some_unlabelled |= not all(e.labelled for e in episodes)
         label = torch.stack([e.label for e in episodes])
         surface = loops(self.device).label_surface(label)
@@ -83,17 +96,18 @@ class Simulator:
             keys=to_device(self._keys(episodes), self.device),
             step=zero,
             probability=torch.full(label.shape, 0.5, dtype=torch.float32, device=self.device),
-            hint=torch.zeros(label.shape, dtype=torch.float32, device=self.device),
-            clicks=torch.full((count, self.config.total_clicks, 3), -1, dtype=torch.int64, device=self.device),
+            hint=self._hints.empty(label),
+            clicks=torch.full((count, self._room, 3), -1, dtype=torch.int64, device=self.device),
             n_clicks=zero,
             dice=torch.zeros(count, dtype=torch.float32, device=self.device),  # nothing is above a half yet
             regions=regions,
             situation=self._transition.start(label),
             weights=self._weights(surface),
+            **self._prompting(episodes),
         )
-        assert self.config.clicks is not None
-        budget = torch.full((count,), self.config.clicks[0], device=self.device)
-        state = self._with_clicks(state, budget, self.config.clicks[0], state.keys[:, 0].contiguous())
+        state = self._going_on(state, episodes)
+        budget = self._budgets[:1].expand(count) if state.budgets is None else state.budgets[:, 0]
+        state = self._with_clicks(state, budget.contiguous(), self._ranges[0][1], state.keys[:, 0].contiguous())
         # Only now: the first clicks come before any confidence and are unguided.
         return state.changed(advice=torch.zeros_like(label)) if self.config.guide else state
 
@@ -121,20 +135,31 @@ class Simulator:
         after = state.changed(
             probability=made.probability, dice=made.dice, situation=made.situation, step=progress.step
         )
+        if state.time is not None:
+            after = after.changed(time=self._time_left(progress.step))
+        if state.budgets is not None:
+            progress = _with_own_budgets(progress, state.budgets)
         if config.guide and confidence is not None:
             advice = advise(self.regions(after), confidence, config.advised, self._most_regions)
             after = after.changed(advice=advice)
         return self._with_clicks(after, progress.budget, self._most_clicks, progress.key), earned, progress.over
 
-    def add_clicks(self, state: State, new_clicks: Tensor) -> State:
+    def add_clicks(self, state: State, new_clicks: Tensor, signs: Tensor | None = None) -> State:
         """The state after these clicks have been noted and have become hints.
 
         Args:
             state: B episodes.
             new_clicks: What `SimulatedUser.click` may return, (B, K, 3) int64; `state.clicks` has room for them.
+            signs: 1 inside the target, -1 outside, (B, K) integers; 0 or None: those of the label at the click.
         """
         clicks, n_clicks = loops(self.device).append(state.clicks, state.n_clicks, new_clicks)
-        return state.changed(hint=self._hinted(state, new_clicks), clicks=clicks, n_clicks=n_clicks)
+        after = state.changed(clicks=clicks, n_clicks=n_clicks)
+        meant = None
+        if state.signs is not None:
+            meant = signs_of(new_clicks, state.label, signs)
+            after = after.changed(signs=append_signs(state.signs, state.n_clicks, meant))
+        regions = self.regions(state) if self._hints.reads_regions else None
+        return after.changed(hint=self._hints.add(state, new_clicks, meant, regions, self._most_regions))
 
     def regions(self, state: State) -> Tensor:
         """The supervoxels of the step that is next, (B, D, H, W) int16; of the last one where the episode is over."""
@@ -153,12 +178,70 @@ class Simulator:
             return None
         return boundary_weights(surface, config.shape, config.boundary_weight, config.boundary_sigma)
 
-    def _hinted(self, state: State, new_clicks: Tensor) -> Tensor:
-        """`State.hint` with the clicks just made, (B, K, 3)."""
-        if isinstance(self._hint, SupervoxelHint):
-            return self._hint.mark(state.hint, new_clicks, self.regions(state), self._most_regions)
-        return self._hint.add(state.hint, new_clicks, state.volume)
+    def _prompting(self, episodes: Sequence[EpisodeStart]) -> dict[str, Tensor]:
+        """The fields of a state that only some settings have: signs, box, time, users and budgets."""
+        config, made = self.config, dict[str, Tensor]()
+        if config.signed:
+            made["signs"] = torch.zeros((len(episodes), self._room), dtype=torch.int8, device=self.device)
+        if config.shows_box:
+            made["box"] = torch.stack([e.box for e in episodes if e.box is not None])
+        if config.time:
+            made["time"] = torch.ones((len(episodes), 1), dtype=torch.float32, device=self.device)
+        if isinstance(self._user, MixedUser):
+            kinds = list(self._users)
+            drawn = [kinds.index(draw_choice(self._users, e.key, Purpose.USER)) for e in episodes]
+            made["user"] = to_device(torch.tensor(drawn), self.device)
+        if any(least < most for least, most in self._ranges):
+            made["budgets"] = to_device(torch.tensor([self._drawn_budgets(e.key) for e in episodes]), self.device)
+        return made
+
+    def _drawn_budgets(self, key: int) -> list[int]:
+        """Clicks before each step of an episode, and none after the last."""
+        drawn = [word(key, Purpose.CLICKS, step) for step in range(len(self._ranges))]
+        spans = zip(self._ranges, drawn, strict=True)
+        return [*(least + (most - least + 1) * value // WORDS for (least, most), value in spans), 0]
+
+    def _going_on(self, state: State, episodes: Sequence[EpisodeStart]) -> State:
+        """The state after the episodes that go on from a mask have been made as sure of it as a step can make them."""
+        masks = [e.mask for e in episodes]
+        if all(mask is None for mask in masks):
+            return state
+        inside = torch.stack(
+            [torch.zeros_like(e.label) if mask is None else mask for e, mask in zip(episodes, masks, strict=True)]
+        )
+        made = self._transition(state, mask_action(inside, self.config))
+        begun = to_device(torch.tensor([mask is not None for mask in masks]), self.device)
+        rows = begun.view(-1, 1, 1, 1)
+        after = state.changed(
+            probability=torch.where(rows, made.probability, state.probability),
+            dice=torch.where(begun, made.dice, state.dice),
+        )
+        if state.situation is None or made.situation is None:
+            return after
+        return after.changed(situation=torch.where(rows, made.situation, state.situation))
+
+    def _time_left(self, step: Tensor) -> Tensor:
+        """Share of the episode that is left after so many steps, (B, 1)."""
+        left = (self.config.horizon - step).clamp_min(0).to(torch.float32)
+        return (left * (1.0 / self.config.horizon)).unsqueeze(1)
 
     def _with_clicks(self, state: State, budget: Tensor, most: int, key: Tensor) -> State:
         """The state after the user has clicked (`SimulatedUser.click`) and the clicks have become hints."""
-        return state if most == 0 else self.add_clicks(state, self._user.click(state, budget, most, key))
+        if most == 0:
+            return state
+        made = self._user.click(state, budget, most, key)
+        return self.add_clicks(state, *made) if isinstance(made, SignedClicks) else self.add_clicks(state, made)
+
+
+def mask_action(mask: Tensor, config: EnvConfig) -> Tensor:
+    """The action that goes as far towards a mask, (B, D, H, W) bool, as one step can."""
+    if config.action == "continuous":
+        return mask.to(torch.float32).mul_(2).sub_(1)
+    lowest, highest = (config.adjustments.index(end(config.adjustments)) for end in (min, max))
+    return torch.where(mask, highest, lowest).to(torch.uint8)
+
+
+def _with_own_budgets(progress: Progress, budgets: Tensor) -> Progress:
+    """The progress of episodes that have drawn how often the user clicks."""
+    at = progress.step.clamp_max(budgets.shape[1] - 1)
+    return progress._replace(budget=budgets.gather(1, at[:, None]).squeeze(1).masked_fill(progress.over, 0))

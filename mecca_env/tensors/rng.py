@@ -41,6 +41,17 @@ def stream(seed: int, episode: int) -> int:
     return _folded(_folded(key, 1 << 32), episode)  # 1 << 32: no word of a seed, so it ends the seed
 
 
+def word(key: int, purpose: int, number: int = 0) -> int:
+    """A draw for a whole episode, an integer in [0, 2^32), of what it is for and its number among such draws.
+
+    Args:
+        key: The episode's stream (`stream`).
+        purpose: From 1 up, below 2^16.
+        number: From 0 up, below 2^16.
+    """
+    return _folded(key, (purpose << 48) | number)  # the counters of steps are below 2^48
+
+
 def shuffle_keys(key: Tensor, index: Tensor) -> Tensor:
     """Sort keys that put voxels in a uniformly random order without ties.
 

@@ -208,7 +208,7 @@ def test_objects_of_ones_own_are_known_by_name() -> None:
     fresh.restore(envs.snapshot())
     same(play(fresh, random_actions(envs, 4)), play(envs, random_actions(envs, 4)))
     other = make_envs(2, reward=my_reward)
-    with pytest.raises(ValueError, match=r"user is 'edge' here, 'mecca_env.process.users.EdgeUser' there"):
+    with pytest.raises(ValueError, match=r"user is 'edge' here, 'mecca_env.process.users.edges.EdgeUser' there"):
         other.restore(envs.snapshot())
 
 

@@ -107,6 +107,21 @@ BAD: list[tuple[str, Any]] = [
     ("rotation", 181.0),
     ("rotation", None),
     ("intensity_clip", 0.0),
+    ("clicks", ((0, 1), 5, 5, 5, (2, 1))),
+    ("clicks", ((0, 1, 2), 5, 5, 5, 5)),
+    ("clicks", ((-1, 1), 5, 5, 5, 5)),
+    ("protocol", "cvpr24"),
+    ("signed", 1),
+    ("box", "tight"),
+    ("box", {"label": 0.0}),
+    ("box", {"label": -1.0, "none": 2.0}),
+    ("box", {"label": 0.5, "tight": 0.5}),
+    ("crop", "organ"),
+    ("crop", {"box": float("nan")}),
+    ("start", "zero"),
+    ("start", {}),
+    ("start", {"mask": "often"}),
+    ("time", None),
 ]
 
 

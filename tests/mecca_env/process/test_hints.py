@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import edt
 import numpy as np
 import pytest
 import torch
@@ -14,7 +15,14 @@ from scipy import ndimage
 from mecca_env.kernels import torch_cpu_step, torch_step
 from mecca_env.process.config import EnvConfig
 from mecca_env.process.contracts import Hint
-from mecca_env.process.hints import CheckedHint, EuclideanHint, GaussianHint, GeodesicHint, make_hint
+from mecca_env.process.hints import (
+    CheckedHint,
+    EuclideanHint,
+    GaussianHint,
+    GeodesicHint,
+    TruncatedDistanceHint,
+    make_hint,
+)
 
 SHAPE = (9, 11, 8)
 CLICK = st.tuples(*(st.integers(0, n - 1) for n in SHAPE))
@@ -23,6 +31,7 @@ EMPTY = torch.zeros((2, *SHAPE))
 FLAT = torch.zeros((2, 1, *SHAPE))
 MAKERS = {
     "gaussian": lambda: GaussianHint(2.0, 3),
+    "edt": lambda: TruncatedDistanceHint(3),
     "euclidean": lambda: EuclideanHint(2.0, SHAPE),
     "geodesic": lambda: GeodesicHint(2.0),
 }
@@ -89,6 +98,18 @@ def test_no_clicks_leave_the_map_as_it_is() -> None:
             assert torch.equal(after, before) and after.data_ptr() != before.data_ptr()
 
 
+@given(CLICKS, st.integers(1, 4))
+def test_edt_is_a_distance_transform_that_ends(clicks: list[list[tuple[int, ...]]], radius: int) -> None:
+    hint = TruncatedDistanceHint(radius).add(EMPTY, torch.tensor(clicks), FLAT)
+    for row, places in zip(hint, clicks, strict=True):
+        free = np.ones(SHAPE, bool)
+        for place in places:
+            if place[0] >= 0:
+                free[place] = False
+        distance = np.where(free.all(), radius, edt.edt(free))
+        assert np.allclose(row, 1 - np.minimum(distance, radius) / radius, atol=1e-6)
+
+
 @given(CLICKS)
 def test_euclidean_is_scipys_distance_transform(clicks: list[list[tuple[int, ...]]]) -> None:
     hint = EuclideanHint(2.5, SHAPE).add(EMPTY, torch.tensor(clicks), FLAT)
@@ -152,7 +173,7 @@ def test_hints_by_name_or_object() -> None:
     own = make_hint(spot, config)
     assert isinstance(own, CheckedHint) and own._hint is spot
     with pytest.raises(
-        ValueError, match=r"hint: expected 'gaussian', 'euclidean', 'geodesic', 'supervoxel' .*got 'fuzzy'"
+        ValueError, match=r"hint: expected 'gaussian', 'edt', 'euclidean', 'geodesic', 'supervoxel' .*got 'fuzzy'"
     ):
         make_hint("fuzzy", config)
     with pytest.raises(TypeError, match="hint: expected a name or an object with an add"):
