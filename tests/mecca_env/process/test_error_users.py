@@ -166,8 +166,7 @@ def test_mixtures_by_name() -> None:
     assert mixed.voxels_per_prompt == ScribbleUser().voxels_per_prompt
     with pytest.raises(ValueError, match="user: expected one of .* got 'largest'"):
         make_user({"edge": 1.0, "largest": 1.0}, guide=False)
-    with pytest.raises(
-        ValueError, match=r"user: expected somebody who can follow advice, since guide=True, got .'scribble'":
+    with pytest.raises(ValueError, match="user: expected somebody who can follow advice, since guide=True, got"):
         make_user({"scribble": 1.0}, guide=True)
     make_user({"scribble": 1.0, "edge": 1.0}, guide=True)
 
