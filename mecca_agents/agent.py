@@ -27,6 +27,9 @@ class TaskSpec:
         adjustments: What each discrete action adds to the probability.
         action: "discrete" or "continuous".
         guide: Whether the action carries a confidence.
+        hints: Hint maps: one, or with signs two.
+        box: Whether a box is shown, if only in some episodes.
+        time: Whether the share of the episode that is left is told.
     """
 
     shape: tuple[int, int, int]
@@ -34,6 +37,14 @@ class TaskSpec:
     adjustments: tuple[float, ...]
     action: str = "discrete"
     guide: bool = False
+    hints: int = 1
+    box: bool = False
+    time: bool = False
+
+    @property
+    def channels(self) -> int:
+        """Channels of a whole observation: modalities, probability, hints, box, time (`learning.rollout`)."""
+        return self.modalities + 1 + self.hints + self.box + self.time
 
 
 class Learned(NamedTuple):

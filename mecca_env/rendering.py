@@ -24,13 +24,15 @@ YELLOW: Colour = (255, 225, 0)
 RED: Colour = (255, 45, 45)
 BLUE: Colour = (70, 170, 255)
 WARM: Colour = (255, 130, 30)
+VIOLET: Colour = (190, 110, 255)
+WHITE: Colour = (236, 238, 242)
 
 AXES = "DHW"
 MIN_PANEL = 96
 """Smallest side of a panel, pixels: below it the caption cannot be read."""
 
 _BACKGROUND: Colour = (18, 20, 24)
-_TEXT: Colour = (236, 238, 242)
+_TEXT = WHITE
 _MUTED: Colour = (150, 156, 166)
 _MARGIN = 6
 _HINT_OPACITY = 0.55
@@ -46,7 +48,7 @@ class Scene:
         volume: First modality, z-scored, (D, H, W) float32.
         label: Foreground, (D, H, W) bool.
         probability: Foreground probability, (D, H, W) float32 in [0, 1].
-        hint: Hint map, (D, H, W) float32 in [0, 1].
+        hint: Hint map, (D, H, W) float32 in [0, 1]; signed (2, D, H, W), inside and outside.
         clicks: Voxels that the user clicked, (K, 3) integers; rows with -1 are padding.
         advice: Regions shown to the user, (D, H, W) bool, or None without a guide (Sec. 3.5).
         step: Steps taken.
@@ -55,6 +57,8 @@ class Scene:
         n_clicks: Clicks made so far.
         dataset: The data set's name.
         case: The case's name.
+        signs: Of the clicks, (K,): 1 inside, -1 outside the target; None: they have none.
+        box: What is shown of a box, (D, H, W) float32 in [0, 1]; None: there is none.
 
     Raises:
         ValueError: The arrays do not share one (D, H, W) shape, or clicks are not (K, 3).
@@ -72,13 +76,19 @@ class Scene:
     n_clicks: int
     dataset: str
     case: str
+    signs: NDArray[np.integer[Any]] | None = None
+    box: Floats | None = None
 
     def __post_init__(self) -> None:
         shape = self.volume.shape
         if len(shape) != 3:
             raise ValueError(f"volume: expected (D, H, W), got {shape}")
-        for name in ("label", "probability", "hint", "advice"):
+        if self.signs is not None and self.signs.shape != self.clicks.shape[:1]:
+            raise ValueError(f"signs: expected one for each of {len(self.clicks)} clicks, got {self.signs.shape}")
+        for name in ("label", "probability", "hint", "advice", "box"):
             array = getattr(self, name)
+            if name == "hint" and array.shape == (2, *shape):
+                continue
             if array is not None and array.shape != shape:
                 raise ValueError(f"{name}: expected the volume's shape {shape}, got {array.shape}")
         if self.clicks.ndim != 2 or self.clicks.shape[1] != 3:
@@ -104,6 +114,8 @@ def scene_of(state: State, index: int, horizon: int, dataset: str = "", case: st
         n_clicks=int(state.n_clicks[index]),
         dataset=dataset,
         case=case,
+        signs=None if state.signs is None else host(state.signs),
+        box=None if state.box is None else host(state.box),
     )
 
 
@@ -112,9 +124,10 @@ def render_frame(scene: Scene, panel: int = 220) -> Pixels:
 
     Along each axis the slice with the most wrongly segmented voxels is shown; without errors, the middle of the label.
     The label is outlined in green, the prediction (probability above 0.5) inside its edge in yellow, so that both
-    stay visible where they agree; advice regions in blue; clicks are red dots, fainter up to two slices away; the hint
-    is a warm tint. In each panel the first shown axis runs to the right and the second one upwards, which for scans in
-    nibabel's RAS order puts anterior or superior on top.
+    stay visible where they agree; advice regions in blue, a shown box in white; clicks are red dots, fainter up to two
+    slices away, and violet crosses where they say "outside"; the hint is a warm tint, and violet outside. In each panel
+    the first shown axis runs to the right and the second one upwards, which for scans in nibabel's RAS order puts
+    anterior or superior on top.
 
     Args:
         scene: The state to draw; it is not changed.
@@ -183,8 +196,11 @@ class _Slice:
         canvas[:] = _BACKGROUND
         inside = canvas[self.top : self.top + self.height, self.left : self.left + self.width]
         inside[:] = 255 * self._smooth(grey)[..., None]
-        _blend(inside, WARM, _HINT_OPACITY * self._smooth(scene.hint))
+        for colour, hint in zip((WARM, VIOLET), scene.hint if scene.hint.ndim == 4 else scene.hint[None], strict=False):
+            _blend(inside, colour, _HINT_OPACITY * self._smooth(hint))
         thickness = max(round(self.panel / 220), 1)
+        if scene.box is not None:
+            canvas[_inner_edge(self._blocks(scene.box > 0), thickness)] = WHITE
         if scene.advice is not None:
             canvas[_inner_edge(self._blocks(scene.advice), thickness)] = BLUE
         canvas[_outer_edge(self._blocks(scene.label), thickness)] = GREEN
@@ -216,13 +232,15 @@ class _Slice:
         return box
 
     def _clicks(self, canvas: Floats) -> None:
-        clicks = self.scene.clicks[(self.scene.clicks >= 0).all(axis=1)]
-        away = np.abs(clicks[:, self.axis] - self.index)
+        made = (self.scene.clicks >= 0).all(axis=1)
+        outside = np.zeros_like(made) if self.scene.signs is None else self.scene.signs < 0
+        away = np.abs(self.scene.clicks[:, self.axis] - self.index)
         for distance, opacity in ((slice(1, _NEARBY + 1), 0.35), (slice(0, 1), 1.0)):
-            for click in clicks[(away >= distance.start) & (away < distance.stop)]:
+            for number in np.flatnonzero(made & (away >= distance.start) & (away < distance.stop)):
+                click, mark = self.scene.clicks[number], _cross if outside[number] else _dot
                 x = self.left + (click[self.right] + 0.5) * self.scale - 0.5
                 y = self.top + self.height - (click[self.up] + 0.5) * self.scale - 0.5
-                _dot(canvas, x, y, max(self.panel / 75, 2.0), opacity)
+                mark(canvas, x, y, max(self.panel / 75, 2.0), opacity)
 
     def _axes(self, draw: ImageDraw.ImageDraw) -> None:
         """Write which slice this is, and in the corner which axes run right and up."""
@@ -264,13 +282,29 @@ def _blend(pixels: Floats, colour: Colour, opacity: Floats) -> None:
 
 def _dot(canvas: Floats, x: float, y: float, radius: float, opacity: float) -> None:
     """A red disc with a dark rim and smooth edges, its centre in pixels."""
-    reach = int(radius) + 3
+    patch, right, down = _around(canvas, x, y, int(radius) + 3)
+    distance = np.hypot(down, right).astype(np.float32)
+    _blend(patch, (0, 0, 0), 0.7 * opacity * np.clip(radius + 1.5 - distance, 0, 1))
+    _blend(patch, RED, opacity * np.clip(radius + 0.5 - distance, 0, 1))
+
+
+def _cross(canvas: Floats, x: float, y: float, radius: float, opacity: float) -> None:
+    """A violet diagonal cross, likewise."""
+    reach = 1.3 * radius
+    patch, right, down = _around(canvas, x, y, int(reach) + 3)
+    from_arms = np.minimum(np.abs(down - right), np.abs(down + right)) / np.sqrt(2)
+    distance = np.maximum(from_arms, np.hypot(down, right) - reach).astype(np.float32)
+    half = radius / 3
+    _blend(patch, (0, 0, 0), 0.7 * opacity * np.clip(half + 1.5 - distance, 0, 1))
+    _blend(patch, VIOLET, opacity * np.clip(half + 0.5 - distance, 0, 1))
+
+
+def _around(canvas: Floats, x: float, y: float, reach: int) -> tuple[Floats, Floats, Floats]:
+    """The pixels around a point, and how far each of them is to the right of it and below it."""
     top, left = max(round(y) - reach, 0), max(round(x) - reach, 0)
     patch = canvas[top : round(y) + reach + 1, left : round(x) + reach + 1]
     rows, columns = np.ogrid[top : top + patch.shape[0], left : left + patch.shape[1]]
-    distance = np.hypot(rows - y, columns - x).astype(np.float32)
-    _blend(patch, (0, 0, 0), 0.7 * opacity * np.clip(radius + 1.5 - distance, 0, 1))
-    _blend(patch, RED, opacity * np.clip(radius + 0.5 - distance, 0, 1))
+    return patch, (columns - x).astype(np.float32), (rows - y).astype(np.float32)
 
 
 def _caption(draw: ImageDraw.ImageDraw, scene: Scene, font: Font, width: int, bar: int) -> None:
@@ -284,7 +318,11 @@ def _caption(draw: ImageDraw.ImageDraw, scene: Scene, font: Font, width: int, ba
 
 
 def _legend(draw: ImageDraw.ImageDraw, scene: Scene, font: Font, width: int, y: int) -> None:
-    entries = [("label", GREEN), ("prediction", YELLOW), ("click", RED), ("hint", WARM)]
+    entries = [("label", GREEN), ("prediction", YELLOW)]
+    entries += [("click", RED)] if scene.signs is None else [("inside", RED), ("outside", VIOLET)]
+    entries.append(("hint", WARM))
+    if scene.box is not None:
+        entries.append(("box", WHITE))
     if scene.advice is not None:
         entries.append(("advice", BLUE))
     swatch = round(draw.textlength("mm", font))
@@ -292,9 +330,12 @@ def _legend(draw: ImageDraw.ImageDraw, scene: Scene, font: Font, width: int, y: 
     gap = draw.textlength("mm", font)
     x = (width - sum(lengths) - gap * (len(entries) - 1)) / 2
     for (name, colour), length in zip(entries, lengths, strict=True):
-        if name == "click":
-            r = swatch / 5
-            draw.ellipse((x + swatch / 2 - r, y - r, x + swatch / 2 + r, y + r), fill=colour)
+        middle, r = x + swatch / 2, swatch / 5
+        if name in ("click", "inside"):
+            draw.ellipse((middle - r, y - r, middle + r, y + r), fill=colour)
+        elif name == "outside":
+            draw.line((middle - r, y - r, middle + r, y + r), fill=colour, width=2)
+            draw.line((middle - r, y + r, middle + r, y - r), fill=colour, width=2)
         elif name == "hint":
             draw.rectangle((x, y - swatch / 4, x + swatch, y + swatch / 4), fill=tuple(c // 2 + 20 for c in colour))
         else:

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 
 from mecca_agents.agent import Learned, Observation, TaskSpec
-from mecca_agents.learning.mask_predictor import MaskPredictor, VolumePredictor, stack_volume
+from mecca_agents.learning.mask_predictor import MaskPredictor, VolumePredictor
+from mecca_agents.learning.rollout import stack_observation, stack_volume
 from mecca_agents.presets import Preset
 from mecca_env.vector_env import MeccaVectorEnv
 
@@ -46,7 +47,7 @@ class DeepIGeoS(VolumePredictor):
     def __init__(self, preset: Preset, task: TaskSpec, *, device: torch.device, seed: int) -> None:
         super().__init__(preset, task, device=device, seed=seed)
         self.add_pnet("proposal", task.modalities, {"mask": 1})
-        self.add_pnet("refinement", task.modalities + 2, {"mask": 1})
+        self.add_pnet("refinement", task.channels, {"mask": 1})
         self.networks["refinement"].register_buffer("begun", torch.zeros((), dtype=torch.bool, device=device))
 
     @classmethod
@@ -69,7 +70,7 @@ class DeepIGeoS(VolumePredictor):
         volume = stack_volume(observation)
         if not self.networks["refinement"].begun:
             return self.outputs("proposal", volume)["mask"].squeeze(1)
-        inputs = torch.cat((volume, self.previous(observation), observation["hint"].unsqueeze(1)), dim=1)
+        inputs = stack_observation({**observation, "probability": self.previous(observation).squeeze(1)})
         return self.outputs("refinement", inputs)["mask"].squeeze(1)
 
     @torch.no_grad()

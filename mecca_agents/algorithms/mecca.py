@@ -74,7 +74,7 @@ class Mecca(ActorCritic):
         super().__init__(preset, task, device=device, seed=seed)  # line 1
         own = preset.mecca
         if own.self_adaptive_reward or own.simulated_labels or task.guide:
-            self.add_pnet("confidence", task.modalities + 3, {"confidence": 1}, own.confidence_channels)
+            self.add_pnet("confidence", task.channels + 1, {"confidence": 1}, own.confidence_channels)
 
     @classmethod
     def without_effect(cls, preset: Preset, settings: Mapping[str, Any]) -> dict[str, str]:

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from mecca_agents.agent import Observation, TaskSpec
-from mecca_agents.learning.mask_predictor import VolumePredictor, stack_volume
+from mecca_agents.learning.mask_predictor import VolumePredictor
+from mecca_agents.learning.rollout import stack_volume
 from mecca_agents.presets import Preset
 
 

@@ -25,8 +25,9 @@ import torch
 from torch import Tensor
 
 from mecca_agents.agent import Observation, TaskSpec, only_labelled
-from mecca_agents.learning.mask_predictor import VolumePredictor, cross_entropy, stack_volume
+from mecca_agents.learning.mask_predictor import VolumePredictor, cross_entropy
 from mecca_agents.learning.network_agent import in_mode
+from mecca_agents.learning.rollout import stack_volume
 from mecca_agents.presets import Preset
 from mecca_agents.runtime.distributed import total
 from mecca_env.vector_env import MeccaVectorEnv

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from mecca_agents.agent import Observation, TaskSpec
-from mecca_agents.learning.mask_predictor import VolumePredictor, stack_volume
+from mecca_agents.learning.mask_predictor import VolumePredictor
+from mecca_agents.learning.rollout import stack_volume
 from mecca_agents.presets import Preset
 
 

@@ -16,7 +16,7 @@ from mecca_agents.agent import Observation, TaskSpec
 from mecca_agents.learning.a2c import Losses, a2c_losses, all_actions_losses
 from mecca_agents.learning.distributions import VoxelCategorical, target_policy
 from mecca_agents.learning.network_agent import NetworkAgent, between
-from mecca_agents.learning.rollout import PROBABILITY, Decision, Rollout, collect, stack_observation
+from mecca_agents.learning.rollout import Decision, Rollout, collect, stack_observation
 from mecca_agents.presets import Preset
 from mecca_agents.runtime.distributed import total, world_size
 from mecca_env.process.dynamics import DiscreteDynamics
@@ -54,7 +54,7 @@ class ActorCritic(NetworkAgent):
             branches["value"] = 1
         # The policy's own layers may learn more slowly (Sec. 3.2).
         rate = settings.policy_rate
-        self.add_pnet("segmentation", task.modalities + 2, branches, slow="branches.policy.", slow_rate=rate)
+        self.add_pnet("segmentation", task.channels, branches, slow="branches.policy.", slow_rate=rate)
 
     @classmethod
     def without_effect(cls, preset: Preset, settings: Mapping[str, Any]) -> dict[str, str]:
@@ -99,7 +99,7 @@ class ActorCritic(NetworkAgent):
         """S of Algorithm 1: the policy pi(. | s), and the value V(s), (B, D, H, W), where there is a critic.
 
         Args:
-            state: s: scan, probability and hint as channels (`stack_observation`), (B, M + 2, D, H, W).
+            state: s: the observation as channels (`stack_observation`), (B, C, D, H, W).
         """
         outputs = self.outputs("segmentation", state)
         value = outputs["value"].squeeze(1) if "value" in outputs else None
@@ -109,7 +109,7 @@ class ActorCritic(NetworkAgent):
         """pi(. | s) from what its branch gives."""
         if self.preset.actor_critic.policy_head == "actions":
             return VoxelCategorical(outputs)
-        return target_policy(outputs, state[:, PROBABILITY], self.adjustments)
+        return target_policy(outputs, state[:, self.task.modalities], self.adjustments)
 
     def value(self, state: Tensor) -> Tensor:
         """V(s) alone, (B, D, H, W)."""

@@ -17,7 +17,6 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from mecca_agents.agent import Learned, Observation, TaskSpec, only_labelled
 from mecca_agents.learning.network_agent import NetworkAgent, check_finite
-from mecca_agents.learning.rollout import stack_observation
 from mecca_agents.presets import Preset
 from mecca_agents.runtime.distributed import total
 from mecca_env.infos import Info
@@ -171,8 +170,3 @@ def cross_entropy(logits: Tensor, label: Tensor, labelled: Tensor) -> Tensor:
     """
     losses = binary_cross_entropy_with_logits(logits, label.to(logits.dtype), reduction="none").mean(dim=(1, 2, 3))
     return (losses * labelled).sum() / total(labelled.sum()).clamp_min(1)
-
-
-def stack_volume(observation: Observation) -> Tensor:
-    """The scan's modalities as channels, (B, M, D, H, W) float32."""
-    return stack_observation(observation)[:, :-2]

@@ -11,9 +11,6 @@ from torch import Tensor
 
 from mecca_env.vector_env import MeccaVectorEnv, Observation
 
-PROBABILITY = -2
-"""The channel of a state that holds the probability of foreground; the last one holds the hint."""
-
 
 class Decision(NamedTuple):
     """A policy's action in B states, and what is learned from it; each (B, D, H, W).
@@ -37,7 +34,7 @@ class Rollout:
 
     Attributes:
         first: Step of the episode, from 0, that the first of them is.
-        states: What was acted on: scan, probability and hint as channels, T of (B, M + 2, D, H, W).
+        states: What was acted on, as channels, T of (B, C, D, H, W) (`stack_observation`).
         action: Indices of the adjustments, (T, B, D, H, W) int64.
         log_prob: Of those actions, (T, B, D, H, W), with gradients.
         entropy: (T, B, D, H, W), with gradients.
@@ -91,11 +88,25 @@ class Rollout:
 
 
 def stack_observation(observation: Observation) -> Tensor:
-    """Volume, probability and hint as channels, (B, M + 2, D, H, W) float32."""
-    volume, probability, hint = (observation[key] for key in ("volume", "probability", "hint"))
-    if volume.ndim == probability.ndim:
-        volume = volume.unsqueeze(1)
-    return torch.cat((volume, probability.unsqueeze(1), hint.unsqueeze(1)), dim=1)
+    """An observation as channels, (B, C, D, H, W) float32: volume, probability, hints, and where there are, box, time.
+
+    The probability is channel M of M modalities; C is `TaskSpec.channels`, M + 2 with the settings of the paper.
+    """
+    probability = observation["probability"].unsqueeze(1)
+    parts = [stack_volume(observation), probability]
+    for key in ("hint", "box"):
+        if key in observation:
+            values = observation[key]
+            parts.append(values.unsqueeze(1) if values.ndim == 4 else values)
+    if "time" in observation:
+        parts.append(observation["time"][:, :, None, None, None].expand_as(probability))
+    return torch.cat(parts, dim=1)
+
+
+def stack_volume(observation: Observation) -> Tensor:
+    """The scan's modalities as channels, (B, M, D, H, W) float32."""
+    volume = observation["volume"]
+    return volume.unsqueeze(1) if volume.ndim == 4 else volume
 
 
 def for_env(action: Tensor, confidence: Tensor | None, guide: bool) -> Any:
@@ -121,16 +132,17 @@ def collect(
     Args:
         envs: Vector env, same-step autoreset.
         observation: Where it stands.
-        policy: Decides in B states, (B, M + 2, D, H, W).
+        policy: Decides in B states, (B, C, D, H, W).
         steps: T.
         first: Step of the episode at which the envs stand.
         value: Of B such states, (B, D, H, W), asked where the last step ends no episode; None: 0 everywhere.
     """
     decisions: list[Decision] = []
     states: list[Tensor] = []
-    after, rewards, labels, dones, labelled, dice, wrong = [], [], [], [], [], [], []
+    before, after, rewards, labels, dones, labelled, dice, wrong = [], [], [], [], [], [], [], []
     for _ in range(steps):
         states.append(stack_observation(observation))
+        before.append(observation["probability"])
         decision = policy(states[-1])
         decisions.append(decision)
         labels.append(envs.state.label)
@@ -158,7 +170,7 @@ def collect(
         log_prob=torch.stack([d.log_prob for d in decisions]),
         entropy=torch.stack([d.entropy for d in decisions]),
         **{name: stacked(name) for name in ("value", "log_probs", "leans_up", "confidence", "opposite")},
-        before=torch.stack([state[:, PROBABILITY] for state in states]),
+        before=torch.stack(before),
         after=torch.stack(after),
         reward=torch.stack(rewards),
         label=torch.stack(labels),

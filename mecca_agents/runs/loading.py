@@ -44,7 +44,16 @@ def load_agent(
 
 def make_task(config: EnvConfig, modalities: int) -> TaskSpec:
     """The task of an environment with these settings, as a method must know it."""
-    return TaskSpec(config.shape, modalities, config.adjustments, config.action, config.guide)
+    return TaskSpec(
+        shape=config.shape,
+        modalities=modalities,
+        adjustments=config.adjustments,
+        action=config.action,
+        guide=config.guide,
+        hints=2 if config.signed else 1,
+        box=config.shows_box,
+        time=config.time,
+    )
 
 
 def task_of(config: RunConfig) -> TaskSpec:

@@ -67,7 +67,7 @@ class VoxelActorCriticPolicy(ActorCriticPolicy):  # type: ignore[misc]
         optimizer_class: type[torch.optim.Optimizer] = torch.optim.Adam,
         optimizer_kwargs: dict[str, Any] | None = None,
     ) -> None:
-        self.modalities, self.grid = _check_spaces(observation_space, action_space, len(adjustments))
+        self.channels, self.grid = _check_spaces(observation_space, action_space, len(adjustments))
         if use_sde:
             raise ValueError("use_sde: expected False, since it is not for discrete actions, got True")
         if policy_head not in ("target", "actions"):
@@ -145,7 +145,7 @@ class VoxelActorCriticPolicy(ActorCriticPolicy):  # type: ignore[misc]
         outputs = 2 if settings["policy_head"] == "target" else len(settings["adjustments"])
         branches = {"policy": outputs, "value": 1}
         sizes = (settings["channels"], settings["dilations"], settings["shared_blocks"])
-        self.network = PNet(self.modalities + 2, branches, *sizes).float()  # as observations are
+        self.network = PNet(self.channels, branches, *sizes).float()  # as observations are
         adjustments = torch.tensor(settings["adjustments"], dtype=torch.float32)
         self.register_buffer("adjustments", adjustments, persistent=False)
         self.optimizer = self.optimizer_class(self.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs)
@@ -168,11 +168,13 @@ def _mean(values: Tensor) -> Tensor:
 def _check_spaces(
     observation: spaces.Space[Any], action: spaces.Space[Any], choices: int
 ) -> tuple[int, tuple[int, int, int]]:
-    """Number of modalities and grid, (D, H, W)."""
+    """Channels of an observation (`stack_observation`) and grid, (D, H, W)."""
     shapes = {key: space.shape for key, space in observation.items()} if isinstance(observation, spaces.Dict) else {}
     grid, volume = shapes.get("probability") or (), shapes.get("volume") or ()
-    expected = {"volume": volume, "probability": grid, "hint": grid}
-    if shapes != expected or len(grid) != 3 or volume[-3:] != grid or len(volume) > 4:
+    known = {"volume": volume, "probability": grid, "hint": grid}
+    more = {"hint": (2, *grid), "box": grid, "time": (1,)}
+    fits = set(known) <= set(shapes) and all(known.get(key) == s or more.get(key) == s for key, s in shapes.items())
+    if not fits or len(grid) != 3 or volume[-3:] != grid or len(volume) > 4:
         raise ValueError(f"observation space: expected grids of volume, probability and hint, got {observation}")
     if not isinstance(action, spaces.MultiDiscrete):
         raise ValueError(f"action: expected action='discrete' when the env is made, got actions of {action}")
@@ -183,4 +185,5 @@ def _check_spaces(
         )
     if set(action.nvec.tolist()) != {choices}:
         raise ValueError(f"adjustments: expected those of the env, {action.nvec.flat[0]} of them, got {choices}")
-    return volume[0] if len(volume) == 4 else 1, (grid[0], grid[1], grid[2])
+    channels = sum(1 if key == "time" else prod(shape or ()) // prod(grid) for key, shape in shapes.items())
+    return channels, (grid[0], grid[1], grid[2])

@@ -32,12 +32,15 @@ MAX_AGENTS = 4096
 
 Array = NDArray[np.float32]
 
+_CHANNELS = ("volume", "probability", "hint", "box", "time")
+
 
 class MeccaParallelEnv(ParallelEnv):
     """Interactive segmentation of one small volume by its voxels, `voxel_0_0_0` to `voxel_{D-1}_{H-1}_{W-1}`.
 
     Observation of an agent: (M + 2, k, k, k) float32, k = 2 * radius + 1: the M images, the probability of foreground
-    and the hint around its voxel, 0 outside the grid. Action: `Discrete`, an index into `adjustments`. Reward: what its
+    and the hint around its voxel, 0 outside the grid; one channel more for each of a second hint (`signed`), `box` and
+    `time`. Action: `Discrete`, an index into `adjustments`. Reward: what its
     voxel earned. All end together, after `horizon` steps or at `target_dice`. Info, the same for all: `case_index`,
     `labelled`, `step`, `dice`, `n_clicks`, `misunderstanding`, `misunderstanding_literal`. `state()`: images,
     probability and hint of the whole grid, (M + 2, D, H, W) float32.
@@ -159,9 +162,10 @@ class MeccaParallelEnv(ParallelEnv):
         return {key: getattr(box, name) for key, box in space.items()}
 
     def _channels(self, observation: dict[str, Array]) -> Array:
-        """Images, probability and hint, (M + 2, D, H, W)."""
+        """Images, probability and hint, (M + 2, D, H, W), and what else there is."""
         grid = self.env.config.shape
-        return np.concatenate([observation[key].reshape(-1, *grid) for key in ("volume", "probability", "hint")])
+        spread = {k: np.broadcast_to(v, grid) if k == "time" else v for k, v in observation.items()}
+        return np.concatenate([spread[key].reshape(-1, *grid) for key in _CHANNELS if key in spread])
 
     def _observe(self, observation: dict[str, Array]) -> dict[str, Array]:
         self._state = self._channels(observation)

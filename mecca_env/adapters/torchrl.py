@@ -8,6 +8,7 @@ rollout = env.rollout(5)  # rollout["next", "reward"] is (8, 5, D, H, W, 1)
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium as gym
@@ -28,6 +29,7 @@ except ImportError as error:
 import mecca_env
 from mecca_env.arguments import read_autoreset_mode, read_seeds
 from mecca_env.infos import Info
+from mecca_env.process.users.named import click_room
 from mecca_env.vector_env import MeccaVectorEnv, Observation
 
 _COUNTS, _SHARES = ("case_index", "step", "n_clicks"), ("dice", "misunderstanding", "misunderstanding_literal")
@@ -38,10 +40,12 @@ class MeccaTorchRLEnv(EnvBase):
 
     Entries of a tensordict, D, H, W the grid:
         "volume": (B, D, H, W) float32, or (B, M, D, H, W) with M > 1 modalities.
-        "probability", "hint": (B, D, H, W) float32.
+        "probability", "hint": (B, D, H, W) float32; signed, "hint" is (B, 2, D, H, W).
+        "box", "time": (B, D, H, W) and (B, 1) float32, where the settings ask for them.
         "info": a tensordict of `case_index`, `step`, `n_clicks` (B,) int64, `labelled` (B,) bool, `clicks` (B, K, 3)
-            int64, `dice`, `misunderstanding`, `misunderstanding_literal` (B,) float32, and with a guide `advice`
-            (B, D, H, W) bool; the last step's after an episode has ended, not those of the next one.
+            int64, `dice`, `misunderstanding`, `misunderstanding_literal` (B,) float32, with a guide `advice`
+            (B, D, H, W) bool, signed `click_signs` (B, K) int8, of a mixture `user` (B,) int64; the
+            last step's after an episode has ended, not those of the next one.
         "action": (B, D, H, W) int64, or float32 in [-1, 1] with `action="continuous"`. With `guide=True` two entries,
             "adjustment", that, and "confidence", (B, D, H, W) float32 in [0, 1].
         ("next", "reward"): (B, D, H, W, 1) float32, what every voxel earned; the env's reward is its mean. The last
@@ -147,10 +151,14 @@ class MeccaTorchRLEnv(EnvBase):
         config = self.envs.config
         info: dict[str, TensorSpec] = {key: self._free((), torch.int64) for key in _COUNTS}
         info |= {key: self._free((), torch.float32) for key in _SHARES}
-        info["clicks"] = self._free((config.total_clicks, 3), torch.int64)
+        info["clicks"] = self._free((click_room(config), 3), torch.int64)
         info["labelled"] = self._free((), torch.bool)
         if config.guide:
             info["advice"] = self._free(config.shape, torch.bool)
+        if config.signed:
+            info["click_signs"] = self._free((click_room(config),), torch.int8)
+        if isinstance(config.user, Mapping):
+            info["user"] = self._free((), torch.int64)
         space = self.envs.single_observation_space
         assert isinstance(space, spaces.Dict)
         seen = {key: self._bounded(box) for key, box in space.items() if isinstance(box, spaces.Box)}

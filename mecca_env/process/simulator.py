@@ -19,7 +19,7 @@ from mecca_env.process.hints import HintMaps
 from mecca_env.process.signs import append_signs, signs_of
 from mecca_env.process.transitions import Transition, make_transition
 from mecca_env.process.users import MixedUser, make_user
-from mecca_env.process.users.checked import voxels_per_prompt
+from mecca_env.process.users.named import click_room
 from mecca_env.state import Progress, State
 from mecca_env.tensors.rng import fold, word
 from mecca_env.tensors.transfer import to_device
@@ -67,7 +67,7 @@ class Simulator:
         self._transition = make_transition(config, device)
         self._ranges = config.click_ranges
         self._most_clicks = max((most for _, most in self._ranges[1:]), default=0)  # at once, after the first
-        self._room = config.total_clicks * voxels_per_prompt(self._user)
+        self._room = click_room(config)
         self._some_unlabelled = False  # of all episodes so far; as long as none is, a step saves a pass over the grid
         self._most_regions = 0  # all region numbers of all episodes so far are below it
         self._budgets = torch.tensor((*(most for _, most in self._ranges), 0), device=device)

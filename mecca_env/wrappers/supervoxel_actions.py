@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mecca_env.actions import ActionReader
+from mecca_env.actions import ActionReader, observation_space
 from mecca_env.arguments import read_count
 from mecca_env.env import MeccaEnv, Observation
 from mecca_env.infos import Info
@@ -29,7 +30,8 @@ class SupervoxelActionWrapper(gym.Wrapper[Observation, Any, Observation, Any], g
     of values in [-1, 1]. All voxels of a supervoxel do the same.
 
     Observation: `volume`, `probability` and `hint`, each (N,) float32, `volume` (M * N,) of M modalities: the mean over
-    the supervoxel of the first two, and the largest hint in it.
+    the supervoxel of the first two, and the largest hint in it; signed, `hint` is (2 * N,). A `box` is a mean, `time`
+    is as it was.
 
     Decisions are ordered by mean intensity, dark first, since supervoxels' own numbers mean nothing in another scan. An
     episode shows the part of a case's supervoxels that its crop meets. Of fewer than N, some decisions are idle, evenly
@@ -182,15 +184,15 @@ class Decisions:
     def summary(self, observation: dict[str, Tensor]) -> dict[str, Tensor]:
         """Observations of voxels, (B, ..., D, H, W), as observations of decisions, (B, ... * N)."""
         index = self.map.flatten(1)
-        volume, probability, hint = (observation[key] for key in ("volume", "probability", "hint"))
-        images = volume.view(len(index), -1, *self.map.shape[1:])
-        means = [_means(index, image.flatten(1), self.count) for image in images.unbind(1)]
-        largest = hint.new_zeros((len(index), self.count))
-        return {
-            "volume": torch.cat(means, dim=1),
-            "probability": _means(index, probability.flatten(1), self.count),
-            "hint": largest.scatter_reduce_(1, index, hint.flatten(1), "amax"),
-        }
+        found: dict[str, Tensor] = {}
+        for key, values in observation.items():
+            if key == "time":
+                found[key] = values
+                continue
+            channels = values.reshape(len(index), -1, index.shape[1]).unbind(1)
+            rows = [_largest(index, c, self.count) if key == "hint" else _means(index, c, self.count) for c in channels]
+            found[key] = torch.cat(rows, dim=1)
+        return found
 
 
 def number_by_intensity(regions: Tensor, volume: Tensor, count: int) -> Tensor:
@@ -221,15 +223,18 @@ def decision_space(config: EnvConfig, count: int) -> spaces.Space[Any]:
 
 
 def summary_space(config: EnvConfig, modalities: int, count: int) -> spaces.Dict:
-    """Dict(volume, probability, hint), each `Box` of N numbers, `volume` of M * N."""
-    clip = config.intensity_clip
-    return spaces.Dict(
-        {
-            "volume": spaces.Box(-clip, clip, (modalities * count,), np.float32),
-            "probability": spaces.Box(0.0, 1.0, (count,), np.float32),
-            "hint": spaces.Box(0.0, 1.0, (count,), np.float32),
-        }
-    )
+    """The env's observations (`mecca_env.actions.observation_space`), of N numbers where they have a grid."""
+    voxels = math.prod(config.shape)
+    found: dict[str, spaces.Space[Any]] = {}
+    for key, box in observation_space(config, modalities).items():
+        assert isinstance(box, spaces.Box)
+        length = 1 if key == "time" else math.prod(box.shape) // voxels * count
+        found[key] = spaces.Box(box.low.flat[0], box.high.flat[0], (length,), np.float32)
+    return spaces.Dict(found)
+
+
+def _largest(index: Tensor, values: Tensor, count: int) -> Tensor:
+    return values.new_zeros((len(index), count)).scatter_reduce_(1, index, values, "amax")
 
 
 def _means(index: Tensor, values: Tensor, count: int) -> Tensor:

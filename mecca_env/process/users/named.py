@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from mecca_env.process.config import EnvConfig
 from mecca_env.process.contracts import SimulatedUser
-from mecca_env.process.users.checked import CheckedUser
+from mecca_env.process.users.checked import CheckedUser, voxels_per_prompt
 from mecca_env.process.users.edges import EdgeUser, ImpreciseUser
 from mecca_env.process.users.errors import LargestErrorUser, RandomErrorUser, RegionCentreUser
 from mecca_env.process.users.mixture import MixedUser
@@ -34,6 +35,11 @@ def make_user(user: str | SimulatedUser | Mapping[str | SimulatedUser, float], g
         raise ValueError(f"user: expected somebody who can follow advice, since guide=True, got {user!r}")
     made = [_make(one, guide) for one in users]
     return MixedUser(made) if isinstance(user, Mapping) else made[0]
+
+
+def click_room(config: EnvConfig) -> int:
+    """The most voxels that can be clicked in one episode, those of lines counted one by one: K of `State.clicks`."""
+    return config.total_clicks * voxels_per_prompt(make_user(config.user, config.guide))
 
 
 def _make(user: str | SimulatedUser, guide: bool) -> SimulatedUser:

@@ -153,13 +153,13 @@ def test_what_it_cannot_take(settings: dict[str, Any], keywords: dict[str, Any],
         policy(view(**settings), **keywords)
 
 
-class TwoHints(gym.vector.VectorWrapper):
-    """An env that says its hint has another axis, as if it were two side by side."""
+class ThreeHints(gym.vector.VectorWrapper):
+    """An env that says its hint has three maps, where two are the most."""
 
     def __init__(self, env: Any) -> None:
         super().__init__(env)
         parts = dict(env.single_observation_space.spaces)
-        parts["hint"] = gym.spaces.Box(0.0, 1.0, (2, *GRID))
+        parts["hint"] = gym.spaces.Box(0.0, 1.0, (3, *GRID))
         self.single_observation_space = gym.spaces.Dict(parts)
         self.observation_space = gym.vector.utils.batch_space(self.single_observation_space, env.num_envs)
 
@@ -170,7 +170,7 @@ def test_other_spaces_are_refused() -> None:
     with pytest.raises(ValueError, match="observation space: expected grids of volume, probability and hint"):
         policy(VoxelVecEnv(Rows(make_envs())))
     with pytest.raises(ValueError, match="observation space: expected grids of volume, probability and hint"):
-        policy(VoxelVecEnv(TwoHints(make_envs())))
+        policy(VoxelVecEnv(ThreeHints(make_envs())))
     with pytest.raises(ValueError, match="expected one action for each of 2688 voxels, flat, as VoxelVecEnv has them"):
         policy(gym.make("MECCA-Phantom-v0", shape=GRID, cases=1))
     with pytest.raises(TypeError, match="observation: expected a dict of grids, got ndarray"):
