@@ -72,13 +72,13 @@ def middle_slice_box(
     if not len(slices):
         raise ValueError("label: expected an object to draw a box around, got an empty mask")
     middle = int(slices[len(slices) // 2])
-    drawn = label.take(middle, axis=axis)
+    drawn = np.moveaxis(label, axis, 0)[middle]
     pixels = int(generator.integers(widest, endpoint=True)) if widest else 0
     low, high = [0, 0, 0], [0, 0, 0]
     low[axis], high[axis] = int(slices[0]), int(slices[-1]) + 1
     for own, a in enumerate(across):
         side, wider = label.shape[a], pixels * label.shape[a] // _SIDE
-        there = np.flatnonzero(drawn.any(axis=(1 - own,)))
+        there = np.flatnonzero(drawn.any(axis=1 - own))
         low[a], high[a] = max(int(there[0]) - wider, 0), min(int(there[-1]) + 1 + wider, side)
     return SliceBox(axis, middle, (low[0], low[1], low[2]), (high[0], high[1], high[2]))
 

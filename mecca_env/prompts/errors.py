@@ -52,7 +52,8 @@ def largest_error_click(label: Bits, prediction: Bits, generator: Draws | None =
     challenge's arrays are (D, H, W); whose arrays are (X, Y, Z) gets its very click from the transposed views
     `label.T`, `prediction.T`, and turns the voxel round.
 
-    Nothing is shared between calls, and the libraries that do the work let other threads run meanwhile.
+    Nothing is shared between calls, so that threads may call it at once. They do not make it faster: the libraries that
+    do the work, connected-components-3d and edt, hold Python's lock meanwhile.
 
     Args:
         label: The object, bool, three axes; of several classes, where the label is of one of them.

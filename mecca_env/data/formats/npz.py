@@ -205,11 +205,10 @@ class _Archive:
         return shape, kind
 
     def _array(self, name: str) -> NDArray[Any]:
-        """An array whose header has been looked at, read to its very end, where the checksum is."""
+        """An array whose header has been looked at; to its end, where zip files have their checksum."""
         with self._file.open(f"{name}.npy") as file:
             array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
-            file.read(1)
-            return array
+        return array
 
 
 @contextmanager
