@@ -1,4 +1,4 @@
-"""Measures of a segmentation: overlap, surface distances, and interactive misunderstanding (Definition 1)."""
+"""Measures of a segmentation: overlap, surface distances, interactive misunderstanding (Definition 1), obedience."""
 
 from __future__ import annotations
 
@@ -116,16 +116,7 @@ def surface_metrics(
         ValueError: The masks are not of one (D, H, W) shape, a spacing is not above 0, or the tolerance is below 0.
         TypeError: A mask is not bool.
     """
-    predicted, labelled = torch.as_tensor(prediction).cpu(), torch.as_tensor(label).cpu()
-    _check_bool(prediction=predicted, label=labelled)
-    if predicted.ndim != 3 or predicted.shape != labelled.shape:
-        raise ValueError(
-            f"prediction, label: expected one shape (D, H, W), got {tuple(predicted.shape)} and {tuple(labelled.shape)}"
-        )
-    if len(spacing) != 3 or not all(math.isfinite(s) and s > 0 for s in spacing):
-        raise ValueError(f"spacing: expected three finite numbers above 0, got {spacing!r}")
-    if not tolerance >= 0:
-        raise ValueError(f"tolerance: expected a number of at least 0, got {tolerance!r}")
+    predicted, labelled = _on_one_grid(prediction, label, spacing, tolerance)
     found, wanted = bool(predicted.any()), bool(labelled.any())
     if not found and not wanted:
         return SurfaceMetrics(assd=0.0, hd95=0.0, nsd=1.0)
@@ -141,6 +132,108 @@ def surface_metrics(
         hd95=max(torch.quantile(directed, 0.95).item() for directed in (there, back)),
         nsd=(both <= tolerance).double().mean().item(),
     )
+
+
+def surface_dice(prediction: Mask, label: Mask, *, spacing: tuple[float, float, float], tolerance: float) -> float:
+    """Normalised surface Dice of one case by the area of the surfaces, as challenges measure it.
+
+    The share of both surfaces that lies within `tolerance` of the other one. Surfaces are those of DeepMind's
+    surface-distance: they run between the centres of eight voxels, each piece with its area in the unit of `spacing`.
+    `surface_metrics` counts voxels, which is another number. MONAI's `compute_surface_dice` with `use_subvoxels=True`
+    is what computes it. Beyond the grid nothing is foreground.
+
+    Two empty masks agree, 1; one empty mask scores 0.
+
+    Args:
+        prediction: (D, H, W) bool, tensor or array.
+        label: (D, H, W) bool, tensor or array.
+        spacing: Size of a voxel along the three axes, in their order; in millimetres on a scan's own grid.
+        tolerance: Distance that is forgiven, in the unit of `spacing`.
+
+    Returns:
+        Between 0 and 1.
+
+    Raises:
+        ValueError: The masks are not of one (D, H, W) shape, a spacing is not above 0, or the tolerance is below 0.
+        TypeError: A mask is not bool.
+    """
+    predicted, labelled = _on_one_grid(prediction, label, spacing, tolerance)
+    either = predicted | labelled
+    if not either.any():
+        return 1.0
+    if not predicted.any() or not labelled.any():
+        return 0.0
+    # Late, as below. MONAI looks at the box of both masks alone, but not before it has made floats of the whole scan.
+    from monai.metrics import compute_surface_dice
+
+    box = _box(either)
+    masks = [mask[box][None, None] for mask in (predicted, labelled)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as below
+        found = compute_surface_dice(
+            *masks, [tolerance], include_background=True, spacing=[float(s) for s in spacing], use_subvoxels=True
+        )
+    return float(found.item())
+
+
+def obeyed(prediction: Mask, clicks: Tensor | NDArray[np.integer], signs: Tensor | NDArray[np.integer]) -> Tensor:
+    """Whether the voxel of each click is on the side that the click says.
+
+    Of the clicks of one step and the prediction after it, or of all clicks of an episode and the last prediction.
+
+    Args:
+        prediction: (D, H, W) bool, tensor or array.
+        clicks: Voxels, (K, 3) integers; rows of -1 are none.
+        signs: (K,), 1 for foreground and -1 for background; where there is no click, anything.
+
+    Returns:
+        (N,) bool on the host, for the clicks that there are.
+
+    Raises:
+        ValueError: A shape is another one, a click lies outside of the grid, or a sign is neither 1 nor -1.
+        TypeError: The prediction is not bool.
+    """
+    mask, voxels, sides = (torch.as_tensor(given).cpu() for given in (prediction, clicks, signs))
+    _check_bool(prediction=mask)
+    if mask.ndim != 3 or voxels.ndim != 2 or voxels.shape[1] != 3 or sides.shape != voxels.shape[:1]:
+        shapes = ", ".join(str(tuple(given.shape)) for given in (mask, voxels, sides))
+        raise ValueError(f"prediction, clicks, signs: expected shapes (D, H, W), (K, 3) and (K,), got {shapes}")
+    there = ~(voxels == -1).all(dim=1)
+    voxels, sides = voxels[there].long(), sides[there]
+    outside = ((voxels < 0) | (voxels >= torch.tensor(mask.shape))).any(dim=1)
+    if outside.any():
+        raise ValueError(f"clicks: expected voxels of a grid {tuple(mask.shape)}, got {voxels[outside][0].tolist()}")
+    if not (sides.abs() == 1).all():
+        raise ValueError(f"signs: expected 1 or -1, got {sides.tolist()}")
+    return mask[tuple(voxels.T)] == (sides > 0)
+
+
+def obedience(prediction: Mask, clicks: Tensor | NDArray[np.integer], signs: Tensor | NDArray[np.integer]) -> float:
+    """The share of clicks that are `obeyed`, between 0 and 1; NaN where there is none. Raises as that does."""
+    return obeyed(prediction, clicks, signs).double().mean().item()
+
+
+def _on_one_grid(
+    prediction: Mask, label: Mask, spacing: tuple[float, float, float], tolerance: float
+) -> tuple[Tensor, Tensor]:
+    """Two masks on the host, or an error about one of the arguments."""
+    predicted, labelled = torch.as_tensor(prediction).cpu(), torch.as_tensor(label).cpu()
+    _check_bool(prediction=predicted, label=labelled)
+    if predicted.ndim != 3 or predicted.shape != labelled.shape:
+        raise ValueError(
+            f"prediction, label: expected one shape (D, H, W), got {tuple(predicted.shape)} and {tuple(labelled.shape)}"
+        )
+    if len(spacing) != 3 or not all(math.isfinite(s) and s > 0 for s in spacing):
+        raise ValueError(f"spacing: expected three finite numbers above 0, got {spacing!r}")
+    if not tolerance >= 0:
+        raise ValueError(f"tolerance: expected a number of at least 0, got {tolerance!r}")
+    return predicted, labelled
+
+
+def _box(mask: Tensor) -> tuple[slice, ...]:
+    """The slices of the smallest box that holds a mask, (D, H, W), that is not empty."""
+    spans = [mask.any(dim=a).any(dim=b).nonzero() for a, b in ((2, 1), (2, 0), (1, 0))]
+    return tuple(slice(int(span[0]), int(span[-1]) + 1) for span in spans)
 
 
 def _surface_distances(prediction: Tensor, label: Tensor, spacing: tuple[float, float, float]) -> tuple[Tensor, Tensor]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mecca_env.data.base import DataError
 from mecca_env.data.formats.itk import is_itk, itk_shape, read_itk
+from mecca_env.data.formats.npz import is_npz, npz_shape, read_npz_volume
 from mecca_env.data.formats.packed import is_gzip, unpacked
 from mecca_env.data.world.grids import is_invertible
 from mecca_env.data.world.nifti import affine_of, voxel_file
@@ -30,22 +31,32 @@ class Volume:
     affine: NDArray[np.float64]
 
 
-def read_volume(path: Path) -> Volume:
+def read_volume(path: Path, *, label: bool = False, affine: NDArray[np.float64] | None = None) -> Volume:
     """Read a .nii, .nii.gz, .hdr, .mha or .nrrd file; it holds 3-D, or 4-D with channels last, of real numbers.
 
-    Of a NIfTI pair the file is the header; its voxels are in the .img file beside it.
+    Of a NIfTI pair the file is the header; its voxels are in the .img file beside it. An .npz file may hold a scan and
+    its label (`formats.npz`).
+
+    Args:
+        path: The file.
+        label: Of an .npz file the label is wanted, and not the scan.
+        affine: That of its scan, for a label in an .npz file without a spacing.
 
     Raises:
         DataError: It is damaged or holds something else.
         Exception: Of a dozen unrelated types, which the readers raise at damaged bytes.
     """
     _check_there(path)
+    if is_npz(path):
+        return checked(Volume(path, *read_npz_volume(path, label, affine)))
     return checked(Volume(path, *read_itk(path)) if is_itk(path) else _read_nifti(path))
 
 
-def header_shape(path: Path) -> tuple[int, ...]:
-    """Its shape as the header has it, trailing ones and channels included; raises as `read_volume` does."""
+def header_shape(path: Path, *, label: bool = False) -> tuple[int, ...]:
+    """Its shape as the header has it, trailing ones and channels included; arguments and errors as of `read_volume`."""
     _check_there(path)
+    if is_npz(path):
+        return npz_shape(path, label)
     if is_itk(path):
         return itk_shape(path)
     return tuple(int(n) for n in _nifti_header(path).shape)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -154,8 +155,10 @@ def _examine(
     """`examine`, and the label map in whole numbers."""
     faults: list[str] = []
     volumes = [_try_read(path, faults) for path in files.images]
-    label = _try_read(files.label, faults)
     images = [v for v in volumes if v is not None]
+    known = images[0].affine if images else np.eye(4)  # without an image there is nothing that it could contradict
+    of_one_file = files.label in files.images and not images  # which has been found at fault
+    label = None if of_one_file else _try_read(files.label, faults, label=True, affine=known)
     channels = [c for v in images for c in _channels(v, modalities if len(files.images) == 1 else 1, faults)]
     numbers = None if label is None else _whole_numbers(label, faults)
     foreground = None if label is None or numbers is None else _foreground(label.path, numbers, labels, faults)
@@ -189,8 +192,10 @@ def _image_of(
     return image, volumes[0].affine
 
 
-def _try_read(path: Path, faults: list[str]) -> Volume | None:
-    return _trying(path, faults, read_volume)
+def _try_read(
+    path: Path, faults: list[str], *, label: bool = False, affine: NDArray[np.float64] | None = None
+) -> Volume | None:
+    return _trying(path, faults, partial(read_volume, label=label, affine=affine))
 
 
 def _trying(path: Path, faults: list[str], read: Callable[[Path], Found]) -> Found | None:
@@ -213,7 +218,7 @@ def _check_sizes(files: Sequence[Path], most: int, faults: list[str]) -> None:
 
 
 def _check_label_size(path: Path, shape: Triple, faults: list[str]) -> None:
-    found = _trying(path, faults, header_shape)
+    found = _trying(path, faults, partial(header_shape, label=True))
     if found is not None and int(np.prod(found, dtype=object)) != int(np.prod(shape, dtype=object)):
         faults.append(f"{path}: expected shape {shape} as in the scan, found {found}; it was not read")
 
@@ -263,9 +268,9 @@ def _foreground(
 def _read_on(like: Grid | None, path: Path, faults: list[str], tolerance: float | None) -> Volume | None:
     """A file on a scan's grid; on any grid where there is no scan."""
     if like is None:
-        return _try_read(path, faults)
+        return _try_read(path, faults, label=True)
     _check_label_size(path, like[0], faults)
-    volume = None if faults else _try_read(path, faults)
+    volume = None if faults else _try_read(path, faults, label=True, affine=like[1])
     if volume is not None:
         _compare_grids(
             Volume(Path("the scan"), np.broadcast_to(np.False_, like[0]), like[1]), volume, faults, tolerance

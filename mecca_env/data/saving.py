@@ -1,4 +1,4 @@
-"""Writing a mask as NIfTI, on the scan's own grid, over nothing that is not to be lost."""
+"""Writing masks and maps of classes on the scan's own grid, over nothing that is not to be lost."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 
 from mecca_env.atomic import atomically, os_errors_as
 from mecca_env.data.base import DataError
+from mecca_env.data.formats.npz import is_npz
 from mecca_env.data.world.nifti import Header, mask_image
+
+_MOST_SMALL_CLASS, _MOST_CLASS = 255, 65535
 
 
 def save_mask(
@@ -37,11 +40,38 @@ def save_mask(
     path = Path(path)
     if not path.name.endswith((".nii", ".nii.gz")):
         raise DataError(f"{path}: expected a name that ends in .nii or .nii.gz, found {path.name!r}")
-    if not path.parent.is_dir():
-        raise DataError(f"{path}: expected an existing folder {path.parent}, found none")
+    _check_folder(path)
     image = mask_image(np.asarray(mask).astype(np.uint8), affine, header)
     with os_errors_as(lambda reason: DataError(f"{path}: the mask cannot be written ({reason})")):
         atomically(path, lambda temporary: nibabel.save(image, temporary))
+
+
+def save_classes(classes: NDArray[np.integer] | NDArray[np.bool_], path: Path | str) -> None:
+    """Write a segmentation as the CVPR 2025 challenge wants it: `segs` (D, H, W) in an .npz file.
+
+    The file appears complete or not at all.
+
+    Args:
+        classes: (X, Y, Z), 0 for none; written as uint8, or as uint16 where a class is above 255.
+        path: A name that ends in .npz, in a folder that exists; a file of this name is replaced, unless it is
+            read-only.
+
+    Raises:
+        DataError: The name or the folder cannot be used, the file there is read-only, the disk is full; or the classes
+            are no integers from 0 to 65535 on three axes.
+    """
+    path, array = Path(path), np.asarray(classes)
+    if not is_npz(path):
+        raise DataError(f"{path}: expected a name that ends in .npz, found {path.name!r}")
+    _check_folder(path)
+    if array.ndim != 3 or array.dtype.kind not in "biu" or not array.size:
+        raise DataError(f"{path}: expected integers (X, Y, Z) to write, found shape {array.shape} of {array.dtype}")
+    least, most = int(array.min()), int(array.max())
+    if least < 0 or most > _MOST_CLASS:
+        raise DataError(f"{path}: expected classes from 0 to {_MOST_CLASS} to write, found {least} to {most}")
+    segs = np.ascontiguousarray(np.transpose(array), np.uint8 if most <= _MOST_SMALL_CLASS else np.uint16)
+    with os_errors_as(lambda reason: DataError(f"{path}: the segmentation cannot be written ({reason})")):
+        atomically(path, lambda temporary: np.savez_compressed(temporary, segs=segs))
 
 
 def refuse_over(path: str | PathLike[str], files: Iterable[Path]) -> None:
@@ -53,3 +83,8 @@ def refuse_over(path: str | PathLike[str], files: Iterable[Path]) -> None:
             continue
         if same:
             raise DataError(f"{path}: expected another name than the data's own, found that of {file}; it was left")
+
+
+def _check_folder(path: Path) -> None:
+    if not path.parent.is_dir():
+        raise DataError(f"{path}: expected an existing folder {path.parent}, found none")

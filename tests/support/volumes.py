@@ -66,6 +66,16 @@ def write_mha(path: Path, data: NDArray[Any], affine: NDArray[Any] = AFFINE, com
     return path
 
 
+def write_npz(root: Path, names: Sequence[str] = ("a", "b", "c"), classes: NDArray[Any] | None = None) -> Path:
+    """`<case>.npz` as the CVPR 2025 challenge has them: arrays (D, H, W), the spacing (x, y, z)."""
+    numbers = ellipsoid().astype(np.uint8) if classes is None else classes
+    root.mkdir(parents=True, exist_ok=True)
+    for seed, name in enumerate(names):
+        image = intensities(numbers, seed).astype(np.uint8)
+        np.savez_compressed(root / f"{name}.npz", imgs=image.T, gts=numbers.T, spacing=(1.5, 1.25, 3.0))
+    return root
+
+
 def write_pair(image: Path, label: Path, seed: int = 0, value: int = 1) -> None:
     """Write an image and its label as NIfTI."""
     mask = ellipsoid()

@@ -12,7 +12,8 @@ from mecca_env.data.layouts import brats
 from mecca_env.data.layouts.brats import BRATS_MODALITIES, DEFAULT_MODALITIES
 from mecca_env.data.layouts.folders import atria2018, is_atria2018_case
 from mecca_env.data.layouts.listed import decathlon, is_decathlon, is_nnunet, nnunet
-from mecca_env.data.layouts.pairs import mmwhs, mmwhs_files, pairs
+from mecca_env.data.layouts.npz import is_npz_folder, npz
+from mecca_env.data.layouts.pairs import is_pairs, mmwhs, mmwhs_files, pairs
 
 Recogniser = Callable[[Path], bool]
 InventoryTaker = Callable[[Path, tuple[str, ...]], Inventory]
@@ -25,12 +26,13 @@ def _folders_of(is_case: Recogniser) -> Recogniser:
 LAYOUTS: dict[str, tuple[Recogniser, InventoryTaker]] = {
     "nnunet": (is_nnunet, nnunet),
     "decathlon": (is_decathlon, decathlon),
-    "pairs": (lambda root: (root / "images").is_dir() or (root / "labels").is_dir(), pairs),
+    "pairs": (is_pairs, pairs),
     "mmwhs": (lambda root: next(mmwhs_files(root), None) is not None, mmwhs),
     "brats2015": (_folders_of(brats.is_brats2015_case), brats.brats2015),
     "brats2020": (_folders_of(brats.is_brats2020_case), brats.brats2020),
     "brats2023": (_folders_of(brats.is_brats2023_case), brats.brats2023),
     "atria2018": (_folders_of(is_atria2018_case), atria2018),
+    "npz": (is_npz_folder, npz),
 }
 """Every layout by name: how it is recognised and how its inventory is taken, in the order in which they are tried."""
 
@@ -43,6 +45,7 @@ _DESCRIPTIONS = {
     "brats2020": "brats2020 (CASE/CASE_flair.nii.gz and CASE/CASE_seg.nii.gz)",
     "brats2023": "brats2023 (CASE/CASE-t2f.nii.gz and CASE/CASE-seg.nii.gz)",
     "atria2018": "atria2018 (CASE/lgemri.nrrd and CASE/laendo.nrrd)",
+    "npz": "npz (CASE.npz with imgs, gts and spacing, or images/CASE.npz and labels/CASE.npz)",
 }
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mecca_env.data.base import DataError
+from mecca_env.data.formats.npz import is_npz
 from mecca_env.data.inventory import Inventory, folders_below, lost_links, stem, visible_files
 
 _MMWHS = re.compile(r"(mr|ct)_train_\d+_(image|label)$")
@@ -22,6 +23,13 @@ def pairs(root: Path, modalities: tuple[str, ...]) -> Inventory:
     for name in sorted(images.keys() | labels.keys()):
         inventory.pair(name, images.get(name), labels.get(name))
     return inventory
+
+
+def is_pairs(root: Path) -> bool:
+    """Whether one of the two folders is there, and does not hold `.npz` files alone (`layouts.npz`)."""
+    there = [root / kind for kind in ("images", "labels") if (root / kind).is_dir()]
+    files = [path for folder in there for path in visible_files(folder)]
+    return bool(there) and (any(stem(path) for path in files) or not any(map(is_npz, files)))
 
 
 def mmwhs(root: Path, modalities: tuple[str, ...]) -> Inventory:

@@ -17,6 +17,7 @@ from tests.support.volumes import (
     write_decathlon,
     write_mmwhs,
     write_nnunet,
+    write_npz,
     write_pairs,
 )
 
@@ -29,6 +30,7 @@ WRITERS = {
     "mmwhs": (write_mmwhs, ["ct_train_1001", "ct_train_1002", "mr_train_1001", "mr_train_1002"]),
     "decathlon": (write_decathlon, ["a", "b", "c"]),
     "pairs": (write_pairs, ["a", "b", "c"]),
+    "npz": (write_npz, ["a", "b", "c"]),
 }
 
 
