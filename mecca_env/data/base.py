@@ -46,6 +46,8 @@ class PreparedCase:
         mean: Mean intensity of each modality inside the evaluation crop, (M,) float64 (for the z-score), without
             padding and metal.
         std: Standard deviation likewise, (M,) float64, above 0.
+        usual: Lowest and highest usual intensity of each modality in the whole scan, (M, 2) float64
+            (`grid.intensities`), for crops that are measured by themselves; None: all are usual.
     """
 
     name: str
@@ -57,6 +59,7 @@ class PreparedCase:
     affine: NDArray[np.float64]
     mean: NDArray[np.float64]
     std: NDArray[np.float64]
+    usual: NDArray[np.float64] | None = None
 
 
 @runtime_checkable

@@ -63,6 +63,7 @@ class FileSource:
         evaluation_extension: Extension of the crops of evaluation, voxels.
         skip_bad: Leave cases that are at fault out, with one warning, instead of refusing.
         tolerance: Millimetres that the files of a case may lie apart; None: next to nothing (`world.grids.same_grid`).
+        whole: Keep whole scans, for crops that lie anywhere in them.
         memory_bytes: Prepared cases kept in memory take no more than this.
 
     Attributes:
@@ -93,6 +94,7 @@ class FileSource:
         evaluation_extension: int = 6,
         skip_bad: bool = False,
         tolerance: float | None = None,
+        whole: bool = False,
         memory_bytes: int = 1 << 30,
     ) -> None:
         self._tolerance = checked_tolerance(tolerance)
@@ -105,6 +107,7 @@ class FileSource:
             "extension": (int(extension[0]), int(extension[1])),
             "rotation": float(rotation),
             "evaluation_extension": int(evaluation_extension),
+            **({"whole": True} if whole else {}),
         }
         self._recent = RecentCases(memory_bytes)
         self._check = _check_command(self.root, self.labels, modalities, tolerance)
@@ -259,7 +262,9 @@ def _listed(faults: list[str]) -> str:
 
 def _to_arrays(case: PreparedCase) -> Arrays:
     integers = {"origin": case.origin, "box": case.box, "scan_shape": case.scan_shape}
+    usual = {} if case.usual is None else {"usual": case.usual}
     return {
+        **usual,
         "image": case.image.numpy(),
         "label": case.label.numpy(),
         "affine": case.affine,
@@ -281,6 +286,7 @@ def _from_arrays(name: str, arrays: Arrays) -> PreparedCase:
         affine=arrays["affine"],
         mean=arrays["mean"],
         std=arrays["std"],
+        usual=arrays.get("usual"),
     )
 
 

@@ -189,6 +189,7 @@ def open_cases(
     labelled_fraction: float = 1.0,
     labelled_cases: int | None = None,
     labelled_draw: int = 0,
+    whole: bool = False,
     root: str | PathLike[str] | None = None,
     split: str = "train",
     cases: int | Sequence[str | int] | None = None,
@@ -210,6 +211,7 @@ def open_cases(
         labelled_fraction: Share of the cases that are labelled (Sec. 3.6).
         labelled_cases: So many of the cases are labelled, in place of a share.
         labelled_draw: Which draw of the labelled cases.
+        whole: Keep whole scans, for crops that lie anywhere in them; a source of one's own has what it has.
         root: Folder of the data set; None looks under $MECCA_DATA.
         split: "train", "test" or "all". A source of one's own is taken whole.
         cases: Names or indices; an integer takes that many from the split's beginning. With `label="each"` the name of
@@ -251,6 +253,7 @@ def open_cases(
             evaluation_extension=evaluation_extension,
             skip_bad=skip_bad,
             tolerance=tolerance,
+            whole=whole,
             memory_bytes=memory_bytes,
         )
         cases = None if names is not None and source is not None else cases
@@ -265,6 +268,7 @@ def open_cases(
             extension=extension,
             rotation=rotation,
             evaluation_extension=evaluation_extension,
+            whole=whole,
             device=device,
             memory_bytes=memory_bytes,
         )

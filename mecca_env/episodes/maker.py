@@ -11,12 +11,14 @@ from torch import Tensor
 from mecca_env.data.base import PreparedCase
 from mecca_env.data.caching.device import CaseStream, threads_ahead
 from mecca_env.data.files import FileSource
-from mecca_env.data.grid.placement import Placement, draw_placement, fixed_placement
+from mecca_env.data.grid.crops import measured
+from mecca_env.data.grid.placement import Placement
 from mecca_env.data.grid.sampling import resample_case, resample_cases
 from mecca_env.data.phantom.source import PhantomSource
 from mecca_env.data.selection import Cases
 from mecca_env.episodes.regions import case_regions, placed_regions
 from mecca_env.episodes.stream import EpisodeStream, is_labelled_episode
+from mecca_env.episodes.views import View, ViewMaker, box_map
 from mecca_env.process.config import EnvConfig
 from mecca_env.process.simulator import EpisodeStart
 from mecca_env.tensors.transfer import to_device
@@ -59,6 +61,7 @@ class EpisodeMaker:
         self._config = config
         self._device = device
         self._augment = cases.split == "train" if config.augment is None else config.augment
+        self._views = ViewMaker(config, self._augment)
         ours = isinstance(cases.source, (FileSource, PhantomSource))
         threads = threads_ahead() if ours else 1
         self._prepared = CaseStream(
@@ -79,12 +82,13 @@ class EpisodeMaker:
     ) -> list[tuple[EpisodeStart, Placement]]:
         """The next episode of each of several envs, see `make`."""
         drawn = [self._draw(source, index) for source, index in zip(sources, indices, strict=True)]
-        cases, placements = [each.case for each in drawn], [each.placement for each in drawn]
+        cases = [each.case for each in drawn]
+        placements = [each.view.placement for each in drawn]
         clip = self._config.intensity_clip
         volume, label, missed = resample_cases(cases, placements, clip, self._device)
         for row in missed:
             if self._augment:
-                placements[row] = self._upright(cases[row])
+                placements[row] = drawn[row].view.upright
             volume[row], label[row] = resample_case(cases[row], placements[row], clip, self._device)
         made = []
         for row, each in enumerate(drawn):
@@ -95,6 +99,8 @@ class EpisodeMaker:
                 labelled=self._cases.is_labelled(each.index),
                 key=each.key,
                 regions=self._regions(each.index, each.case, placements[row]) if self._config.needs_regions else None,
+                box=box_map(each.view.box, placements[row], self._device) if self._config.shows_box else None,
+                first_click=each.view.at(placements[row]).first_click,
             )
             made.append((episode, placements[row]))
         return made
@@ -126,14 +132,11 @@ class EpisodeMaker:
         key = source.next_key()
         if index is None:
             index = self._next_case(source)
-        case, config = self.case(index), self._config
-        if not self._augment:
-            return _Drawn(key, index, case, self._upright(case))
-        placement = draw_placement(case, config.shape, source.rng, extension=config.extension, rotation=config.rotation)
-        return _Drawn(key, index, case, placement)
-
-    def _upright(self, case: PreparedCase) -> Placement:
-        return fixed_placement(case, self._config.shape, evaluation_extension=self._config.evaluation_extension)
+        case = self.case(index)
+        view = self._views.make(case, source.rng, key)
+        if view.crop != "label":
+            case = measured(case, (view.placement.low, view.placement.high))
+        return _Drawn(key, index, case, view)
 
     def _foreseen(self, stream: EpisodeStream) -> int | None:
         """The case that would come next."""
@@ -166,4 +169,4 @@ class _Drawn:
     key: int
     index: int
     case: PreparedCase
-    placement: Placement
+    view: View

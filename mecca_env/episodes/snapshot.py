@@ -30,7 +30,7 @@ FORMAT = 1
 
 _LATER = (
     *("boundary_weight", "boundary_sigma", "labelled_cases", "labelled_draw"),
-    *("protocol", "signed", "box", "crop", "start", "time"),
+    *("protocol", "signed", "box", "crop", "start", "time", "box_jitter", "click_side"),
 )
 """Settings that earlier snapshots of this format do not name: those were taken with the defaults."""
 

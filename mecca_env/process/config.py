@@ -87,6 +87,9 @@ class EnvConfig:
             or "middle-slice", its 2-D box on the middle slice and the range of slices; or a mapping of them to weights.
         crop: What an episode shows of a scan: the "label"'s box and a margin (Sec. 4.1), that of the "box", a cube
             around the first "click", or the whole "scan"; or a mapping of them to weights.
+        box_jitter: In training each face of a shown box lies off by up to this share of the box's side.
+        click_side: Least and most side of the cube around a first click, millimetres; drawn in training, evenly on a
+            logarithmic scale, of which an evaluation takes the middle.
         start: The probabilities that an episode begins with: a "half" (Sec. 4.3), or a "mask", the label with some
             damage; or a mapping of them to weights.
         time: Whether the observation has the share of the episode that is left.
@@ -129,6 +132,8 @@ class EnvConfig:
     signed: bool = False
     box: Choice = "none"
     crop: Choice = "label"
+    box_jitter: float = 0.1
+    click_side: tuple[float, float] = (48.0, 192.0)
     start: Choice = "half"
     time: bool = False
 
@@ -154,7 +159,7 @@ class EnvConfig:
                 "labelled_cases, labelled_fraction: expected one of them, "
                 f"got {self.labelled_cases!r} and {self.labelled_fraction!r}"
             )
-        for name in ("slic_spacing", "extension"):
+        for name in ("slic_spacing", "extension", "click_side"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
 
     @property
@@ -180,7 +185,14 @@ class EnvConfig:
     def of_cases(self) -> dict[str, Any]:
         """The settings that the choice and the preparation of cases take (`mecca_env.data.selection.open_cases`)."""
         labelled = ("labelled_fraction", "labelled_cases", "labelled_draw")
-        return {name: getattr(self, name) for name in ("extension", "rotation", "evaluation_extension", *labelled)}
+        named = ("extension", "rotation", "evaluation_extension", *labelled)
+        return {name: getattr(self, name) for name in named} | {"whole": self.needs_whole_scans}
+
+    @property
+    def needs_whole_scans(self) -> bool:
+        """True where an episode may show, or ask for, more than lies around the label."""
+        crops, boxes = read_choice("crop", self.crop, CROPS), read_choice("box", self.box, BOXES)
+        return set(crops) != {"label"} or "middle-slice" in boxes
 
     @property
     def shows_box(self) -> bool:
@@ -268,6 +280,8 @@ class EnvConfig:
             ("rotation", lambda v: 0 <= v <= 180, "degrees in [0, 180]"),
             ("intensity_clip", lambda v: 0 < v < inf, "a number above 0"),
             ("signed", lambda v: isinstance(v, bool), "True or False"),
+            ("box_jitter", lambda v: 0 <= v < 0.5, "a number in [0, 0.5)"),
+            ("click_side", lambda v: len(v) == 2 and 0 < v[0] <= v[1] < inf, "two numbers 0 < least <= most"),
             ("time", lambda v: isinstance(v, bool), "True or False"),
         )
         for name, holds, expected in rules:

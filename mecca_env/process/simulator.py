@@ -38,6 +38,7 @@ class EpisodeStart:
         regions: Supervoxels of each step, (T, D, H, W) int16; needed where `EnvConfig.needs_regions`.
         box: What is shown of a box, (D, H, W) float32; needed where `EnvConfig.shows_box`.
         mask: What the episode goes on from, (D, H, W) bool; None: every probability is a half.
+        first_click: A voxel inside the target that is clicked before all others; None: the user begins.
     """
 
     volume: Tensor
@@ -48,6 +49,7 @@ class EpisodeStart:
     regions: Tensor | None = None
     box: Tensor | None = None
     mask: Tensor | None = None
+    first_click: tuple[int, int, int] | None = None
 
 
 class Simulator:
@@ -107,6 +109,7 @@ class Simulator:
         )
         state = self._going_on(state, episodes)
         budget = self._budgets[:1].expand(count) if state.budgets is None else state.budgets[:, 0]
+        state, budget = self._begun_by_click(state, budget, [e.first_click for e in episodes])
         state = self._with_clicks(state, budget.contiguous(), self._ranges[0][1], state.keys[:, 0].contiguous())
         # Only now: the first clicks come before any confidence and are unguided.
         return state.changed(advice=torch.zeros_like(label)) if self.config.guide else state
@@ -219,6 +222,17 @@ class Simulator:
         if state.situation is None or made.situation is None:
             return after
         return after.changed(situation=torch.where(rows, made.situation, state.situation))
+
+    def _begun_by_click(
+        self, state: State, budget: Tensor, clicks: Sequence[tuple[int, int, int] | None]
+    ) -> tuple[State, Tensor]:
+        """The state after the clicks that some episodes begin with, and how many more there may be."""
+        if all(click is None for click in clicks):
+            return state, budget
+        given = to_device(torch.tensor([[(-1, -1, -1) if c is None else c] for c in clicks]), self.device)
+        inside = torch.ones_like(given[..., 0])
+        left = (budget - (given[:, 0, 0] >= 0).to(budget.dtype)).clamp_min(0)
+        return self.add_clicks(state, given, inside), left
 
     def _time_left(self, step: Tensor) -> Tensor:
         """Share of the episode that is left after so many steps, (B, 1)."""

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from typing import NamedTuple, TypeAlias
 
-import cc3d
 import edt
 import numpy as np
 from numpy.typing import NDArray
 
 from mecca_env.prompts.boxes import checked_mask
+from mecca_env.prompts.components import Bits, largest_components
 
-Bits: TypeAlias = NDArray[np.bool_]
 Draws: TypeAlias = np.random.Generator | np.random.RandomState
 
 SEED = 42
@@ -20,8 +19,6 @@ SEED = 42
 
 MOST_VOXELS = 60_000_000
 """Of an error's crop, padding included; in a larger one distances are measured at half the resolution."""
-
-_CONNECTIVITY = 26  # faces, edges and corners
 
 
 class Click(NamedTuple):
@@ -73,23 +70,14 @@ def largest_error_click(label: Bits, prediction: Bits, generator: Draws | None =
     wrong = np.ascontiguousarray(label != prediction)
     if not wrong.any():
         return None
-    component, corner = _largest(wrong)
+    component, corner = next(largest_components(wrong, 1))
     depth = _squared_depth(component)
     depth[~component] = 0  # at half the resolution there is some around it, too
     deepest = np.argwhere(depth == depth.max())
     draws = np.random.RandomState(SEED) if generator is None else generator
     at = deepest[int(draws.choice(len(deepest)))]
-    x, y, z = (int(own) + start for own, start in zip(at, corner, strict=True))
+    x, y, z = (int(own) + int(start) for own, start in zip(at, corner, strict=True))
     return Click((x, y, z), 1 if label[x, y, z] else -1)
-
-
-def _largest(wrong: Bits) -> tuple[Bits, list[int]]:
-    """The largest component, cut to its bounding box, and the first corner of that."""
-    components = cc3d.connected_components(wrong, connectivity=_CONNECTIVITY)
-    known = cc3d.statistics(components)
-    number = int(known["voxel_counts"][1:].argmax()) + 1  # behind that of the background
-    box = known["bounding_boxes"][number]
-    return components[box] == number, [axis.start for axis in box]
 
 
 def _squared_depth(component: Bits) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mecca_env.data.base import Box, DataError, PreparedCase, Scan, Triple
-from mecca_env.data.grid.intensities import mean_and_std
+from mecca_env.data.grid.intensities import mean_and_std, usual_range
 from mecca_env.data.grid.placement import Placement
 from mecca_env.kernels.interpolation import Coordinates, interpolate, nearest
 
@@ -20,7 +20,13 @@ _POINTS_AT_ONCE = 1 << 21
 
 
 def prepare(
-    scan: Scan, *, extension: tuple[int, int], rotation: float, evaluation_extension: int, box: Box | None = None
+    scan: Scan,
+    *,
+    extension: tuple[int, int],
+    rotation: float,
+    evaluation_extension: int,
+    box: Box | None = None,
+    whole: bool = False,
 ) -> PreparedCase:
     """Cut a scan down to the largest crop that a placement can ask for, and measure its intensities.
 
@@ -31,6 +37,7 @@ def prepare(
         evaluation_extension: The same for evaluation crops, inside which mean and standard deviation are taken, without
             padding and metal (`grid.intensities.usual_range`).
         box: What plays the part of the label's bounding box; None: that box.
+        whole: Keep the whole scan, for crops that lie anywhere in it.
 
     Returns:
         The case, with raw intensities.
@@ -41,7 +48,7 @@ def prepare(
     box_low, box_high = box or bounding_box(scan.label)
     widest = max(extension[1], evaluation_extension)
     margin = _margins([b - a + 2 * widest for a, b in zip(box_low, box_high, strict=True)], rotation, widest)
-    cut, origin = _slices(box_low, box_high, margin, scan.label.shape)
+    cut, origin = _slices(box_low, box_high, scan.label.shape if whole else margin, scan.label.shape)
     crop, _ = _slices(box_low, box_high, (evaluation_extension,) * 3, scan.label.shape)
     mean, std = _intensity_statistics(scan, crop)
     return PreparedCase(
@@ -54,6 +61,7 @@ def prepare(
         affine=scan.affine,
         mean=mean,
         std=std,
+        usual=np.array([usual_range(channel) for channel in scan.image]) if whole else None,
     )
 
 
@@ -176,7 +184,9 @@ def _reach(along: int, across: int, rotation: float) -> float:
     return (along * math.cos(angle) + across * math.sin(angle)) / 2
 
 
-def _slices(low: Triple, high: Triple, margin: Triple, shape: tuple[int, ...]) -> tuple[tuple[slice, ...], Triple]:
+def _slices(
+    low: Triple, high: Triple, margin: tuple[int, ...], shape: tuple[int, ...]
+) -> tuple[tuple[slice, ...], Triple]:
     start = [max(a - m, 0) for a, m in zip(low, margin, strict=True)]
     stop = [min(b + m, n) for b, m, n in zip(high, margin, shape, strict=True)]
     return tuple(slice(a, b) for a, b in zip(start, stop, strict=True)), _triple(start)

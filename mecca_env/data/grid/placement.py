@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mecca_env.data.base import PreparedCase, Triple
+from mecca_env.data.base import Box, PreparedCase, Triple
 from mecca_env.kernels.interpolation import Coordinates
 
 
@@ -79,6 +79,7 @@ def draw_placement(
     *,
     extension: tuple[int, int],
     rotation: float,
+    box: Box | None = None,
 ) -> Placement:
     """Draw a training placement (Sec. 4.1): the label's box with each side extended, mirrored and rotated.
 
@@ -90,18 +91,26 @@ def draw_placement(
         rng: Source of the ten draws.
         extension: Least and most voxels by which each of the six sides is extended, inclusive; clamped to the scan.
         rotation: Largest angle about the third axis, degrees; drawn uniformly from plus and minus this.
+        box: Another box of the scan in place of the label's.
     """
     sides = rng.integers(extension[0], extension[1], size=(2, 3), endpoint=True)
     flips = rng.random(3) < 0.5
     angle = math.radians(rng.uniform(-rotation, rotation))
-    low, high = _extended(case, (_triple(sides[0]), _triple(sides[1])))
+    low, high = _extended(case, box or case.box, (_triple(sides[0]), _triple(sides[1])))
     return Placement(low, high, shape, (bool(flips[0]), bool(flips[1]), bool(flips[2])), angle)
 
 
-def fixed_placement(case: PreparedCase, shape: Triple, evaluation_extension: int) -> Placement:
-    """The placement for evaluation: every side extended by the same number of voxels, clamped; no flip, no angle."""
-    margin = (evaluation_extension,) * 3
-    return Placement(*_extended(case, (_triple(margin), _triple(margin))), shape)
+def fixed_placement(case: PreparedCase, shape: Triple, evaluation_extension: int, box: Box | None = None) -> Placement:
+    """The placement for evaluation: every side extended by the same number of voxels, clamped; no flip, no angle.
+
+    Args:
+        case: The case.
+        shape: Grid, (D, H, W).
+        evaluation_extension: That number.
+        box: Another box of the scan in place of the label's.
+    """
+    margin = _triple((evaluation_extension,) * 3)
+    return Placement(*_extended(case, box or case.box, (margin, margin)), shape)
 
 
 def canonical_placement(case: PreparedCase, shape: Triple) -> Placement:
@@ -111,9 +120,9 @@ def canonical_placement(case: PreparedCase, shape: Triple) -> Placement:
     return Placement(case.origin, (a + x, b + y, c + z), shape)
 
 
-def _extended(case: PreparedCase, sides: tuple[Triple, Triple]) -> tuple[Triple, Triple]:
-    low = [max(edge - side, 0) for edge, side in zip(case.box[0], sides[0], strict=True)]
-    high = [min(edge + side, n) for edge, side, n in zip(case.box[1], sides[1], case.scan_shape, strict=True)]
+def _extended(case: PreparedCase, box: Box, sides: tuple[Triple, Triple]) -> Box:
+    low = [max(edge - side, 0) for edge, side in zip(box[0], sides[0], strict=True)]
+    high = [min(edge + side, n) for edge, side, n in zip(box[1], sides[1], case.scan_shape, strict=True)]
     return _triple(low), _triple(high)
 
 

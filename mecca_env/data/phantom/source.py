@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -134,6 +135,7 @@ class PhantomSource:
         extension: Least and most voxels a training crop extends beyond the label on each side.
         rotation: Largest rotation about the slice axis in training, degrees.
         evaluation_extension: Voxels an evaluation crop extends beyond the label on each side.
+        whole: Keep whole scans, for crops that lie anywhere in them.
         size: Voxels of a scan, see `phantom_scan`.
         device: Where scans are drawn; prepared cases lie on the CPU.
         memory_bytes: How much prepared cases may take before the least recently used is dropped.
@@ -155,11 +157,17 @@ class PhantomSource:
         extension: tuple[int, int] = (1, 11),
         rotation: float = 15.0,
         evaluation_extension: int = 6,
+        whole: bool = False,
         size: Size = DEFAULT_SIZE,
         device: torch.device | str = "cpu",
         memory_bytes: int = 256 * 2**20,
     ) -> None:
-        self._settings = (extension, rotation, evaluation_extension)
+        self._settings: dict[str, Any] = {
+            "extension": extension,
+            "rotation": rotation,
+            "evaluation_extension": evaluation_extension,
+            "whole": whole,
+        }
         self._size = _checked(0, size)[1]
         self._device = torch.device(device)
         self._recent = RecentCases(memory_bytes)
@@ -182,11 +190,4 @@ class PhantomSource:
     def case(self, index: int) -> PreparedCase:
         """Case `index`, cut around its label. Raises `IndexError` when out of range."""
         index = _checked(index, self._size)[0]
-        extension, rotation, evaluation_extension = self._settings
-
-        def draw() -> PreparedCase:
-            return prepare(
-                self.scan(index), extension=extension, rotation=rotation, evaluation_extension=evaluation_extension
-            )
-
-        return self._recent.get(index, draw)
+        return self._recent.get(index, lambda: prepare(self.scan(index), **self._settings))

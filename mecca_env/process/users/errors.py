@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -12,10 +12,10 @@ from torch import Tensor
 
 from mecca_env.kernels.backend import over_rows
 from mecca_env.kernels.voxels import draw, marked, to_voxels
+from mecca_env.prompts.components import deepest, largest_components
 from mecca_env.state import State
 from mecca_env.tensors.rng import fold, shuffle_keys
 
-Bits: TypeAlias = NDArray[np.bool_]
 Codes: TypeAlias = NDArray[np.uint8]
 Prompts: TypeAlias = Callable[[Codes, int, int], list[NDArray[np.int64]]]
 """Wrong voxels (D, H, W), how many prompts, a random stream -> the voxels of each prompt, (V, 3)."""
@@ -97,35 +97,6 @@ def prompts_of_rows(state: State, budget: Tensor, most: int, voxels: int, key: T
 
     over_rows(of_rows, codes.contiguous(), budget.cpu().contiguous(), key.cpu().contiguous(), found)
     return found.to(label.device)
-
-
-class Component(NamedTuple):
-    """A component of an error."""
-
-    mask: Bits  # of its bounding box
-    low: NDArray[np.int64]  # first corner of that, (3,)
-
-
-def largest_components(codes: NDArray[Any], count: int) -> Iterator[Component]:
-    """The largest 26-connected components of voxels that are not 0, largest first; unlike numbers are not connected."""
-    import cc3d
-
-    components, found = cc3d.connected_components(codes, connectivity=26, return_N=True)
-    if not found:
-        return
-    known = cc3d.statistics(components)
-    sizes = known["voxel_counts"][1:].astype(np.int64)
-    for number in np.argsort(-sizes, kind="stable")[:count]:
-        box = known["bounding_boxes"][number + 1]
-        yield Component(components[box] == number + 1, np.array([axis.start for axis in box]))
-
-
-def deepest(mask: Bits) -> NDArray[np.int64]:
-    """The voxels of a mask, (N, 3), that are farthest from all that is not in it; beyond the array nothing is."""
-    import edt
-
-    squared = edt.edtsq(np.ascontiguousarray(mask), black_border=True)  # whole numbers, so that ties are ties
-    return np.argwhere(squared == squared.max())
 
 
 def _middles(codes: Codes, count: int, key: int) -> list[NDArray[np.int64]]:

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mecca_env.process.users.errors import Bits, Codes, deepest, largest_components, prompts_of_rows
+from mecca_env.process.users.errors import Codes, prompts_of_rows
+from mecca_env.prompts.components import Bits, deepest, largest_components
 from mecca_env.state import State
 
 
