@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
@@ -136,33 +136,56 @@ def read_mask(mask: Any, num_envs: int) -> NDArray[np.int64]:
     return np.flatnonzero(values)
 
 
-def read_case(options: Mapping[str, Any] | None) -> str | int | None:
-    """The case that a reset of one env is to show, None where it is to be drawn. Raises `ValueError`."""
-    unknown = sorted(set(options or {}) - {"case"})
+def for_several(options: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The options of a reset of one env as those of a batch of one. Raises `ValueError`."""
+    given = dict(options or {})
+    unknown = sorted(set(given) - {"case", "mask"})
     if unknown:
-        raise ValueError(f"options: expected 'case' only, got {unknown}")
-    case: str | int | None = (options or {}).get("case")
-    return case
+        raise ValueError(f"options: expected 'case' and 'mask' only, got {unknown}")
+    return {f"{name}s": [given.get(name)] for name in ("case", "mask")}
 
 
-def read_reset_options(
-    options: Mapping[str, Any] | None, num_envs: int
-) -> tuple[NDArray[np.int64], Sequence[str | int | None]]:
-    """The envs that a reset is of, and the case that each of the B envs is to show, None where it is to be drawn.
+class ResetOptions(NamedTuple):
+    """What a reset was asked for."""
+
+    rows: NDArray[np.int64]  # the envs that it is of
+    cases: Sequence[str | int | None]  # the case of each of the B envs, None where it is to be drawn
+    masks: Sequence[NDArray[np.bool_] | None]  # on the grid of its scan, (X, Y, Z): where it begins; None: elsewhere
+
+
+def read_reset_options(options: Mapping[str, Any] | None, num_envs: int) -> ResetOptions:
+    """What a reset was asked for.
 
     Raises:
         ValueError: An option is unknown or does not fit.
     """
     options = dict(options or {})
     rows = read_mask(options.pop("reset_mask", None), num_envs)
-    cases = options.pop("cases", None)
+    cases, masks = (options.pop(name, None) for name in ("cases", "masks"))
     if options:
-        raise ValueError(f"options: expected 'reset_mask' and 'cases' only, got {sorted(options)}")
+        raise ValueError(f"options: expected 'reset_mask', 'cases' and 'masks' only, got {sorted(options)}")
     if cases is None:
         cases = [None] * num_envs
     if isinstance(cases, str) or not isinstance(cases, Sequence) or len(cases) != num_envs:
         raise ValueError(f"options['cases']: expected {num_envs} cases, got {cases!r}")
-    return rows, cases
+    if masks is None:
+        masks = [None] * num_envs
+    if not isinstance(masks, Sequence) or len(masks) != num_envs:
+        raise ValueError(f"options['masks']: expected {num_envs} masks or None, got {type(masks).__name__}")
+    return ResetOptions(rows, cases, [_read_start(number, mask) for number, mask in enumerate(masks)])
+
+
+def _read_start(number: int, mask: Any) -> NDArray[np.bool_] | None:
+    """A mask that an episode is to begin with; what is above 0 is foreground."""
+    if mask is None:
+        return None
+    values = np.asarray(mask.detach().cpu() if isinstance(mask, Tensor) else mask)
+    if values.ndim != 3 or values.dtype.kind not in "biuf":
+        raise ValueError(f"mask {number}: expected numbers (X, Y, Z), got {values.dtype} {values.shape}")
+    found: NDArray[np.bool_] = values > 0
+    if not found.any():
+        raise ValueError(f"mask {number}: expected foreground, got none in {values.shape}")
+    return found
 
 
 def refuse_ended(rows: NDArray[np.int64], num_envs: int) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mecca_env.actions import batch_of_one
-from mecca_env.arguments import read_case, read_seed, refuse_keywords_of_several
+from mecca_env.arguments import for_several, read_seed, refuse_keywords_of_several
 from mecca_env.data.base import VolumeSource
 from mecca_env.process.config import EnvConfig
 from mecca_env.vector_env import MeccaVectorEnv
@@ -93,12 +93,13 @@ class MeccaEnv(gym.Env[Observation, Any]):
 
         Args:
             seed: Seeds everything the env draws; None goes on with the present generator.
-            options: `case` names the case, by name or index; otherwise it is drawn.
+            options: `case` names the case, by name or index; otherwise it is drawn. `mask` is what to go on from, on
+                the scan's own grid (X, Y, Z).
 
         Raises:
-            ValueError: A seed, option or case does not fit.
+            ValueError: A seed, option, case or mask does not fit.
         """
-        observation, info = self.vector.reset(seed=read_seed(seed), options={"cases": [read_case(options)]})
+        observation, info = self.vector.reset(seed=read_seed(seed), options=for_several(options))
         return _numpy(observation), _unbatched(info)
 
     def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:

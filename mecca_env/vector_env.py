@@ -210,7 +210,7 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
         Args:
             seed: s gives env i the seed s + i; a sequence gives each its own; None goes on with the present one.
             options: `reset_mask` (B,) bool resets only those envs; `cases` names the case of each env, by name or
-                index, None where it is to be drawn.
+                index, None where it is to be drawn; `masks` are what to go on from, each (X, Y, Z) on its scan's grid.
 
         Returns:
             Observation and info of all envs.
@@ -219,11 +219,11 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
             ValueError: A seed, mask or case does not fit.
         """
         self._check_open()
-        rows, wanted = read_reset_options(options, self.num_envs)
+        rows, wanted, masks = read_reset_options(options, self.num_envs)
         if not self._episodes.begun and len(rows) < self.num_envs:
             raise gym.error.ResetNeeded("the first reset must be of all envs")
         chosen = [self.cases.find(case) for case in wanted]
-        self._begin(rows, chosen, read_seeds(seed, self.num_envs))
+        self._begin(rows, chosen, read_seeds(seed, self.num_envs), masks)
         self._show()
         return self._observe(self.state), info_of(self.state, None)
 
@@ -364,7 +364,7 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
         self._window.close()
         self._episodes.close()
 
-    def _begin(self, rows: NDArray[np.int64], *chosen: Sequence[int | None]) -> None:
+    def _begin(self, rows: NDArray[np.int64], *chosen: Any) -> None:
         """Begin new episodes in those rows, once all actions so far are known to have been in range."""
         self._actions.refuse(wait=True)
         self._episodes.begin(rows, *chosen)

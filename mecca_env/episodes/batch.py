@@ -78,6 +78,7 @@ class EpisodeBatch:
         rows: NDArray[np.int64],
         cases: Sequence[int | None] | None = None,
         seeds: Sequence[int | None] | None = None,
+        masks: Sequence[NDArray[np.bool_] | None] | None = None,
     ) -> None:
         """Begin new episodes.
 
@@ -85,17 +86,22 @@ class EpisodeBatch:
             rows: In which envs; all of them at first.
             cases: The case for every env, B of them, None where it is to be drawn; None: all are drawn.
             seeds: The seed for every env, B of them, None where its stream goes on; None: all go on.
+            masks: What every env begins with, B of them, (X, Y, Z) on the scan's grid, None where the settings say it;
+                None: they say it of all.
 
         Raises:
             RuntimeError: As `step`, where others go on.
+            ValueError: A mask is not of its case. No stream has moved on then.
         """
         if len(rows) < len(self):
             self._refuse_writes()
+        before = list(self.streams)
         for i in rows:
             if seeds is not None and (seed := seeds[i]) is not None:
                 self.streams[i] = EpisodeStream(seed)
+        none: list[Any] = [None] * len(self)
         with counted():
-            self._begin(rows, [None] * len(self) if cases is None else cases)
+            self._begin(rows, none if cases is None else cases, none if masks is None else masks, before)
         self._steps[rows] = 0
         self.over[rows] = False
         self._look_ahead(rows)
@@ -198,9 +204,20 @@ class EpisodeBatch:
         self.maker.close()
         self._state = self._handed_out = None
 
-    def _begin(self, rows: NDArray[np.int64], cases: Sequence[int | None]) -> None:
+    def _begin(
+        self,
+        rows: NDArray[np.int64],
+        cases: Sequence[int | None],
+        masks: Sequence[NDArray[np.bool_] | None],
+        before: list[EpisodeStream],
+    ) -> None:
         origins = [Origin(self.streams[i].state(), cases[i]) for i in rows]
-        made = self.maker.make_all([self.streams[i] for i in rows], [cases[i] for i in rows])
+        try:
+            made = self.maker.make_all(*([each[i] for i in rows] for each in (self.streams, cases, masks)))
+        except ValueError:  # a mask that is of no use here, say
+            for i, origin in zip(rows, origins, strict=True):
+                self.streams[i] = before[i] if before[i] is not self.streams[i] else EpisodeStream.at(origin.stream)
+            raise
         fresh = self.simulator.begin([start for start, _ in made])
         if self._state is None or len(rows) == len(self):
             self._hand_out(fresh)

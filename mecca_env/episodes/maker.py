@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from mecca_env.data.base import PreparedCase
+from mecca_env.data.base import DataError, PreparedCase
 from mecca_env.data.caching.device import CaseStream, threads_ahead
 from mecca_env.data.files import FileSource
 from mecca_env.data.grid.crops import measured
@@ -16,10 +18,12 @@ from mecca_env.data.grid.placement import Placement
 from mecca_env.data.grid.sampling import resample_case, resample_cases
 from mecca_env.data.phantom.source import PhantomSource
 from mecca_env.data.selection import Cases
+from mecca_env.episodes.damage import damaged
 from mecca_env.episodes.regions import case_regions, placed_regions
 from mecca_env.episodes.stream import EpisodeStream, is_labelled_episode
 from mecca_env.episodes.views import View, ViewMaker, box_map
-from mecca_env.process.config import EnvConfig
+from mecca_env.process.choices import Purpose, draw_choice, read_choice
+from mecca_env.process.config import STARTS, EnvConfig
 from mecca_env.process.simulator import EpisodeStart
 from mecca_env.tensors.transfer import to_device
 
@@ -62,6 +66,7 @@ class EpisodeMaker:
         self._device = device
         self._augment = cases.split == "train" if config.augment is None else config.augment
         self._views = ViewMaker(config, self._augment)
+        self._starts = read_choice("start", config.start, STARTS)
         ours = isinstance(cases.source, (FileSource, PhantomSource))
         threads = threads_ahead() if ours else 1
         self._prepared = CaseStream(
@@ -78,9 +83,21 @@ class EpisodeMaker:
         return self.make_all([source], [index])[0]
 
     def make_all(
-        self, sources: Sequence[EpisodeStream], indices: Sequence[int | None]
+        self,
+        sources: Sequence[EpisodeStream],
+        indices: Sequence[int | None],
+        masks: Sequence[NDArray[np.bool_] | None] | None = None,
     ) -> list[tuple[EpisodeStart, Placement]]:
-        """The next episode of each of several envs, see `make`."""
+        """The next episode of each of several envs, see `make`.
+
+        Args:
+            sources: Of the envs.
+            indices: The case of each; None: the next one.
+            masks: What each goes on from, (X, Y, Z) on its scan's grid, or None; None: none does.
+
+        Raises:
+            ValueError: A mask is of another grid, or nothing of it lies in the crop.
+        """
         drawn = [self._draw(source, index) for source, index in zip(sources, indices, strict=True)]
         cases = [each.case for each in drawn]
         placements = [each.view.placement for each in drawn]
@@ -91,6 +108,7 @@ class EpisodeMaker:
                 placements[row] = drawn[row].view.upright
             volume[row], label[row] = resample_case(cases[row], placements[row], clip, self._device)
         made = []
+        given = [None] * len(drawn) if masks is None else masks
         for row, each in enumerate(drawn):
             episode = EpisodeStart(
                 volume=volume[row],
@@ -100,6 +118,7 @@ class EpisodeMaker:
                 key=each.key,
                 regions=self._regions(each.index, each.case, placements[row]) if self._config.needs_regions else None,
                 box=box_map(each.view.box, placements[row], self._device) if self._config.shows_box else None,
+                mask=self._start(given[row], each, label[row], placements[row]),
                 first_click=each.view.at(placements[row]).first_click,
             )
             made.append((episode, placements[row]))
@@ -137,6 +156,35 @@ class EpisodeMaker:
         if view.crop != "label":
             case = measured(case, (view.placement.low, view.placement.high))
         return _Drawn(key, index, case, view)
+
+    def _start(
+        self, mask: NDArray[np.bool_] | None, drawn: _Drawn, label: Tensor, placement: Placement
+    ) -> Tensor | None:
+        """What an episode goes on from: the mask that was given, or what the settings say; None: from nothing."""
+        return self._damaged(label, drawn.key) if mask is None else self._on_grid(mask, drawn, placement)
+
+    def _damaged(self, label: Tensor, key: int) -> Tensor | None:
+        """What an episode goes on from by its settings, (D, H, W) bool; None: from nothing."""
+        if draw_choice(self._starts, key, Purpose.START) == "half":
+            return None
+        rng = np.random.default_rng([key, int(Purpose.DAMAGE)])
+        return to_device(torch.from_numpy(damaged(label.cpu().numpy(), rng)), self._device)
+
+    def _on_grid(self, mask: NDArray[np.bool_], drawn: _Drawn, placement: Placement) -> Tensor:
+        """A mask on a scan's grid, (X, Y, Z), where an episode's grid lies, (D, H, W) bool."""
+        case = drawn.case
+        if mask.shape != case.scan_shape:
+            raise ValueError(f"mask: expected one on the grid of {case.name}, {case.scan_shape}, got {mask.shape}")
+        cut = tuple(slice(o, o + n) for o, n in zip(case.origin, case.label.shape, strict=True))
+        label = torch.from_numpy(np.ascontiguousarray(mask[cut])).to(case.label.device)
+        try:
+            found = resample_case(replace(case, label=label), placement, self._config.intensity_clip, self._device)
+        except DataError as error:
+            raise ValueError(
+                f"mask: expected part of it in the crop of {case.name}, "
+                f"{placement.low} to {placement.high} (exclusive), got none there"
+            ) from error
+        return found[1]
 
     def _foreseen(self, stream: EpisodeStream) -> int | None:
         """The case that would come next."""

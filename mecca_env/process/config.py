@@ -241,6 +241,8 @@ class EnvConfig:
         if isinstance(self.user, Mapping):
             read_choice("user", self.user, None)
             object.__setattr__(self, "user", dict(self.user))
+        if "mask" in read_choice("start", self.start, STARTS) and some_unlabelled(vars(self)):
+            raise ValueError(f"start: expected 'half' where cases have no labels to make masks of, got {self.start!r}")
         if "click" in read_choice("crop", self.crop, CROPS) and not self.click_ranges[0][1]:
             raise ValueError("crop: expected a first click for crop='click', got clicks that begin with 0")
 

@@ -39,6 +39,9 @@ ENVS: tuple[dict[str, Any], ...] = (
     {"action": "continuous"},
     {"autoreset_mode": "NextStep"},
     {"augment": True, "device_cache_bytes": 0, "prefetch": True},
+    {"protocol": "mixed", "clicks": ((0, 1), (0, 2), (0, 3)), "augment": True, "time": True},
+    {"protocol": "cvpr25", "clicks": (0, 1, 1), "start": {"half": 1, "mask": 1}, "hint": "edt"},
+    {"crop": "scan", "box": "label", "user": "largest-error"},
 )
 INTERPRETED: tuple[dict[str, Any], ...] = ({}, {"guide": True}, {"target_dice": 0.3})
 """Those that are played with the kernels for GPUs, too, which takes Triton's interpreter some seconds."""

@@ -12,6 +12,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 import mecca_env
+from mecca_env.process.protocols import PROTOCOLS
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "guide": {"guide": True, "supervoxels": (12, 10, 8)},
@@ -23,6 +24,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "boundary": {"reward": "boundary"},
     "unlabelled": {"labelled_fraction": 0.0, "target_dice": 0.5},
     "augmented": {"augment": True},
+    "signed with the time": {"signed": True, "time": True, "user": {"largest-error": 1, "scribble": 1}},
+    **{protocol: {"protocol": protocol} for protocol in PROTOCOLS},
+    "masks": {"protocol": "mixed", "start": "mask", "augment": True},
 }
 
 

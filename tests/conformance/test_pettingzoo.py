@@ -27,6 +27,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "modalities": {"dataset": Blobs(modalities=2)},
     "early ends": {"target_dice": 0.1},
     "four actions": {"adjustments": (-0.5, -0.1, 0.1, 0.5)},
+    "prompts": {"protocol": "one-click", "clicks": (0, 1, 1), "time": True},
 }
 
 

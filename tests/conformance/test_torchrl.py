@@ -33,6 +33,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "early ends": {"target_dice": 0.5},
     "unlabelled": {"labelled_fraction": 0.5},
     "modalities": {"dataset": Blobs(modalities=2)},
+    "prompts": {"protocol": "mixed", "clicks": ((0, 1), (0, 2), (0, 3)), "time": True, "augment": True},
 }
 
 

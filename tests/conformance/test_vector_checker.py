@@ -35,6 +35,9 @@ def test_every_id_passes_in_every_mode(env_id: str, mode: AutoresetMode, keyword
         {"user": "imprecise", "augment": True},
         {"labelled_fraction": 0.5},
         {"hint": "supervoxel", "supervoxels": (12, 10, 8), "reward": "boundary"},
+        {"protocol": "mixed", "clicks": ((0, 1), (0, 2), (0, 3)), "augment": True, "time": True},
+        {"protocol": "cvpr25", "clicks": (0, 1, 1), "start": {"half": 1, "mask": 1}},
+        {"protocol": "first-click", "clicks": (1, (0, 3), 1), "user": {"edge": 1, "scribble": 2}, "augment": True},
     ],
     ids=str,
 )

@@ -121,9 +121,13 @@ def test_refusals_of_actions_speak_of_one_env(fault: str) -> None:
     assert str(raised.value) == message
 
 
+ONLY = "options: expected 'case' and 'mask' only"
 RESETS: dict[str, tuple[dict[str, Any], str]] = {
-    "mask": ({"options": {"reset_mask": np.array([True])}}, "options: expected 'case' only, got ['reset_mask']"),
-    "cases": ({"options": {"cases": [1], "case": 2}}, "options: expected 'case' only, got ['cases']"),
+    "mask": (
+        {"options": {"reset_mask": np.array([True])}},
+        "options: expected 'case' and 'mask' only, got ['reset_mask']",
+    ),
+    "cases": ({"options": {"cases": [1], "case": 2}}, "options: expected 'case' and 'mask' only, got ['cases']"),
     "seeds": ({"seed": [1]}, "seed: expected a non-negative integer, got [1]"),
     "negative seed": ({"seed": -1}, "seed: expected a non-negative integer, got -1"),
     "no number": ({"seed": True}, "seed: expected a non-negative integer, got True"),

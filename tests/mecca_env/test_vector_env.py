@@ -265,7 +265,9 @@ class TestOrderOfCalls:
             envs.reset(options={"reset_mask": mask})
 
     def test_unknown_options_are_refused(self) -> None:
-        with pytest.raises(ValueError, match=r"options: expected 'reset_mask' and 'cases' only, got \['case'\]"):
+        with pytest.raises(
+            ValueError, match=r"options: expected 'reset_mask', 'cases' and 'masks' only, got \['case'\]"
+        ):
             make_envs(2).reset(options={"case": 1})
 
     def test_a_refused_reset_changes_nothing(self) -> None:

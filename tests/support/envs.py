@@ -59,6 +59,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "cut short or done": {"max_episode_steps": 2, "target_dice": 0.25},
     "cut at its end": {"max_episode_steps": 3},
     "never cut": {"max_episode_steps": 4},
+    "signed": {"signed": True, "user": "random-error", "time": True},
+    "mixed": {"protocol": "mixed", "clicks": ((0, 1), (0, 2), (0, 3)), "augment": True},
+    "box of a slice": {"box": "middle-slice", "crop": "box", "user": "largest-error"},
+    "first click": {"protocol": "first-click", "clicks": (1, 1, 1), "start": "mask", "augment": True},
 }
 """Settings that take every part of the decision process, by what they are called in tests."""
 
