@@ -54,6 +54,12 @@ def _corner(value: Any) -> list[int] | None:
     return None if value is None else [read_integer(v) for v in read_list(value)]
 
 
+def _side(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{value!r:.80} where true or false should be")
+    return value
+
+
 def _points(value: Any) -> list[list[float]]:
     return [[read_number(v) for v in read_list(point)] for point in read_list(value)]
 
@@ -121,29 +127,33 @@ class SetMask(Action[None]):
 
 @dataclass(frozen=True, eq=False)
 class AddClicks(Action[list[Click]]):
-    """Mark points on wrong edges for the next step.
+    """Mark points for the next step, on wrong edges, or inside or outside the target.
 
     Attributes:
         points: (K, 3) or (3,), voxels of the scan.
+        inside: On which side, for a run that was trained with signs; None for any other.
     """
 
     points: ArrayLike
+    inside: bool | None = None
 
     name = "add_clicks"
     logged = {"points": _points, "new": read_integer}
+    logged_where_there = {"inside": _side}
 
     @classmethod
     def from_log(cls, details: Mapping[str, Any]) -> Self:
         """With the points that a log keeps."""
-        return cls(details["points"])
+        return cls(details["points"], details.get("inside"))
 
     def do(self, history: History) -> tuple[Details, list[Click]]:
         """Go on to the moment after the clicks, where the agent learns something from them; each of them."""
-        after, made = history.player.click(history.now, self.points)
+        after, made = history.player.click(history.now, self.points, self.inside)
         if after is not history.now:
             history.advance(self, after)
         new = sum(not click.repeated for click in made)
-        return {"points": [list(click.point) for click in made], "new": new}, made
+        side = {} if self.inside is None else {"inside": self.inside}
+        return {"points": [list(click.point) for click in made], "new": new, **side}, made
 
 
 @dataclass(frozen=True)

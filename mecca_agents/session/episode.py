@@ -21,8 +21,9 @@ from mecca_env.data.grid.cutting import prepare
 from mecca_env.data.grid.placement import Placement, fixed_placement
 from mecca_env.data.grid.sampling import resample_cases
 from mecca_env.episodes.regions import case_regions, placed_regions
+from mecca_env.episodes.views import ShownBox, box_map
 from mecca_env.kernels.interpolation import Coordinates
-from mecca_env.process.simulator import EpisodeStart, Simulator
+from mecca_env.process.simulator import EpisodeStart, Simulator, mask_action
 from mecca_env.state import State, observe
 
 _ROUNDING = 1e-6  # voxels: what a click on the border of the view may lie outside of it
@@ -37,12 +38,14 @@ class Click:
         voxel: The voxel of the agent's grid that it lies in.
         step: Number of the step that it is for, from 1.
         repeated: That voxel was clicked before: the agent learns nothing from it, and it is not kept.
+        inside: Which side of the target's border it is on, where clicks have signs.
     """
 
     point: tuple[float, float, float]
     voxel: Triple
     step: int
     repeated: bool = False
+    inside: bool | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +130,10 @@ class EpisodePlayer:
         if config.needs_regions:
             regions = placed_regions(case_regions(case, config), case, placement).to(self.model.device)
         nothing = torch.zeros(config.shape, dtype=torch.bool, device=self.model.device)
-        state = self._simulator.begin([EpisodeStart(volume[0], nothing, 0, True, 0, regions)])
+        shown = None
+        if config.shows_box:
+            shown = box_map(None if box is None else ShownBox(*box), placement, self.model.device)
+        state = self._simulator.begin([EpisodeStart(volume[0], nothing, 0, True, 0, regions, shown)])
         moment = Moment(image, box, placement, state, state, state)
         return moment if mask is None else self._masked(moment, mask, inside)
 
@@ -153,18 +159,26 @@ class EpisodePlayer:
         first = moment.first
         return Moment(moment.image, moment.box, moment.placement, first, first, first)
 
-    def click(self, moment: Moment, points: ArrayLike) -> tuple[Moment, list[Click]]:
+    def click(self, moment: Moment, points: ArrayLike, inside: bool | None = None) -> tuple[Moment, list[Click]]:
         """The moment after clicks, the same one where the agent learns nothing from them; and each of them.
 
+        Args:
+            moment: The one before.
+            points: (K, 3) or (3,), voxels of the scan.
+            inside: On which side of the border they are, where the run knows signs.
+
         Raises:
-            SessionError: One of them is no point of the view.
+            SessionError: One of them is no point of the view, or a sign is missing or one too many.
         """
-        inside = _points(points, moment.view)
-        known = {click.voxel for click in moment.clicks}
+        if (inside is not None) != self.model.config.signed:
+            wanted = "True or False, since this run was trained" if inside is None else "None: this run was not trained"
+            raise SessionError(f"inside: expected {wanted} with clicks inside and outside the target, got {inside!r}")
+        there = _points(points, moment.view)
+        known = {(click.voxel, click.inside) for click in moment.clicks}
         made = []
-        for point, voxel in zip(inside, _voxels(inside, moment.placement), strict=True):
-            made.append(Click(point, voxel, len(moment.answers) + 1, voxel in known))
-            known.add(voxel)
+        for point, voxel in zip(there, _voxels(there, moment.placement), strict=True):
+            made.append(Click(point, voxel, len(moment.answers) + 1, (voxel, inside) in known, inside))
+            known.add((voxel, inside))
         new = tuple(click for click in made if not click.repeated)
         if not new:
             return moment, made
@@ -203,22 +217,21 @@ class EpisodePlayer:
 
     def _masked(self, moment: Moment, mask: BoxedMask, inside: Tensor) -> Moment:
         """Every voxel as sure of a mask, on the grid (1, D, H, W) bool, as one step can make it."""
-        config = self.model.config
-        if config.action == "continuous":
-            action = inside.float().mul_(2).sub_(1)
-        else:
-            lowest, highest = (config.adjustments.index(f(config.adjustments)) for f in (min, max))
-            action = torch.where(inside, highest, lowest).to(torch.uint8)
-        made, *_ = self._simulator.step(moment.first, action)
-        state = replace(made, step=moment.first.step)  # the person's steps count from 1
+        made, *_ = self._simulator.step(moment.first, mask_action(inside, self.model.config))
+        state = replace(made, step=moment.first.step, time=moment.first.time)  # the person's steps count from 1
         return replace(moment, answered=state, state=state, loaded=mask)
 
     def _hinted(self, moment: Moment) -> State:
         """The state with all waiting clicks, which become hints at once, as those of the environment's user do."""
         made = torch.tensor([[click.voxel for click in moment.waiting]], device=self.model.device)  # (1, K, 3)
-        room = torch.full_like(made, -1)
-        before = replace(moment.answered, clicks=torch.cat((moment.answered.clicks, room), dim=1))
-        return self._simulator.add_clicks(before, made)
+        answered = moment.answered
+        before = replace(answered, clicks=torch.cat((answered.clicks, torch.full_like(made, -1)), dim=1))
+        if answered.signs is None:
+            return self._simulator.add_clicks(before, made)
+        signs = torch.tensor([[1 if click.inside else -1 for click in moment.waiting]], device=self.model.device)
+        room = torch.zeros_like(signs, dtype=torch.int8)
+        before = replace(before, signs=torch.cat((answered.signs, room), dim=1))
+        return self._simulator.add_clicks(before, made, signs)
 
 
 def _points(points: ArrayLike, view: Box) -> list[tuple[float, float, float]]:

@@ -30,11 +30,13 @@ class Action(ABC, Generic[Result]):
     Attributes:
         name: What a log calls it.
         logged: What a log keeps of it, by name, each with the function that reads it from JSON.
+        logged_where_there: The same of what it keeps only where there is something to keep.
         begins_episode: Whether an episode of the agent begins with it.
     """
 
     name: ClassVar[str]
     logged: ClassVar[Mapping[str, Callable[[Any], Any]]] = {}
+    logged_where_there: ClassVar[Mapping[str, Callable[[Any], Any]]] = {}
     begins_episode: ClassVar[bool] = False
 
     @classmethod

@@ -133,22 +133,28 @@ class InteractiveSession(SessionQueries):
         """
         self._do(SetMask(mask))
 
-    def add_clicks(self, points: ArrayLike) -> list[Click]:
-        """Mark points on wrong edges; the agent sees them in the next step. All of them or, refused, none.
+    def add_clicks(self, points: ArrayLike, inside: bool | None = None) -> list[Click]:
+        """Mark points; the agent sees them in the next step. All of them or, refused, none.
+
+        An agent that was trained as in the paper wants points on wrong edges; one with signs, points that lie inside
+        or outside the target.
 
         A point in a voxel of the agent's grid that was clicked before tells it nothing: it comes back `repeated` and
         is not kept.
 
         Args:
             points: (K, 3) or (3,), voxels of the scan, inside `view`.
+            inside: Whether they lie inside the target, for a run that was trained with signs (`signed=True`); None for
+                any other.
 
         Returns:
             Each of them.
 
         Raises:
-            SessionError: One of them lies outside `view`, or they are no points.
+            SessionError: One of them lies outside `view`, or they are no points; or the run knows no signs and one was
+                given, or the other way round.
         """
-        return self._do(AddClicks(points))
+        return self._do(AddClicks(points, inside))
 
     def step(self) -> NDArray[np.bool_]:
         """Let the agent act once and return the new `mask`.

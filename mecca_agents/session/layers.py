@@ -108,7 +108,8 @@ def _values(moment: Moment, layer: Layer) -> Tensor | None:
         case "mask" | "probability":
             return moment.state.probability[0]
         case "hint":
-            return moment.state.hint[0]
+            hint = moment.state.hint[0]
+            return hint if hint.ndim == 3 else hint.amax(0)
         case "action":
             return moment.change
         case "confidence":

@@ -143,6 +143,8 @@ def _entries(items: Any) -> tuple[Entry, ...]:
 def _entry(item: Any) -> Entry:
     if not isinstance(item, dict) or set(item) != {field.name for field in fields(Entry)}:
         raise ValueError(f"an action {item!r:.80}")
-    readers = {} if item["action"] == SET_IMAGE else ACTIONS[item["action"]].logged
+    kind = None if item["action"] == SET_IMAGE else ACTIONS[item["action"]]
+    readers = {} if kind is None else dict(kind.logged)
+    readers |= {} if kind is None else {k: v for k, v in kind.logged_where_there.items() if k in item["details"]}
     details = {name: read(item["details"][name]) for name, read in readers.items()}
     return Entry(item["action"], read_number(item["at"]), read_number(item["took"]), read_text(item["time"]), details)

@@ -66,7 +66,9 @@ class Model:
         """Configuration of its training, for a person: nobody is simulated, nothing is earned, no Dice ends it."""
         trained = EnvConfig(shape=self.run.preset.shape, **self.run.settings)
         nobody = (0,) * trained.horizon
-        return replace(trained, clicks=nobody, user="none", reward="gain", target_dice=None)
+        return replace(
+            trained, clicks=nobody, user="none", reward="gain", target_dice=None, crop="label", start="half"
+        )  # the person chooses view and mask
 
 
 def load_model(run: str | PathLike[str] | None = None, *, checkpoint: str = "last", device: str = "auto") -> Model:

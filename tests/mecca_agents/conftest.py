@@ -31,11 +31,13 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """The run of a method, trained for two updates on five small scans; each is trained once."""
 
     @cache
-    def run(method: str, channels: int = 1) -> Path:
+    def run(method: str, channels: int = 1, protocol: str = "paper", time: bool = False) -> Path:
         root = tmp_path_factory.mktemp("scans")
         write_decathlon(root, names="abcde", channels=channels, label=_off_centre())
         folder = tmp_path_factory.mktemp("runs") / method
-        train(method, "MECCA-Spleen-v0", folder, preset=SMALL, root=root, device="cpu", stream=StringIO())
+        prompts = {"protocol": protocol, "time": time} if protocol != "paper" else {}
+        keywords = {"root": root, "device": "cpu", "stream": StringIO(), "settings": prompts}
+        train(method, "MECCA-Spleen-v0", folder, preset=SMALL, **keywords)
         return folder
 
     return run
