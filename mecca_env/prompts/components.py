@@ -34,6 +34,15 @@ def largest_components(codes: NDArray[Any], count: int) -> Iterator[Component]:
         yield Component(components[box] == number + 1, np.array([axis.start for axis in box]))
 
 
+def squared_depth(mask: Bits) -> NDArray[np.float32]:
+    """Squared distance of each voxel of a mask to what is not in it, or beyond the array, of its shape; 0 elsewhere.
+
+    In whole numbers, so that ties are ties. Edt takes three times as long for bools as for bytes.
+    """
+    depth: NDArray[np.float32] = edt.edtsq(np.ascontiguousarray(mask).view(np.uint8), black_border=True)
+    return depth
+
+
 def deepest(mask: Bits, share: float = 1.0) -> NDArray[np.int64]:
     """The voxels of a mask, (N, 3), that are farthest from all that is not in it; beyond the array nothing is.
 
@@ -41,5 +50,5 @@ def deepest(mask: Bits, share: float = 1.0) -> NDArray[np.int64]:
         mask: Not empty.
         share: Those are taken, too, that are as far as this share of the farthest.
     """
-    squared = edt.edtsq(np.ascontiguousarray(mask), black_border=True)  # whole numbers, so that ties are ties
+    squared = squared_depth(mask)
     return np.argwhere(squared >= share**2 * squared.max())

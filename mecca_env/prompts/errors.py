@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mecca_env.prompts.boxes import checked_mask
-from mecca_env.prompts.components import Bits, largest_components
+from mecca_env.prompts.components import Bits, largest_components, squared_depth
 
 Draws: TypeAlias = np.random.Generator | np.random.RandomState
 
@@ -84,12 +84,11 @@ def _squared_depth(component: Bits) -> NDArray[np.float32]:
     """Squared distance of each voxel to what is not in the component, of its shape; 0 there."""
     padding = [max(side // 4, 1) for side in component.shape]
     if math.prod(side + 2 * more for side, more in zip(component.shape, padding, strict=True)) <= MOST_VOXELS:
-        depth: NDArray[np.float32] = edt.edtsq(np.ascontiguousarray(component), black_border=True)
-        return depth
+        return squared_depth(component)
     from skimage.measure import block_reduce  # half a second, for very large scans alone
 
     padded = np.pad(component, [(more, more) for more in padding])
-    halved = edt.edtsq(block_reduce(padded, 2, np.max))
+    halved = edt.edtsq(block_reduce(padded, 2, np.max).view(np.uint8))
     blocks = [(np.arange(side) + more) // 2 for side, more in zip(component.shape, padding, strict=True)]
     found: NDArray[np.float32] = halved[np.ix_(*blocks)]
     return found

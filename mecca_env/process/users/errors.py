@@ -110,6 +110,8 @@ def _middles(codes: Codes, count: int, key: int) -> list[NDArray[np.int64]]:
 
 def _drawn(voxels: NDArray[np.int64], shape: tuple[int, ...], key: int, number: int) -> int:
     """Which of some voxels, (N, 3), is drawn for the prompt of that number."""
+    if len(voxels) == 1:
+        return 0
     flat = torch.from_numpy(np.ravel_multi_index(tuple(voxels.T), shape).astype(np.int64))[None]
     return int(shuffle_keys(fold(torch.tensor([key]), number), flat).argmin())
 
