@@ -37,7 +37,6 @@ class NetworkAgent(Agent):
         generator: All that the method draws while it learns.
         families: Families of settings that it has a use for, besides `network` and what every run has.
         plays_unlabelled: Whether it may learn from unlabelled cases, too.
-        warm_up: Share of the training over which the learning rate rises evenly from next to nothing.
 
     Raises:
         ValueError: The method cannot play this task.
@@ -46,7 +45,6 @@ class NetworkAgent(Agent):
     name: ClassVar[str]
     families: ClassVar[tuple[str, ...]] = ()
     plays_unlabelled: ClassVar[bool] = False
-    warm_up: ClassVar[float] = 0.0
     learns_together = True
 
     def __init__(self, preset: Preset, task: TaskSpec, *, device: torch.device, seed: int) -> None:
@@ -198,8 +196,6 @@ class NetworkAgent(Agent):
         for name, norm in norms.items():
             check_finite(f"gradient of the {name} network", norm)
         rate = self.preset.learning_rate * between(1.0, self.preset.final_learning_rate, progress)
-        if progress < self.warm_up:
-            rate *= (progress + 1 / self.preset.updates) / (self.warm_up + 1 / self.preset.updates)
         for name in chosen:
             for group in self.optimizers[name].param_groups:
                 group["lr"] = rate * group["rate"]

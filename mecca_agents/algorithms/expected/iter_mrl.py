@@ -9,9 +9,6 @@ next step, sum over actions of pi(a) gain(a), has an exact gradient (Eq. 5 as pr
     loss = -sum over a of pi(a) gain(a)   Eq. 5, 9
          - entropy_weight H(pi)
 
-Its first gradients are large, since no sampling averages them out. Of eight trainings that began with the whole
-learning rate one had no unit left that fired after ten updates; so the rate rises over the first twentieth.
-
 It is no actor-critic: there is no critic, and what comes after the next step has no part in it.
 """
 
@@ -30,4 +27,3 @@ class ExpectedIterMRL(IterMRL):
         "No actor-critic: the gradient over all actions, each paid what it would earn at once, and no look ahead."
     )
     samples: ClassVar[bool] = False
-    warm_up: ClassVar[float] = 0.05

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from mecca_agents.algorithms.expected.iter_mrl import ExpectedIterMRL
 from mecca_agents.algorithms.mecca import Mecca
 
 
@@ -14,4 +13,3 @@ class ExpectedMecca(Mecca):
     name = "mecca-expected"
     footnote = "No actor-critic: MECCA on the gradient over all actions."
     samples: ClassVar[bool] = False
-    warm_up: ClassVar[float] = ExpectedIterMRL.warm_up
