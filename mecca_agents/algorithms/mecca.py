@@ -99,8 +99,8 @@ class Mecca(ActorCritic):
         if preset.mecca.interaction_guide and not follows_advice(settings):
             user = with_protocol(settings)["user"]
             raise ValueError(
-                f"{cls.name}: expected a user who follows advice, such as edge, for its interaction guide, got {user!r}; "
-                "without the guide (--no-interaction-guide) it takes any user"
+                f"{cls.name}: expected a user who follows advice, such as edge, for its interaction guide, "
+                f"got {user!r}; without the guide (--no-interaction-guide) it takes any user"
             )
         share = only_labelled(settings)
         if share and preset.mecca.simulated_labels:

@@ -47,10 +47,18 @@ def follows_advice(settings: Mapping[str, Any]) -> bool:
     """Tell whether a guide has a point: somebody among the users of an environment follows its advice.
 
     Args:
-        settings: Of the environment; its protocol may say who the user is.
+        settings: Of the environment; its protocol may say who the user is. A name that nobody has is not refused here.
+
+    Raises:
+        ValueError: There is no such protocol.
     """
+    user = with_protocol(settings).get("user", EnvConfig.user)
+    return not _is_user(user, guide=False) or _is_user(user, guide=True)
+
+
+def _is_user(user: Any, guide: bool) -> bool:
     try:
-        make_user(with_protocol(settings).get("user", EnvConfig.user), guide=True)
+        make_user(user, guide)
     except ValueError:
         return False
     return True

@@ -6,7 +6,6 @@ of five clicks.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -89,16 +88,11 @@ def scan_scores(
         raise ValueError(
             f"prediction, label: expected one shape with three axes, got {predicted.shape} and {labelled.shape}"
         )
-    if len(spacing) != 3 or not all(0 < side < math.inf for side in spacing):
-        raise ValueError(f"spacing: expected three finite numbers above 0, got {spacing!r}")
-    if not tolerance >= 0:
-        raise ValueError(f"tolerance: expected a number of at least 0, got {tolerance!r}")
     pairs = [(predicted == c, labelled == c) for c in np.unique(labelled[labelled > 0])]
     pairs = pairs or [(predicted > 0, labelled > 0)]
     dsc = float(np.mean([_dsc(*pair) for pair in pairs]))
-    # Surfaces are measured where they count: those of a mask that is scattered all over the scan take long.
-    found = [surface_dice(*pair, spacing=spacing, tolerance=tolerance) for pair in pairs if dsc > LEAST_DSC]
-    return ScanScores(dsc, float(np.mean(found)) if found else 0.0)
+    nsd = np.mean([surface_dice(*pair, spacing=spacing, tolerance=tolerance) for pair in pairs])
+    return ScanScores(dsc, float(nsd) if dsc > LEAST_DSC else 0.0)
 
 
 def area_under_clicks(scores: Sequence[float]) -> float:

@@ -8,7 +8,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from mecca_agents.evaluation.protocols.cvpr25 import ScanScores, scan_scores
+from mecca_agents.evaluation.protocols.cvpr25 import LEAST_DSC, TOLERANCE, ScanScores
+from mecca_agents.evaluation.protocols.surfaces import Spacing, Surface, surface_dice_of, surface_of
 from mecca_env.data.base import Box, Triple, VolumeSource
 from mecca_env.data.grid.cutting import bounding_box
 
@@ -28,10 +29,7 @@ class CaseOnScan:
         self._source, self._index = source, index
 
     def scores(self, mask: NDArray[np.bool_]) -> ScanScores:
-        """DSC and NSD at 2 mm (`scan_scores`) of a mask.
-
-        No more is looked at than the smallest box that holds mask and label: both surfaces lie in it, so the scores are
-        those of the whole scan.
+        """What `scan_scores` says of a mask at 2 mm; nothing is looked at but the boxes that hold mask and label.
 
         Args:
             mask: On the scan's grid, (X, Y, Z) bool.
@@ -42,8 +40,13 @@ class CaseOnScan:
         label = self._label
         if mask.shape != label.scan_shape:
             raise ValueError(f"mask: expected the shape of its scan, {label.scan_shape}, got {mask.shape}")
-        box = _around(label.box, bounding_box(mask)) if mask.any() else label.box
-        return scan_scores(mask[_slices(box)], label.within(box), spacing=label.spacing)
+        found, wanted = np.count_nonzero(mask), np.count_nonzero(label.inside)
+        dsc = 2 * np.count_nonzero(mask[_slices(label.box)] & label.inside) / (found + wanted)
+        if dsc <= LEAST_DSC:
+            return ScanScores(dsc, 0.0)
+        box = bounding_box(mask)
+        surface = surface_of(mask[_slices(box)], box[0], label.spacing)
+        return ScanScores(dsc, surface_dice_of(surface, label.surface, TOLERANCE))
 
     @cached_property
     def _label(self) -> _Label:
@@ -62,19 +65,12 @@ class _Label:
     inside: NDArray[np.bool_]  # what is in its box
     box: Box  # on the scan's grid
     scan_shape: Triple
-    spacing: tuple[float, float, float]  # millimetres
+    spacing: Spacing  # millimetres
 
-    def within(self, box: Box) -> NDArray[np.bool_]:
-        """The label in a larger box of the scan."""
-        found = np.zeros([high - low for low, high in zip(*box, strict=True)], np.bool_)
-        found[tuple(slice(a - o, b - o) for a, b, o in zip(*self.box, box[0], strict=True))] = self.inside
-        return found
-
-
-def _around(one: Box, other: Box) -> Box:
-    low = [min(corners) for corners in zip(one[0], other[0], strict=True)]
-    high = [max(corners) for corners in zip(one[1], other[1], strict=True)]
-    return (low[0], low[1], low[2]), (high[0], high[1], high[2])
+    @cached_property
+    def surface(self) -> Surface:
+        """Its surface."""
+        return surface_of(self.inside, self.box[0], self.spacing)
 
 
 def _moved(voxel: Triple, by: Triple) -> Triple:
