@@ -46,11 +46,10 @@ class Adaptation:
 
     def __str__(self) -> str:
         """What is done to the agent, in words; nothing where it plays as it was trained."""
-        seen = ["the larger value of both hint maps"] * self.merged + ["an empty box"] * self.empty_box
-        parts = ["sees " + " and ".join(seen)] * bool(seen)
-        parts += ["sees no " + " and no ".join(self.hidden)] * bool(self.hidden)
-        parts += ["guides nobody"] * self.unguided
-        return f"adapted: the agent {', '.join(parts)}" if parts else ""
+        seen = ["the larger value of both hint maps"] * self.merged
+        seen += ["an empty box"] * self.empty_box + [f"no {name}" for name in self.hidden]
+        parts = [f"the agent sees {' and '.join(seen)}"] * bool(seen) + ["nobody follows its advice"] * self.unguided
+        return f"adapted: {', '.join(parts)}" if parts else ""
 
     def observation(self, observation: Observation) -> Observation:
         """What the agent sees of an observation of the environment; nothing in that is changed."""
@@ -122,15 +121,15 @@ def _was_without_box(config: RunConfig) -> bool:
 
 def _refuse_less(trained: TaskSpec, task: TaskSpec, played: EnvConfig, empty_box: bool) -> None:
     """Raise `RunError` where a network would miss a part of its observation."""
-    lost = {
-        "signs": (trained.hints > task.hints, "--signed; nothing else tells its two hint maps apart"),
-        "a box": (trained.box and not task.box and not empty_box, "--box; it was never without one"),
-        "the time": (trained.time and not task.time, "--time"),
+    needed = {
+        "signs": (trained.hints > task.hints, "--signed", "nothing else tells its two hint maps apart"),
+        "a box": (trained.box and not task.box and not empty_box, "--box KIND", "it was never without one"),
+        "the time": (trained.time and not task.time, "--time", "it was always told"),
     }
-    missing = {what: flag for what, (is_lost, flag) in lost.items() if is_lost}
+    missing = {what: why for what, (lost, *why) in needed.items() if lost}
     if missing:
-        flags = ", and ".join(missing.values())
+        flags, reasons = zip(*missing.values(), strict=True)
         raise RunError(
-            f"protocol {played.protocol!r}: expected prompts with {' and '.join(missing)}, which this agent's network "
-            f"was trained with, got prompts without (give {flags})"
+            f"protocol {played.protocol!r}: expected prompts with {' and '.join(missing)}, as this agent was trained "
+            f"with, got prompts without ({', '.join(reasons)}); {' '.join(flags)} adds that"
         )

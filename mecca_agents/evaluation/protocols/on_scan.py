@@ -41,7 +41,7 @@ class CaseOnScan:
         if mask.shape != label.scan_shape:
             raise ValueError(f"mask: expected the shape of its scan, {label.scan_shape}, got {mask.shape}")
         found, wanted = np.count_nonzero(mask), np.count_nonzero(label.inside)
-        dsc = 2 * np.count_nonzero(mask[_slices(label.box)] & label.inside) / (found + wanted)
+        dsc = float(2 * np.count_nonzero(mask[_slices(label.box)] & label.inside) / (found + wanted))
         if dsc <= LEAST_DSC:
             return ScanScores(dsc, 0.0)
         box = bounding_box(mask)

@@ -1,9 +1,8 @@
 """Surfaces of masks in millimetres, and how much of two of them lies together.
 
-The numbers are those of `mecca_env.metrics.surface_dice`. An evaluation asks for them after every step, of one label and
-many predictions, and wants to know of no distance but whether it is forgiven. So the label's surface is found once, and
-nobody looks further than that: in a tumour of 40 ml at 1 mm that takes a third of the time, and of a mask that lies
-elsewhere or all over the scan a sixth.
+The numbers are those of `mecca_env.metrics.surface_dice`. An evaluation asks for them after every step, of one label
+and many predictions, and wants to know of no distance but whether it is forgiven. So the label's surface is found once,
+and nobody looks further than that: three to six times as fast in brains, atria and hippocampi.
 """
 
 from __future__ import annotations
