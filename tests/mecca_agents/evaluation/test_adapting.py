@@ -105,7 +105,11 @@ def test_without_a_protocol_single_settings_change_those_of_the_training() -> No
     [
         ({"signed": True}, {"protocol": "paper"}, "protocol 'paper': expected prompts with signs, as this agent was"),
         (ONE_CLICK, {"protocol": "paper"}, "with signs and a box, .* tells its two hint maps apart, it was never"),
-        (ONE_CLICK, {"protocol": "first-click"}, "'first-click': expected prompts with a box, .*; --box KIND adds that"),
+        (
+            ONE_CLICK,
+            {"protocol": "first-click"},
+            "'first-click': expected prompts with a box, .*; --box KIND adds that",
+        ),
         ({**ONE_CLICK, "time": True}, {"protocol": "cvpr25"}, "expected prompts with the time, .*; --time adds that"),
         ({}, {"signed": True}, "expected prompts as in training, without signs, got prompts with; with a protocol"),
         ({"signed": True}, {"signed": False}, "protocol 'paper': expected prompts with signs"),

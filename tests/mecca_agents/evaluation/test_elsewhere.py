@@ -29,9 +29,7 @@ def test_it_is_tested_on_another_data_set_with_that_ones_layout(
     assert {result.dataset for result in results} == {"Task04_Hippocampus"}
 
 
-def test_another_data_set_that_is_missing_is_never_the_phantom(
-    tiny_run: Runs, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_data_set_that_is_missing_is_never_the_phantom(tiny_run: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MECCA_DATA", raising=False)
     with pytest.raises(DataError, match="Decathlon liver: MECCA_DATA is not set"):
         evaluate(tiny_run("iter-mrl"), env="MECCA-Liver-v0", device="cpu")

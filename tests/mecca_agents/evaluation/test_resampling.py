@@ -80,7 +80,9 @@ def test_an_evaluation_collects_it_for_every_case(tmp_path: Path, shape: tuple[i
 
 def test_what_a_crop_leaves_out_is_lost_as_well(tmp_path: Path) -> None:
     """A cube of 8 mm around a click holds a part of an ellipsoid of 18 x 12.5 x 24 mm."""
-    config = replace(PLAYED_ON_PHANTOM, env="MECCA-Volumes-v0", dataset="data", root=str(write_pairs(tmp_path / "data")))
+    config = replace(
+        PLAYED_ON_PHANTOM, env="MECCA-Volumes-v0", dataset="data", root=str(write_pairs(tmp_path / "data"))
+    )
     found = []
     for side in (8.0, 96.0):
         bound, settings = Bound(), {"protocol": "first-click", "click_side": (side, side), "horizon": 1}

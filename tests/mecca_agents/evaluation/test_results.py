@@ -14,7 +14,9 @@ OLD = ("method", "dataset", "case", "seed", "user_seed", "step", "clicks",
        "dice", "assd", "hd95", "nsd", "misunderstanding", "seconds")  # fmt: skip
 
 
-def result(case: str, step: int, scan: float = math.nan, obedience: float = math.nan, protocol: str = "paper") -> Result:
+def result(
+    case: str, step: int, scan: float = math.nan, obedience: float = math.nan, protocol: str = "paper"
+) -> Result:
     first = ("fake", "phantom", case, 3, 0, step, step - 1, 0.5, 2.0, 3.0, 0.25, 0.01, 0.1)
     return Result(*first, protocol=protocol, obedience=obedience, dice_scan=scan, nsd_scan=scan / 2)
 

@@ -13,15 +13,15 @@ from mecca_agents.report.evaluated.challenge import challenge_table
 
 DICE = {"a": [0.1, 0.5, 0.6, 0.7, 0.86, 0.8], "b": [0.3, 0.4, 0.5, 0.92, 0.7, 0.9]}
 BOUND = ScanScores(0.9, 0.95)
+MEASURES = (0.5, 2.0, 3.0, 0.2, 0.0, 0.25)  # on the episode's grid, and 0.25 s
 
 
 def results(dice: dict[str, list[float]], protocol: str = "cvpr25") -> list[Result]:
     return [
-        Result("fake", "d", case, 0, 0, step + 1, step, 0.5, 2.0, 3.0, 0.2, 0.0, 0.25, protocol, math.nan, value, value / 2)
+        Result(*("fake", "d", case, 0, 0, step + 1, step), *MEASURES, protocol, math.nan, value, value / 2)
         for case, values in dice.items()
         for step, value in enumerate(values)
-    ]  # fmt: skip
-
+    ]
 
 
 def test_its_scores_are_means_over_cases_of_those_of_each() -> None:

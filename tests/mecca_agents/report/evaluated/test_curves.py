@@ -13,13 +13,15 @@ from mecca_agents.evaluation.statistics import case_interval
 from mecca_agents.report.evaluated.curves import curve_of, save_curve
 from mecca_agents.runs import RunError
 
+MEASURES = (0.5, 2.0, 3.0, 0.2, 0.0, 0.1)  # on the episode's grid
+
 
 def results(dice: list[float]) -> list[Result]:
     return [
-        Result("mecca", "d", f"case{i}", 0, 0, step, 3 * step + i % 2, 0.5, 2.0, 3.0, 0.2, 0.0, 0.1, "paper", math.nan, value / step, 0.5)
+        Result(*("mecca", "d", f"case{i}", 0, 0, step, 3 * step + i % 2), *MEASURES, "paper", math.nan, value / step)
         for i, value in enumerate(dice)
         for step in (1, 2)
-    ]  # fmt: skip
+    ]
 
 
 def test_it_is_the_mean_over_cases_with_its_interval() -> None:
