@@ -11,7 +11,9 @@ import pytest
 
 from mecca_agents.cli import main
 from mecca_agents.evaluation import COLUMNS, evaluate
+from mecca_agents.evaluation.runner import evaluation_envs
 from mecca_env.data.base import DataError
+from tests.mecca_agents.evaluation.test_runner import PLAYED_ON_PHANTOM
 from tests.support.volumes import write_npz, write_organs, write_pairs
 
 Runs = Callable[..., Path]
@@ -33,6 +35,8 @@ def test_another_data_set_that_is_missing_is_never_the_phantom(tiny_run: Runs, m
     monkeypatch.delenv("MECCA_DATA", raising=False)
     with pytest.raises(DataError, match="Decathlon liver: MECCA_DATA is not set"):
         evaluate(tiny_run("iter-mrl"), env="MECCA-Liver-v0", device="cpu")
+    with pytest.raises(DataError, match="Decathlon liver: MECCA_DATA is not set"):  # nor of what was trained on it
+        evaluation_envs(PLAYED_ON_PHANTOM, env="MECCA-Liver-v0")
 
 
 def test_the_label_is_the_other_data_sets_or_the_one_that_is_given(tiny_run: Runs, tmp_path: Path) -> None:

@@ -15,7 +15,10 @@ from mecca_agents.evaluation import evaluate_agent
 from mecca_agents.evaluation.obedience import Obedience, prompts_of
 from mecca_agents.evaluation.play import PlayedStep
 from mecca_env.metrics import obeyed
+from mecca_env.process.contracts import SignedClicks
 from mecca_env.process.signs import signs_of
+from mecca_env.process.users import EdgeUser
+from mecca_env.state import State
 from tests.mecca_agents.evaluation.test_runner import PLAYED_ON_PHANTOM
 
 UNSIGNED = replace(PLAYED_ON_PHANTOM, settings={"horizon": 3, "clicks": (4, 3, 2)})
@@ -80,3 +83,17 @@ def test_without_any_prompt_there_is_no_number() -> None:
     results = evaluate_agent(Fill(), UNSIGNED, cases=1, observers=[seen], settings={"user": "none"})
     assert all(math.isnan(result.obedience) for result in results)
     assert math.isnan(seen.at_once) and math.isnan(seen.at_end) and "no prompts" in seen.line()
+
+
+class Contrary:
+    """Clicks on edges, and says of each that it is outside of the target."""
+
+    def click(self, state: State, budget: Tensor, most: int, key: Tensor) -> SignedClicks:
+        voxels = EdgeUser().click(state, budget, most, key)
+        return SignedClicks(voxels, torch.full(voxels.shape[:2], -1))
+
+
+def test_what_a_user_means_counts_and_not_what_the_label_says() -> None:
+    settings = {"protocol": "one-click", "clicks": (2, 2), "horizon": 2, "user": Contrary()}
+    results = evaluate_agent(Fill(), SIGNED, cases=1, settings=settings)
+    assert [result.obedience for result in results] == [0.0, 1.0]
