@@ -18,6 +18,7 @@ from typing import Any
 from mecca_agents.algorithms.iter_mrl import IterMRL
 from mecca_agents.presets import Preset
 from mecca_env.process.config import EnvConfig
+from mecca_env.process.protocols import with_protocol
 
 SUPERVOXELS = 400
 """Supervoxels of a case, the same at every step."""
@@ -35,6 +36,6 @@ class BSIRIS(IterMRL):
     @classmethod
     def env_settings(cls, preset: Preset, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Supervoxel-level clicks, small supervoxels, and the boundary-aware reward."""
-        supervoxels = [SUPERVOXELS] * settings.get("horizon", EnvConfig.horizon)
+        supervoxels = [SUPERVOXELS] * with_protocol(settings).get("horizon", EnvConfig.horizon)
         own = {"hint": "supervoxel", "reward": "boundary", "supervoxels": supervoxels}
         return {**super().env_settings(preset, settings), **own}

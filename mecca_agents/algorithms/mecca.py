@@ -43,8 +43,10 @@ from mecca_agents.learning.distributions import VoxelCategorical
 from mecca_agents.learning.network_agent import between, check_finite
 from mecca_agents.learning.rollout import Decision, Rollout, for_env, stack_observation
 from mecca_agents.presets import FAMILIES, Preset
+from mecca_agents.runs.envs import follows_advice
 from mecca_agents.runtime.distributed import total
 from mecca_env.process.config import some_unlabelled
+from mecca_env.process.protocols import with_protocol
 from mecca_env.process.rewards import make_reward
 from mecca_env.vector_env import MeccaVectorEnv
 
@@ -94,6 +96,12 @@ class Mecca(ActorCritic):
     @classmethod
     def env_settings(cls, preset: Preset, settings: Mapping[str, Any]) -> dict[str, Any]:
         """A guide, and as many unlabelled cases as labelled ones (line 11), where the preset asks for them."""
+        if preset.mecca.interaction_guide and not follows_advice(settings):
+            user = with_protocol(settings)["user"]
+            raise ValueError(
+                f"{cls.name}: expected a user who follows advice, such as edge, for its interaction guide, "
+                f"got {user!r}; without the guide (--no-interaction-guide) it takes any user"
+            )
         share = only_labelled(settings)
         if share and preset.mecca.simulated_labels:
             share = {"labelled_share": preset.labelled_share}

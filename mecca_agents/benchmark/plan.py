@@ -20,11 +20,16 @@ from mecca_agents.runs.errors import RunError
 from mecca_env.atomic import write_text
 from mecca_env.data.base import DataError
 from mecca_env.data.targets import Foreground
-from mecca_env.process.config import ALL_LABELLED
+from mecca_env.process.config import ALL_LABELLED, EnvConfig
+from mecca_env.process.protocols import with_protocol
 
 FURTHER_STEPS = {"edge": 2, "imprecise": 0}
 """Simulated users of the tests, the standard one and one whose hand shakes (Table S2), and how many steps each goes on
-after the horizon of the training: Table 4 has seven."""
+after the horizon of the training: Table 4 has seven. Where a benchmark is of other prompts, its own user is the only
+one, and goes on for none."""
+
+MIXED = "mixed"
+"""In the place of a name: several users, of whom every episode has its own."""
 
 
 @dataclass(frozen=True)
@@ -84,13 +89,22 @@ class Plan:
             return config
         return replace(config, env=self.test_env, root=None)
 
+    @property
+    def users(self) -> dict[str, Any]:
+        """The simulated users of the tests by name, as the environment takes them; the standard one comes first."""
+        own = with_protocol(self.settings).get("user", EnvConfig.user)
+        if own == next(iter(FURTHER_STEPS)):
+            return {user: user for user in FURTHER_STEPS}
+        return {own if isinstance(own, str) else MIXED: own}
+
     def tests(self, horizon: int) -> dict[str, dict[str, Any]]:
         """The settings of the environment of every test, by its user.
 
         Args:
             horizon: Steps of an episode in the training.
         """
-        return {user: {"user": user, "horizon": horizon + further} for user, further in FURTHER_STEPS.items()}
+        further = FURTHER_STEPS if len(self.users) > 1 else dict.fromkeys(self.users, 0)
+        return {name: {"user": user, "horizon": horizon + further[name]} for name, user in self.users.items()}
 
     def run(self, cell: Cell) -> Path:
         """The folder of a cell's training."""
@@ -191,7 +205,7 @@ def _settings(plan: Plan) -> dict[str, Any]:
         "train_cases": names[0],
         "test_cases": names[1],
         "test_cases_at_most": plan.test_cases,
-        "users": list(FURTHER_STEPS),
+        "users": list(plan.users),
     }
     for envs in (train_envs, test_envs):
         envs.close()

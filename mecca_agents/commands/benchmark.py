@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
 
 from mecca_agents.commands.preset_flags import PresetFlags, given_settings, preset_table
+from mecca_agents.commands.prompt_flags import PromptFlags, given_prompts
 from mecca_agents.presets import find_preset
 
 
@@ -41,6 +42,7 @@ class Benchmark:
         skip_bad: Leave unusable cases out, with a warning, rather than refuse to start.
         tolerance: Millimetres that image and label may lie apart; by default next to nothing.
         device: auto, cpu or cuda.
+        prompts: Who prompts, with what and when, in trainings and tests; by default as in the paper.
         settings: Settings in place of the preset's: what every run has.
     """
 
@@ -67,6 +69,7 @@ class Benchmark:
     skip_bad: Annotated[bool, FlagCreatePairsOff, arg(help_behavior_hint="")] = False
     tolerance: Annotated[float | None, arg(metavar="MM", help_behavior_hint="")] = None
     device: str = "auto"
+    prompts: Annotated[PromptFlags, OmitArgPrefixes] = field(default_factory=lambda: PromptFlags())
     settings: Annotated[PresetFlags, OmitArgPrefixes] = field(default_factory=dict)
 
     def run(self) -> int:
@@ -80,13 +83,14 @@ class Benchmark:
         from mecca_env.arguments import read_count
 
         seeds = range(read_count("seeds", self.seeds))
-        chosen, given = self.methods or methods(), given_settings(self.settings)
+        chosen, given, prompts = self.methods or methods(), given_settings(self.settings), given_prompts(self.prompts)
         cells = shard_of(make_cells(chosen, self.fractions, seeds, self.ablation, self.labelled_cases), self.shard)
         preset = find_preset(self.preset).replace(**given)
         few = next((cell.settings for cell in cells if not cell.all_labelled), {})
         check_effect([*chosen, *["mecca"] * self.ablation], preset, given, few)
         shared = {f.name for f in fields(Plan)} & {f.name for f in fields(self)} - {"preset", "settings"}
-        plan = Plan(preset=preset, preset_name=self.preset, **{name: getattr(self, name) for name in shared})
+        named = {name: getattr(self, name) for name in shared}
+        plan = Plan(preset=preset, preset_name=self.preset, settings=prompts, **named)
         if self.threads is not None:
             torch.set_num_threads(read_count("threads", self.threads))
         if self.list:

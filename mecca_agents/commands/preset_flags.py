@@ -9,6 +9,7 @@ from typing import Annotated, Any, get_type_hints
 from typing_extensions import TypedDict
 from tyro.conf import arg
 
+from mecca_agents.commands.prompt_flags import SWITCHES
 from mecca_agents.presets import PRESETS, PURPOSES, Preset
 from mecca_agents.tables import columns
 
@@ -35,9 +36,10 @@ def given_settings(flags: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_switches(arguments: Sequence[str]) -> None:
-    """Raise `ValueError` where a switch of the presets is turned both on and off."""
+    """Raise `ValueError` where a switch of presets or prompts is turned both on and off."""
     given = {argument.replace("_", "-") for argument in arguments}
-    for flag in (name.replace("_", "-") for name, value in Preset().flat().items() if isinstance(value, bool)):
+    switches = [*(name for name, value in Preset().flat().items() if isinstance(value, bool)), *SWITCHES]
+    for flag in (name.replace("_", "-") for name in switches):
         if {f"--{flag}", f"--no-{flag}"} <= given:
             raise ValueError(f"--{flag}: expected this or --no-{flag}, got both")
 

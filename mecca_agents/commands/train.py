@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
 
 from mecca_agents.commands.preset_flags import PresetFlags, given_settings, preset_table
+from mecca_agents.commands.prompt_flags import PromptFlags, given_prompts
 from mecca_agents.presets import find_preset
 
 
@@ -36,6 +37,7 @@ class Train:
         seed: Seed of the environment, the weights and the sampling; 0 by default.
         device: auto, cpu or cuda; by default auto, or with --resume what the run began with.
         overwrite: Replace a run that is there already.
+        prompts: Who prompts, with what and when; by default as in the paper.
         settings: Settings in place of the preset's: what every run has.
     """
 
@@ -55,14 +57,17 @@ class Train:
     seed: Annotated[int | None, arg(metavar="N", help_behavior_hint="")] = None
     device: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")] = None
     overwrite: Annotated[bool, FlagCreatePairsOff, arg(help_behavior_hint="")] = False
+    prompts: Annotated[PromptFlags, OmitArgPrefixes] = field(default_factory=lambda: PromptFlags())
     settings: Annotated[PresetFlags, OmitArgPrefixes] = field(default_factory=dict)
 
     def run(self) -> int:
         """Do it; the exit code."""
-        given = {f.name: v for f in fields(self) if (v := getattr(self, f.name)) != f.default and f.name != "settings"}
+        own = [field for field in fields(self) if field.name not in ("prompts", "settings")]
+        given = {field.name: value for field in own if (value := getattr(self, field.name)) != field.default}
         changes = given_settings(self.settings)
         if self.resume is not None:
-            return self._go_on(sorted({*given, *changes} - {"resume", "device"}))
+            return self._go_on(sorted({*given, *self.prompts, *changes} - {"resume", "device"}))
+        prompts = given_prompts(self.prompts)
         missing = [flag for name, flag in _NEEDED.items() if name not in given]
         if missing:
             raise ValueError(f"train: expected METHOD, --env and --out, or --resume RUN; missing: {', '.join(missing)}")
@@ -75,7 +80,7 @@ class Train:
         if restarted() and is_run(out):
             return self._resume(out)
         preset = find_preset(given.pop("preset", "fast")).replace(**changes)
-        settings = {name: given.pop(name) for name in _LABELLED if name in given}
+        settings = {name: given.pop(name) for name in _LABELLED if name in given} | prompts
         check_effect([method], preset, changes, settings)
         train(method, env, out, preset=preset, settings=settings, **given)
         return _trained(out)

@@ -12,6 +12,9 @@ import torch
 from torch import Tensor
 
 from mecca_agents.agent import Agent, Observation
+from mecca_agents.evaluation.adapting import Adaptation
+from mecca_agents.evaluation.protocols.cvpr25 import ScanScores
+from mecca_agents.evaluation.protocols.on_scan import CaseOnScan
 from mecca_env.data.base import Triple
 from mecca_env.process.config import EnvConfig
 from mecca_env.process.dynamics import ContinuousDynamics, DiscreteDynamics
@@ -34,6 +37,7 @@ class PlayedStep:
         misunderstanding: Share of voxels that moved the wrong way (Definition 1).
         over: Whether this was the episode's last step.
         seconds: What agent and environment took for it.
+        on_scan: The case's label on its scan's own grid.
     """
 
     agent: Agent
@@ -45,6 +49,7 @@ class PlayedStep:
     misunderstanding: float
     over: bool
     seconds: float
+    on_scan: CaseOnScan
 
     @property
     def step(self) -> int:
@@ -55,6 +60,11 @@ class PlayedStep:
     def case(self) -> str:
         """The case's name."""
         return self.envs.case_name(0)
+
+    @cached_property
+    def scan_scores(self) -> ScanScores:
+        """What the mask that was reached scores on the scan's own grid; to be asked for before the next step."""
+        return self.on_scan.scores(self.envs.paste_back(0)[0])
 
     @cached_property
     def adjustment(self) -> Tensor:
@@ -119,7 +129,9 @@ Observer: TypeAlias = Callable[[PlayedStep], None]
 """A function that is shown every step of an evaluation, case after case."""
 
 
-def play(agent: Agent, envs: MeccaVectorEnv, case: int, seed: int) -> Iterator[PlayedStep]:
+def play(
+    agent: Agent, envs: MeccaVectorEnv, case: int, seed: int, adaptation: Adaptation | None = None
+) -> Iterator[PlayedStep]:
     """Play one case to its end.
 
     Args:
@@ -127,27 +139,32 @@ def play(agent: Agent, envs: MeccaVectorEnv, case: int, seed: int) -> Iterator[P
         envs: An environment of one episode that is never reset by itself.
         case: Index of the case.
         seed: Seed of the simulated user.
+        adaptation: How the agent is led to take prompts that it was not trained for; None: it was.
 
     Yields:
         Every step, once it was taken.
     """
+    led = adaptation or Adaptation({})
+    on_scan = CaseOnScan(envs.dataset, case)
     observation, _ = envs.reset(seed=seed, options={"cases": [case]})
     agent.enter(envs)
     over = False
     while not over:
         before, start = envs.state, time.perf_counter()
-        action = agent.act(observation)
+        seen = led.observation(observation)
+        action = led.action(agent.act(seen))
         following, _, terminated, truncated, info = envs.step(action)
         over = bool(terminated[0] | truncated[0])  # waits for the device, so that the time is that of the whole step
         yield PlayedStep(
             agent=agent,
             envs=envs,
-            observation=observation,
+            observation=seen,
             action=action,
             before=before,
             after=envs.state,
             misunderstanding=float(info["misunderstanding"][0]),
             over=over,
             seconds=time.perf_counter() - start,
+            on_scan=on_scan,
         )
         observation = following

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from mecca_agents.evaluation.play import PlayedStep
 from mecca_agents.evaluation.protocols.cvpr25 import TOLERANCE, ScanScores, scan_scores
+from mecca_agents.evaluation.results import mean_of_scans
 from mecca_env.data.base import PreparedCase, Triple
 from mecca_env.data.grid.cutting import paste_back
 from mecca_env.data.grid.placement import fixed_placement
@@ -46,3 +48,39 @@ def resampling_bound(
     returned = paste_back(on_grid, placement, case.scan_shape)
     a, b, c = (float(side) for side in np.linalg.norm(case.affine[:3, :3], axis=0))
     return scan_scores(returned, label, spacing=(a, b, c), tolerance=tolerance)
+
+
+class Bound:
+    """Collects what the label of every case scores that was on the episode's grid and came back, where it was shown.
+
+    An observer of evaluations. In the crop around the label that is `resampling_bound`; where a crop shows less of the
+    label, what it leaves out is lost as well.
+
+    Attributes:
+        scores: Of every case, by its name.
+    """
+
+    def __init__(self) -> None:
+        self.scores: dict[str, ScanScores] = {}
+
+    def __call__(self, played: PlayedStep) -> None:
+        """Take in a step; the first one of a case is looked at."""
+        if played.step == 1:
+            returned, _ = played.envs.paste_back(0, played.after.label[0])
+            self.scores[played.case] = played.on_scan.scores(returned)
+
+    @property
+    def mean(self) -> ScanScores:
+        """The mean over cases, those of one scan counted once; NaN where there are none."""
+        names, values = list(self.scores), list(self.scores.values())
+        return ScanScores(
+            *(mean_of_scans(names, [getattr(score, name) for score in values]) for name in ScanScores._fields)
+        )
+
+    def line(self) -> str:
+        """The mean, as text; in per cent."""
+        mean = self.mean
+        return (
+            f"bound: the label itself, on the episode's grid and back, scores {100 * mean.dsc:.2f} scan Dice %, "
+            f"{100 * mean.nsd:.1f} scan NSD %"
+        )

@@ -4,81 +4,46 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from mecca_agents.agent import Agent
+from mecca_agents.evaluation.adapting import adapted
 from mecca_agents.evaluation.figures import FigureWriter
 from mecca_agents.evaluation.masks import MaskWriter
+from mecca_agents.evaluation.obedience import obeyed_so_far
 from mecca_agents.evaluation.play import Observer, PlayedStep, play
-from mecca_agents.evaluation.statistics import case_interval
+from mecca_agents.evaluation.results import COLUMNS as COLUMNS  # part of this module, too
+from mecca_agents.evaluation.results import Result as Result
+from mecca_agents.evaluation.results import dice_by_step as dice_by_step
+from mecca_agents.evaluation.results import result_row as result_row
+from mecca_agents.evaluation.results import table as table
 from mecca_agents.runs.config import RunConfig, RunError
 from mecca_agents.runs.envs import LISTED_CASES, make_envs
 from mecca_agents.runs.folder import check_writable
 from mecca_agents.runs.loading import load_agent
 from mecca_agents.runtime.devices import find_device
-from mecca_agents.tables import columns, plural, write_rows
+from mecca_agents.tables import write_rows
 from mecca_env.atomic import os_errors_as
 from mecca_env.data.inventory import stem
-from mecca_env.data.targets import scans_of
+from mecca_env.data.targets import LabelChoice, foreground_values
 from mecca_env.metrics import surface_metrics
-from mecca_env.process.config import ALL_LABELLED, with_horizon
 from mecca_env.vector_env import MeccaVectorEnv
-
-COLUMNS = (
-    "method",
-    "dataset",
-    "case",
-    "seed",
-    "user_seed",
-    "step",
-    "clicks",
-    "dice",
-    "assd",
-    "hd95",
-    "nsd",
-    "misunderstanding",
-    "seconds",
-)
-"""Columns of the result file. `seed` is the training's, `user_seed` the simulated user's. ASSD and HD95 are in voxels
-of the episode's grid, as in the paper; NSD forgives one voxel; `clicks` are all made up to that step; `seconds` is the
-agent's and the environment's time for it."""
 
 PHANTOM_CASES = 20
 """Cases that are played where the data set is endless."""
-
-TESTING: dict[str, Any] = {"augment": False, "target_dice": None, **ALL_LABELLED}
-"""Settings of a training that an evaluation does not take over: it plays every case, as it is and to the end."""
-
-
-@dataclass(frozen=True)
-class Result:
-    """Measures that one step of one case reached; the columns of the result file."""
-
-    method: str
-    dataset: str
-    case: str
-    seed: int
-    user_seed: int
-    step: int
-    clicks: int
-    dice: float
-    assd: float
-    hd95: float
-    nsd: float
-    misunderstanding: float
-    seconds: float
 
 
 def evaluate(
     run: Path | str,
     *,
     checkpoint: str = "last",
+    env: str | None = None,
     root: Path | str | None = None,
+    label: LabelChoice = None,
     split: str = "test",
     out: Path | str | None = None,
     figures: Path | str | None = None,
@@ -88,13 +53,16 @@ def evaluate(
     seed: int = 0,
     device: str = "auto",
     observers: Iterable[Observer] = (),
+    settings: Mapping[str, Any] | None = None,
 ) -> list[Result]:
     """Evaluate a trained run on a split.
 
     Args:
         run: Its folder.
         checkpoint: "last", or "best": the one with the highest smoothed training Dice.
+        env: Environment id of another data set, with its own folder and label; None takes the one it was trained on.
         root: Folder of the data set; None takes the one it was trained on.
+        label: Foreground value or values, or "each"; None takes those of the training, with `env` the data set's own.
         split: "train", "test" or "all".
         out: CSV file to write, or None.
         figures: Folder for a picture of every case (`mecca_agents.evaluation.figures`), made if missing, or None.
@@ -104,16 +72,19 @@ def evaluate(
         seed: Seed of the simulated user.
         device: "auto", "cpu" or "cuda".
         observers: Are shown every step, a `mecca_agents.evaluation.reliability.Reliability` for one.
+        settings: Settings of the environment in place of those of the training, a protocol with all its prompts for
+            one (`mecca_agents.evaluation.adapting.adapted`).
 
     Returns:
         One result for each case and step.
 
     Raises:
-        mecca_agents.runs.RunError: The run, a file or a folder cannot be used.
+        mecca_agents.runs.RunError: The run, a file or a folder cannot be used, or the agent cannot take the prompts.
         mecca_env.data.base.DataError: The data set cannot be used, or a mask cannot be written.
     """
     torch_device = find_device(device)
     agent, config = load_agent(run, torch_device, checkpoint)
+    adapted(config, settings)  # refused before a folder is made
     watching = list(observers)
     if out is not None and stem(out) is not None:
         raise RunError(f"{out}: expected the name of a table, found that of an image")
@@ -126,13 +97,16 @@ def evaluate(
     results = evaluate_agent(
         agent,
         config,
+        env=env,
         root=root,
+        label=label,
         split=split,
         skip_bad=skip_bad,
         tolerance=tolerance,
         seed=seed,
         device=torch_device,
         observers=watching,
+        settings=settings,
     )
     if out is not None:
         write_rows(Path(out), COLUMNS, [result_row(result) for result in results])
@@ -143,7 +117,9 @@ def evaluate_agent(
     agent: Agent,
     config: RunConfig,
     *,
+    env: str | None = None,
     root: Path | str | None = None,
+    label: LabelChoice = None,
     split: str = "test",
     cases: int | Sequence[str | int] | None = None,
     skip_bad: bool = False,
@@ -158,7 +134,9 @@ def evaluate_agent(
     Args:
         agent: Who plays.
         config: How it was trained.
+        env: Environment id of another data set.
         root: Folder of the data set; None takes the one of the configuration.
+        label: Foreground, where it is another.
         split: "train", "test" or "all".
         cases: Restricts the split, as in the environment.
         skip_bad: Leave unusable cases out, with a warning, rather than refuse to start.
@@ -169,9 +147,12 @@ def evaluate_agent(
         settings: Settings of the environment in place of those of the training, another user for one. With another
             horizon, numbers that the training had for each step go on with the last one, or end earlier.
     """
+    adaptation = adapted(config, settings)
     envs = evaluation_envs(
         config,
+        env=env,
         root=root,
+        label=label,
         split=split,
         cases=cases,
         skip_bad=skip_bad,
@@ -181,7 +162,7 @@ def evaluate_agent(
     )
     watching, results = list(observers), []
     for case in envs.cases.indices:
-        for played in play(agent, envs, int(case), seed):
+        for played in play(agent, envs, int(case), seed, adaptation):
             results.append(_measure(played, config, seed))
             for observer in watching:
                 observer(played)
@@ -192,7 +173,9 @@ def evaluate_agent(
 def evaluation_envs(
     config: RunConfig,
     *,
+    env: str | None = None,
     root: Path | str | None = None,
+    label: LabelChoice = None,
     split: str = "test",
     cases: int | Sequence[str | int] | None = None,
     skip_bad: bool = False,
@@ -201,31 +184,36 @@ def evaluation_envs(
     settings: Mapping[str, Any] | None = None,
 ) -> MeccaVectorEnv:
     """The environment of one episode that a run is tested in; see `evaluate_agent` for arguments and errors."""
-    asked = dict(settings or {})
-    trained = with_horizon(config.settings, asked["horizon"]) if "horizon" in asked else config.settings
+    settings = adapted(config, settings).settings
+    tested = _on(config, env, label)
     keywords = {
-        "root": root if root is not None else config.root,
-        "label": config.label,
+        "root": root if root is not None else tested.root,
+        "label": tested.label,
         "shape": config.preset.shape,
         "split": split,
         "skip_bad": skip_bad,
         "tolerance": config.tolerance if tolerance is None else tolerance,
-        "fallback": config.dataset == "phantom",  # what was trained on scans is not tested on the phantom in passing
+        "fallback": tested.dataset == "phantom",  # what was trained on scans is not tested on the phantom in passing
         "device": device,
         "autoreset_mode": "Disabled",
-        **trained,
-        **TESTING,
-        **asked,
+        **settings,
     }
-    envs = make_envs(config.env, 1, cases=cases, **keywords)
+    envs = make_envs(tested.env, 1, cases=cases, **keywords)
     if cases is None and len(envs.cases) > LISTED_CASES:
-        envs = make_envs(config.env, 1, cases=PHANTOM_CASES, **keywords)
+        envs = make_envs(tested.env, 1, cases=PHANTOM_CASES, **keywords)
     if envs.dataset.modalities != config.modalities:
         raise RunError(
             f"{envs.dataset.name}: expected volumes of {config.modalities} modalities, as in training, "
             f"found {envs.dataset.modalities}"
         )
     return envs
+
+
+def _on(config: RunConfig, env: str | None, label: LabelChoice) -> RunConfig:
+    """The same run on another data set, with that one's folder and label, or with another label."""
+    if env is not None and env != config.env:
+        config = replace(config, env=env, dataset="", root=None, label=None)
+    return config if label is None else replace(config, label=foreground_values(label))
 
 
 def _measure(played: PlayedStep, config: RunConfig, user_seed: int) -> Result:
@@ -244,6 +232,10 @@ def _measure(played: PlayedStep, config: RunConfig, user_seed: int) -> Result:
         nsd=surface.nsd,
         misunderstanding=played.misunderstanding,
         seconds=played.seconds,
+        protocol=played.envs.config.protocol,
+        obedience=obeyed_so_far(played),
+        dice_scan=played.scan_scores.dsc,
+        nsd_scan=played.scan_scores.nsd,
     )
 
 
@@ -254,52 +246,3 @@ def _make_folder(folder: Path) -> Path:
     if not os.access(folder, os.W_OK | os.X_OK):
         raise RunError(f"{folder}: expected a folder to write to, cannot write there")
     return folder
-
-
-def result_row(result: Result) -> dict[str, Any]:
-    """A row of the file: six significant digits are more than two runs on two machines agree to."""
-    return {c: f"{v:.6g}" if isinstance(v := getattr(result, c), float) else v for c in COLUMNS}
-
-
-def dice_by_step(results: Sequence[Result]) -> list[float]:
-    """Mean Dice over cases after each step, in per cent."""
-    steps = sorted({result.step for result in results})
-    return [100 * float(np.mean([result.dice for result in results if result.step == step])) for step in steps]
-
-
-def table(results: Sequence[Result]) -> str:
-    """Mean of every measure at each step, as text; Dice and NSD in per cent.
-
-    Dice and ASSD come with the 95 % bootstrap interval of the mean over cases, where there are at least eight.
-    """
-    head = ["step", "clicks", "Dice % [95 % interval]", "ASSD [95 % interval]", "HD95", "NSD %", "misund. %"]
-    lines = []
-    for step in sorted({r.step for r in results}):
-        here = [r for r in results if r.step == step]
-
-        def mean(name: str, here: Sequence[Result] = here) -> float:
-            return float(np.mean([getattr(r, name) for r in here]))
-
-        lines.append(
-            [
-                str(step),
-                f"{mean('clicks'):.1f}",
-                _with_interval(here, "dice", 100),
-                _with_interval(here, "assd"),
-                f"{mean('hd95'):.2f}",
-                f"{100 * mean('nsd'):.1f}",
-                f"{100 * mean('misunderstanding'):.2f}",
-            ]
-        )
-    cases = len({r.case for r in results})
-    title = f"{results[0].dataset}, {plural(cases, 'case')}, {results[0].method}"
-    return f"{title}\n{columns(head, lines, gap=' ')}"
-
-
-def _with_interval(results: Sequence[Result], name: str, scale: float = 1.0) -> str:
-    by_scan: dict[str, list[float]] = {}  # cases of one scan are no independent sample
-    for result, scan in zip(results, scans_of([result.case for result in results]), strict=True):
-        by_scan.setdefault(scan, []).append(scale * getattr(result, name))
-    values = [float(np.mean(of_scan)) for of_scan in by_scan.values()]
-    interval = case_interval(values)
-    return f"{np.mean(values):.2f}" + (f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else "")

@@ -14,7 +14,7 @@ from mecca_agents.agent import METHODS
 from mecca_agents.evaluation.layout import ALL_CASES, Labelled
 from mecca_agents.evaluation.statistics import holm
 from mecca_agents.evaluation.two_level import Estimate, Means, best_of, difference, estimate
-from mecca_agents.report.studies import EDGE, FinishedCell, Study
+from mecca_agents.report.studies import FinishedCell, Study
 
 FLOORS = ("mean-mask", "ellipsoid")
 """Masks that see neither scan nor click: what is not above the better of them has learned nothing that shows."""
@@ -82,10 +82,12 @@ def in_order(methods: Iterable[str]) -> list[str]:
 
 
 def by_method(
-    cells: Iterable[FinishedCell], labelled: Labelled | None = ALL_CASES, variant: str = "", user: str = EDGE
+    cells: Iterable[FinishedCell], labelled: Labelled | None = ALL_CASES, variant: str = "", user: str | None = None
 ) -> dict[str, list[FinishedCell]]:
     """The cells of each method, in a table's order, by seed; `labelled=None` takes all amounts."""
-    chosen = [c for c in cells if labelled in (None, c.labelled) and c.variant == variant and user in c.rows]
+    chosen = [
+        c for c in cells if labelled in (None, c.labelled) and c.variant == variant and (user or c.standard) in c.rows
+    ]
     return {
         method: sorted((c for c in chosen if c.method == method), key=lambda c: (c.labelled, c.seed))
         for method in in_order(c.method for c in chosen)
@@ -111,7 +113,7 @@ def by_labelled(study: Study) -> dict[str, ByLabelled]:
     return rows
 
 
-def by_variant(study: Study, labelled: Labelled, user: str = EDGE) -> dict[str, list[FinishedCell]]:
+def by_variant(study: Study, labelled: Labelled, user: str | None = None) -> dict[str, list[FinishedCell]]:
     """The rows of Table 5 that there are."""
     found = {variant: by_method(study.cells, labelled, variant, user).get("mecca") for variant in VARIANTS}
     return {variant: cells for variant, cells in found.items() if cells}
@@ -127,7 +129,7 @@ def all_cells(rows: Mapping[str, Cells]) -> list[FinishedCell]:
     return [cell for cells in rows.values() for cell in cells]
 
 
-def by_step(cells: Cells, column: str = "dice", user: str = EDGE, further: bool = False) -> Array:
+def by_step(cells: Cells, column: str = "dice", user: str | None = None, further: bool = False) -> Array:
     """A column of the results averaged over seeds, (C, T): a row for each case, a column for each step.
 
     With `further`, the steps that were played after the horizon of the training have columns, too.
@@ -136,12 +138,12 @@ def by_step(cells: Cells, column: str = "dice", user: str = EDGE, further: bool 
     return mean
 
 
-def at_last(cells: Cells, column: str = "dice", user: str = EDGE) -> Array:
+def at_last(cells: Cells, column: str = "dice", user: str | None = None) -> Array:
     """The same at the last step, (C,)."""
     return by_step(cells, column, user)[:, -1]
 
 
-def reached(cells: Cells, column: str = "dice", step: int = -1, user: str = EDGE) -> Array:
+def reached(cells: Cells, column: str = "dice", step: int = -1, user: str | None = None) -> Array:
     """What each training reached in each case after a step, (S, C); Dice and misunderstanding in per cent.
 
     Cases of one scan count as one, their mean (`FinishedCell.per_scan`).

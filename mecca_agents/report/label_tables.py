@@ -33,7 +33,7 @@ from mecca_agents.report.layout import (
     seeds_text,
     table_of,
 )
-from mecca_agents.report.studies import EDGE, FinishedCell, Study
+from mecca_agents.report.studies import FinishedCell, Study
 from mecca_agents.report.winners import Column, winners
 from mecca_agents.tables import Section, Table, bold, csv_row, number
 
@@ -114,7 +114,7 @@ def table4(studies: Sequence[Study]) -> Table | None:
 def table5(studies: Sequence[Study]) -> Table | None:
     """The mechanisms of MECCA, one by one, with every simulated user."""
     sections, csv_rows = [], []
-    users = [EDGE, *sorted({user for study in studies for cell in study.cells for user in cell.rows} - {EDGE})]
+    users = [None, *sorted({user for study in studies for user in study.others})]  # None: the standard user
     for study in studies:
         for labelled in ablated(study):
             rows = by_variant(study, labelled)
@@ -130,7 +130,7 @@ def table5(studies: Sequence[Study]) -> Table | None:
                     gain, _ = found[user].get(variant, (NOTHING, math.nan))
                     of_user = p.get(f"{user} {variant}", math.nan)
                     texts += [number(gain.mean, "+.2f"), interval(gain, "+.2f"), p_text(of_user)]
-                    end = "" if user == EDGE else f"_{user}"
+                    end = "" if user is None else f"_{user}"
                     numbers |= {f"gain{end}": gain.mean, f"gain{end}_low": gain.low, f"gain{end}_high": gain.high}
                     numbers[f"p{end}"] = of_user
                 lines.append([*ticks, seeds_text(cells, rows.values()), *texts])
@@ -150,7 +150,7 @@ def table5(studies: Sequence[Study]) -> Table | None:
                 )
             head = ["Self-adaptive reward", "Interaction guide", "Simulated labels", "Seeds", "Dice %", "95 % interval"]
             for user in users:
-                head += ["Gain" if user == EDGE else f"Gain, {user} user", "95 % interval", "p"]
+                head += ["Gain" if user is None else f"Gain, {user} user", "95 % interval", "p"]
             notes = [caption(study, all_cells(rows)), *limits(rows), *floor_notes(study, rows)]
             sections.append(Section(f"{study.name}, {labelled} labelled", head, lines, notes))
     about = (
@@ -161,7 +161,7 @@ def table5(studies: Sequence[Study]) -> Table | None:
     return table_of("table5", "Table 5: ablation", about, sections, csv_rows)
 
 
-def _gains(rows: Variants, user: str) -> dict[str, tuple[Summary, float]]:
+def _gains(rows: Variants, user: str | None) -> dict[str, tuple[Summary, float]]:
     """Every row minus the one without any mechanism, and the p of that; nothing where that one is missing."""
     if "none" not in rows:
         return {}

@@ -22,9 +22,9 @@ def table_of(
 def caption(study: Study, cells: Cells) -> str:
     """The caption of a table: data, preset, training, seeds, commits, trainings that collapsed."""
     preset, trained = study.preset, [cell for cell in cells if cell.method not in BOUNDS]
-    shape = preset.get("shape")
+    shape, first = preset.get("shape"), cells[0].rows[study.standard][0]
     parts = [
-        f"{study.env} ({cells[0].rows['edge'][0].dataset})",
+        f"{study.env} ({first.dataset})" + (f", protocol {first.protocol}" if first.protocol != "paper" else ""),
         plural(len(cells[0].cases), "test case") + _of_scans(cells[0]),
         plural(study.train_cases, "training case") if study.train_cases else "endless training cases",
         f"preset `{study.preset_name}`" + (f" on {' x '.join(map(str, shape))} voxels" if shape else ""),

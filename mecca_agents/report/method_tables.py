@@ -178,7 +178,7 @@ def table_s2(studies: Sequence[Study]) -> Table | None:
     """The standard user against others, imprecise ones."""
     sections, csv_rows = [], []
     for study in studies:
-        for user in sorted({user for cell in study.cells for user in cell.rows} - {EDGE}):
+        for user in study.others:
             title = study.name if user == "imprecise" else f"{study.name}, user {user}"
             parts = [(title, "", by_method(study.cells, user=user))]
             for labelled in ablated(study):
@@ -190,13 +190,15 @@ def table_s2(studies: Sequence[Study]) -> Table | None:
                     continue
                 lines = []
                 for name, cells in rows.items():
-                    texts, numbers = _loss(cells, user)
+                    texts, numbers = _loss(cells, study.standard, user)
                     lines.append([marked(name, study, cells), seeds_text(cells, rows.values()), *texts])
                     which = {"method": "mecca", "variant": name} if ablation else {"method": name, "variant": ""}
                     about = {"user": user, **which, **cells[0].labelled.columns, "seeds": len(cells)}
                     csv_rows.append(csv_row(dataset=study.name, **about, **numbers))
                 head = ["Mechanisms" if ablation else "Method", "Seeds"]
-                head += [f"{name} {by}" for name in ("Dice %,", "ASSD,") for by in (EDGE, user, "loss [95 %]")]
+                head += [
+                    f"{name} {by}" for name in ("Dice %,", "ASSD,") for by in (study.standard, user, "loss [95 %]")
+                ]
                 notes = [caption(study, all_cells(rows)), *floor_notes(study, rows)]
                 sections.append(Section(title, head, lines, notes))
     return table_of(
@@ -210,16 +212,16 @@ def table_s2(studies: Sequence[Study]) -> Table | None:
     )
 
 
-def _loss(cells: Cells, user: str) -> tuple[list[str], dict[str, float]]:
+def _loss(cells: Cells, standard: str, user: str) -> tuple[list[str], dict[str, float]]:
     """What a method loses with another user, as texts and as numbers."""
     texts, numbers = [], dict[str, float]()
     for name, digits in (("dice", 2), ("assd", 3)):
-        one, other = (reached(cells, name, user=by) for by in (EDGE, user))
+        one, other = (reached(cells, name, user=by) for by in (standard, user))
         with np.errstate(invalid="ignore"):  # infinite distances have no difference
             loss = summarise(one - other if name == "dice" else other - one, is_trained(cells))
         texts += [f"{values.mean():.{digits}f}" for values in (one, other)]
         texts.append(with_interval(loss, f"+.{digits}f"))
-        numbers |= {f"{name}_{EDGE}": float(one.mean()), f"{name}_user": float(other.mean())}
+        numbers |= {f"{name}_{standard}": float(one.mean()), f"{name}_user": float(other.mean())}
         numbers |= {f"{name}_loss": loss.mean, f"{name}_loss_low": loss.low, f"{name}_loss_high": loss.high}
     return texts, numbers
 

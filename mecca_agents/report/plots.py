@@ -62,14 +62,14 @@ def figure8(study: Study) -> Figure | None:
     """Dice against clicks, one line for each method, all cases labelled; None where there is none."""
     rows = by_method(study.cells)
     curves = {method: _curve(cells, clicks=True) for method, cells in rows.items()}
-    return _draw(curves, f"{study.name}: Dice against clicks", "clicks made so far") if curves else None
+    return draw_curves(curves, f"{study.name}: Dice against clicks", "clicks made so far") if curves else None
 
 
 def figure9(study: Study) -> Figure | None:
     """Dice at each step of the methods that differ in their reward; None where there are not two of them."""
     rows = {method: cells for method, cells in by_method(study.cells).items() if method in WEIGHTINGS}
     curves = {method: _curve(cells, clicks=False) for method, cells in rows.items()}
-    return _draw(curves, f"{study.name}: weightings of the reward", "step") if len(curves) > 1 else None
+    return draw_curves(curves, f"{study.name}: weightings of the reward", "step") if len(curves) > 1 else None
 
 
 def _curve(cells: Cells, clicks: bool) -> Curve:
@@ -78,8 +78,8 @@ def _curve(cells: Cells, clicks: bool) -> Curve:
     return Curve(x, *(np.array([getattr(of, name) for of in of_steps]) for name in ("mean", "low", "high")))
 
 
-def _draw(curves: Mapping[str, Curve], title: str, x_label: str) -> Figure:
-    """Lines with 95 % bands; the names stand beside the axes, from the best last value downwards."""
+def draw_curves(curves: Mapping[str, Curve], title: str, x_label: str) -> Figure:
+    """Lines of Dice % with 95 % bands; the names stand beside the axes, from the best last value downwards."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -16,17 +16,17 @@ from numpy.typing import NDArray
 
 from mecca_agents.evaluation.layout import FORMAT as FORMAT  # part of this module, too
 from mecca_agents.evaluation.layout import Labelled
-from mecca_agents.evaluation.runner import COLUMNS as RESULT_COLUMNS
-from mecca_agents.evaluation.runner import Result
+from mecca_agents.evaluation.results import COLUMNS as RESULT_COLUMNS
+from mecca_agents.evaluation.results import SINCE, Result
 from mecca_agents.runs.errors import RunError
 from mecca_env.atomic import os_errors_as
 from mecca_env.data.targets import scans_of
 
 COLUMNS = ("user", *RESULT_COLUMNS)
-"""Columns of a cell's file."""
+"""Columns of a cell's file; those of `SINCE` may be missing."""
 
 EDGE = "edge"
-"""The standard simulated user, whom every cell has played with."""
+"""The standard simulated user of the paper's protocol. A benchmark of other prompts has another one."""
 
 SETTINGS, RESULTS, FAILED, TIMING = "settings.json", "results", "failed", "timing.json"
 
@@ -52,6 +52,7 @@ class FinishedCell:
         labelled_episodes: Episodes of labelled cases that it played, likewise.
         horizon: Steps of an episode in the training; tables compare what was reached by then.
         rows: For each simulated user the results, by case and then step.
+        standard: The standard user, whom every cell has played with.
     """
 
     path: Path
@@ -68,6 +69,7 @@ class FinishedCell:
     labelled_episodes: float
     horizon: int
     rows: Mapping[str, tuple[Result, ...]]
+    standard: str = EDGE
 
     @property
     def name(self) -> str:
@@ -77,7 +79,7 @@ class FinishedCell:
     @property
     def cases(self) -> tuple[str, ...]:
         """The test cases, sorted."""
-        return tuple(dict.fromkeys(row.case for row in self.rows[EDGE]))
+        return tuple(dict.fromkeys(row.case for row in self.rows[self.standard]))
 
     @property
     def scans(self) -> tuple[str, ...]:
@@ -89,15 +91,15 @@ class FinishedCell:
         of = np.array(scans_of(self.cases))
         return np.stack([values[..., of == scan].mean(axis=-1) for scan in self.scans], axis=-1)
 
-    def grid(self, column: str, user: str = EDGE, further: bool = False) -> NDArray[np.float64]:
+    def grid(self, column: str, user: str | None = None, further: bool = False) -> NDArray[np.float64]:
         """One column of the results, (C, T): a row for each case, sorted, a column for each step of the horizon.
 
         Args:
             column: Which.
-            user: Whose clicks.
+            user: Whose clicks; None: the standard user's.
             further: Also the steps that were played after the horizon.
         """
-        rows = self.rows[user]
+        rows = self.rows[self.standard if user is None else user]
         values = np.array([float(getattr(row, column)) for row in rows]).reshape(-1, rows[-1].step)
         return values if further else values[:, : self.horizon]
 
@@ -133,6 +135,7 @@ class Study:
         preset_name: Name of the preset.
         preset: Its settings.
         train_cases: How many cases were trained on; 0 where they are endless.
+        standard: The standard simulated user.
         cells: The finished ones, by name; all of the same cases and steps.
         failed: The last line of the error of every cell that failed and was not finished later.
         timing: Table 6, or None.
@@ -146,6 +149,12 @@ class Study:
     cells: tuple[FinishedCell, ...]
     failed: Mapping[str, str]
     timing: Timing | None
+    standard: str = EDGE
+
+    @property
+    def others(self) -> list[str]:
+        """The other simulated users, by name."""
+        return sorted({user for cell in self.cells for user in cell.rows} - {self.standard})
 
 
 def read_cells(folder: Path | str) -> list[FinishedCell]:
@@ -186,7 +195,8 @@ def _study(folder: Path) -> Study:
         older = ": an older version made these cells; they have to be made anew" * (settings.get("format") == 1)
         raise RunError(f"{path}: expected format {FORMAT}, found {settings.get('format')!r}{older}")
     train = settings.get("train_cases") or []
-    cells = tuple(_cell(about) for about in _files(folder / RESULTS, ".json"))
+    standard = str((settings.get("users") or [EDGE])[0])
+    cells = tuple(_cell(about, standard) for about in _files(folder / RESULTS, ".json"))
     _check_alike(cells)
     finished = {cell.name for cell in cells}
     return Study(
@@ -198,6 +208,7 @@ def _study(folder: Path) -> Study:
         cells=cells,
         failed={p.stem: _last_line(p) for p in _files(folder / FAILED, ".txt") if p.stem not in finished},
         timing=_timing(folder / TIMING) if (folder / TIMING).exists() else None,
+        standard=standard,
     )
 
 
@@ -206,7 +217,7 @@ def _files(folder: Path, suffix: str) -> list[Path]:
     return sorted(path for path in folder.glob(f"*{suffix}") if not path.name.startswith("."))
 
 
-def _cell(path: Path) -> FinishedCell:
+def _cell(path: Path, standard: str) -> FinishedCell:
     about = _json(path)
     cell = _get(path, about, "cell", dict)
     commit = about.get("commit")
@@ -224,7 +235,8 @@ def _cell(path: Path) -> FinishedCell:
         optimizer_steps=_cost(path, about, "optimizer_steps"),
         labelled_episodes=_cost(path, about, "labelled_episodes"),
         horizon=_get(path, about, "horizon", int),
-        rows=_rows(path.with_suffix(".csv")),
+        rows=_rows(path.with_suffix(".csv"), standard),
+        standard=standard,
     )
 
 
@@ -240,24 +252,26 @@ def _labelled(path: Path, cell: Mapping[str, Any]) -> Labelled:
         raise RunError(f"{path}: {error}") from error
 
 
-def _rows(path: Path) -> dict[str, tuple[Result, ...]]:
+def _rows(path: Path, standard: str) -> dict[str, tuple[Result, ...]]:
     """The results by user, each of every case at every step."""
     found: dict[str, dict[tuple[str, int], Result]] = {}
     try:
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
-            missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
+            there = reader.fieldnames or ()
+            missing = [column for column in COLUMNS if column not in (*there, *SINCE)]
             if missing:
                 raise ValueError(f"expected the columns {', '.join(COLUMNS)}, found no {', '.join(missing)}")
+            columns = [column for column in RESULT_COLUMNS if column in there]
             for row in reader:
-                result = _result(row)
+                result = _result(row, columns)
                 of_user = found.setdefault(row["user"], {})
                 if of_user.setdefault((result.case, result.step), result) is not result:
                     raise ValueError(f"case {result.case!r}, step {result.step}: expected one row, found two")
-        if EDGE not in found:
-            raise ValueError(f"expected rows of the user {EDGE!r}, found {sorted(found) or 'no rows'}")
+        if standard not in found:
+            raise ValueError(f"expected rows of the user {standard!r}, found {sorted(found) or 'no rows'}")
         for user, of_user in found.items():
-            _check_whole(user, of_user, found[EDGE])
+            _check_whole(user, of_user, found[standard])
     except OSError as error:
         raise RunError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, TypeError, csv.Error) as error:
@@ -265,12 +279,12 @@ def _rows(path: Path) -> dict[str, tuple[Result, ...]]:
     return {user: tuple(found[user][key] for key in sorted(found[user])) for user in sorted(found)}
 
 
-def _result(row: Mapping[str, str]) -> Result:
-    """One row. Raises `ValueError` where a number is none, or out of its range."""
+def _result(row: Mapping[str, str], columns: Sequence[str]) -> Result:
+    """One row with these columns. Raises `ValueError` where a number is none, or out of its range."""
     kinds: dict[str, type] = dict.fromkeys(("seed", "user_seed", "step", "clicks"), int)
-    kinds |= dict.fromkeys(("method", "dataset", "case"), str)
+    kinds |= dict.fromkeys(("method", "dataset", "case", "protocol"), str)
     values: dict[str, Any] = {}
-    for column in RESULT_COLUMNS:
+    for column in columns:
         try:
             values[column] = kinds.get(column, float)(row[column])
         except (TypeError, ValueError):
@@ -286,9 +300,9 @@ def _row_name(row: Mapping[str, str]) -> str:
     return f"case {row['case']!r}, step {row['step']}"
 
 
-def _check_whole(user: str, rows: Mapping[tuple[str, int], Result], edge: Mapping[tuple[str, int], Result]) -> None:
+def _check_whole(user: str, rows: Mapping[tuple[str, int], Result], standard: Mapping[tuple[str, int], Result]) -> None:
     """Raise `ValueError` where cases or steps are missing, or clicks were taken back."""
-    cases, last = sorted({case for case, _ in edge}), max(step for _, step in rows)
+    cases, last = sorted({case for case, _ in standard}), max(step for _, step in rows)
     wanted = {(case, step) for case in cases for step in range(1, last + 1)}
     for case, step in sorted(wanted ^ set(rows)):
         found = "none" if (case, step) in wanted else "one"
@@ -309,7 +323,7 @@ def _check_alike(cells: tuple[FinishedCell, ...]) -> None:
         first, key = cells[0], (cell.method, cell.labelled, cell.variant, cell.seed)
         if seen.setdefault(key, cell) is not cell:
             raise RunError(f"{cell.path}: expected each training once, found it in {seen[key].path.name} as well")
-        datasets = [c.rows[EDGE][0].dataset for c in (first, cell)]
+        datasets = [c.rows[c.standard][0].dataset for c in (first, cell)]
         if datasets[0] != datasets[1]:
             raise RunError(f"{cell.path}: expected the data set of {first.name}, {datasets[0]}, found {datasets[1]}")
         if cell.cases != first.cases:
@@ -318,7 +332,7 @@ def _check_alike(cells: tuple[FinishedCell, ...]) -> None:
                 f"{cell.path}: expected the {len(first.cases)} cases of {first.name}, found {len(cell.cases)}; "
                 f"only one of them has {', '.join(other[:3])}{' ...' * (len(other) > 3)}"
             )
-        steps = [(c.horizon, c.rows[EDGE][-1].step) for c in (first, cell)]
+        steps = [(c.horizon, c.rows[c.standard][-1].step) for c in (first, cell)]
         if steps[0] != steps[1] or steps[0][0] > steps[0][1]:
             raise RunError(
                 f"{cell.path}: expected a horizon of {steps[0][0]} in {steps[0][1]} steps as in {first.name}, "

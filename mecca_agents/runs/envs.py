@@ -10,6 +10,9 @@ import numpy as np
 
 import mecca_env
 from mecca_agents.presets import Preset
+from mecca_env.process.config import EnvConfig
+from mecca_env.process.protocols import with_protocol
+from mecca_env.process.users import make_user
 from mecca_env.vector_env import MeccaVectorEnv
 
 LISTED_CASES = 10_000
@@ -38,6 +41,27 @@ def envs_of(preset: Preset, settings: Mapping[str, Any]) -> int:
     """
     share = settings.get("labelled_share")
     return preset.num_envs if share is None else round(preset.num_envs / share)
+
+
+def follows_advice(settings: Mapping[str, Any]) -> bool:
+    """Tell whether a guide has a point: somebody among the users of an environment follows its advice.
+
+    Args:
+        settings: Of the environment; its protocol may say who the user is. A name that nobody has is not refused here.
+
+    Raises:
+        ValueError: There is no such protocol.
+    """
+    user = with_protocol(settings).get("user", EnvConfig.user)
+    return not _is_user(user, guide=False) or _is_user(user, guide=True)
+
+
+def _is_user(user: Any, guide: bool) -> bool:
+    try:
+        make_user(user, guide)
+    except ValueError:
+        return False
+    return True
 
 
 def first_seed(seed: int) -> int:

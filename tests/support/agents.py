@@ -47,7 +47,7 @@ class Tiny(Agent):
     def __init__(self, preset: Preset, task: TaskSpec, *, device: torch.device, seed: int) -> None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.network = nn.Conv3d(task.modalities + 2, 1, 1).to(device)
+            self.network = nn.Conv3d(task.channels, 1, 1).to(device)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=preset.learning_rate)
         self.generator = torch.Generator(device).manual_seed(seed)
         self.highest = len(task.adjustments) - 1

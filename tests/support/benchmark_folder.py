@@ -77,7 +77,9 @@ def write_cell(
                 row = {"user": user, "method": method, "dataset": f"Task_{study.name}", "case": case}
                 row |= {"seed": seed, "user_seed": 0}
                 row |= {"step": step, "clicks": given, "dice": value, "assd": f"{10 * (1 - value):.6g}", "hd95": 1.0}
-                rows.append(row | {"nsd": 0.9, "misunderstanding": 0.02, "seconds": 0.1} | columns)
+                row |= {"nsd": 0.9, "misunderstanding": 0.02, "seconds": 0.1}
+                row |= {"protocol": "paper", "obedience": 0.5, "dice_scan": value, "nsd_scan": 0.8}
+                rows.append(row | columns)
     write_csv(path, rows)
     data = {
         "cell": {

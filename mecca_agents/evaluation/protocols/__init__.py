@@ -7,5 +7,6 @@ from mecca_agents.evaluation.protocols.cvpr25 import (
     interactive_scores,
     scan_scores,
 )
+from mecca_agents.evaluation.protocols.on_scan import CaseOnScan
 
-__all__ = ["InteractiveScores", "ScanScores", "area_under_clicks", "interactive_scores", "scan_scores"]
+__all__ = ["CaseOnScan", "InteractiveScores", "ScanScores", "area_under_clicks", "interactive_scores", "scan_scores"]

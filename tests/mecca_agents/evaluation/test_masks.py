@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 
@@ -12,8 +13,9 @@ from mecca_agents.evaluation.runner import evaluate
 from mecca_agents.runs import RunError
 from mecca_agents.runs.config import read_config
 from mecca_env.data.base import DataError
+from mecca_env.data.formats.npz import read_npz
 from tests.support.headers import seen, write_header
-from tests.support.volumes import AFFINE, ellipsoid, intensities, write_mha, write_pairs
+from tests.support.volumes import AFFINE, ORGANS, ellipsoid, intensities, organs, write_mha, write_npz, write_pairs
 
 Runs = Callable[..., Path]
 MASK = ellipsoid()
@@ -71,3 +73,31 @@ def test_an_evaluation_has_the_tolerance_of_its_training_or_its_own(tiny_run: Ru
     with pytest.raises(DataError, match=r"b\.nii: expected the affine"):
         evaluate(run, root=root, split="all", device="cpu")
     assert {result.case for result in evaluate(run, root=root, split="all", tolerance=0.01, device="cpu")} == set("abc")
+
+
+def test_of_the_challenges_files_all_classes_of_a_scan_are_one_file(tiny_run: Runs, tmp_path: Path) -> None:
+    root = write_npz(tmp_path / "files", "ab", organs(tuple(ORGANS)))
+    given = {"root": root, "split": "all", "device": "cpu"}
+    evaluate(tiny_run("oracle"), masks=tmp_path / "masks", label="each", **given)
+    for scan in "ab":
+        segs = np.load(tmp_path / "masks" / f"{scan}.npz")["segs"]
+        assert segs.dtype == np.uint8 and segs.shape == read_npz(root / f"{scan}.npz").image.shape[::-1]
+        expected = np.zeros_like(segs)
+        for value in ORGANS:  # ascending: where two hold a voxel it is the later one's
+            mask = np.asarray(nibabel.load(tmp_path / "masks" / f"{scan}-label{value}.nii.gz").dataobj)
+            assert mask.any()
+            expected[mask.T > 0] = value
+        np.testing.assert_array_equal(segs, expected)
+    names = [f"{scan}{end}" for scan in "ab" for end in ("-label1.nii.gz", "-label2.nii.gz", "-label4.nii.gz", ".npz")]
+    assert sorted(path.name for path in (tmp_path / "masks").iterdir()) == names
+    for label, value in ((2, 2), (None, 1), ((1, 4), 1)):  # several, or all above 0: one object
+        evaluate(tiny_run("oracle"), masks=tmp_path / "one", label=label, **given)  # type: ignore[arg-type]
+        assert np.unique(np.load(tmp_path / "one" / "a.npz")["segs"]).tolist() == [0, value]
+
+
+def test_the_challenges_own_files_are_never_replaced(tiny_run: Runs, tmp_path: Path) -> None:
+    root = write_npz(tmp_path / "files", "ab")
+    before = {path: path.read_bytes() for path in root.iterdir()}
+    with pytest.raises(DataError, match=r"files/a\.npz: expected another name than the data's own"):
+        evaluate(tiny_run("oracle"), root=root, split="all", masks=root, device="cpu")
+    assert {path: path.read_bytes() for path in root.iterdir()} == before

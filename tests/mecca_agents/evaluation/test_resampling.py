@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from mecca_agents.evaluation import evaluate_agent
 from mecca_agents.evaluation.protocols import ScanScores, scan_scores
-from mecca_agents.evaluation.resampling import resampling_bound
+from mecca_agents.evaluation.resampling import Bound, resampling_bound
 from mecca_env.data.grid.cutting import paste_back
 from mecca_env.data.grid.placement import fixed_placement
 from mecca_env.data.grid.sampling import resample_case
-from tests.support.volumes import SHAPE, ellipsoid, prepared
+from tests.mecca_agents.evaluation.test_runner import PLAYED_ON_PHANTOM, Raise
+from tests.support.volumes import SHAPE, ellipsoid, prepared, write_pairs
 
 SIDES = (24, 22, 16)  # of the crop: the ellipsoid and six voxels around it reach to every side of the scan
 
@@ -57,3 +62,30 @@ def test_the_crop_is_that_of_the_evaluation() -> None:
 def test_a_label_of_another_shape_is_refused() -> None:
     with pytest.raises(ValueError, match=r"label: expected the shape of the scan, \(24, 22, 16\), got \(23, 22, 16\)"):
         resampling_bound(prepared(ellipsoid()), ellipsoid()[1:], (8, 8, 8))
+
+
+@pytest.mark.parametrize("shape", [SIDES, (9, 9, 9)])
+def test_an_evaluation_collects_it_for_every_case(tmp_path: Path, shape: tuple[int, int, int]) -> None:
+    bound, config = Bound(), replace(PLAYED_ON_PHANTOM, preset=PLAYED_ON_PHANTOM.preset.replace(shape=shape))
+    root = write_pairs(tmp_path / "data")
+    config = replace(config, env="MECCA-Volumes-v0", dataset="data", root=str(root))
+    evaluate_agent(Raise(), config, split="all", observers=[bound], settings={"horizon": 1})
+    expected = resampling_bound(prepared(ellipsoid()), ellipsoid(), shape)
+    assert set(bound.scores) == set("abc")
+    assert all(score == pytest.approx(expected, abs=1e-6) for score in bound.scores.values())
+    assert bound.mean == pytest.approx(expected, abs=1e-6)
+    percent = f"{100 * expected.dsc:.2f} scan Dice %, {100 * expected.nsd:.1f} scan NSD %"
+    assert bound.line() == f"bound: the label itself, on the episode's grid and back, scores {percent}"
+
+
+def test_what_a_crop_leaves_out_is_lost_as_well(tmp_path: Path) -> None:
+    """A cube of 8 mm around a click holds a part of an ellipsoid of 18 x 12.5 x 24 mm."""
+    config = replace(
+        PLAYED_ON_PHANTOM, env="MECCA-Volumes-v0", dataset="data", root=str(write_pairs(tmp_path / "data"))
+    )
+    found = []
+    for side in (8.0, 96.0):
+        bound, settings = Bound(), {"protocol": "first-click", "click_side": (side, side), "horizon": 1}
+        evaluate_agent(Raise(), config, split="all", cases=1, observers=[bound], settings=settings)
+        found.append(bound.mean.dsc)
+    assert found[0] < 0.7 < found[1], found

@@ -300,6 +300,17 @@ def test_the_command_records_a_run(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "expected none of --env, --label, --shape with a run, which knows; got --shape" in capsys.readouterr().err
 
 
+def test_a_run_is_recorded_with_its_own_prompts(tmp_path: Path) -> None:
+    preset = PRESETS["demo"].replace(shape=(10, 9, 8), channels=4, updates=1)
+    settings = {"protocol": "one-click", "clicks": ((0, 2), 1, 1), "horizon": 3, "time": True}
+    train("iter-mrl", "MECCA-Phantom-v0", tmp_path / "run", preset=preset, cases=2, settings=settings, device="cpu")
+    command = ["record", str(tmp_path / "run"), "--dataset", "mecca/clicks-v0", "--episodes", "1", "--split", "test"]
+    assert main([*command, "--cases", "1"]) == 0
+    (episode,) = minari.load_dataset("mecca/clicks-v0").iterate_episodes()
+    assert set(episode.observations) == {"volume", "probability", "hint", "box", "time"}
+    assert episode.observations["hint"].shape == (4, 2, 10, 9, 8)
+
+
 @pytest.mark.parametrize(
     ("command", "message"),
     [

@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 
 from mecca_agents.evaluation.layout import Labelled
+from mecca_agents.evaluation.results import SINCE
+from mecca_agents.report.comparison import reached
+from mecca_agents.report.document import write_report
 from mecca_agents.report.studies import read_cells, read_studies
 from mecca_agents.runs.errors import RunError
 from tests.support.benchmark_folder import CLICKS, constant, timing, write_cell, write_csv, write_study
@@ -150,7 +153,7 @@ def test_a_damaged_csv_is_named(tmp_path: Path) -> None:
     path = write_cell(write_study(tmp_path), "mecca", DICE)
     whole = path.read_bytes()
     for damaged, message in (
-        (whole[:-20], "case 'a', step 5: expected assd to be a number, found ''"),
+        (whole[:-38], "case 'a', step 5: expected assd to be a number, found ''"),
         (whole.replace(b"assd", b"distance"), "found no assd"),
         (b"", "expected the columns user, method"),
         (b"\xff\xfe" + whole, "expected the results of a cell"),
@@ -200,3 +203,35 @@ def test_training_cases_may_be_endless(tmp_path: Path) -> None:
     study = write_study(tmp_path, train_cases=None)
     write_cell(study, "mecca", DICE)
     assert read_studies(tmp_path)[0].train_cases == 0
+
+
+def test_results_without_the_columns_that_came_later_are_read(tmp_path: Path) -> None:
+    path = write_cell(write_study(tmp_path), "mecca", DICE, obedience=0.25, protocol="cvpr25")
+    (cell,) = read_cells(tmp_path)
+    assert {(row.protocol, row.obedience) for row in cell.rows["edge"]} == {("cvpr25", 0.25)}
+    np.testing.assert_array_equal(cell.grid("dice_scan"), cell.grid("dice"))
+    rows = [{key: value for key, value in row.items() if key not in SINCE} for row in _rows(path)]
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    (cell,) = read_cells(tmp_path)
+    assert {row.protocol for row in cell.rows["edge"]} == {"paper"} and np.isnan(cell.grid("obedience")).all()
+    np.testing.assert_array_equal(cell.grid("dice"), [DICE["a"], DICE["b"]])
+    write_csv(path, [row | dict.fromkeys(SINCE, "") for row in rows])
+    with pytest.raises(RunError, match="case 'b', step 1: expected obedience to be a number, found ''"):
+        read_cells(tmp_path)
+
+
+def test_the_standard_user_is_the_first_of_the_benchmarks_own(tmp_path: Path) -> None:
+    path = write_cell(write_study(tmp_path, users=["largest-error"]), "mecca", DICE)
+    with pytest.raises(RunError, match=r"expected rows of the user 'largest-error', found \['edge'\]"):
+        read_cells(tmp_path)
+    write_csv(path, [row | {"user": "largest-error"} for row in _rows(path)])
+    (study,) = read_studies(tmp_path)
+    assert study.standard == "largest-error" and study.others == []
+    (cell,) = study.cells
+    assert cell.cases == ("a", "b") and cell.grid("dice").shape == (2, 5)
+    np.testing.assert_array_equal(reached([cell]), [[50.0, 90.0]])
+    written = write_report([study], tmp_path / "report")
+    assert "Table 1" in written.read_text() and "Table S2" not in written.read_text()

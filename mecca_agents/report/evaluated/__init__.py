@@ -1,0 +1,1 @@
+"""What is told of a single evaluation: the scores of a challenge, a curve."""
