@@ -178,11 +178,17 @@ METHODS: dict[str, str] = {
     "iter-mrl-expected": "mecca_agents.algorithms.expected.iter_mrl:ExpectedIterMRL",
     "mecca-expected": "mecca_agents.algorithms.expected.mecca:ExpectedMecca",
 }
-"""Every method by name, as "module:class"."""
+"""Every method of the paper's protocol by name, as "module:class"."""
+
+SIGNED_METHODS: dict[str, str] = {
+    "random-walker": "mecca_agents.algorithms.classical.random_walker:RandomWalker",
+    "growcut": "mecca_agents.algorithms.classical.growcut:GrowCut",
+}
+"""Methods that need to know which side of the border a click is on (`signed=True`), likewise."""
 
 
 def methods() -> tuple[str, ...]:
-    """The names of all methods."""
+    """The names of all methods of the paper's protocol."""
     return tuple(METHODS)
 
 
@@ -190,15 +196,16 @@ def find_method(method: str) -> type[Agent]:
     """The class of a method.
 
     Args:
-        method: A name in `METHODS`, or "module:class" of one's own.
+        method: A name in `METHODS` or `SIGNED_METHODS`, or "module:class" of one's own.
 
     Raises:
         ValueError: The name is unknown, or what it names is no `Agent`.
     """
-    target = METHODS.get(method, method)
+    known = METHODS | SIGNED_METHODS
+    target = known.get(method, method)
     module, _, name = target.partition(":")
     if not name:
-        raise ValueError(f"method: expected one of {', '.join(METHODS)} or module:class, got {method!r}")
+        raise ValueError(f"method: expected one of {', '.join(known)} or module:class, got {method!r}")
     try:
         found = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -19,22 +19,23 @@ class Untrained(Agent):
 
     Args:
         preset: Its settings; none of them matters.
-        task: What it plays; discrete actions and no guide.
+        task: What it plays; actions of its kind and no guide.
         device: Where its actions are made.
         seed: Fixes what it draws.
 
     Raises:
-        ValueError: The actions are not discrete, or there is a guide.
+        ValueError: The actions are of another kind, or there is a guide.
     """
 
     name: str
+    kind: ClassVar[str] = "discrete"
     learns = False
     sees_hints = False
 
     def __init__(self, preset: Preset, task: TaskSpec, *, device: torch.device, seed: int) -> None:
-        if task.action != "discrete" or task.guide:
+        if task.action != self.kind or task.guide:
             given = f"action={task.action!r}, guide={task.guide}"
-            raise ValueError(f"{self.name}: expected discrete actions and no guide, got {given}")
+            raise ValueError(f"{self.name}: expected {self.kind} actions and no guide, got {given}")
         self.task, self.device = task, device
         self.generator = torch.Generator(device).manual_seed(seed)
 

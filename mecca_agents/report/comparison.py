@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mecca_agents.agent import METHODS
+from mecca_agents.agent import METHODS, SIGNED_METHODS
 from mecca_agents.evaluation.layout import ALL_CASES, Labelled
 from mecca_agents.evaluation.statistics import holm
 from mecca_agents.evaluation.two_level import Estimate, Means, best_of, difference, estimate
@@ -77,7 +77,7 @@ class Comparison:
 
 def in_order(methods: Iterable[str]) -> list[str]:
     """As tables list them: the registered ones in the registry's order, then others by name."""
-    known = list(METHODS)
+    known = [*METHODS, *SIGNED_METHODS]
     return sorted(set(methods), key=lambda m: (known.index(m) if m in known else len(known), m))
 
 

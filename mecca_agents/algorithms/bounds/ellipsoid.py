@@ -1,22 +1,36 @@
 """An ellipsoid drawn into the label's bounding box: what the box alone says, a floor for whoever is given one.
 
-Nothing is learned and no scan is looked at. The box is read from the label, as the crop of an evaluation is; a person
-who draws one plays that part elsewhere.
+Nothing is learned and no scan is looked at. Where the agent is shown a box, it is that; elsewhere the box is read from
+the label, as the crop of an evaluation is; a person who draws one plays that part.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
+from mecca_agents.agent import Observation
 from mecca_agents.algorithms.bounds.oracle import Oracle
 
 
 class Ellipsoid(Oracle):
-    """The method; an `Agent`. It looks at the label's box and, like the oracle, needs one step."""
+    """The method; an `Agent`. It looks at a box and, like the oracle, needs one step."""
 
     name = "ellipsoid"
-    footnote = "Inscribed in the label's bounding box; nothing is learned and no scan is looked at."
+    footnote = (
+        "Inscribed in the box that is shown, else in the label's bounding box; "
+        "nothing is learned and no scan is looked at."
+    )
+
+    def act(self, observation: Observation) -> Any:
+        """One action for each voxel, (B, D, H, W) int64; where boxes may be shown and none is, all are lowered."""
+        if not self.task.box:
+            return super().act(observation)
+        boxed = observation["box"] > 0
+        there = boxed.flatten(1).any(1).view(-1, 1, 1, 1)
+        return self.towards(inscribed(boxed | ~there) & there)
 
     def mask(self, label: Tensor) -> Tensor:
         """The ellipsoid that touches the six faces of each label's box, (B, D, H, W) bool."""

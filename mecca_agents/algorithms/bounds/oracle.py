@@ -33,6 +33,10 @@ class Oracle(Untrained):
         """
         if not hasattr(self, "_envs"):
             raise RuntimeError(f"{self.name}: expected enter(envs) before act(), since it looks at the labels of envs")
+        return self.towards(self.mask(self._envs.state.label))
+
+    def towards(self, mask: Tensor) -> Tensor:
+        """The action that goes as far towards a mask, (B, D, H, W) bool, as one can."""
         adjustments = torch.tensor(self.task.adjustments)
         highest, lowest = int(adjustments.argmax()), int(adjustments.argmin())
-        return torch.where(self.mask(self._envs.state.label), highest, lowest)
+        return torch.where(mask, highest, lowest)
