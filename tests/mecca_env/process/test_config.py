@@ -122,6 +122,11 @@ BAD: list[tuple[str, Any]] = [
     ("start", {}),
     ("start", {"mask": "often"}),
     ("time", None),
+    ("box_jitter", 0.5),
+    ("box_jitter", -0.1),
+    ("click_side", (90.0, 40.0)),
+    ("click_side", (0.0, 40.0)),
+    ("click_side", 40.0),
 ]
 
 
