@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mecca_env.data.phantom.anatomy import WHITE, Anatomy, Head, Mass, brain_point, to_grid, to_head
-from mecca_env.data.phantom.noise import Grid, Point
+from mecca_env.data.procedural.noise import Grid, Point
 
 CROSSING = 44.0
 """Depth at which tissue must lie for a tumour to grow through it into the other hemisphere, mm: the corpus callosum."""

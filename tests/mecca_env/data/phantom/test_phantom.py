@@ -15,7 +15,7 @@ from skimage.filters import threshold_otsu
 
 from mecca_env.data.base import VolumeSource
 from mecca_env.data.phantom import CASES, PhantomSource, phantom_scan
-from mecca_env.data.phantom.noise import Grid
+from mecca_env.data.procedural.noise import Grid
 
 CASES_LOOKED_AT = 40
 MARGIN = 6  # of the evaluation crop, voxels
