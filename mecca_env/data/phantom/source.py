@@ -18,7 +18,7 @@ from mecca_env.data.base import Scan
 from mecca_env.data.phantom.anatomy import Head, brain_box, healthy
 from mecca_env.data.phantom.tumour import Tumour, grow
 from mecca_env.data.procedural.noise import Grid, Point, Size
-from mecca_env.data.procedural.source import CASES, ProceduralSource, checked_index
+from mecca_env.data.procedural.source import ProceduralSource, checked_index
 
 FIELD_OF_VIEW = Point(192.0, 192.0, 128.0)
 """Extent of a phantom scan, mm: the largest head with a margin of background."""

@@ -1,0 +1,130 @@
+"""Random targets: of which form, with what beside them that looks the same, and what belongs to them and does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mecca_env.data.procedural.noise import Point
+from mecca_env.data.shapes.drawing import chosen, direction, moved
+from mecca_env.data.shapes.forms import Form
+from mecca_env.data.shapes.operators import Half, Inside, Union, Wall
+from mecca_env.data.shapes.solids import Solid, cloud, ellipsoid, horn, letter, lobes, plate, tubes
+
+SOLIDS: dict[Solid, float] = {ellipsoid: 0.3, lobes: 0.1, plate: 0.15, tubes: 0.25, horn: 0.2}
+"""What lies in the surroundings, with weights."""
+
+_NO_OPENING = 1e6  # mm
+_STREAMS = 4  # of noise that one solid may take
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is to be segmented.
+
+    Attributes:
+        family: A key of `FAMILIES`.
+        form: Its form.
+        alike: Forms that look the same and are not part of it.
+        beside: Forms that belong to it, look otherwise and are not part of it: what a wall encloses, what encloses it.
+        pieces: Connected pieces that it may have.
+        solid: What others of its kind are drawn by.
+    """
+
+    family: str
+    form: Form
+    solid: Solid
+    alike: tuple[Form, ...] = ()
+    beside: tuple[Form, ...] = ()
+    pieces: int = 1
+
+
+def draw_target(rng: np.random.Generator, centre: Point, volume: float, thin: float, stream: int) -> Target:
+    """A random target of a random family.
+
+    Args:
+        rng: What it is drawn from.
+        centre: Its middle, mm.
+        volume: About how large it is to be, mm3.
+        thin: Half of the least thickness that the grid can show, mm.
+        stream: The first of 16 streams of noise.
+    """
+    family = chosen(rng, {name: weight for name, (weight, _) in FAMILIES.items()})
+    return FAMILIES[family][1](rng, centre, volume, thin, stream)
+
+
+def support(form: Form, heading: Point) -> float:
+    """About how far a form goes from its centre in a direction, mm."""
+    return 0.75 * (
+        form.reach.x * abs(heading.x) + form.reach.y * abs(heading.y) + form.reach.z * abs(heading.z)
+    )
+
+
+Maker = Callable[[np.random.Generator, Point, float, float, int], Target]
+
+
+def _simple(family: str, solid: Solid, largest: float = 1.0) -> Maker:
+    """Targets that are one solid, of at most `largest` of the volume asked for."""
+
+    def make(rng: np.random.Generator, centre: Point, volume: float, thin: float, stream: int) -> Target:
+        return Target(family, solid(rng, centre, volume * largest, thin, stream), solid)
+
+    return make
+
+
+def _wall(rng: np.random.Generator, centre: Point, volume: float, thin: float, stream: int) -> Target:
+    form = ellipsoid(rng, centre, 2 * volume, 6 * thin, stream)
+    thickness = max(2 * thin, rng.uniform(0.15, 0.3) * min(form.axes))
+    opening, far = direction(rng), _NO_OPENING
+    if rng.uniform() < 0.5:
+        far = rng.uniform(0.1, 0.7) * support(form, opening)
+    return Target("wall", Wall(form, thickness, opening, far), ellipsoid, beside=(Inside(form, thickness),))
+
+
+def _lumen(rng: np.random.Generator, centre: Point, volume: float, thin: float, stream: int) -> Target:
+    form = ellipsoid(rng, centre, 2 * volume, 6 * thin, stream)
+    thickness = max(2 * thin, rng.uniform(0.12, 0.25) * min(form.axes))
+    return Target("lumen", Inside(form, thickness), ellipsoid, beside=(form,))
+
+
+def _twins(rng: np.random.Generator, centre: Point, volume: float, thin: float, stream: int) -> Target:
+    solid = chosen(rng, {ellipsoid: 0.7, lobes: 0.3})
+    one, heading = solid(rng, centre, volume, thin, stream), direction(rng)
+    size = volume * rng.uniform(0.5, 1.6)
+    other = solid(rng, centre, size, thin, stream + _STREAMS)
+    far = rng.uniform(0.75, 0.95) * (support(one, heading) + support(other, heading))
+    other = replace(other, centre=moved(centre, heading, far))
+    twin: Form = Half(other, one)
+    if rng.uniform() < 0.4:  # a gap between them that is just seen
+        twin = Inside(twin, rng.uniform(0.5, 1.5) * thin)
+    return Target("twins", Half(one, other), solid, alike=(twin,))
+
+
+def _parts(rng: np.random.Generator, centre: Point, volume: float, thin: float, stream: int) -> Target:
+    solid = chosen(rng, {ellipsoid: 0.4, horn: 0.4, lobes: 0.2})
+    count = 2 if rng.uniform() < 0.75 else 3
+    forms = [solid(rng, centre, volume / count * rng.uniform(0.8, 1.2), thin, stream)]
+    heading = direction(rng)
+    for number in range(1, count):
+        form = solid(rng, centre, volume / count * rng.uniform(0.6, 1.2), thin, stream + number * _STREAMS)
+        far = rng.uniform(1.3, 1.9) * (support(forms[0], heading) + support(form, heading))
+        forms.append(replace(form, centre=moved(centre, heading, far if number == 1 else -far)))
+    return Target("parts", Union(tuple(forms)), solid, pieces=count)
+
+
+FAMILIES: dict[str, tuple[float, Maker]] = {
+    "ellipsoid": (0.16, _simple("ellipsoid", ellipsoid)),
+    "lobes": (0.08, _simple("lobes", lobes)),
+    "cloud": (0.13, _simple("cloud", cloud)),
+    "plate": (0.07, _simple("plate", plate, 0.4)),
+    "tubes": (0.12, _simple("tubes", tubes, 0.35)),
+    "horn": (0.13, _simple("horn", horn, 0.7)),
+    "letter": (0.06, _simple("letter", letter, 0.5)),
+    "wall": (0.07, _wall),
+    "lumen": (0.05, _lumen),
+    "twins": (0.06, _twins),
+    "parts": (0.07, _parts),
+}
+"""Names of the families of targets, how often each is drawn, and what draws it."""
