@@ -21,7 +21,7 @@ from mecca_env.data.base import Scan
 from mecca_env.data.grid.cutting import bounding_box
 from mecca_env.data.shapes import ShapesSource
 from mecca_env.process.config import EnvConfig
-from mecca_env.rendering import greyscale, shown_slice
+from mecca_env.rendering import greyscale
 
 PICTURE = Path(__file__).parents[1] / "docs" / "images" / "shapes.png"
 
@@ -51,7 +51,7 @@ def _panel(scan: Scan) -> Image.Image:
     spacing = np.linalg.norm(scan.affine[:3, :3], axis=0)
     axis = int(spacing.round(3)[::-1].argmax())
     axis = 2 - axis  # of equal ones the last, which is the slices'
-    index = shown_slice(label, label, axis)
+    index = int(np.median(np.nonzero(label)[axis]))
     grey = _upright(greyscale(image), axis, index)
     extent = np.delete(np.array(label.shape) * spacing, axis)
     size = tuple(int(max(round(side), 1)) for side in extent * (PANEL / extent.max()))

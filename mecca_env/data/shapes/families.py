@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mecca_env.data.procedural.noise import Point
-from mecca_env.data.shapes.drawing import chosen, direction, moved
+from mecca_env.data.shapes.drawing import chosen, direction, scaled
 from mecca_env.data.shapes.forms import Form
 from mecca_env.data.shapes.operators import Half, Inside, Union, Wall
 from mecca_env.data.shapes.solids import Solid, cloud, ellipsoid, horn, letter, lobes, plate, tubes
@@ -40,19 +40,10 @@ class Target:
     beside: tuple[Form, ...] = ()
     pieces: int = 1
 
-
-def draw_target(rng: np.random.Generator, centre: Point, volume: float, thin: float, stream: int) -> Target:
-    """A random target of a random family.
-
-    Args:
-        rng: What it is drawn from.
-        centre: Its middle, mm.
-        volume: About how large it is to be, mm3.
-        thin: Half of the least thickness that the grid can show, mm.
-        stream: The first of 16 streams of noise.
-    """
-    family = chosen(rng, {name: weight for name, (weight, _) in FAMILIES.items()})
-    return FAMILIES[family][1](rng, centre, volume, thin, stream)
+    def moved(self, step: Point) -> Target:
+        """The same elsewhere."""
+        alike, beside = (tuple(form.moved(step) for form in forms) for forms in (self.alike, self.beside))
+        return replace(self, form=self.form.moved(step), alike=alike, beside=beside)
 
 
 def support(form: Form, heading: Point) -> float:
@@ -65,11 +56,11 @@ def support(form: Form, heading: Point) -> float:
 Maker = Callable[[np.random.Generator, Point, float, float, int], Target]
 
 
-def _simple(family: str, solid: Solid, largest: float = 1.0) -> Maker:
-    """Targets that are one solid, of at most `largest` of the volume asked for."""
+def _simple(family: str, solid: Solid) -> Maker:
+    """Targets that are one solid."""
 
     def make(rng: np.random.Generator, centre: Point, volume: float, thin: float, stream: int) -> Target:
-        return Target(family, solid(rng, centre, volume * largest, thin, stream), solid)
+        return Target(family, solid(rng, centre, volume, thin, stream), solid)
 
     return make
 
@@ -95,7 +86,7 @@ def _twins(rng: np.random.Generator, centre: Point, volume: float, thin: float, 
     size = volume * rng.uniform(0.5, 1.6)
     other = solid(rng, centre, size, thin, stream + _STREAMS)
     far = rng.uniform(0.75, 0.95) * (support(one, heading) + support(other, heading))
-    other = replace(other, centre=moved(centre, heading, far))
+    other = other.moved(scaled(heading, far))
     twin: Form = Half(other, one)
     if rng.uniform() < 0.4:  # a gap between them that is just seen
         twin = Inside(twin, rng.uniform(0.5, 1.5) * thin)
@@ -109,22 +100,37 @@ def _parts(rng: np.random.Generator, centre: Point, volume: float, thin: float, 
     heading = direction(rng)
     for number in range(1, count):
         form = solid(rng, centre, volume / count * rng.uniform(0.6, 1.2), thin, stream + number * _STREAMS)
-        far = rng.uniform(1.3, 1.9) * (support(forms[0], heading) + support(form, heading))
-        forms.append(replace(form, centre=moved(centre, heading, far if number == 1 else -far)))
+        far = rng.uniform(1.05, 1.4) * (support(forms[0], heading) + support(form, heading))
+        forms.append(form.moved(scaled(heading, far if number == 1 else -far)))
     return Target("parts", Union(tuple(forms)), solid, pieces=count)
 
 
-FAMILIES: dict[str, tuple[float, Maker]] = {
-    "ellipsoid": (0.16, _simple("ellipsoid", ellipsoid)),
-    "lobes": (0.08, _simple("lobes", lobes)),
-    "cloud": (0.13, _simple("cloud", cloud)),
-    "plate": (0.07, _simple("plate", plate, 0.4)),
-    "tubes": (0.12, _simple("tubes", tubes, 0.35)),
-    "horn": (0.13, _simple("horn", horn, 0.7)),
-    "letter": (0.06, _simple("letter", letter, 0.5)),
-    "wall": (0.07, _wall),
-    "lumen": (0.05, _lumen),
-    "twins": (0.06, _twins),
-    "parts": (0.07, _parts),
+@dataclass(frozen=True)
+class Family:
+    """One kind of target.
+
+    Attributes:
+        weight: How often it is drawn, in relation to the others.
+        largest: Share of the volume that its targets take at most, about.
+        make: Draws one.
+    """
+
+    weight: float
+    largest: float
+    make: Maker
+
+
+FAMILIES: dict[str, Family] = {
+    "ellipsoid": Family(0.16, 0.22, _simple("ellipsoid", ellipsoid)),
+    "lobes": Family(0.09, 0.2, _simple("lobes", lobes)),
+    "cloud": Family(0.13, 0.22, _simple("cloud", cloud)),
+    "plate": Family(0.06, 0.05, _simple("plate", plate)),
+    "tubes": Family(0.12, 0.035, _simple("tubes", tubes)),
+    "horn": Family(0.13, 0.08, _simple("horn", horn)),
+    "letter": Family(0.06, 0.08, _simple("letter", letter)),
+    "wall": Family(0.07, 0.15, _wall),
+    "lumen": Family(0.05, 0.15, _lumen),
+    "twins": Family(0.06, 0.15, _twins),
+    "parts": Family(0.07, 0.045, _parts),
 }
-"""Names of the families of targets, how often each is drawn, and what draws it."""
+"""All families by name."""

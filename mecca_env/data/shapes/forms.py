@@ -6,14 +6,17 @@ plus exact noise that makes waves of the surface, so they have the same bits on 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+from typing_extensions import Self
 
 from mecca_env.data.procedural.noise import Grid, Point
-from mecca_env.data.shapes.drawing import Turn
+from mecca_env.data.shapes.drawing import Turn, moved
 
 MARGIN = 3.0
 """Voxels around a form that belong to its box: its edge fades within them."""
@@ -37,6 +40,10 @@ class Form(Protocol):
 
     def depth(self, grid: Grid) -> Tensor:
         """Millimetres below its surface, (X, Y, Z) float32, positive inside."""
+        ...
+
+    def moved(self, step: Point) -> Self:
+        """The same form elsewhere."""
         ...
 
 
@@ -104,6 +111,10 @@ class Ellipsoid:
         square.add_(v.square_().mul_(self.axes.y**-2)).add_(w.square_().mul_(self.axes.z**-2))
         return square.sub_(1).mul_(-min(self.axes) / 2).add_(self.waves.on(grid))
 
+    def moved(self, step: Point) -> Ellipsoid:
+        """See `Form`."""
+        return replace(self, centre=moved(self.centre, step))
+
 
 @dataclass(frozen=True)
 class Plate:
@@ -139,6 +150,10 @@ class Plate:
         outline = u.mul_(self.axes.x**-2).add_(v.mul_(self.axes.y**-2)).sub_(1).mul_(-min(self.axes[:2]) / 2)
         return torch.minimum(w.abs_().neg_().add_(self.axes.z), outline.add_(waves))
 
+    def moved(self, step: Point) -> Plate:
+        """See `Form`."""
+        return replace(self, centre=moved(self.centre, step))
+
 
 @dataclass(frozen=True)
 class Beads:
@@ -165,29 +180,25 @@ class Beads:
 
     def depth(self, grid: Grid) -> Tensor:
         """See `Form`."""
-        lines = [
-            ((line - middle) * (1 / stretch)).flatten()
-            for line, middle, stretch in zip(grid.coordinates(), self.centre, self.stretch, strict=True)
-        ]
-        places = [
-            (axis - middle) / stretch
-            for axis, middle, stretch in zip(grid.axes, self.centre, self.stretch, strict=True)
-        ]
+        radii = torch.tensor([radius for _, radius in self.balls], dtype=torch.float32, device=grid.device)[:, None]
+        squares, cuts = [], []
+        for axis, middle, stretch, line in zip(range(3), self.centre, self.stretch, grid.axes, strict=True):
+            places = np.array([middle + stretch * ball[axis] for ball, _ in self.balls])
+            away = torch.from_numpy((line - places[:, None]) * (1 / stretch)).to(grid.device, torch.float32)
+            squares.append(away.square_().mul_(-0.5).div_(radii))  # of all balls, (K, X), (K, Y) and (K, Z)
+            reach = np.array([stretch * 1.2 * radius for _, radius in self.balls]) + 2.0 * self.waves.height
+            cuts.append(_spans(line, places, reach))
+        x, y, z = squares
+        x.add_(radii / 2)
         depth = torch.full(grid.shape, NOWHERE, dtype=torch.float32, device=grid.device)
-        for ball, radius in self.balls:
-            box = []
-            for axis, middle in zip(places, ball, strict=True):
-                reach = 1.2 * radius + 2.0 * (axis[1] - axis[0]) + 2.0 * self.waves.height
-                low, high = ((middle + side * reach - axis[0]) / (axis[1] - axis[0]) for side in (-1, 1))
-                box.append(slice(max(int(low), 0), max(int(high) + 1, 0)))
-            x, y, z = (
-                (line[cut] - middle).square_().mul_(-0.5 / radius)
-                for line, cut, middle in zip(lines, box, ball, strict=True)
-            )
-            inside = (x.add_(radius / 2)[:, None] + y)[:, :, None] + z
-            part = depth[tuple(box)]
-            torch.maximum(part, inside, out=part)
+        for number, (a, b, c) in enumerate(zip(*cuts, strict=True)):
+            part = depth[a, b, c]
+            torch.maximum(part, (x[number, a, None] + y[number, b])[:, :, None] + z[number, c], out=part)
         return depth.add_(self.waves.on(grid))
+
+    def moved(self, step: Point) -> Beads:
+        """See `Form`."""
+        return replace(self, centre=moved(self.centre, step))
 
 
 @dataclass(frozen=True)
@@ -219,12 +230,24 @@ class Cloud:
         cloud = self.waves.on(grid).sub_(self.level * self.waves.height)
         return torch.minimum(cloud, self.envelope.depth(grid))
 
+    def moved(self, step: Point) -> Cloud:
+        """See `Form`."""
+        return replace(self, envelope=self.envelope.moved(step))
+
 
 def in_frame(grid: Grid, centre: Point, frame: Turn) -> tuple[Tensor, Tensor, Tensor]:
     """The grid's coordinates in a form's own frame, dense, (X, Y, Z) float32 each."""
     x, y, z = (line - middle for line, middle in zip(grid.coordinates(), centre, strict=True))
     u, v, w = ((x * axis.x + y * axis.y) + z * axis.z for axis in frame)
     return u, v, w
+
+
+def _spans(line: NDArray[np.float64], places: NDArray[np.float64], reach: NDArray[np.float64]) -> list[slice]:
+    """The parts of an axis within `reach` of each of some places, and two voxels more."""
+    step = line[1] - line[0]
+    low = ((places - reach - line[0]) / step - 2).astype(int).clip(0, len(line))
+    high = ((places + reach - line[0]) / step + 3).astype(int).clip(0, len(line))
+    return [slice(a, b) for a, b in zip(low.tolist(), high.tolist(), strict=True)]
 
 
 def _reach(frame: Turn, axes: Point, extra: float) -> Point:

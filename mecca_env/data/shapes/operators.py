@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -37,6 +37,10 @@ class Inside:
     def depth(self, grid: Grid) -> Tensor:
         """See `Form`."""
         return self.form.depth(grid).sub_(self.by)
+
+    def moved(self, step: Point) -> Inside:
+        """See `Form`."""
+        return replace(self, form=self.form.moved(step))
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,10 @@ class Wall:
         rest = self.open_from + dot(self.centre, self.opening)
         cap = (x * -self.opening.x + y * -self.opening.y) + (z * -self.opening.z + rest)
         return torch.minimum(wall, cap)
+
+    def moved(self, step: Point) -> Wall:
+        """See `Form`."""
+        return replace(self, form=self.form.moved(step))
 
 
 @dataclass(frozen=True)
@@ -112,6 +120,10 @@ class Union:
             for axis in range(3)
         ]
 
+    def moved(self, step: Point) -> Union:
+        """See `Form`."""
+        return replace(self, forms=tuple(form.moved(step) for form in self.forms))
+
 
 @dataclass(frozen=True)
 class Half:
@@ -139,3 +151,7 @@ class Half:
         """See `Form`."""
         depth = self.form.depth(grid)
         return torch.minimum(depth, (depth - self.twin.depth(grid)).mul_(0.5))
+
+    def moved(self, step: Point) -> Half:
+        """See `Form`."""
+        return replace(self, form=self.form.moved(step), twin=self.twin.moved(step))

@@ -44,15 +44,15 @@ class Scanner:
     @classmethod
     def draw(cls, rng: np.random.Generator, extent: Point, contrast: float) -> Scanner:
         """A random scanner; its noise goes by the target's contrast."""
-        x, y, z = rng.uniform(0.0, 0.6, 3).tolist()
+        x, y, z = rng.uniform(0.0, 0.45, 3).tolist()
         return cls(
             blur=Point(x, y, z),
             bias=rng.uniform(0.0, 0.14) if rng.uniform() < 0.7 else 0.0,
             bias_spacing=rng.uniform(0.4, 1.0) * max(extent),
             bend=log_uniform(rng, 0.5, 2.0) if rng.uniform() < 0.5 else 1.0,
-            noise=min(max(contrast / log_uniform(rng, 1.5, 14.0), 0.005), 0.12),
+            noise=min(max(contrast / log_uniform(rng, 1.8, 30.0), 0.004), 0.1),
             kind=chosen(rng, {"rician": 0.5, "gaussian": 0.5}),
-            grain=rng.uniform(0.2, 0.6) if rng.uniform() < 0.4 else 0.0,
+            grain=rng.uniform(0.2, 0.6) if rng.uniform() < 0.3 else 0.0,
             gain=log_uniform(rng, 1.0, 3000.0),
             offset=rng.uniform(-1000.0, 100.0) if rng.uniform() < 0.2 else 0.0,
         )

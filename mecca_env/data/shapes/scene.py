@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from math import sqrt
 
 import cc3d
 import numpy as np
@@ -10,8 +11,8 @@ import torch
 from torch import Tensor
 
 from mecca_env.data.procedural.noise import Grid, Point, Size
-from mecca_env.data.shapes.drawing import chosen, direction, log_uniform, moved
-from mecca_env.data.shapes.families import SOLIDS, Target, draw_target, support
+from mecca_env.data.shapes.drawing import chosen, direction, log_uniform, scaled
+from mecca_env.data.shapes.families import FAMILIES, SOLIDS, Target, support
 from mecca_env.data.shapes.forms import NOWHERE, Ellipsoid, Form, around
 from mecca_env.data.shapes.surroundings import Tissues, draw_body
 
@@ -28,7 +29,8 @@ class Look:
     """Intensities of a target.
 
     Attributes:
-        contrast: To the mean of what lies around it, at least about that.
+        contrast: To the mean of what lies around it.
+        clear: Standard deviations of what lies around it that are added to the contrast.
         darker: Where there is the choice.
         soft: Width of its edge, mm.
         texture: Standard deviation and spacing, mm, of noise inside.
@@ -46,6 +48,7 @@ class Look:
     """
 
     contrast: float
+    clear: float
     darker: bool
     soft: float
     texture: tuple[float, float]
@@ -69,7 +72,8 @@ class Look:
         fading = chosen(rng, {"": 0.5, "faint": 0.25, "leak": 0.25})
         return cls(
             contrast=contrast,
-            darker=bool(rng.uniform() < 0.45),
+            clear=rng.uniform(0.0, 1.5),
+            darker=bool(rng.uniform() < 0.35),
             soft=thin * (log_uniform(rng, 1.5, 5.0) if rng.uniform() < 0.2 else rng.uniform(0.5, 1.5)),
             texture=(rng.uniform(0.0, 0.3) * contrast, rng.uniform(2.0, 8.0) * thin),
             slope=rng.uniform(-0.5, 0.5) * contrast,
@@ -117,15 +121,17 @@ class Scene:
         extent = Point(*(n * step for n, step in zip(size, spacing, strict=True)))
         voxels, voxel = size[0] * size[1] * size[2], spacing.x * spacing.y * spacing.z
         thin = 0.7 * max(spacing)
-        volume = max(log_uniform(rng, 0.003, 0.16) * voxels, 1.6 * LEAST) * voxel
+        family = FAMILIES[chosen(rng, {name: family.weight for name, family in FAMILIES.items()})]
+        volume = max(log_uniform(rng, 0.01, family.largest) * voxels, 2 * LEAST) * voxel
         centre = Point(*(side * place for side, place in zip(extent, rng.uniform(-0.2, 0.2, 3).tolist(), strict=True)))
-        target = _held(rng, draw_target(rng, centre, volume, thin, 0), extent)
-        contrast = 0.06 + 0.5 * rng.uniform() ** 2
+        target = _held(rng, family.make(rng, centre, volume, thin, 0), extent)
+        contrast = 0.08 + 0.52 * rng.uniform() * rng.uniform(0.3, 1.0)
         look = Look.draw(rng, target, volume, thin, contrast)
         tissues = Tissues.draw(rng, extent, min(spacing), contrast)
+        spread = rng.uniform(0.2, 1.0)
         others = tuple(
-            (_other(rng, target, extent, volume, thin, _OTHERS + 4 * number), rng.uniform(0.02, 0.98))
-            for number in range(int(rng.integers(1, 6)))
+            (_other(rng, target, extent, volume, thin, _OTHERS + 4 * number), 0.5 + spread * rng.uniform(-0.48, 0.48))
+            for number in range(int(rng.integers(2, 10)))
         )
         alike = tuple(
             _alike(rng, target, volume, thin, _ALIKE + 4 * number) for number in range(int(rng.integers(0, 4)))
@@ -160,12 +166,12 @@ class Scene:
         return signal, mask
 
     def _level(self, signal: Tensor, inside: Tensor) -> float:
-        """The target's intensity: `contrast` away from the mean around it."""
-        ring = (inside <= 0) & (inside > -6.0 * self.look.soft)
-        total, count = ((signal * _QUANTUM).round_().to(torch.int64) * ring).sum(), ring.sum()
-        mean = int(total) / (_QUANTUM * max(int(count), 1))
-        below, above = mean - self.look.contrast, mean + self.look.contrast
-        return below if (self.look.darker and below > 0.03) or above > 1.0 else above
+        """The target's intensity, by that of what lies around it."""
+        values = (signal[(inside <= 0) & (inside > -8.0 * self.look.soft)] * _QUANTUM).round_().to(torch.int64)
+        count, total, squares = len(values), int(values.sum()), int((values * values).sum())
+        mean = total / (_QUANTUM * count)
+        away = self.look.contrast + self.look.clear * sqrt(count * squares - total * total) / (_QUANTUM * count)
+        return max(mean - away, 0.0) if (self.look.darker and mean > away) or mean + away > 1.2 else mean + away
 
     def _paint_target(self, grid: Grid, signal: Tensor, inside: Tensor, level: float) -> None:
         look = self.look
@@ -207,9 +213,9 @@ def draw_grid(rng: np.random.Generator) -> tuple[Size, Point]:
     ratio = 1.0 if rng.uniform() < 0.2 else log_uniform(rng, 1.0, 4.0)
     other = fine * rng.uniform(1.0, 1.15)
     thick = min(fine * ratio * rng.uniform(1.0, 1.1), 4.0)
-    rows, columns = (int(n) for n in rng.integers(60, 77, 2))
+    rows, columns = (int(n) for n in rng.integers(64, 81, 2))
     deep = rows * fine * rng.uniform(0.7, 1.2)
-    slices = min(max(round(deep / thick), 24), 64)
+    slices = min(max(round(deep / thick), 24), 72)
     sides, steps = [rows, columns], [fine, other]
     place = 2 if rng.uniform() < 0.7 else int(rng.integers(0, 2))
     sides.insert(place, slices)
@@ -218,8 +224,14 @@ def draw_grid(rng: np.random.Generator) -> tuple[Size, Point]:
 
 
 def _held(rng: np.random.Generator, target: Target, extent: Point) -> Target:
-    """The target, moved into the field of view where it fits; a few stay where they are and are cut."""
-    return target
+    """The target, moved into the field of view where it fits; a few stay where they are and may be cut."""
+    if rng.uniform() < 0.1:
+        return target
+    form, step = target.form, []
+    for side, middle, reach in zip(extent, form.centre, form.reach, strict=True):
+        room = max(0.49 * side - reach, 0.0)
+        step.append(min(max(middle, -room), room) - middle)
+    return target.moved(Point(*step))
 
 
 def _other(rng: np.random.Generator, target: Target, extent: Point, volume: float, thin: float, stream: int) -> Form:
@@ -242,7 +254,7 @@ def _alike(rng: np.random.Generator, target: Target, volume: float, thin: float,
 def _beside(rng: np.random.Generator, target: Target, form: Form, share: float) -> Form:
     heading = direction(rng)
     far = share * (support(target.form, heading) + support(form, heading))
-    return replace(form, centre=moved(target.form.centre, heading, far))  # type: ignore[type-var]
+    return form.moved(scaled(heading, far))
 
 
 def _outline(target: Target, grid: Grid) -> tuple[Tensor, Tensor]:

@@ -66,15 +66,15 @@ def plate(rng: np.random.Generator, centre: Point, volume: float, thin: float, s
 def tubes(rng: np.random.Generator, centre: Point, volume: float, thin: float, stream: int) -> Beads:
     """A trunk with one to five branches, all of them tapering."""
     count = int(rng.integers(2, 7))
-    radius = max(_cube_root(volume) * rng.uniform(0.13, 0.22), 1.2 * thin)
-    total = volume / (pi * (0.75 * radius) ** 2)
+    radius = max(_cube_root(volume) * rng.uniform(0.28, 0.4), 1.3 * thin)
+    total = volume / (pi * (0.7 * radius) ** 2)
     long = max(total / (1 + 0.6 * (count - 1)), 4 * radius)
     trunk = _curve(rng, Point(0.0, 0.0, 0.0), direction(rng), long, (radius, max(0.6 * radius, thin)))
     balls = list(trunk)
     for _ in range(count - 1):
         start, thickness = balls[int(rng.integers(len(balls) // 5, len(balls)))]
         end = max(rng.uniform(0.4, 0.7) * thickness, thin)
-        balls += _curve(rng, start, direction(rng), rng.uniform(0.4, 0.8) * long, (max(0.8 * thickness, thin), end))
+        balls += _curve(rng, start, direction(rng), rng.uniform(0.35, 0.7) * long, (max(0.8 * thickness, thin), end))
     return _centred(rng, balls, centre, Waves(stream, 4 * radius, _skewed(rng, 0.02, 0.12) * radius))
 
 

@@ -22,7 +22,8 @@ class Tissues:
     """Intensities of the surroundings.
 
     Attributes:
-        kind: "layers", contours of two fields of noise; "cells", where each of several fields is the highest.
+        kind: "layers", contours of a field of noise; "folds", contours of how far it is from 0, as the cortex is folded;
+            "cells", where each of several fields is the highest.
         spacing: Of the noise, mm, along each axis.
         levels: Intensities, by layer or by cell.
         marks: Values of noise at which layers end.
@@ -51,32 +52,33 @@ class Tissues:
             fine: The smallest voxel side, mm.
             contrast: Of the target: the finest texture is not to hide it.
         """
-        kind = chosen(rng, {"layers": 0.55, "cells": 0.45})
+        kind = chosen(rng, {"layers": 0.35, "folds": 0.2, "cells": 0.45})
         side = (extent.x + extent.y + extent.z) / 3
-        spacing = log_uniform(rng, 0.09, 0.4) * side if kind == "layers" else log_uniform(rng, 0.14, 0.4) * side
+        spacing = log_uniform(rng, 0.14 if kind == "cells" else 0.1, 0.4) * side
         stretch = Point(*(spacing * factor for factor in rng.uniform(0.7, 1.4, 3).tolist()))
-        count = int(rng.integers(2, 6)) if kind == "layers" else int(rng.integers(3, 6))
-        spread = rng.uniform(0.15, 1.0)
+        count = int(rng.integers(3, 6)) if kind == "cells" else int(rng.integers(2, 5))
+        spread = rng.uniform(0.1, 0.9)
         levels = tuple(0.5 + spread * (level - 0.5) for level in rng.uniform(0.02, 0.98, count).tolist())
-        marks = tuple(sorted(rng.uniform(-1.4, 1.4, count - 1).tolist()))
+        marks = tuple(sorted(rng.uniform(0.1 if kind == "folds" else -1.4, 1.4, count - 1).tolist()))
         sharp = log_uniform(rng, 1.0, 12.0)
         width = rng.uniform(0.1, 0.3) if rng.uniform() < 0.4 else 0.0
-        most = 0.6 * contrast
         textures = (
-            (rng.uniform(0.1, 1.0) * min(most, 0.08), rng.uniform(2.0, 5.0) * fine),
-            (rng.uniform(0.0, 0.1), rng.uniform(6.0, 16.0) * fine),
+            (rng.uniform(0.05, 0.4) * min(contrast, 0.15), rng.uniform(2.0, 5.0) * fine),
+            (rng.uniform(0.0, 0.06), rng.uniform(6.0, 16.0) * fine),
         )
         return cls(kind, stretch, levels, marks, sharp, rng.uniform(0.0, 1.0), width, textures)
 
     def paint(self, grid: Grid) -> Tensor:
         """Their intensities, (X, Y, Z) float32, mostly in [0, 1]."""
-        signal = self._layers(grid) if self.kind == "layers" else self._cells(grid)
+        signal = self._cells(grid) if self.kind == "cells" else self._layers(grid)
         for number, (amount, spacing) in enumerate(self.textures):
             signal.add_(grid.noise(_TEXTURES + number, spacing).float().mul_(amount))
         return signal
 
     def _layers(self, grid: Grid) -> Tensor:
         field = grid.noise(_FIELDS, self.spacing).float()
+        if self.kind == "folds":
+            field = field.abs_()
         signal = torch.full_like(field, self.levels[0])
         for mark, below, above in zip(self.marks, self.levels[:-1], self.levels[1:], strict=True):
             ramp = (field - mark).mul_(self.sharp).add_(0.5).clamp_(0, 1)
