@@ -19,7 +19,7 @@ UPRIGHT: Turn = (Point(1.0, 0.0, 0.0), Point(0.0, 1.0, 0.0), Point(0.0, 0.0, 1.0
 
 
 def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
-    """A positive number whose logarithm is uniform, of five digits: the last bit of a power is not the same everywhere."""
+    """A positive number whose logarithm is uniform, of five digits: a power's last bit differs between machines."""
     return float(f"{low * (high / low) ** rng.uniform():.5g}")
 
 

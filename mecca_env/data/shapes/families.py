@@ -48,9 +48,7 @@ class Target:
 
 def support(form: Form, heading: Point) -> float:
     """About how far a form goes from its centre in a direction, mm."""
-    return 0.75 * (
-        form.reach.x * abs(heading.x) + form.reach.y * abs(heading.y) + form.reach.z * abs(heading.z)
-    )
+    return 0.75 * (form.reach.x * abs(heading.x) + form.reach.y * abs(heading.y) + form.reach.z * abs(heading.z))
 
 
 Maker = Callable[[np.random.Generator, Point, float, float, int], Target]
@@ -81,7 +79,8 @@ def _lumen(rng: np.random.Generator, centre: Point, volume: float, thin: float, 
 
 
 def _twins(rng: np.random.Generator, centre: Point, volume: float, thin: float, stream: int) -> Target:
-    solid = chosen(rng, {ellipsoid: 0.7, lobes: 0.3})
+    kinds: dict[Solid, float] = {ellipsoid: 0.7, lobes: 0.3}
+    solid = chosen(rng, kinds)
     one, heading = solid(rng, centre, volume, thin, stream), direction(rng)
     size = volume * rng.uniform(0.5, 1.6)
     other = solid(rng, centre, size, thin, stream + _STREAMS)
@@ -94,13 +93,14 @@ def _twins(rng: np.random.Generator, centre: Point, volume: float, thin: float, 
 
 
 def _parts(rng: np.random.Generator, centre: Point, volume: float, thin: float, stream: int) -> Target:
-    solid = chosen(rng, {ellipsoid: 0.4, horn: 0.4, lobes: 0.2})
-    count = 2 if rng.uniform() < 0.75 else 3
+    kinds: dict[Solid, float] = {ellipsoid: 0.5, horn: 0.25, lobes: 0.25}
+    solid = chosen(rng, kinds)
+    count = 2 if rng.uniform() < 0.8 else 3
     forms = [solid(rng, centre, volume / count * rng.uniform(0.8, 1.2), thin, stream)]
     heading = direction(rng)
     for number in range(1, count):
         form = solid(rng, centre, volume / count * rng.uniform(0.6, 1.2), thin, stream + number * _STREAMS)
-        far = rng.uniform(1.05, 1.4) * (support(forms[0], heading) + support(form, heading))
+        far = rng.uniform(0.8, 1.15) * (support(forms[0], heading) + support(form, heading))
         forms.append(form.moved(scaled(heading, far if number == 1 else -far)))
     return Target("parts", Union(tuple(forms)), solid, pieces=count)
 
@@ -123,14 +123,14 @@ class Family:
 FAMILIES: dict[str, Family] = {
     "ellipsoid": Family(0.16, 0.22, _simple("ellipsoid", ellipsoid)),
     "lobes": Family(0.09, 0.2, _simple("lobes", lobes)),
-    "cloud": Family(0.13, 0.22, _simple("cloud", cloud)),
+    "cloud": Family(0.13, 0.18, _simple("cloud", cloud)),
     "plate": Family(0.06, 0.05, _simple("plate", plate)),
     "tubes": Family(0.12, 0.035, _simple("tubes", tubes)),
-    "horn": Family(0.13, 0.08, _simple("horn", horn)),
-    "letter": Family(0.06, 0.08, _simple("letter", letter)),
+    "horn": Family(0.13, 0.06, _simple("horn", horn)),
+    "letter": Family(0.06, 0.05, _simple("letter", letter)),
     "wall": Family(0.07, 0.15, _wall),
     "lumen": Family(0.05, 0.15, _lumen),
     "twins": Family(0.06, 0.15, _twins),
-    "parts": Family(0.07, 0.045, _parts),
+    "parts": Family(0.07, 0.035, _parts),
 }
 """All families by name."""

@@ -8,7 +8,7 @@ from math import pi, sqrt
 import numpy as np
 
 from mecca_env.data.procedural.noise import Point
-from mecca_env.data.shapes.drawing import Turn, direction, length, log_uniform, moved, out_of, scaled, turn, unit_circle
+from mecca_env.data.shapes.drawing import Turn, direction, length, moved, out_of, scaled, turn, unit_circle
 from mecca_env.data.shapes.forms import Beads, Cloud, Ellipsoid, Form, Plate, Waves
 
 Solid = Callable[[np.random.Generator, Point, float, float, int], Form]
@@ -26,7 +26,7 @@ def ellipsoid(rng: np.random.Generator, centre: Point, volume: float, thin: floa
     scale = _cube_root(volume / (4 / 3 * pi * x * y * z))
     axes = Point(*sorted((max(scale * side, thin) for side in (x, y, z)), reverse=True))
     bend = rng.uniform(-0.45, 0.45) / axes.x if rng.uniform() < 0.5 else 0.0
-    waves = Waves(stream, rng.uniform(0.45, 1.3) * _middle(axes), min(axes) * _skewed(rng, 0.03, 0.4))
+    waves = Waves(stream, rng.uniform(0.45, 1.3) * _middle(axes), min(axes) * rng.uniform(0.03, 0.33))
     return Ellipsoid(centre, axes, turn(rng), waves, bend)
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from mecca_env.data.base import Scan
 from mecca_env.data.procedural.noise import Grid
 from mecca_env.data.procedural.source import ProceduralSource, checked_index
+from mecca_env.data.shapes.painting import paint
 from mecca_env.data.shapes.scanner import Scanner
 from mecca_env.data.shapes.scene import Scene
 
@@ -37,16 +38,16 @@ def shapes_scan(index: int, *, device: torch.device | str = "cpu") -> tuple[Tens
         IndexError: `index` is out of range.
     """
     index = checked_index(ShapesSource.name, index)
-    for attempt in count():  # one in ten targets comes out too small or too large
+    for attempt in count():  # few targets come out too small or too large
         rng = np.random.default_rng([index, _SCALARS, attempt])
         scene = Scene.draw(rng)
         scanner = Scanner.draw(rng, scene.extent, scene.look.contrast)
         grid = Grid.whole(scene.size, scene.extent, int(rng.integers(2**32)), torch.device(device))
-        painted = scene.paint(grid)
+        painted = paint(scene, grid)
         if painted is not None:
-            break
-    signal, label = painted
-    return scanner.acquire(grid, signal)[None], label, scene
+            signal, label = painted
+            return scanner.acquire(grid, signal)[None], label, scene
+    raise AssertionError("there is always another attempt")
 
 
 class ShapesSource(ProceduralSource):

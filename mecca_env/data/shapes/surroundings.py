@@ -22,7 +22,7 @@ class Tissues:
     """Intensities of the surroundings.
 
     Attributes:
-        kind: "layers", contours of a field of noise; "folds", contours of how far it is from 0, as the cortex is folded;
+        kind: "layers", contours of a field of noise; "folds", contours of its magnitude, as the cortex is folded;
             "cells", where each of several fields is the highest.
         spacing: Of the noise, mm, along each axis.
         levels: Intensities, by layer or by cell.
