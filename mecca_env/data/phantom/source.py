@@ -117,6 +117,7 @@ class PhantomSource(ProceduralSource):
     """
 
     name = "phantom"
+    words = "the built-in phantom"
 
     def __init__(self, *, size: Size = DEFAULT_SIZE, **settings: Any) -> None:
         super().__init__(**settings)

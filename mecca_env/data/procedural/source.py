@@ -40,10 +40,12 @@ class ProceduralSource(ABC):
 
     Attributes:
         name: What the data set is called in results.
+        words: What it is, for people.
         modalities: 1.
     """
 
     name: str
+    words: str
     modalities = 1
 
     def __init__(

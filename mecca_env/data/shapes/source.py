@@ -61,6 +61,7 @@ class ShapesSource(ProceduralSource):
     """
 
     name = "shapes"
+    words = "the built-in random shapes"
 
     def scan(self, index: int) -> Scan:
         """Case `index` on its whole grid. Raises `IndexError` when out of range."""
