@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
+from itertools import accumulate
 from math import cos, radians, sin, sqrt
 from typing import TypeVar
 
@@ -25,12 +27,9 @@ def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
 
 def chosen(rng: np.random.Generator, weights: Mapping[Choice, float]) -> Choice:
     """One of the keys, each as often as its weight says."""
-    left = rng.uniform() * sum(weights.values())
-    for key, weight in weights.items():
-        left -= weight
-        if left < 0:
-            return key
-    return key
+    ends = list(accumulate(weights.values()))  # not sum(), whose last bit depends on Python's version
+    place = bisect_right(ends, rng.uniform() * ends[-1])
+    return list(weights)[min(place, len(ends) - 1)]
 
 
 def unit_circle(degrees: float) -> tuple[float, float]:

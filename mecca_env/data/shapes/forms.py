@@ -252,4 +252,5 @@ def _spans(line: NDArray[np.float64], places: NDArray[np.float64], reach: NDArra
 
 def _reach(frame: Turn, axes: Point, extra: float) -> Point:
     """The half sides of the scan's box around a form's own box."""
-    return Point(*(sum(abs(own[k]) * half for own, half in zip(frame, axes, strict=True)) + extra for k in range(3)))
+    u, v, w = frame
+    return Point(*(abs(u[k]) * axes.x + abs(v[k]) * axes.y + abs(w[k]) * axes.z + extra for k in range(3)))

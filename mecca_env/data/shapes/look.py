@@ -72,7 +72,7 @@ class Look:
             core=rng.uniform(0.25, 0.6) if cored else 0.0,
             core_change=rng.uniform(0.6, 1.6) * (1 if rng.uniform() < 0.5 else -1),
             patch=(rng.uniform(0.3, 1.0) if rng.uniform() < 0.25 else 0.0, rng.uniform(0.25, 0.5) * side),
-            faint=rng.uniform(0.6, 0.95) if fading == "faint" else 0.0,
+            faint=rng.uniform(0.6, 0.9) if fading == "faint" else 0.0,
             leak=rng.uniform(0.15, 0.4) * side if fading == "leak" else 0.0,
             fade=(rng.uniform(0.3, 0.9), rng.uniform(0.4, 0.9) * side),
             rim=rng.uniform(0.0, 1.0),
@@ -84,7 +84,7 @@ class Look:
         """The intensity of a layer around it or of what it encloses, which is not the target's."""
         if abs(self.rim - level) >= self.contrast:
             return self.rim
-        return level + self.contrast if level < 0.5 else level - self.contrast
+        return level - self.contrast if self.rim < level and level > self.contrast else level + self.contrast
 
     def fading(self, grid: Grid) -> Tensor:
         """How much the target's edge fades or leaks, in [0, 1], (X, Y, Z) float32."""

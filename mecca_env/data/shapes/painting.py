@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mecca_env.data.procedural.masks import dilated
 from mecca_env.data.procedural.noise import Grid
 from mecca_env.data.shapes.families import Target
 from mecca_env.data.shapes.forms import NOWHERE, Form, around
@@ -61,7 +62,9 @@ def _outline(target: Target, grid: Grid) -> tuple[Tensor, Tensor]:
     order = np.argsort(-counts, kind="stable")[: target.pieces]
     kept = [int(piece) + 1 for piece in order if counts[piece] > _SPECK * counts[order[0]]]
     label = torch.from_numpy(np.isin(pieces, kept)).to(grid.device)
-    return inside.masked_fill_((inside > 0) & ~label, NOWHERE), label
+    if len(kept) < len(counts):
+        inside.masked_fill_(dilated((inside > 0) & ~label) & ~label, NOWHERE)  # their faint edges as well
+    return inside, label
 
 
 def _level(scene: Scene, signal: Tensor, inside: Tensor) -> float:
