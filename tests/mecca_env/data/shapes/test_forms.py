@@ -97,7 +97,8 @@ def test_a_solid_has_about_the_volume_that_was_asked_for_and_lies_in_its_box(sol
 def test_a_target_that_is_moved_is_the_same_elsewhere(family: str) -> None:
     target = FAMILIES[family].make(np.random.default_rng(1), ORIGIN, 3000.0, 1.0, 0)
     moved = target.moved(Point(2.0, 1.0, 3.0))
-    for before, after in zip((target.form, *target.alike, *target.beside), (moved.form, *moved.alike, *moved.beside)):
+    before_all, after_all = ((t.form, *t.alike, *t.beside) for t in (target, moved))
+    for before, after in zip(before_all, after_all, strict=True):
         assert np.allclose(np.subtract(after.centre, before.centre), (2.0, 1.0, 3.0))
         assert np.allclose(after.reach, before.reach)
     assert moved.family == family and moved.pieces == target.pieces

@@ -37,6 +37,8 @@ for index in range(12):
 
 @dataclass(frozen=True)
 class Case:
+    """What was drawn, the image, (X, Y, Z), and the label."""
+
     scene: Scene
     image: NDArray[np.float32]
     label: NDArray[np.bool_]
