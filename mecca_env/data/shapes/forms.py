@@ -97,7 +97,7 @@ class Ellipsoid:
     @property
     def reach(self) -> Point:
         """See `Form`."""
-        sag = abs(self.bend) * self.axes.x**2
+        sag = abs(self.bend) * self.axes.x * self.axes.x
         axes = Point(self.axes.x, self.axes.y, self.axes.z + sag)
         return _reach(self.frame, axes, 2.0 * self.waves.height)
 
@@ -107,8 +107,8 @@ class Ellipsoid:
         square = u.square_()
         if self.bend:
             w.add_(square * self.bend)
-        square = square.mul_(self.axes.x**-2)
-        square.add_(v.square_().mul_(self.axes.y**-2)).add_(w.square_().mul_(self.axes.z**-2))
+        square = square.mul_(_over_square(self.axes.x))
+        square.add_(v.square_().mul_(_over_square(self.axes.y))).add_(w.square_().mul_(_over_square(self.axes.z)))
         return square.sub_(1).mul_(-min(self.axes) / 2).add_(self.waves.on(grid))
 
     def moved(self, step: Point) -> Ellipsoid:
@@ -137,7 +137,7 @@ class Plate:
     @property
     def reach(self) -> Point:
         """See `Form`."""
-        sag = abs(self.bends[0]) * self.axes.x**2 + abs(self.bends[1]) * self.axes.y**2
+        sag = abs(self.bends[0]) * self.axes.x * self.axes.x + abs(self.bends[1]) * self.axes.y * self.axes.y
         axes = Point(self.axes.x, self.axes.y, self.axes.z + sag)
         return _reach(self.frame, axes, 2.0 * self.waves.height)
 
@@ -147,7 +147,12 @@ class Plate:
         waves = self.waves.on(grid)
         u, v = u.square_(), v.square_()
         w.add_(u * self.bends[0]).add_(v * self.bends[1]).add_(waves * 0.5)
-        outline = u.mul_(self.axes.x**-2).add_(v.mul_(self.axes.y**-2)).sub_(1).mul_(-min(self.axes[:2]) / 2)
+        outline = (
+            u.mul_(_over_square(self.axes.x))
+            .add_(v.mul_(_over_square(self.axes.y)))
+            .sub_(1)
+            .mul_(-min(self.axes[:2]) / 2)
+        )
         return torch.minimum(w.abs_().neg_().add_(self.axes.z), outline.add_(waves))
 
     def moved(self, step: Point) -> Plate:
@@ -240,6 +245,10 @@ def in_frame(grid: Grid, centre: Point, frame: Turn) -> tuple[Tensor, Tensor, Te
     x, y, z = (line - middle for line, middle in zip(grid.coordinates(), centre, strict=True))
     u, v, w = ((x * axis.x + y * axis.y) + z * axis.z for axis in frame)
     return u, v, w
+
+
+def _over_square(side: float) -> float:
+    return 1 / (side * side)  # a power's last bit differs between machines
 
 
 def _spans(line: NDArray[np.float64], places: NDArray[np.float64], reach: NDArray[np.float64]) -> list[slice]:

@@ -63,7 +63,7 @@ class Look:
         fading = chosen(rng, {"": 0.5, "faint": 0.25, "leak": 0.25})
         return cls(
             contrast=contrast,
-            clear=max(rng.uniform(-0.6, 1.4), 0.0),
+            clear=max(rng.uniform(-0.7, 2.0), 0.0),
             darker=bool(rng.uniform() < 0.35),
             soft=thin * (log_uniform(rng, 1.5, 5.0) if rng.uniform() < 0.2 else rng.uniform(0.5, 1.5)),
             texture=(rng.uniform(0.0, 0.3) * contrast, rng.uniform(2.0, 8.0) * thin),

@@ -12,7 +12,7 @@ from mecca_env.data.procedural.noise import Grid, Point
 from mecca_env.data.shapes.drawing import chosen, log_uniform
 
 _BIAS = 48  # stream of smooth noise
-_VOXELS, _SLICES = 0x73686170, 0x736C6963  # streams of white noise: for each voxel, for each slice
+_VOXELS = 0x73686170  # stream of white noise
 
 
 @dataclass(frozen=True)

@@ -51,10 +51,10 @@ class Scene:
         voxels, voxel = size[0] * size[1] * size[2], spacing.x * spacing.y * spacing.z
         thin = 0.7 * max(spacing)
         family = FAMILIES[chosen(rng, {name: family.weight for name, family in FAMILIES.items()})]
-        volume = max(log_uniform(rng, 0.01, family.largest) * voxels, 2 * LEAST) * voxel
+        volume = max(log_uniform(rng, 0.005, family.largest) * voxels, 1.5 * LEAST) * voxel
         centre = Point(*(side * place for side, place in zip(extent, rng.uniform(-0.2, 0.2, 3).tolist(), strict=True)))
         target = _held(rng, family.make(rng, centre, volume, thin, 0), extent)
-        contrast = 0.08 + 0.52 * rng.uniform() * rng.uniform(0.3, 1.0)
+        contrast = 0.08 + 0.6 * rng.uniform() * rng.uniform(0.3, 1.0)
         look = Look.draw(rng, target, volume, thin, contrast)
         tissues = Tissues.draw(rng, extent, min(spacing), contrast)
         spread = rng.uniform(0.2, 1.0)

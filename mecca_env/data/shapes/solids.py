@@ -67,7 +67,7 @@ def tubes(rng: np.random.Generator, centre: Point, volume: float, thin: float, s
     """A trunk with one to five branches, all of them tapering."""
     count = int(rng.integers(2, 7))
     radius = max(_cube_root(volume) * rng.uniform(0.28, 0.4), 1.3 * thin)
-    total = volume / (pi * (0.7 * radius) ** 2)
+    total = volume / (pi * 0.49 * radius * radius)
     long = max(total / (1 + 0.6 * (count - 1)), 4 * radius)
     trunk = _curve(rng, Point(0.0, 0.0, 0.0), direction(rng), long, (radius, max(0.6 * radius, thin)))
     balls = list(trunk)
