@@ -49,8 +49,7 @@ def _panel(scan: Scan) -> Image.Image:
     cut = _crop(scan.label)
     label, image = scan.label[cut], scan.image[(0, *cut)]
     spacing = np.linalg.norm(scan.affine[:3, :3], axis=0)
-    axis = int(spacing.round(3)[::-1].argmax())
-    axis = 2 - axis  # of equal ones the last, which is the slices'
+    axis = 2 - int(spacing.round(3)[::-1].argmax())  # of equal ones the last, which is the slices'
     index = int(np.median(np.nonzero(label)[axis]))
     grey = _upright(greyscale(image), axis, index)
     extent = np.delete(np.array(label.shape) * spacing, axis)
