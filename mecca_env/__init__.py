@@ -23,7 +23,17 @@ __version__ = "0.1.0"
 
 ENV_IDS = {
     f"MECCA-{dataset}-v0": dataset
-    for dataset in ("BraTS", "BraTS2015", "LeftAtrium", "Spleen", "Liver", "Hippocampus", "Phantom", "Volumes")
+    for dataset in (
+        "BraTS",
+        "BraTS2015",
+        "LeftAtrium",
+        "Spleen",
+        "Liver",
+        "Hippocampus",
+        "Volumes",
+        "Phantom",
+        "Shapes",
+    )
 }
 """Every environment id and the key of its data set."""
 

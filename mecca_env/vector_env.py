@@ -72,7 +72,7 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
 
     Args:
         num_envs: B.
-        dataset: Key of the data set (`mecca_env.data.catalog`), or any `VolumeSource`.
+        dataset: Key of the data set (`mecca_env.data.catalog`, `mecca_env.data.built_in`), or any `VolumeSource`.
         root: Its folder; None looks under $MECCA_DATA.
         split: "train", "test" or "all".
         cases: Only these cases of the split: names, indices, or how many from its beginning.

@@ -113,7 +113,7 @@ class Record:
         keywords = {"label": config.label, "shape": config.preset.shape, "tolerance": config.tolerance}
         keywords |= config.settings
         root = self.root or (None if config.root is None else Path(config.root))
-        envs = self._envs(config.env, root, keywords, fallback=config.dataset == "phantom")
+        envs = self._envs(config.env, root, keywords, fallback=config.stood_in)
         if envs.dataset.modalities != config.modalities:
             raise ValueError(
                 f"{envs.dataset.name}: expected volumes of {config.modalities} modalities, as in training, "

@@ -193,7 +193,7 @@ def evaluation_envs(
         "split": split,
         "skip_bad": skip_bad,
         "tolerance": config.tolerance if tolerance is None else tolerance,
-        "fallback": tested.dataset == "phantom",  # what was trained on scans is not tested on the phantom in passing
+        "fallback": tested.stood_in,  # what was trained on scans is not tested on the phantom in passing
         "device": device,
         "autoreset_mode": "Disabled",
         **settings,

@@ -10,6 +10,8 @@ from typing import Any
 from mecca_agents.presets import FAMILIES, Preset
 from mecca_agents.runs.errors import RunError as RunError  # part of this module, too
 from mecca_env.atomic import flush_to_disk, os_errors_as, write_text
+from mecca_env.data.built_in import STAND_IN, built_in
+from mecca_env.data.procedural.source import ProceduralSource
 from mecca_env.data.targets import Foreground
 
 FORMAT = 5
@@ -26,7 +28,7 @@ class RunConfig:
         method: Name of the method, or "module:class".
         env: Environment id.
         dataset: Name of the data set that was really played.
-        root: Its folder, or None for the phantom.
+        root: Its folder, or None for a built-in one.
         label: Foreground values, "each" for every value of a scan as a case of its own, or None for the data set's own.
         settings: Further settings of the environment, the method's own and those that were asked for.
         preset: The method's settings.
@@ -63,6 +65,16 @@ class RunConfig:
     versions: dict[str, str | None] = field(default_factory=dict)
     commit: str | None = None
     format: int = FORMAT
+
+    @property
+    def built_in(self) -> type[ProceduralSource] | None:
+        """The built-in data set that was played, or None."""
+        return built_in(self.dataset, self.root)
+
+    @property
+    def stood_in(self) -> bool:
+        """Whether what stands in for a missing data set was played, in its place or by itself."""
+        return self.built_in is STAND_IN
 
 
 def is_run(folder: Path) -> bool:

@@ -56,7 +56,7 @@ class Model:
         """On what, in words."""
         run, preset = self.run, self.run.preset
         episodes = preset.updates * preset.num_envs
-        what = "the built-in phantom: no real scan, not for clinical use" if run.dataset == "phantom" else run.dataset
+        what = f"{run.built_in.words}: no real scan, not for clinical use" if run.built_in else run.dataset
         cases = f", {len(run.train_cases)} cases" if run.train_cases else ""
         grid = " x ".join(map(str, preset.shape))
         return f"{what} ({run.env}{cases}, {episodes} episodes, {grid} voxels)"

@@ -13,17 +13,15 @@ import torch
 from numpy.typing import NDArray
 
 from mecca_env.data.base import PreparedCase, VolumeSource
+from mecca_env.data.built_in import BUILT_IN, STAND_IN
 from mecca_env.data.caching.disk import fetch, file_identity
 from mecca_env.data.catalog import CATALOG, open_dataset
 from mecca_env.data.files import FileSource
-from mecca_env.data.phantom.source import PhantomSource
+from mecca_env.data.procedural.source import procedural_split
 from mecca_env.data.splits import SPLITS, labelled_names
 from mecca_env.data.targets import LabelChoice, foreground_values
 from mecca_env.data.world.grids import checked_tolerance
 from mecca_env.tensors.rng import fold
-
-PHANTOM = "Phantom"
-"""Key of the built-in phantom."""
 
 _LISTED_AT_MOST = 1 << 16  # a source with more cases than that is procedural: its cases are not listed by name
 _RAREST = 0.001  # of endless cases, looked for by drawing until one is found
@@ -204,7 +202,7 @@ def open_cases(
     """Open a data set by key, or take a source, and select cases.
 
     Args:
-        dataset: A key of `mecca_env.data.catalog.CATALOG`, "Phantom", or a source.
+        dataset: A key of `mecca_env.data.catalog.CATALOG` or of `mecca_env.data.built_in.BUILT_IN`, or a source.
         extension: Least and most voxels a training crop extends beyond the label on each side (Sec. 4.1).
         rotation: Largest rotation in training, degrees.
         evaluation_extension: Extension of the crops of evaluation, voxels.
@@ -215,14 +213,14 @@ def open_cases(
         root: Folder of the data set; None looks under $MECCA_DATA.
         split: "train", "test" or "all". A source of one's own is taken whole.
         cases: Names or indices; an integer takes that many from the split's beginning. With `label="each"` the name of
-            a scan stands for all its cases. The phantom's indices are its
+            a scan stands for all its cases. The indices of a built-in data set are its
             seeds, even ones to train on and odd ones to test on.
         label: Foreground values, None for the data set's own; "each": every value of every scan is a case of its own.
         modalities: Which images to stack, for layouts that hold several.
         fallback: Take the phantom, with one warning, where no root is given and none is found.
         skip_bad: Leave unusable cases out with a warning.
         tolerance: Millimetres that the files of a case may lie apart; None: next to nothing.
-        device: Where a phantom is generated.
+        device: Where built-in cases are drawn.
         memory_bytes: What prepared cases that the data set itself keeps may take; a source that is given decides that.
 
     Raises:
@@ -236,9 +234,9 @@ def open_cases(
     if source is not None and not isinstance(source, VolumeSource):
         raise TypeError(f"dataset: expected a key or a VolumeSource, got {dataset!r}")
     foreground_values(label)  # refused here where the phantom stands in, too
-    if isinstance(dataset, str) and dataset != PHANTOM:
+    if isinstance(dataset, str) and dataset not in BUILT_IN:
         if dataset not in CATALOG:
-            raise ValueError(f"dataset: expected one of {', '.join((*CATALOG, PHANTOM))}, got {dataset!r}")
+            raise ValueError(f"dataset: expected one of {', '.join((*CATALOG, *BUILT_IN))}, got {dataset!r}")
         names = _names(cases)
         source = open_dataset(
             dataset,
@@ -262,9 +260,9 @@ def open_cases(
             "root, label and modalities belong to data sets of files, "
             f"got root={root!r}, label={label!r}, modalities={modalities!r}"
         )
-    indices: range = range(len(source)) if source is not None else _phantom_split(split)
+    indices: range = range(len(source)) if source is not None else procedural_split(split)
     if source is None:
-        source = PhantomSource(
+        source = BUILT_IN.get(str(dataset), STAND_IN)(
             extension=extension,
             rotation=rotation,
             evaluation_extension=evaluation_extension,
@@ -274,12 +272,6 @@ def open_cases(
         )
     everything = Cases(source, split, indices)
     return Cases(source, split, _select(everything, cases), labelled_fraction, labelled_cases, labelled_draw)
-
-
-def _phantom_split(split: str) -> range:
-    """Even seeds to train on, odd ones to test on: endless and disjoint."""
-    endless = 1 << 30
-    return {"train": range(0, endless, 2), "test": range(1, endless, 2), "all": range(endless)}[split]
 
 
 def _names(cases: int | Sequence[str | int] | None) -> list[str] | None:

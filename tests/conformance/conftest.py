@@ -18,8 +18,9 @@ WRITERS: dict[str, Callable[[Path], Path] | None] = {
     "MECCA-Spleen-v0": write_decathlon,
     "MECCA-Liver-v0": write_decathlon,
     "MECCA-Hippocampus-v0": write_decathlon,
-    "MECCA-Phantom-v0": None,
     "MECCA-Volumes-v0": write_pairs,
+    "MECCA-Phantom-v0": None,
+    "MECCA-Shapes-v0": None,
 }
 
 Keywords = Callable[[str], dict[str, Any]]

@@ -22,6 +22,7 @@ PATHS = [
     "mecca_env.data.saving:save_mask",
     "mecca_env.data.reading:read_volume",
     "mecca_env.data.phantom:PhantomSource",
+    "mecca_env.data.shapes:ShapesSource",
     "mecca_agents.agent:Agent",
     "mecca_agents.agent:METHODS",
     "mecca_agents.presets:PRESETS",

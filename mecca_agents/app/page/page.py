@@ -99,7 +99,7 @@ def _top_line(runner: Runner) -> Callable[[], None]:
     model = runner.tab.session.model
     agent = ui.row().classes("items-center no-wrap gap-1 text-xs max-w-[60%]")
     with agent:
-        if model.run.dataset == "phantom":
+        if model.run.built_in:
             ui.icon("warning", color="amber-5").classes("text-base")
         text = f"{model.method}, trained on {model.trained_on}"
         ui.label(text).classes("ellipsis").mark("trained").tooltip(text)

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mecca_env.data.phantom.noise import Grid, Point, Size
+from mecca_env.data.procedural.noise import Grid, Point, Size
 
 CSF, GREY, WHITE = 0.24, 0.65, 0.50
 """FLAIR signal of healthy tissue, arbitrary units: fluid is nulled, grey matter a little brighter than white."""

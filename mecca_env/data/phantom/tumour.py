@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from mecca_env.data.phantom.anatomy import WHITE, Anatomy, Head, Mass, brain_point, to_grid, to_head
-from mecca_env.data.phantom.noise import Grid, Point
+from mecca_env.data.procedural.masks import dilated
+from mecca_env.data.procedural.noise import Grid, Point
 
 CROSSING = 44.0
 """Depth at which tissue must lie for a tumour to grow through it into the other hemisphere, mm: the corpus callosum."""
@@ -170,17 +171,8 @@ def _outline(grid: Grid, inside: Tensor) -> Tensor:
     """The mask of `inside` above 0, without what hangs on by less than `THREAD` on either side, (X, Y, Z) bool."""
     outline = _connected(inside > THREAD, int(inside.argmax()))
     for _ in range(ceil(THREAD / float(grid.axes[0][1] - grid.axes[0][0])) + 1):
-        outline = _dilated(outline) & (inside > 0)
+        outline = dilated(outline) & (inside > 0)
     return outline
-
-
-def _dilated(mask: Tensor) -> Tensor:
-    """(X, Y, Z) bool `mask` and its face neighbours."""
-    grown = mask.clone()
-    for dim, side in enumerate(mask.shape):
-        grown.narrow(dim, 1, side - 1).logical_or_(mask.narrow(dim, 0, side - 1))
-        grown.narrow(dim, 0, side - 1).logical_or_(mask.narrow(dim, 1, side - 1))
-    return grown
 
 
 def _connected(mask: Tensor, seed: int) -> Tensor:

@@ -15,7 +15,6 @@ from skimage.filters import threshold_otsu
 
 from mecca_env.data.base import VolumeSource
 from mecca_env.data.phantom import CASES, PhantomSource, phantom_scan
-from mecca_env.data.phantom.noise import Grid
 
 CASES_LOOKED_AT = 40
 MARGIN = 6  # of the evaluation crop, voxels
@@ -163,15 +162,6 @@ def test_an_index_out_of_range_is_refused(index: int) -> None:
     for ask in (phantom_scan, source.case_name, source.scan, source.case):
         with pytest.raises(IndexError, match=rf"phantom case {index}: expected an index in \[0, {CASES}\)"):
             ask(index)
-
-
-def test_noise_of_a_part_is_the_part_of_the_noise() -> None:
-    axis = np.linspace(-39.0, 39.0, 40, dtype=np.float64)
-    grid = Grid((axis, axis, axis), key=12345, device=torch.device("cpu"))
-    box = (slice(3, 30), slice(5, 9), slice(0, 17))
-    assert torch.equal(grid.part(box).noise(2, 9.0), grid.noise(2, 9.0)[box])
-    assert not torch.equal(grid.noise(3, 9.0), grid.noise(2, 9.0))
-    assert 0.8 < float(grid.noise(2, 9.0).std()) < 1.2
 
 
 def test_source_keeps_the_protocol() -> None:
