@@ -26,7 +26,7 @@ BAD_ARGUMENTS: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "autoreset_mode": ({"autoreset_mode": "never"}, ValueError, "autoreset_mode: expected one of .* got 'never'"),
     "render_mode": ({"render_mode": "ansi"}, ValueError, "render_mode: expected .* got 'ansi'"),
     "split": ({"split": "dev"}, ValueError, "split: expected one of train, test, all, got 'dev'"),
-    "dataset": ({"dataset": "Knee"}, ValueError, "dataset: expected one of BraTS, .*Phantom, got 'Knee'"),
+    "dataset": ({"dataset": "Knee"}, ValueError, "dataset: expected one of BraTS, .*Shapes, got 'Knee'"),
     "source": ({"dataset": 3}, TypeError, "dataset: expected a key or a VolumeSource, got 3"),
     "cases": ({"cases": "blob_1"}, TypeError, "cases: expected a number or a sequence"),
     "root": ({"root": "here"}, ValueError, "root, label and modalities belong to data sets of files"),
