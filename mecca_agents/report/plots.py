@@ -42,6 +42,8 @@ STYLES: dict[str, tuple[str, str]] = {
     "mecca": (RED, "o"),
     "iter-mrl-expected": (BLUE, "*"),
     "mecca-expected": (RED, "*"),
+    "random-walker": (BLACK, "P"),
+    "growcut": (PURPLE, "X"),
 }
 """Colour and marker of a method, the same in every picture."""
 

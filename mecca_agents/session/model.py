@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mecca_agents.agent import METHODS, Agent, find_method
+from mecca_agents.agent import METHODS, SIGNED_METHODS, Agent, find_method
 from mecca_agents.runs.config import RunConfig
 from mecca_agents.runs.errors import RunError
 from mecca_agents.runs.loading import load_agent
@@ -87,7 +87,7 @@ def load_model(run: str | PathLike[str] | None = None, *, checkpoint: str = "las
     folder, found = BUILT_IN if run is None else Path(run), find_device(device)
     agent, config = load_agent(folder, found, checkpoint)
     if not agent.sees_hints:
-        fitting = ", ".join(name for name in METHODS if find_method(name).sees_hints)
+        fitting = ", ".join(name for name in METHODS | SIGNED_METHODS if find_method(name).sees_hints)
         raise RunError(
             f"{folder}: expected a method that sees clicks ({fitting}), found {config.method}, which does not"
         )

@@ -34,7 +34,11 @@ class RandomWalker(Prompted):
         labels[seeds.inside], labels[seeds.outside] = INSIDE, OUTSIDE
         if labels.all():
             return seeds.inside
+        if np.ptp(volume) == 0:  # scikit-image divides by its deviation; without edges any scan will do
+            volume, beta = labels[None].astype(np.float32), 0.0
+        else:
+            beta = BETA
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of solvers that are not installed, and of how well it has converged
-            found = random_walker(np.moveaxis(volume, 0, -1), labels, beta=BETA, mode="cg_j", channel_axis=-1)
+            found = random_walker(np.moveaxis(volume, 0, -1), labels, beta=beta, mode="cg_j", channel_axis=-1)
         return np.asarray(found == INSIDE)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mecca_agents.agent import METHODS
+from mecca_agents.agent import METHODS, SIGNED_METHODS
 from mecca_agents.cli import main
 from mecca_agents.report import report
 from mecca_agents.report.comparison import BOUNDS
@@ -230,7 +230,7 @@ def test_methods_without_hints_are_dashed(tmp_path: Path) -> None:
 
 
 def test_no_two_methods_look_alike_in_a_picture() -> None:
-    missing = {method for method in METHODS if method not in STYLES}
+    missing = {method for method in [*METHODS, *SIGNED_METHODS] if method not in STYLES}
     assert not missing
     assert len({STYLES[method] for method in STYLES if method not in BOUNDS}) == len(set(STYLES) - set(BOUNDS))
 
