@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+from typing_extensions import Self
 
 from mecca_env.data.procedural.noise import Grid, Point
 from mecca_env.data.shapes.drawing import dot
@@ -13,16 +14,14 @@ from mecca_env.data.shapes.forms import Form
 
 
 @dataclass(frozen=True)
-class Inside:
-    """What lies deeper than `by` mm in a form.
+class Changed:
+    """A part of a form, where that lies; subclasses say how deep it is.
 
     Attributes:
         form: The form.
-        by: How much is left out, mm.
     """
 
     form: Form
-    by: float
 
     @property
     def centre(self) -> Point:
@@ -34,17 +33,29 @@ class Inside:
         """See `Form`."""
         return self.form.reach
 
-    def depth(self, grid: Grid) -> Tensor:
-        """See `Form`."""
-        return self.form.depth(grid).sub_(self.by)
-
-    def moved(self, step: Point) -> Inside:
+    def moved(self, step: Point) -> Self:
         """See `Form`."""
         return replace(self, form=self.form.moved(step))
 
 
 @dataclass(frozen=True)
-class Wall:
+class Inside(Changed):
+    """What lies deeper than `by` mm in a form.
+
+    Attributes:
+        form: The form.
+        by: How much is left out, mm.
+    """
+
+    by: float
+
+    def depth(self, grid: Grid) -> Tensor:
+        """See `Form`."""
+        return self.form.depth(grid).sub_(self.by)
+
+
+@dataclass(frozen=True)
+class Wall(Changed):
     """The outermost layer of a form, open on one side.
 
     Attributes:
@@ -54,20 +65,9 @@ class Wall:
         open_from: How far from the centre the opening begins, mm; beyond the form's reach there is none.
     """
 
-    form: Form
     thickness: float
     opening: Point
     open_from: float
-
-    @property
-    def centre(self) -> Point:
-        """See `Form`."""
-        return self.form.centre
-
-    @property
-    def reach(self) -> Point:
-        """See `Form`."""
-        return self.form.reach
 
     def depth(self, grid: Grid) -> Tensor:
         """See `Form`."""
@@ -77,10 +77,6 @@ class Wall:
         rest = self.open_from + dot(self.centre, self.opening)
         cap = (x * -self.opening.x + y * -self.opening.y) + (z * -self.opening.z + rest)
         return torch.minimum(wall, cap)
-
-    def moved(self, step: Point) -> Wall:
-        """See `Form`."""
-        return replace(self, form=self.form.moved(step))
 
 
 @dataclass(frozen=True)
@@ -126,7 +122,7 @@ class Union:
 
 
 @dataclass(frozen=True)
-class Half:
+class Half(Changed):
     """A form where it is deeper than another one: two twins share the border between them.
 
     Attributes:
@@ -134,18 +130,7 @@ class Half:
         twin: The other one.
     """
 
-    form: Form
     twin: Form
-
-    @property
-    def centre(self) -> Point:
-        """See `Form`."""
-        return self.form.centre
-
-    @property
-    def reach(self) -> Point:
-        """See `Form`."""
-        return self.form.reach
 
     def depth(self, grid: Grid) -> Tensor:
         """See `Form`."""
