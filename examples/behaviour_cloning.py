@@ -50,7 +50,7 @@ class Clone(NetworkAgent):
 
     def __init__(self, preset: Preset, task: TaskSpec, *, device: torch.device, seed: int) -> None:
         super().__init__(preset, task, device=device, seed=seed)
-        self.add_pnet("policy", task.modalities + 2, {"logits": len(task.adjustments)})
+        self.add_cnn("policy", task.modalities + 2, {"logits": len(task.adjustments)})
 
     def check_task(self, task: TaskSpec) -> None:
         """Refuse an environment whose actions are none of those recorded."""

@@ -9,9 +9,12 @@ from math import inf
 from operator import index
 from typing import Any, Literal, NamedTuple, get_args
 
+from mecca_env.process.protocols import PROTOCOLS
+
 Credit = Literal["voxel", "mean"]
 Precision = Literal["float32", "bf16"]
 PolicyHead = Literal["actions", "target"]
+NetworkKind = Literal["pnet", "unet"]
 ConfidenceHead = Literal["signed", "action"]
 RewardWeight = Literal["voxel", "action"]
 
@@ -73,9 +76,14 @@ class NetworkSettings(_Settings):
     """Networks, and how they are computed.
 
     Attributes:
-        channels: Channels of P-Net's trunk.
-        dilations: Dilations of its blocks.
-        shared_blocks: Blocks that policy and value share; each has the others to itself (Sec. 3.2).
+        network: "pnet", the paper's (Fig. 4), or "unet", which passes a volume several times as fast.
+        channels: Channels on the full grid.
+        dilations: Dilations of P-Net's blocks.
+        shared_blocks: Blocks of P-Net that policy and value share; each has the others to itself (Sec. 3.2).
+        levels: Coarser grids of U-Net, each half as fine as the one before.
+        evidence: Whether networks that see prompts are also told, for every voxel, how usual its intensity is among
+            what is marked as target and as background, and are pulled to the sides of signed clicks
+            (`networks.evidence`).
         precision: "float32", or "bf16" for convolutions in bfloat16 (autocast), on a GPU; a CPU refuses to train so,
             and acts in float32.
         compile: Compile the networks (`torch.compile`) on a GPU, which needs Triton and takes a minute at the start;
@@ -84,9 +92,12 @@ class NetworkSettings(_Settings):
             of an episode, and with this computes the others' again when their gradients are due. None holds all.
     """
 
+    network: NetworkKind = _setting("pnet", _one_of(NetworkKind))
     channels: int = _setting(64, _COUNT)
     dilations: tuple[int, ...] = _setting((1, 2, 3, 4, 5), _COUNTS)
     shared_blocks: int = _setting(3, _COUNT)
+    levels: int = _setting(3, _Rule(lambda v: _is_count(v) and v > 1, "an integer of at least 2"))
+    evidence: bool = _setting(False, _SWITCH)
     precision: Precision = _setting("float32", _one_of(Precision))
     compile: bool = _setting(False, _SWITCH)
     chunk: int | None = _setting(None, _COUNT_OR_NONE)
@@ -124,6 +135,17 @@ class ActorCriticSettings(_Settings):
     credit: Credit = _setting("voxel", _one_of(Credit))
     balance: tuple[float, float] = _setting((0.0, 0.0), _pair(0, 1))
     balance_settles: float = _setting(0.5, _SHARE_ABOVE_0)
+
+
+@dataclass(frozen=True)
+class MaskSettings(_Settings):
+    """Methods that predict a mask.
+
+    Attributes:
+        overlap_weight: Weight of the soft Dice loss (Milletari et al., 2016) beside the cross-entropy.
+    """
+
+    overlap_weight: float = _setting(0.0, _NOT_NEGATIVE)
 
 
 @dataclass(frozen=True)
@@ -186,9 +208,9 @@ class MeccaSettings(_Settings):
 class Preset(_Settings):
     """The settings of a training: what every run has, and families of which a method takes those that concern it.
 
-    The families are `network`, `actor_critic`, `mecca` and `ppo`: `preset.actor_critic.gamma` is the discount. The name
-    of a setting is unique among all of them, so `preset.replace(gamma=0.9, updates=30)`, the command line and the files
-    of a run do without the family.
+    The families are `network`, `actor_critic`, `mecca`, `ppo` and `mask`: `preset.actor_critic.gamma` is the discount.
+    The name of a setting is unique among all of them, so `preset.replace(gamma=0.9, updates=30)`, the command line and
+    the files of a run do without the family.
 
     Attributes:
         shape: Grid of the episodes, (D, H, W) voxels.
@@ -200,6 +222,7 @@ class Preset(_Settings):
             gradients at every step). PPO plays whole episodes and then learns from so many of their steps at a time.
         learning_rate: Adam's, at the start.
         final_learning_rate: Share of it that is left at the end of a linear decay; 1 keeps it.
+        usual_protocol: Whose prompts a training has where none are asked for (`mecca_env.process.protocols`).
         clip_norm: Gradients are scaled down to this norm at most.
         labelled_share: Share of the episodes that are of labelled cases, for methods that learn from both kinds (MECCA
             with simulated labels, UA-MT); a half is Algorithm 1.
@@ -216,10 +239,12 @@ class Preset(_Settings):
     final_learning_rate: float = _setting(1.0, _SHARE)
     clip_norm: float = _setting(10.0, _POSITIVE)
     labelled_share: float = _setting(0.5, _SHARE_BETWEEN)
+    usual_protocol: str = _setting("paper", _Rule(lambda v: v in PROTOCOLS, f"one of {', '.join(PROTOCOLS)}"))
     network: NetworkSettings = NetworkSettings()
     actor_critic: ActorCriticSettings = ActorCriticSettings()
     mecca: MeccaSettings = MeccaSettings()
     ppo: PPOSettings = PPOSettings()
+    mask: MaskSettings = MaskSettings()
 
     def flat(self) -> dict[str, Any]:
         """Every setting of all families by its name; `Preset().replace(**flat)` is the way back."""
@@ -257,6 +282,9 @@ def _families() -> dict[str, str]:
 FAMILIES: dict[str, str] = _families()
 """The family of every setting by its name: the attribute of `Preset`, or "" for what every run has."""
 
+LATER = ("network", "levels", "evidence", "overlap_weight", "usual_protocol")
+"""Settings that files of older runs lack; their trainings had the defaults."""
+
 
 PAPER = Preset().replace(confidence_head="action", reward_weight="action")
 """To the letter of Sec. 4.1: grid, learning rate, discount, alpha, beta and delta are the paper's, the entropy weight
@@ -289,6 +317,18 @@ BRIEF = FAST.replace(updates=300)
 PAPER_GRID = BRIEF.replace(shape=Preset().shape, dilations=Preset().network.dilations)
 """The paper's grid and dilations, with 16 channels and what makes `BRIEF` learn; no training of it is measured yet."""
 
+GENERAL = FAST.replace(
+    shape=(32, 32, 32),
+    num_envs=4,
+    updates=1000,
+    final_learning_rate=0.02,
+    network="unet",
+    evidence=True,
+    overlap_weight=1.0,
+    usual_protocol="mixed",
+)
+"""For an agent of any organ: every kind of prompt, a network that is quick, and that is told what prompts say."""
+
 DEMO = FAST.replace(shape=(24, 24, 16), num_envs=4, updates=120, channels=12)
 """For `mecca demo`: learns the phantom in a minute on two quick cores, in four on slow ones."""
 
@@ -297,6 +337,7 @@ PRESETS: dict[str, Preset] = {
     "paper-grid": PAPER_GRID,
     "fast": FAST,
     "brief": BRIEF,
+    "general": GENERAL,
     "demo": DEMO,
 }
 """Every preset by name."""
@@ -306,6 +347,7 @@ PURPOSES: dict[str, str] = {
     "paper-grid": "the paper's grid with what makes brief learn; no training of it is measured yet",
     "fast": "trains well on two cores within 20 minutes",
     "brief": "the same in less than 5 minutes",
+    "general": "an agent for any organ and all prompts, such as the one that comes with the package",
     "demo": "learns the phantom in a minute or two",
 }
 """What each preset is for."""

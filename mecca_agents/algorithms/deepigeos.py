@@ -20,6 +20,7 @@ from torch import Tensor
 from mecca_agents.agent import Learned, Observation, TaskSpec
 from mecca_agents.learning.mask_predictor import MaskPredictor, VolumePredictor
 from mecca_agents.learning.rollout import stack_observation, stack_volume
+from mecca_agents.networks.evidence import Informed
 from mecca_agents.presets import Preset
 from mecca_env.vector_env import MeccaVectorEnv
 
@@ -46,8 +47,8 @@ class DeepIGeoS(VolumePredictor):
 
     def __init__(self, preset: Preset, task: TaskSpec, *, device: torch.device, seed: int) -> None:
         super().__init__(preset, task, device=device, seed=seed)
-        self.add_pnet("proposal", task.modalities, {"mask": 1})
-        self.add_pnet("refinement", task.channels, {"mask": 1})
+        self.add_cnn("proposal", task.modalities, {"mask": 1})
+        self.add_cnn("refinement", task.channels, {"mask": 1}, pulled=("mask",))
         self.networks["refinement"].register_buffer("begun", torch.zeros((), dtype=torch.bool, device=device))
 
     @classmethod
@@ -86,10 +87,11 @@ class DeepIGeoS(VolumePredictor):
     @torch.no_grad()
     def begin_refining(self) -> None:
         """Let R-Net begin with P-Net's weights, and with none for the channels that only R-Net sees."""
-        own = self.networks["refinement"].state_dict()
+        refinement = self.networks["refinement"]
+        own = (refinement.network if isinstance(refinement, Informed) else refinement).state_dict()
         for key, value in self.networks["proposal"].state_dict().items():
             if own[key].shape == value.shape:
                 own[key].copy_(value)
-            else:  # the first layer, which sees two channels more
+            else:  # a layer that sees more of the input, behind what P-Net sees
                 own[key].zero_()[:, : value.shape[1]].copy_(value)
-        own["begun"].fill_(True)
+        refinement.get_buffer("begun").fill_(True)

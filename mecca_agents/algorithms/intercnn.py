@@ -37,7 +37,7 @@ class InterCNN(MaskPredictor):
 
     def __init__(self, preset: Preset, task: TaskSpec, *, device: torch.device, seed: int) -> None:
         super().__init__(preset, task, device=device, seed=seed)
-        self.add_pnet("segmentation", task.channels, {"mask": 1})
+        self.add_cnn("segmentation", task.channels, {"mask": 1}, pulled=("mask",))
 
     def logits(self, observation: Observation) -> Tensor:
         """Of foreground, from scan, previous probability and hint, (B, D, H, W)."""

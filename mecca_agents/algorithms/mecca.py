@@ -76,7 +76,8 @@ class Mecca(ActorCritic):
         super().__init__(preset, task, device=device, seed=seed)  # line 1
         own = preset.mecca
         if own.self_adaptive_reward or own.simulated_labels or task.guide:
-            self.add_pnet("confidence", task.channels + 1, {"confidence": 1}, own.confidence_channels)
+            pulled = ("confidence",) if own.confidence_head == "signed" else ()
+            self.add_cnn("confidence", task.channels + 1, {"confidence": 1}, own.confidence_channels, pulled=pulled)
 
     @classmethod
     def without_effect(cls, preset: Preset, settings: Mapping[str, Any]) -> dict[str, str]:

@@ -19,6 +19,9 @@ class PNetAgent(VolumePredictor):
         task: What it plays; continuous actions.
         device: Where its network lives.
         seed: Fixes its initial weights.
+
+    Raises:
+        ValueError: The preset asks for another network.
     """
 
     name = "pnet"
@@ -26,7 +29,9 @@ class PNetAgent(VolumePredictor):
 
     def __init__(self, preset: Preset, task: TaskSpec, *, device: torch.device, seed: int) -> None:
         super().__init__(preset, task, device=device, seed=seed)
-        self.add_pnet("proposal", task.modalities, {"mask": 1})
+        if preset.network.network != "pnet":
+            raise ValueError(f"network: expected 'pnet' for the method of that name, got {preset.network.network!r}")
+        self.add_cnn("proposal", task.modalities, {"mask": 1})
 
     def logits(self, observation: Observation) -> Tensor:
         """Of foreground, from the scan alone, (B, D, H, W)."""

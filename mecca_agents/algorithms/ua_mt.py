@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from mecca_agents.agent import Observation, TaskSpec, only_labelled
-from mecca_agents.learning.mask_predictor import VolumePredictor, cross_entropy
+from mecca_agents.learning.mask_predictor import VolumePredictor
 from mecca_agents.learning.network_agent import in_mode
 from mecca_agents.learning.rollout import stack_volume
 from mecca_agents.presets import Preset
@@ -66,8 +66,8 @@ class MeanTeacher(VolumePredictor):
 
     def __init__(self, preset: Preset, task: TaskSpec, *, device: torch.device, seed: int) -> None:
         super().__init__(preset, task, device=device, seed=seed)
-        self.add_pnet("student", task.modalities, {"mask": 1}, dropout=DROPOUT)
-        self.add_pnet("teacher", task.modalities, {"mask": 1}, dropout=DROPOUT, optimized=False)
+        self.add_cnn("student", task.modalities, {"mask": 1}, dropout=DROPOUT)
+        self.add_cnn("teacher", task.modalities, {"mask": 1}, dropout=DROPOUT, optimized=False)
         self.networks["teacher"].register_buffer("averaged", torch.zeros((), dtype=torch.int64, device=device))
         self.networks.eval()
 
@@ -85,7 +85,7 @@ class MeanTeacher(VolumePredictor):
     def loss(self, logits: Tensor, envs: MeccaVectorEnv, observation: Observation, progress: float) -> Tensor:
         """Cross-entropy on labelled cases and agreement with the teacher on the others, a scalar."""
         labelled = envs.state.labelled
-        loss = cross_entropy(logits, envs.state.label, labelled)
+        loss = super().loss(logits, envs, observation, progress)
         count = total((~labelled).sum())
         if not bool(count):
             return loss

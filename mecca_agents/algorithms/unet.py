@@ -31,8 +31,9 @@ class UNetAgent(VolumePredictor):
 
     @classmethod
     def without_effect(cls, preset: Preset, settings: Mapping[str, Any]) -> dict[str, str]:
-        """Those of P-Net, too."""
-        return super().without_effect(preset, settings) | dict.fromkeys(("dilations", "shared_blocks"), "of P-Net")
+        """Those of other networks, too."""
+        other = ("network", "levels", "dilations", "shared_blocks")
+        return super().without_effect(preset, settings) | dict.fromkeys(other, "it is MONAI's plain U-Net")
 
     def __init__(self, preset: Preset, task: TaskSpec, *, device: torch.device, seed: int) -> None:
         super().__init__(preset, task, device=device, seed=seed)

@@ -15,7 +15,7 @@ from mecca_agents.evaluation.layout import FORMAT
 from mecca_agents.evaluation.runner import evaluation_envs
 from mecca_agents.presets import Preset
 from mecca_agents.runs.config import RunConfig, is_run
-from mecca_agents.runs.envs import LISTED_CASES, make_envs
+from mecca_agents.runs.envs import LISTED_CASES, make_envs, with_usual
 from mecca_agents.runs.errors import RunError
 from mecca_env.atomic import write_text
 from mecca_env.data.base import DataError
@@ -219,7 +219,7 @@ def _rehearse(plan: Plan, cells: Sequence[Cell]) -> None:
     for cell in cells:
         if plan.status(cell) == "done":
             continue
-        asked = {**plan.settings, **cell.settings}
+        asked = with_usual(plan.preset, {**plan.settings, **cell.settings})
         try:
             every = {**find_method(cell.method).env_settings(cell.preset(plan.preset), asked), **asked}
             training, test = _key(every, "labelled_draw"), _key(every, *ALL_LABELLED)

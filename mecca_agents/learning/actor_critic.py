@@ -54,7 +54,8 @@ class ActorCritic(NetworkAgent):
             branches["value"] = 1
         # The policy's own layers may learn more slowly (Sec. 3.2).
         rate = settings.policy_rate
-        self.add_pnet("segmentation", task.channels, branches, slow="branches.policy.", slow_rate=rate)
+        pulled = ("policy",) if settings.policy_head == "target" else ()
+        self.add_cnn("segmentation", task.channels, branches, pulled=pulled, slow="policy", slow_rate=rate)
 
     @classmethod
     def without_effect(cls, preset: Preset, settings: Mapping[str, Any]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from mecca_agents.agent import Learned, Observation, TaskSpec, only_labelled
 from mecca_agents.learning.network_agent import NetworkAgent, check_finite
+from mecca_agents.learning.rollout import for_env
 from mecca_agents.presets import Preset
 from mecca_agents.runtime.distributed import total
 from mecca_env.infos import Info
@@ -30,6 +31,7 @@ class MaskPredictor(NetworkAgent):
         trained: Names of the networks that are trained at present; None: all that have an optimiser.
     """
 
+    families: ClassVar[tuple[str, ...]] = ("mask",)
     trained: tuple[str, ...] | None = None
 
     @classmethod
@@ -39,9 +41,10 @@ class MaskPredictor(NetworkAgent):
 
     def check_task(self, task: TaskSpec) -> None:
         """Raise `ValueError` where the method cannot play this."""
-        if task.action != "continuous" or task.guide:
+        if task.action != "continuous" or (task.guide and not self.sees_hints):
             given = f"action={task.action!r}, guide={task.guide}"
-            raise ValueError(f"{self.name}: expected continuous actions and no guide, got {given}")
+            guide = "" if self.sees_hints else " and no guide"
+            raise ValueError(f"{self.name}: expected continuous actions{guide}, got {given}")
 
     @abstractmethod
     def logits(self, observation: Observation) -> Tensor:
@@ -49,10 +52,37 @@ class MaskPredictor(NetworkAgent):
 
     @torch.no_grad()
     def act(self, observation: Observation) -> Any:
-        """The action that leads to the predicted probability, (B, D, H, W) float32 in [-1, 1]."""
+        """The action that leads to the predicted probability, (B, D, H, W) float32 in [-1, 1].
+
+        With a guide, the confidence in it goes along.
+        """
         with torch.inference_mode():
             logits = self.logits(observation)
-        return action_to(logits, observation)
+        return self.for_env(action_to(logits, observation), observation)
+
+    @torch.no_grad()
+    def confidence(self, observation: Observation, action: Any) -> Tensor | None:
+        """How probable it is that the label lies the way that the action goes, (B, D, H, W); None without a guide."""
+        if not isinstance(action, Mapping):
+            return None
+        given: Tensor = action["confidence"]
+        return given
+
+    def for_env(self, action: Tensor, observation: Observation) -> Any:
+        """An action as the environment takes it: with a guide, with the confidence that it goes the right way.
+
+        The probability that is predicted says how probable either label is: no critic has to learn it.
+        """
+        if not self.task.guide:
+            return action
+        predicted = (observation["probability"] + action).clamp(0.0, 1.0)
+        return for_env(action, torch.where(action > 0, predicted, 1.0 - predicted), guide=True)
+
+    def loss(self, logits: Tensor, envs: MeccaVectorEnv, observation: Observation, progress: float) -> Tensor:
+        """The loss, a scalar; of several processes, each has its summand."""
+        label, labelled = envs.state.label, envs.state.labelled
+        loss, weight = cross_entropy(logits, label, labelled), self.preset.mask.overlap_weight
+        return loss + weight * missed_overlap(logits, label, labelled) if weight else loss
 
     def learn(self, envs: MeccaVectorEnv, observation: Observation, progress: float) -> Learned:
         """Play one episode in every env, with an optimiser step after every `n_steps` predictions, or after all."""
@@ -62,8 +92,9 @@ class MaskPredictor(NetworkAgent):
             losses = []
             for step in range(first, first + steps):
                 logits = self.logits(observation)
-                losses.append(cross_entropy(logits, envs.state.label, envs.state.labelled))
-                observation, _, _, _, info = envs.step(action_to(logits.detach(), observation))
+                losses.append(self.loss(logits, envs, observation, progress))
+                action = self.for_env(action_to(logits.detach(), observation), observation)
+                observation, _, _, _, info = envs.step(action)
                 log.played(info, first=step == 0)
             self.descend_along(losses, progress, log)
         return Learned(observation, log.numbers())
@@ -84,6 +115,12 @@ class VolumePredictor(MaskPredictor):
 
     sees_hints = False
 
+    @classmethod
+    def without_effect(cls, preset: Preset, settings: Mapping[str, Any]) -> dict[str, str]:
+        """What is about prompts, where it sees none."""
+        none = super().without_effect(preset, settings)
+        return none if cls.sees_hints else none | {"evidence": "it sees no prompts"}
+
     def learn(self, envs: MeccaVectorEnv, observation: Observation, progress: float) -> Learned:
         """Look at as many cases as an episode has steps, in every env, with optimiser steps as for an episode."""
         log = UpdateLog()
@@ -93,16 +130,13 @@ class VolumePredictor(MaskPredictor):
             for _ in range(steps):
                 logits = self.logits(observation)
                 losses.append(self.loss(logits, envs, observation, progress))
-                _, _, _, _, info = envs.step(action_to(logits.detach(), observation))
+                action = self.for_env(action_to(logits.detach(), observation), observation)
+                _, _, _, _, info = envs.step(action)
                 log.played(info, first=True)
                 observation, _ = envs.reset()
             self.descend_along(losses, progress, log)
             self.after_descent()
         return Learned(observation, log.numbers())
-
-    def loss(self, logits: Tensor, envs: MeccaVectorEnv, observation: Observation, progress: float) -> Tensor:
-        """The loss, a scalar; of several processes, each has its summand."""
-        return cross_entropy(logits, envs.state.label, envs.state.labelled)
 
     def after_descent(self) -> None:
         """Do whatever follows an optimiser step: nothing, here."""
@@ -170,3 +204,17 @@ def cross_entropy(logits: Tensor, label: Tensor, labelled: Tensor) -> Tensor:
     """
     losses = binary_cross_entropy_with_logits(logits, label.to(logits.dtype), reduction="none").mean(dim=(1, 2, 3))
     return (losses * labelled).sum() / total(labelled.sum()).clamp_min(1)
+
+
+def missed_overlap(logits: Tensor, label: Tensor, labelled: Tensor) -> Tensor:
+    """The soft Dice loss (Milletari et al., 2016), mean over the labelled episodes; a scalar, as `cross_entropy`.
+
+    Args:
+        logits: (B, D, H, W).
+        label: (B, D, H, W) bool.
+        labelled: (B,) bool.
+    """
+    predicted, true = logits.sigmoid().flatten(1), label.flatten(1).to(logits.dtype)
+    both = 2 * (predicted * true).sum(1) + 1  # a voxel each way, so that an empty label has a loss, too
+    missed = 1 - both / (predicted.sum(1) + true.sum(1) + 1)
+    return (missed * labelled).sum() / total(labelled.sum()).clamp_min(1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any, ClassVar
@@ -15,7 +15,9 @@ from torch.utils.checkpoint import checkpoint
 
 from mecca_agents.agent import Agent, TaskSpec
 from mecca_agents.learning.optimizer_state import pack, unpack
+from mecca_agents.networks.evidence import Informed, Layout
 from mecca_agents.networks.pnet import PNet
+from mecca_agents.networks.unet import UNet
 from mecca_agents.presets import FAMILIES, Preset
 from mecca_agents.runtime.devices import autocast, check_trainable
 from mecca_agents.runtime.distributed import sum_gradients
@@ -61,6 +63,9 @@ class NetworkAgent(Agent):
         """The families of other methods, and what is about unlabelled cases where none are played."""
         own = ("", "network", *cls.families)
         none = {name: f"{family} is of other methods" for name, family in FAMILIES.items() if family not in own}
+        of_pnet, of_unet = ("dilations", "shared_blocks"), ("levels",)
+        network = preset.network.network
+        none |= dict.fromkeys(of_unet if network == "pnet" else of_pnet, f"its network is {network}")
         if not cls.plays_unlabelled:
             none["labelled_share"] = "it plays labelled cases alone"
         elif not some_unlabelled(settings):
@@ -102,33 +107,54 @@ class NetworkAgent(Agent):
             self.optimizers[name] = Adam([group for group in groups if group["params"]], lr=preset.learning_rate)
         return network
 
-    def add_pnet(
+    def add_cnn(
         self,
         name: str,
         in_channels: int,
         branches: Mapping[str, int],
         channels: int | None = None,
         *,
+        pulled: Collection[str] = (),
         slow: str | None = None,
         slow_rate: float = 1.0,
         dropout: float = 0.0,
         optimized: bool = True,
     ) -> None:
-        """Keep a P-Net of the preset's dilations and, where `channels` does not say otherwise, channels.
+        """Keep a network of the kind and size that the preset asks for: P-Net or U-Net, told of evidence or not.
+
+        Args:
+            name: As in `add_network`.
+            in_channels: Channels of its input; where they are not fewer than an observation's, they begin with one.
+            branches: Output channels of each branch, by name.
+            channels: Channels on the full grid; None: the preset's.
+            pulled: Branches whose first output is the logit of foreground, for `networks.evidence.Informed`.
+            slow: The branch that learns at `slow_rate` of the rate.
+            slow_rate: That share.
+            dropout: Probability that a feature is dropped, in training mode.
+            optimized: Whether it gets an optimiser.
 
         Raises:
             ValueError: The grid is smaller than the dilations need.
         """
-        sizes = self.preset.network
+        sizes, task = self.preset.network, self.task
         width = sizes.channels if channels is None else channels
+        layout = Layout(task.modalities, task.hints == 2, task.box)
+        told = layout if sizes.evidence and in_channels >= task.channels else None
+        inputs = in_channels + (told.channels if told else 0)
 
-        def make() -> PNet:
-            return PNet(in_channels, branches, width, sizes.dilations, sizes.shared_blocks, dropout)
+        def make() -> nn.Module:
+            plain: nn.Module
+            if sizes.network == "unet":
+                plain = UNet(inputs, branches, width, sizes.levels, dropout)
+            else:
+                plain = PNet(inputs, branches, width, sizes.dilations, sizes.shared_blocks, dropout)
+            return Informed(plain, told, pulled) if told else plain
 
-        if min(self.task.shape) <= max(sizes.dilations):
+        if sizes.network == "pnet" and min(task.shape) <= max(sizes.dilations):
             least = max(sizes.dilations) + 1
-            raise ValueError(f"shape: expected sides of at least {least}, got {self.task.shape}")
-        self.add_network(name, make, slow=slow, slow_rate=slow_rate, optimized=optimized)
+            raise ValueError(f"shape: expected sides of at least {least}, got {task.shape}")
+        prefix = f"{'network.' if told else ''}branches.{slow}." if slow else None
+        self.add_network(name, make, slow=prefix, slow_rate=slow_rate, optimized=optimized)
 
     def outputs(self, name: str, inputs: Tensor, only: str | None = None) -> dict[str, Tensor]:
         """Outputs of a network by branch, float32, computed in the preset's precision and chunks.
@@ -138,7 +164,7 @@ class NetworkAgent(Agent):
         Args:
             name: Of the network.
             inputs: (B, C, D, H, W).
-            only: The branch that is wanted, of a P-Net; None: all.
+            only: The branch that is wanted, of a network with several; None: all.
         """
         network, chunk = self.networks[name], self.preset.network.chunk
         wanted: dict[str, Any] = {} if only is None else {"only": only}

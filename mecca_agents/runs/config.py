@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from mecca_agents.presets import FAMILIES, Preset
+from mecca_agents.presets import FAMILIES, LATER, Preset
 from mecca_agents.runs.errors import RunError as RunError  # part of this module, too
 from mecca_env.atomic import flush_to_disk, os_errors_as, write_text
 from mecca_env.data.built_in import STAND_IN, built_in
@@ -105,7 +105,9 @@ def read_config(folder: Path) -> RunConfig:
         data = {"tolerance": None} | json.loads(path.read_text(encoding="utf-8"))  # older runs have none
         if data["format"] != FORMAT:
             raise ValueError(f"expected format {FORMAT}, found {data['format']!r}")
-        preset = Preset().replace(**{name: _frozen(data["preset"][name]) for name in FAMILIES})
+        found, default = data["preset"], Preset().flat()
+        older = {name: default[name] for name in LATER if name not in found}
+        preset = Preset().replace(**{name: _frozen((older | found)[name]) for name in FAMILIES})
         return RunConfig(**{f.name: _frozen(data[f.name]) for f in fields(RunConfig)} | {"preset": preset})
     except FileNotFoundError:
         raise RunError(f"{folder}: expected a run with a config.json, found none") from None

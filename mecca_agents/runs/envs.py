@@ -32,6 +32,17 @@ def make_envs(env: str, num_envs: int, **keywords: Any) -> MeccaVectorEnv:
     return envs
 
 
+def with_usual(preset: Preset, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What is asked of a training's environment, and the preset's protocol where none is.
+
+    Args:
+        preset: Settings of the training.
+        asked: Attributes of `mecca_env.EnvConfig` by name.
+    """
+    usual = {} if preset.usual_protocol == "paper" else {"protocol": preset.usual_protocol}
+    return usual | dict(asked)
+
+
 def envs_of(preset: Preset, settings: Mapping[str, Any]) -> int:
     """Episodes side by side in a training: with unlabelled ones among them, so many that `num_envs` are labelled.
 

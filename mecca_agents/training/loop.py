@@ -30,7 +30,7 @@ from mecca_agents.runs.checkpoints import (
     write_checkpoint,
 )
 from mecca_agents.runs.config import RunConfig, RunError, config_text, read_config, write_config
-from mecca_agents.runs.envs import LISTED_CASES, envs_of, first_seed, make_envs
+from mecca_agents.runs.envs import LISTED_CASES, envs_of, first_seed, make_envs, with_usual
 from mecca_agents.runs.folder import check_folder, empty_folder
 from mecca_agents.runs.loading import make_task, task_of
 from mecca_agents.runs.locking import locked
@@ -137,6 +137,7 @@ def _train(
     on_update: Callable[[Tally], None] | None,
 ) -> Agent:
     """`train`, in this process's part of the batch."""
+    asked = with_usual(preset, asked)
     if "shape" in asked:
         raise ValueError("settings: the grid's shape belongs to the preset, got it in the settings")
     every = {**_method_for_all(method).env_settings(preset, asked), **asked}

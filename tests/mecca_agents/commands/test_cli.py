@@ -192,7 +192,7 @@ def test_help_shows_the_presets_and_says_what_every_setting_is(capsys: pytest.Ca
     for name in FAMILIES:
         assert re.search(f"--{name.replace('_', '-')}[ ,]", printed)
     groups = re.findall(r"settings(?:\.([a-z-]+))? options", printed)
-    assert groups == ["", "network", "actor-critic", "mecca", "ppo"]
+    assert groups == ["", "network", "actor-critic", "mecca", "ppo", "mask"]
     assert "Discount (Sec. 4.1)." in printed and "(default" not in printed
 
 

@@ -28,6 +28,8 @@ SMALL = BRIEF.replace(
     delta=(0.5, 0.5),
 )
 OTHER: dict[str, Any] = {
+    "evidence": True,
+    "overlap_weight": 1.0,
     "n_steps": None,
     "learning_rate": 1e-2,
     "final_learning_rate": 1.0,
@@ -86,8 +88,9 @@ def test_a_setting_has_an_effect_unless_it_is_said_to_have_none(method: str) -> 
 
 
 def test_every_setting_is_tried() -> None:
-    sizes = {"shape", "num_envs", "updates", "channels", "dilations", "shared_blocks", "precision", "compile", "chunk"}
-    assert set(OTHER) == set(FAMILIES) - sizes
+    sizes = {"shape", "num_envs", "updates", "channels", "dilations", "shared_blocks", "levels"}
+    machines = {"network", "usual_protocol", "precision", "compile", "chunk"}
+    assert set(OTHER) == set(FAMILIES) - sizes - machines
 
 
 def test_what_no_method_has_a_use_for_is_refused() -> None:
@@ -112,7 +115,7 @@ def test_what_is_about_unlabelled_cases_has_no_effect_where_there_are_none() -> 
 def test_a_unet_has_no_dilations() -> None:
     one, other = (_learned("unet", SMALL.replace(dilations=dilations)) for dilations in ((1, 2), (1, 3)))
     assert _same(one, other)
-    with pytest.raises(ValueError, match="^dilations: .*unet: of P-Net"):
+    with pytest.raises(ValueError, match="^dilations: .*unet: it is MONAI"):
         check_effect(["unet"], BRIEF, ["dilations"], {})
 
 

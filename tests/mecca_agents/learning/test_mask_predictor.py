@@ -7,13 +7,14 @@ import math
 import numpy as np
 import pytest
 import torch
+from monai.losses import DiceLoss
 from torch import Tensor
 
 from mecca_agents.agent import Agent, find_method, make_agent
 from mecca_agents.algorithms.deepigeos import DeepIGeoS
 from mecca_agents.algorithms.ua_mt import DECAY, MeanTeacher, uncertainty
 from mecca_agents.algorithms.unet import PaddedUNet
-from mecca_agents.learning.mask_predictor import MaskPredictor, UpdateLog, action_to, cross_entropy
+from mecca_agents.learning.mask_predictor import MaskPredictor, UpdateLog, action_to, cross_entropy, missed_overlap
 from mecca_agents.presets import FAST
 from mecca_agents.runs.loading import make_task
 from mecca_env.vector_env import MeccaVectorEnv
@@ -35,6 +36,30 @@ def test_cross_entropy_is_that_of_the_labelled_volumes_alone() -> None:
     expected = (math.log(2) + math.log(1 + math.exp(2.0))) / 2
     assert float(loss) == pytest.approx(expected, rel=1e-6)
     assert float(cross_entropy(logits, label, torch.zeros(3, dtype=torch.bool))) == 0.0
+
+
+def test_the_missed_overlap_is_monais_dice_loss_of_the_labelled_volumes() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(3, 5, 6, 7, generator=generator)
+    label = torch.rand(3, 5, 6, 7, generator=generator) > 0.7
+    loss = DiceLoss(sigmoid=True, smooth_nr=1.0, smooth_dr=1.0)(logits[:2, None], label[:2, None].float())
+    labelled = torch.tensor([True, True, False])
+    torch.testing.assert_close(missed_overlap(logits, label, labelled), loss)
+    assert float(missed_overlap(logits, label, torch.zeros(3, dtype=torch.bool))) == 0.0
+
+
+def test_with_a_guide_a_prediction_says_how_sure_it_is_of_its_way() -> None:
+    agent, envs = _pair("intercnn", guide=True)
+    observation, _ = envs.reset(seed=0)
+    observation = {**observation, "probability": torch.rand(3, *GRID, generator=torch.Generator().manual_seed(0))}
+    action = agent.act(observation)
+    reached = observation["probability"] + action["adjustment"]
+    raised = action["adjustment"] > 0
+    torch.testing.assert_close(action["confidence"], torch.where(raised, reached, 1 - reached))
+    assert agent.confidence(observation, action) is action["confidence"]
+    before = {key: value.clone() for key, value in agent.weights().items()}
+    agent.learn(envs, envs.reset(seed=0)[0], 0.0)
+    assert all(not torch.equal(before[key], value) for key, value in agent.weights().items())
 
 
 def test_the_action_leads_to_the_prediction() -> None:

@@ -1,0 +1,142 @@
+"""What prompts say of intensities: channels that a network is told besides its observation.
+
+A convolution sees what lies around a voxel, and a person who clicks means all that looks like it. So for each kind of
+mark (the present mask, signed clicks, a box) intensities are counted among what it marks as target and among what it
+marks as background, as in GrabCut (Rother et al., 2004), and every voxel is told the logarithm of the ratio.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import conv1d
+
+BINS = 48
+"""Of an intensity, over `RANGE`."""
+
+RANGE = 4.0
+"""Z-scored intensities beyond plus and minus this are counted in the outermost bins."""
+
+SMOOTHING = 1.5
+"""Standard deviation of the Gaussian that counts are smoothed with, bins."""
+
+PRIOR = 0.1
+"""Share of the whole grid's intensities in those of a mark, so that no ratio is infinite."""
+
+PULL = 4.0
+"""What a click adds to the logit of its own voxel before a network has learned how much it should be."""
+
+NARROW = 3
+"""Power of a hint that clicks pull by: so that they do so right beside them, and not as far as hints reach."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where what is in an observation stands among its channels (`learning.rollout.stack_observation`).
+
+    Attributes:
+        modalities: Channels of the volume, the first ones; then comes the probability.
+        signed: Whether there are two hint maps, of clicks inside and of clicks outside the target, or one.
+        box: Whether a box follows.
+    """
+
+    modalities: int
+    signed: bool
+    box: bool
+
+    @property
+    def channels(self) -> int:
+        """Number of channels that `evidence` makes of it."""
+        return 1 + self.signed + self.box
+
+    def marks(self, inputs: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """How much every voxel is marked as target and as background, each (B, D, H, W), for each kind of mark."""
+        at = self.modalities
+        probability = inputs[:, at]
+        decided = (probability != 0.5).flatten(1).any(1).view(-1, 1, 1, 1)
+        found = [(probability * decided, (1 - probability) * decided)]
+        if self.signed:
+            found.append((inputs[:, at + 1].square(), inputs[:, at + 2].square()))
+        if self.box:
+            box = inputs[:, at + 2 + self.signed]
+            shown = (box > 0).flatten(1).any(1).view(-1, 1, 1, 1)
+            found.append((box, (1 - box) * shown))
+        return found
+
+
+def evidence(inputs: Tensor, layout: Layout) -> Tensor:
+    """Half the logarithm of how much more usual an intensity is in the target than in the background.
+
+    The mean over modalities; 0 where nothing is marked.
+
+    Args:
+        inputs: An observation as channels, (B, C, D, H, W).
+        layout: Which of them is what.
+
+    Returns:
+        (B, K, D, H, W), a map for each kind of mark.
+    """
+    volume = inputs[:, : layout.modalities].flatten(2)
+    bins = ((volume + RANGE) * (BINS / (2 * RANGE))).clamp(0, BINS - 1).long()
+    maps = []
+    for target, background in layout.marks(inputs):
+        ratios = [(_spread(target, of) / _spread(background, of)).log().gather(1, of) for of in bins.unbind(1)]
+        maps.append(torch.stack(ratios).mean(0) / 2)
+    return torch.stack(maps, dim=1).view(len(inputs), -1, *inputs.shape[2:])
+
+
+def _spread(mark: Tensor, bins: Tensor) -> Tensor:
+    """How usual each intensity is among what is marked, (B, BINS), all above 0.
+
+    Args:
+        mark: (B, D, H, W).
+        bins: Of every voxel's intensity, (B, voxels).
+    """
+    weight = mark.flatten(1)
+    marked, every = _counted(weight, bins), _counted(torch.ones_like(weight), bins)
+    total = marked.sum(1, keepdim=True)
+    prior = torch.where(total > 0.5, PRIOR, 1.0)
+    usual = every / every.sum(1, keepdim=True) + 1e-6
+    return (1 - prior) * marked / total.clamp_min(0.5) + prior * usual
+
+
+def _counted(weight: Tensor, bins: Tensor) -> Tensor:
+    """Sums of weights by bin, smoothed, (B, BINS)."""
+    counts = weight.new_zeros(len(weight), BINS).scatter_add_(1, bins, weight)
+    reach = round(3 * SMOOTHING)
+    away = torch.arange(-reach, reach + 1, dtype=weight.dtype, device=weight.device)
+    kernel = (-0.5 * (away / SMOOTHING).square()).exp()
+    return conv1d(counts.unsqueeze(1), (kernel / kernel.sum()).view(1, 1, -1), padding=reach).squeeze(1)
+
+
+class Informed(nn.Module):
+    """A network that is told `evidence`, and whose outputs for voxels of signed clicks lie on the clicks' sides.
+
+    Args:
+        network: Takes the observation's channels, whatever follows them, and those of `evidence`.
+        layout: Of the observation.
+        pulled: Branches whose first output is the logit of foreground.
+    """
+
+    def __init__(self, network: nn.Module, layout: Layout, pulled: Collection[str]) -> None:
+        super().__init__()
+        self.network, self.layout, self.pulled = network, layout, frozenset(pulled)
+        if layout.signed and self.pulled:
+            self.pull = nn.Parameter(torch.tensor(PULL))
+
+    def forward(self, inputs: Tensor, only: str | None = None) -> dict[str, Tensor]:
+        """(B, C, D, H, W) float32 to a (B, out, D, H, W) map for every branch, or for `only` one."""
+        with torch.no_grad(), torch.autocast(inputs.device.type, enabled=False):  # counts are beyond bfloat16
+            told = torch.cat((inputs, evidence(inputs, self.layout)), dim=1)
+        outputs: dict[str, Tensor] = self.network(told, only=only)
+        if not (self.layout.signed and self.pulled):
+            return outputs
+        at = self.layout.modalities + 1
+        pull = self.pull * (inputs[:, at].pow(NARROW) - inputs[:, at + 1].pow(NARROW)).unsqueeze(1)
+        return {
+            name: torch.cat((out[:, :1] + pull, out[:, 1:]), dim=1) if name in self.pulled else out
+            for name, out in outputs.items()
+        }
