@@ -15,9 +15,10 @@ from mecca_agents.session.errors import SessionError
 from mecca_agents.session.mask import BoxedMask
 from mecca_agents.session.model import Model
 from mecca_agents.session.scan import Image
+from mecca_agents.session.views import MOST_CHANGES, around, drawn_closer, grown, opening, with_margin
 from mecca_env.actions import ActionReader
 from mecca_env.data.base import Box, DataError, Triple
-from mecca_env.data.grid.cutting import prepare
+from mecca_env.data.grid.cutting import move_map, prepare
 from mecca_env.data.grid.placement import Placement, fixed_placement
 from mecca_env.data.grid.sampling import resample_cases
 from mecca_env.episodes.regions import case_regions, placed_regions
@@ -101,30 +102,32 @@ class EpisodePlayer:
         self._simulator = Simulator(model.config, model.device)
         self._actions = ActionReader(model.config, 1, model.device)
 
-    def begin(self, image: Image, box: Box | None, mask: BoxedMask | None = None) -> Moment:
+    def begin(self, image: Image, box: Box | None, mask: BoxedMask | None = None, view: Box | None = None) -> Moment:
         """An episode in a box: what an evaluation would begin where this is the label's bounding box.
 
         Args:
             image: The scan.
             box: The box; None: the whole scan.
             mask: What it goes on from, within what the agent sees; None: every probability is a half.
+            view: What the agent sees; None: the box, and a margin around it.
 
         Raises:
             SessionError: The scan is constant there.
         """
         config = self.model.config
-        whole: Box = ((0, 0, 0), image.shape)
+        shown_part = view or box or ((0, 0, 0), image.shape)
+        margin = 0 if view else config.evaluation_extension
         try:
             case = prepare(
                 image.scan if mask is None else replace(image.scan, label=mask.whole(image.shape)),
                 extension=config.extension,
                 rotation=config.rotation,
-                evaluation_extension=config.evaluation_extension,
-                box=box or whole,
+                evaluation_extension=margin,
+                box=shown_part,
             )
         except DataError as error:
-            raise SessionError(f"box: expected an image that varies in it, got {box or whole} ({error})") from error
-        placement = fixed_placement(case, config.shape, config.evaluation_extension)
+            raise SessionError(f"box: expected an image that varies in it, got {shown_part} ({error})") from error
+        placement = fixed_placement(case, config.shape, margin)
         volume, inside, _ = resample_cases([case], [placement], config.intensity_clip, self.model.device)
         regions = None
         if config.needs_regions:
@@ -152,10 +155,14 @@ class EpisodePlayer:
                 f"mask: expected one within what the agent sees, {low} to {high} (exclusive), "
                 f"got one from {mask.box[0]} to {mask.box[1]}; choose a larger box first"
             )
+        if self._finds_its_view(moment):
+            return self.begin(moment.image, None, mask, with_margin(mask.box, moment.image.shape))
         return self.begin(moment.image, moment.box or mask.box, mask)
 
     def again(self, moment: Moment) -> Moment:
-        """The same episode from its beginning."""
+        """The same episode from its beginning; a view that the agent has found is given up."""
+        if self._finds_its_view(moment):
+            return self.begin(moment.image, None)
         first = moment.first
         return Moment(moment.image, moment.box, moment.placement, first, first, first)
 
@@ -173,7 +180,9 @@ class EpisodePlayer:
         if (inside is not None) != self.model.config.signed:
             wanted = "True or False, since this run was trained" if inside is None else "None: this run was not trained"
             raise SessionError(f"inside: expected {wanted} with clicks inside and outside the target, got {inside!r}")
-        there = _points(points, moment.view)
+        there = self._seen_points(points, moment)
+        if (view := self._view_for(there, moment, inside)) != moment.view:
+            moment = self._seen_in(moment, view)
         known = {(click.voxel, click.inside) for click in moment.clicks}
         made = []
         for point, voxel in zip(there, _voxels(there, moment.placement), strict=True):
@@ -188,9 +197,32 @@ class EpisodePlayer:
     def step(self, moment: Moment) -> Moment:
         """The moment after the agent has acted once.
 
+        Where it finds its view by itself, it looks again as long as what it finds touches the border of that, and
+        closer where it is small in it.
+
         Raises:
             SessionError: What the agent answered is no action, or not finite.
         """
+        after = self._acted(moment)
+        if not self._finds_its_view(moment):
+            return after
+        points = np.array([click.point for click in after.clicks]).reshape(-1, 3)
+        for _ in range(MOST_CHANGES):
+            mask, shape = after.state.prediction[0].cpu().numpy(), after.image.shape
+            view = grown(mask, after.placement, shape)
+            closer = view == after.view
+            if closer:
+                view = drawn_closer(mask, after.placement, shape, points)
+            if view == after.view:
+                break
+            again = self._seen_in(after, view)
+            after = self._acted(replace(again, answers=again.answers[:-1]))
+            if closer:
+                break  # or it might go to and fro
+        return after
+
+    def _acted(self, moment: Moment) -> Moment:
+        """The moment after one action."""
         agent, config = self.model.agent, self.model.config
         observation = observe(moment.state)
         try:
@@ -214,6 +246,59 @@ class EpisodePlayer:
     def regions(self, moment: Moment) -> Tensor:
         """The supervoxels that the guide chooses from, (D, H, W); only where there are any."""
         return self._simulator.regions(moment.state)[0]
+
+    def _finds_its_view(self, moment: Moment) -> bool:
+        return self.model.finds_its_view and moment.box is None
+
+    def _seen_points(self, points: ArrayLike, moment: Moment) -> list[tuple[float, float, float]]:
+        """Points as numbers: anywhere in the scan where the view can be changed, else in the view."""
+        whole: Box = ((0, 0, 0), moment.image.shape)
+        return _points(points, whole if self.model.finds_its_view else moment.view)
+
+    def _view_for(self, points: list[tuple[float, float, float]], moment: Moment, inside: bool | None) -> Box:
+        """The view that shows points: one around the first click of all, or the present one, as far as they need."""
+        if not self.model.finds_its_view:
+            return moment.view
+        untouched = not moment.clicks and not moment.answers and moment.loaded is None
+        if moment.box is None and untouched and inside:
+            spacing = np.linalg.norm(moment.image.affine[:3, :3], axis=0).tolist()
+            least, most = self.model.config.click_side
+            view = opening(points[0], spacing, moment.image.shape, (least * most) ** 0.5)
+        else:
+            view = moment.view
+        return around(view, np.array(points), moment.image.shape)
+
+    def _seen_in(self, moment: Moment, view: Box) -> Moment:
+        """The same moment in another view: what was beyond the one before is background, or open before any step."""
+        made = self.begin(moment.image, moment.box, view=view)
+        old, new = moment.placement, made.placement
+
+        def moved(values: Tensor) -> Tensor:
+            return move_map(values, old, new)
+
+        begun = bool(moment.answers) or moment.loaded is not None
+        probability = moved(moment.answered.probability[0])[None] if begun else made.first.probability
+        points = [click.point for click in moment.clicks]
+        voxels = _voxels(points, new) if points else []
+        clicks = tuple(replace(click, voxel=voxel) for click, voxel in zip(moment.clicks, voxels, strict=True))
+        seen = replace(
+            made,
+            answered=made.first.changed(step=moment.answered.step, time=moment.answered.time, probability=probability),
+            clicks=tuple(click for click in clicks if click.step <= len(moment.answers)),
+        )
+        answered = self._hinted(seen) if seen.clicks else seen.answered
+        after = replace(
+            seen,
+            first=made.first,
+            answered=answered,
+            state=answered,
+            clicks=clicks,
+            answers=tuple(moved(answer) for answer in moment.answers),
+            change=None if moment.change is None else moved(moment.change),
+            confidence=None if moment.confidence is None else moved(moment.confidence),
+            loaded=moment.loaded,
+        )
+        return replace(after, state=self._hinted(after)) if after.waiting else after
 
     def _masked(self, moment: Moment, mask: BoxedMask, inside: Tensor) -> Moment:
         """Every voxel as sure of a mask, on the grid (1, D, H, W) bool, as one step can make it."""

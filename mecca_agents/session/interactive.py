@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Self
 
 from mecca_agents.session.actions import AddClicks, Redo, Reset, Save, SetBox, SetMask, Step, Undo
+from mecca_agents.session.drawn import along, enclosed
 from mecca_agents.session.episode import Click
 from mecca_agents.session.errors import SessionError
 from mecca_agents.session.history import Action, History, Result
@@ -155,6 +156,36 @@ class InteractiveSession(SessionQueries):
                 given, or the other way round.
         """
         return self._do(AddClicks(points, inside))
+
+    def add_scribble(self, points: ArrayLike, inside: bool | None = None) -> list[Click]:
+        """Mark a line: every voxel of the scan that it passes is a click.
+
+        Args:
+            points: (K, 3), voxels of the scan, one after another along the line.
+            inside: As in `add_clicks`.
+
+        Returns:
+            The clicks.
+
+        Raises:
+            SessionError: As in `add_clicks`.
+        """
+        return self._do(AddClicks(along(points), inside))
+
+    def add_lasso(self, points: ArrayLike, inside: bool | None = None) -> list[Click]:
+        """Mark an area: every voxel of a slice that lies within its outline is a click.
+
+        Args:
+            points: (K, 3), voxels of the scan, three at least, all on one slice; the last is joined to the first.
+            inside: As in `add_clicks`.
+
+        Returns:
+            The clicks.
+
+        Raises:
+            SessionError: The points lie on no slice, or as in `add_clicks`.
+        """
+        return self._do(AddClicks(enclosed(points), inside))
 
     def step(self) -> NDArray[np.bool_]:
         """Let the agent act once and return the new `mask`.

@@ -42,7 +42,8 @@ class Region:
 def whole_layer(moment: Moment, layer: Layer, step: int | None = None) -> NDArray[Any] | None:
     """A layer on the whole scan, (X, Y, Z); None where there is none at this moment.
 
-    "mask" and "advice" are bool, the others float32, 0 outside of what the agent sees.
+    "mask" and "advice" are bool, the others float32, 0 outside of what the agent sees. In the mask a voxel that was
+    clicked is on the side that the person said, whatever the agent made of it.
 
     Args:
         moment: The session.
@@ -60,6 +61,9 @@ def whole_layer(moment: Moment, layer: Layer, step: int | None = None) -> NDArra
     whole: NDArray[Any] = np.zeros(moment.image.shape, _kind(layer))
     inside = tuple(slice(a, b) for a, b in zip(*moment.view, strict=True))
     whole[inside] = _part(values, moment.placement, layer, moment.view)
+    if layer == "mask":
+        for (x, y, z), side in _sides(moment, len(moment.answers) if step is None else step).items():
+            whole[x, y, z] = side
     return whole
 
 
@@ -79,7 +83,21 @@ def layer_slice(moment: Moment, layer: Layer, axis: int, index: int) -> NDArray[
             return plane
         low[axis], high[axis] = index, index + 1
         plane[inside] = _part(values, moment.placement, layer, (_triple(low), _triple(high))).squeeze(axis)
+    if layer == "mask":
+        for voxel, side in _sides(moment, len(moment.answers)).items():
+            if voxel[axis] == index:
+                plane[tuple(voxel[other] for other in others)] = side
     return plane
+
+
+def _sides(moment: Moment, steps: int) -> dict[Triple, bool]:
+    """Voxels of the scan that a person said the side of before some number of steps: the last word counts."""
+    last = np.array(moment.image.shape) - 1
+    return {
+        _triple(np.clip(np.rint(click.point), 0, last)): click.inside
+        for click in moment.clicks
+        if click.inside is not None and click.step <= steps
+    }
 
 
 def advised_regions(moment: Moment, player: EpisodePlayer) -> list[Region]:

@@ -17,7 +17,8 @@ from mecca_agents.runs.config import RunConfig
 from mecca_agents.runs.errors import RunError
 from mecca_agents.runs.loading import load_agent
 from mecca_agents.runtime.devices import find_device
-from mecca_env.process.config import EnvConfig
+from mecca_env.process.choices import read_choice
+from mecca_env.process.config import CROPS, EnvConfig
 
 BUILT_IN = Path(__file__).parents[1] / "data" / "phantom"
 """The run that comes with the package: a small MECCA, trained on the phantom (`experiments.built_in`)."""
@@ -60,6 +61,12 @@ class Model:
         cases = f", {len(run.train_cases)} cases" if run.train_cases else ""
         grid = " x ".join(map(str, preset.shape))
         return f"{what} ({run.env}{cases}, {episodes} episodes, {grid} voxels)"
+
+    @cached_property
+    def finds_its_view(self) -> bool:
+        """Whether a person need not draw a box: it was trained with views around a first click, and with signs."""
+        trained = EnvConfig(shape=self.run.preset.shape, **self.run.settings)
+        return trained.signed and read_choice("crop", trained.crop, CROPS).get("click", 0.0) > 0
 
     @cached_property
     def config(self) -> EnvConfig:

@@ -89,6 +89,26 @@ def move_regions(regions: Tensor, source: Placement, target: Placement) -> Tenso
     return nearest(regions, source.in_grid(target.in_scan(regions.device)))
 
 
+def move_map(values: Tensor, source: Placement, target: Placement) -> Tensor:
+    """Carry a map of numbers from one placement of a case to another, interpolated linearly; 0 where there was none.
+
+    Args:
+        values: On `source`, (D, H, W) float.
+        source: Where they are.
+        target: Where they are wanted.
+
+    Returns:
+        On `target`, of its shape and of the type and on the device of `values`.
+
+    Raises:
+        ValueError: `values` has another shape than `source`.
+    """
+    _check_shape("values", values, source)
+    at = source.in_grid(target.in_scan())
+    found = interpolate(values[None].cpu(), at, border=True)[0] * _within(at, source)
+    return found.to(values)
+
+
 def paste_back(
     grid: Tensor | NDArray[np.generic], placement: Placement, scan_shape: Triple, threshold: float = 0.5
 ) -> NDArray[np.bool_]:
@@ -160,11 +180,16 @@ def _read_back(values: Tensor, placement: Placement, box: Box, smooth: bool = Tr
     first, second, third = (torch.arange(a, b, dtype=torch.float64) for a, b in zip(*box, strict=True))
     at = placement.in_grid(Coordinates.of_axes(first, second, third))
     found = interpolate(values[None], at, border=True)[0] if smooth else nearest(values, at)
+    return found, _within(at, placement)
+
+
+def _within(at: Coordinates, placement: Placement) -> Tensor:
+    """Which points, in voxels of a placement's grid, lie inside the crop, (X, Y, Z) bool."""
     inside = [
         (c >= -0.5 - _PASTE_TIE) & (c <= n - 0.5 + _PASTE_TIE)
         for c, n in zip((at.first, at.second, at.third), placement.shape, strict=True)
     ]
-    return found, (inside[0] & inside[1])[:, :, None] & inside[2]
+    return (inside[0] & inside[1])[:, :, None] & inside[2]
 
 
 def _of(box: Box) -> tuple[slice, ...]:
