@@ -1,26 +1,60 @@
-"""Make the run that comes with the package, and measure it on phantoms that were not trained on.
+"""Make a run that comes with the package, and measure the one of phantoms.
 
-    python -m experiments.built_in --train runs/phantom   # five minutes; then copies what the package needs
-    python -m experiments.built_in                        # measures what the package has
+    python -m experiments.built_in general --train runs/general    # half an hour; stopped and begun again at will
+    python -m experiments.built_in phantom --train runs/phantom    # five minutes
+    python -m experiments.built_in hippocampus --train runs/hippocampus --root /data/Task04_Hippocampus
+    python -m experiments.built_in phantom                         # measures what the package has
 
-The box of a person is not as tight as that of a label, and some make no click: the lines below the first say what
-becomes of that.
+What `--train` has made is copied into the package: settings, and weights in 16 bits. The box of a person is not as
+tight as that of a label, and some make no click: the lines below the first say what becomes of the run of phantoms.
+`experiments.general` measures the one for any organ.
 """
 
 from __future__ import annotations
 
 import argparse
-import shutil
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+from safetensors.torch import save_file
+
 from mecca_agents.evaluation import dice_by_step, evaluate_agent
 from mecca_agents.presets import PRESETS
-from mecca_agents.runs.checkpoints import MODEL, checkpoint_folder
-from mecca_agents.runs.config import CONFIG
-from mecca_agents.session.model import BUILT_IN, load_model
+from mecca_agents.runs.checkpoints import MODEL, checkpoint_folder, read_tensors
+from mecca_agents.runs.config import is_run, read_config, write_config
+from mecca_agents.runs.shipped import SHIPPED
+from mecca_agents.session.model import load_model
 from mecca_agents.tables import grid
-from mecca_agents.training import train
+from mecca_agents.training import resume, train
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a run is trained.
+
+    Attributes:
+        method: Name of the method.
+        env: Environment id.
+        preset: Name of the preset.
+        settings: Of the environment, besides.
+        files: Whether it is trained on a folder of scans.
+    """
+
+    method: str
+    env: str
+    preset: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    files: bool = False
+
+
+RECIPES = {
+    "general": Recipe("intercnn", "MECCA-Shapes-v0", "general", {"guide": True}),
+    "hippocampus": Recipe("intercnn", "MECCA-Hippocampus-v0", "general", {"guide": True}, files=True),
+    "phantom": Recipe("mecca-expected", "MECCA-Phantom-v0", "brief"),
+}
+"""Of every run that comes with the package, by its name."""
 
 WAYS: dict[str, dict[str, Any]] = {
     "as in an evaluation": {},
@@ -33,18 +67,31 @@ WAYS: dict[str, dict[str, Any]] = {
 }
 
 
-def make(run: Path) -> None:
-    """Train it in a new folder and copy its settings and weights into the package."""
-    train("mecca-expected", "MECCA-Phantom-v0", run, preset=PRESETS["brief"], seed=0, device="cpu")
-    for source in (run / CONFIG, checkpoint_folder(run) / MODEL):
-        target = BUILT_IN / source.relative_to(run)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, target)
+def make(name: str, run: Path, root: Path | None = None) -> None:
+    """Train it, or go on, and copy its settings and weights into the package.
+
+    Args:
+        name: Of the run.
+        run: Folder that it is trained in.
+        root: Folder of the data set, for those that need one.
+    """
+    recipe = RECIPES[name]
+    if is_run(run):
+        resume(run)
+    else:
+        preset = PRESETS[recipe.preset]
+        train(recipe.method, recipe.env, run, preset=preset, root=root, settings=recipe.settings, seed=0, device="cpu")
+    package = SHIPPED / name
+    weights = checkpoint_folder(package) / MODEL
+    weights.parent.mkdir(parents=True, exist_ok=True)
+    trained = read_tensors(checkpoint_folder(run) / MODEL)
+    save_file({key: value.half() if value.dtype == torch.float32 else value for key, value in trained.items()}, weights)
+    write_config(package, replace(read_config(run), root=None))  # which is somebody's folder
 
 
 def table(cases: int) -> str:
-    """Mean Dice after each step, as Markdown."""
-    model = load_model(device="cpu")
+    """Mean Dice of the run of phantoms after each step, as Markdown."""
+    model = load_model("phantom", device="cpu")
     lines = []
     for name, settings in WAYS.items():
         results = evaluate_agent(model.agent, model.run, cases=cases, settings=settings)
@@ -55,12 +102,19 @@ def table(cases: int) -> str:
 def main() -> None:
     """Make it, if asked to, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--train", type=Path, metavar="RUN", help="train it in this new folder")
+    parser.add_argument("name", choices=tuple(RECIPES))
+    parser.add_argument("--train", type=Path, metavar="RUN", help="train it in this folder, or go on, and take it over")
+    parser.add_argument("--root", type=Path, help="folder of the data set, of a run that needs one")
     parser.add_argument("--cases", type=int, default=20)
+    parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
+    if RECIPES[options.name].files and options.train is not None and options.root is None:
+        parser.error("--root: expected the folder of its data set, got none")
+    torch.set_num_threads(options.threads)
     if options.train is not None:
-        make(options.train)
-    print(table(options.cases))
+        make(options.name, options.train, options.root)
+    if options.name == "phantom":
+        print(table(options.cases))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ class Evaluate:
     The prompts are those of the training, but for the flags that are given; with --protocol those of the protocol.
 
     Attributes:
-        run_folder: The run's folder.
+        run_folder: The run's folder, or the name of one that comes with the package: general, phantom.
         checkpoint: last, or best: the one with the highest smoothed training Dice.
         env: Environment id of another data set than it was trained on, with its own folder and label.
         root: Folder of the data set; by default the one it was trained on.
@@ -63,9 +63,10 @@ class Evaluate:
         from mecca_agents.report.evaluated.challenge import challenge_table
         from mecca_agents.report.evaluated.curves import check_picture, save_curve
         from mecca_agents.runs.config import read_config
+        from mecca_agents.runs.shipped import find_run
 
         settings = given_prompts(self.prompts)
-        adaptation = str(adapted(read_config(self.run_folder), settings))
+        adaptation = str(adapted(read_config(find_run(self.run_folder)), settings))
         if self.curves is not None:
             check_picture(self.curves)  # fail now rather than after the work
         if adaptation:

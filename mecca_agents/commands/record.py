@@ -23,8 +23,8 @@ class Record:
     pip install -e ".[offline]".
 
     Attributes:
-        player: A run's folder, or a method that needs no training: random, oracle, module:class of your own; built-in
-            is the run that comes with the package.
+        player: A run's folder or the name of one that comes with the package (general, phantom), or a method that
+            needs no training: random, oracle, module:class of your own.
         dataset: Minari id of the data set: namespace/name-v0.
         sessions: Logs that mecca annotate has saved with this run: nobody plays, each becomes an episode. Their scans
             are looked for beside them, or in --root.
@@ -93,9 +93,9 @@ class Record:
         return record_sessions(self.sessions, model, self.dataset, scans=self.root, overwrite=self.overwrite)
 
     def _folder(self) -> Path:
-        from mecca_agents.session.model import BUILT_IN
+        from mecca_agents.runs.shipped import find_run
 
-        return BUILT_IN if self.player == "built-in" else Path(self.player)
+        return find_run(self.player)
 
     def _refuse(self, where: str) -> None:
         """Refuse what a run knows by itself."""

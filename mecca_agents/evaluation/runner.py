@@ -58,7 +58,7 @@ def evaluate(
     """Evaluate a trained run on a split.
 
     Args:
-        run: Its folder.
+        run: Its folder, or the name of one that comes with the package.
         checkpoint: "last", or "best": the one with the highest smoothed training Dice.
         env: Environment id of another data set, with its own folder and label; None takes the one it was trained on.
         root: Folder of the data set; None takes the one it was trained on.

@@ -11,6 +11,7 @@ from mecca_agents.agent import Agent, TaskSpec, make_agent
 from mecca_agents.runs.checkpoints import MODEL, checkpoint_folder, read_tensors, read_undisturbed
 from mecca_agents.runs.config import RunConfig, read_config
 from mecca_agents.runs.errors import RunError as RunError  # part of this module, too
+from mecca_agents.runs.shipped import find_run
 from mecca_env.process.config import EnvConfig
 
 
@@ -20,7 +21,7 @@ def load_agent(
     """The trained agent of a run, and how it was trained.
 
     Args:
-        folder: The run's folder.
+        folder: The run's folder, or the name of one that comes with the package (`runs.shipped`).
         device: Where its networks live.
         checkpoint: "last", or "best": the one with the highest smoothed training Dice.
 
@@ -28,7 +29,7 @@ def load_agent(
         RunError: The folder is no run, there is no such checkpoint, or its weights are missing, damaged or of another
             network.
     """
-    folder = Path(folder)
+    folder = find_run(folder)
     if checkpoint not in ("last", "best"):
         raise RunError(f"{folder}: expected the checkpoint last or best, got {checkpoint!r}")
     config = read_config(folder)

@@ -16,12 +16,10 @@ from mecca_agents.agent import METHODS, SIGNED_METHODS, Agent, find_method
 from mecca_agents.runs.config import RunConfig
 from mecca_agents.runs.errors import RunError
 from mecca_agents.runs.loading import load_agent
+from mecca_agents.runs.shipped import find_run
 from mecca_agents.runtime.devices import find_device
 from mecca_env.process.choices import read_choice
 from mecca_env.process.config import CROPS, EnvConfig
-
-BUILT_IN = Path(__file__).parents[1] / "data" / "phantom"
-"""The run that comes with the package: a small MECCA, trained on the phantom (`experiments.built_in`)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,10 +77,10 @@ class Model:
 
 
 def load_model(run: str | PathLike[str] | None = None, *, checkpoint: str = "last", device: str = "auto") -> Model:
-    """The trained method of a run's folder, or of this package where there is none.
+    """The trained method of a run.
 
     Args:
-        run: The folder; None: `BUILT_IN`.
+        run: Its folder, or the name of one that comes with the package; None: `mecca_agents.runs.shipped.DEFAULT`.
         checkpoint: "last", or "best": the one with the highest smoothed training Dice.
         device: "auto", "cpu" or "cuda".
 
@@ -91,7 +89,7 @@ def load_model(run: str | PathLike[str] | None = None, *, checkpoint: str = "las
             hints.
         ValueError: There is no such device.
     """
-    folder, found = BUILT_IN if run is None else Path(run), find_device(device)
+    folder, found = find_run(run), find_device(device)
     agent, config = load_agent(folder, found, checkpoint)
     if not agent.sees_hints:
         fitting = ", ".join(name for name in METHODS | SIGNED_METHODS if find_method(name).sees_hints)

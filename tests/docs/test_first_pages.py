@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from mecca_agents import presets
-from mecca_agents.session.model import BUILT_IN
+from mecca_agents.runs.shipped import SHIPPED
 from mecca_env.data.phantom import PhantomSource
 from tests.docs.blocks import python_blocks
 from tests.support import ROOT
@@ -28,7 +28,7 @@ DOCS = ROOT / "docs"
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder with a scan and with the runs that the pages take for granted: the one that comes with the package."""
     for name in ("demo", "spleen"):
-        shutil.copytree(BUILT_IN, tmp_path / "runs" / name)
+        shutil.copytree(SHIPPED / "phantom", tmp_path / "runs" / name)
     scan = PhantomSource().scan(1)
     image = np.pad(scan.image[0], 16, mode="edge")  # large enough for the box of the README
     nibabel.save(nibabel.Nifti1Image(image, scan.affine), tmp_path / "scan.nii.gz")

@@ -12,8 +12,8 @@ import pytest
 from benchmarks import session as benchmark
 from experiments import built_in
 from mecca_agents.presets import PRESETS
+from mecca_agents.runs.shipped import DEFAULT, SHIPPED
 from mecca_agents.session import InteractiveSession
-from mecca_agents.session.model import BUILT_IN
 from tests.support import ROOT
 from tests.support.volumes import ellipsoid, intensities, write_nifti
 
@@ -37,7 +37,7 @@ def test_the_pages_code_runs(
 
 
 def test_the_size_it_gives_is_the_files(tmp_path: Path) -> None:
-    size = sum(path.stat().st_size for path in BUILT_IN.rglob("*") if path.is_file())
+    size = sum(path.stat().st_size for path in (SHIPPED / DEFAULT).rglob("*") if path.is_file())
     assert f"{size / 1000:.0f} kB" in PAGE.read_text(encoding="utf-8")
 
 
@@ -53,9 +53,9 @@ def test_its_times_come_from_a_benchmark(tmp_path: Path) -> None:
 def test_the_command_that_makes_the_built_in_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small = PRESETS["brief"].replace(shape=(12, 12, 10), channels=4, dilations=(1, 2), updates=1)
     monkeypatch.setitem(PRESETS, "brief", small)
-    monkeypatch.setattr(built_in, "BUILT_IN", tmp_path / "package")
-    built_in.make(tmp_path / "run")
-    kept = {str(path.relative_to(BUILT_IN)) for path in BUILT_IN.rglob("*") if path.is_file()}
-    made = {str(path.relative_to(tmp_path / "package")) for path in (tmp_path / "package").rglob("*") if path.is_file()}
-    assert made == kept
-    assert InteractiveSession(tmp_path / "package", device="cpu").model.config.shape == (12, 12, 10)
+    monkeypatch.setattr(built_in, "SHIPPED", tmp_path / "package")
+    built_in.make("phantom", tmp_path / "run")
+    package, kept = tmp_path / "package" / "phantom", SHIPPED / "phantom"
+    files = {str(path.relative_to(kept)) for path in kept.rglob("*") if path.is_file()}
+    assert {str(path.relative_to(package)) for path in package.rglob("*") if path.is_file()} == files
+    assert InteractiveSession(package, device="cpu").model.config.shape == (12, 12, 10)

@@ -86,7 +86,7 @@ def test_the_command_writes_logs_as_a_data_set(
         expected = session_episode(session)
     command = [
         "record",
-        "built-in",
+        "phantom",
         "--sessions",
         str(log),
         str(log),

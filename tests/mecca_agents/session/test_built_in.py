@@ -10,15 +10,15 @@ import pytest
 
 import mecca_agents
 from mecca_agents.evaluation import evaluate_agent
+from mecca_agents.runs.shipped import SHIPPED
 from mecca_agents.session import InteractiveSession, load_model
-from mecca_agents.session.model import BUILT_IN
 from mecca_env.data.phantom import PhantomSource
 
 ROOT = Path(mecca_agents.__file__).parent
 
 
 def test_it_is_small_and_says_what_it_was_trained_on() -> None:
-    files = [path for path in BUILT_IN.rglob("*") if path.is_file()]
+    files = [path for path in (SHIPPED / "phantom").rglob("*") if path.is_file()]
     assert sorted(path.name for path in files) == ["config.json", "model.safetensors"]
     assert sum(path.stat().st_size for path in files) < 2**20
     model = InteractiveSession(device="cpu").model
