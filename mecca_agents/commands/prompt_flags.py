@@ -13,7 +13,7 @@ from mecca_env.process.choices import read_choice
 from mecca_env.process.config import BOXES, CROPS, STARTS
 from mecca_env.process.protocols import PROTOCOLS
 
-USERS = ("edge", "guided", "imprecise", "largest-error", "none", "random-error", "region-centre", "scribble")
+USERS = ("edge", "edges", "guided", "imprecise", "largest-error", "none", "random-error", "region-centre", "scribble")
 """Simulated users by name."""
 
 HINTS = ("gaussian", "edt", "euclidean", "geodesic", "supervoxel")
@@ -29,8 +29,8 @@ class PromptFlags(TypedDict, total=False):
     Attributes:
         protocol: A set of all that follow, by its name: paper, cvpr25, one-click, first-click or mixed. Single flags
             overrule it.
-        user: Who prompts: edge, imprecise, guided, region-centre, largest-error, random-error, scribble or none; or
-            several with weights, of whom each episode has one.
+        user: Who prompts: edge, edges, imprecise, guided, region-centre, largest-error, random-error, scribble or
+            none; or several with weights, of whom each episode has one.
         clicks: Clicks before each step, a number or least-most for each: 1 0-2 0-2.
         horizon: Steps of an episode.
         hint: What the network sees of a click: gaussian, edt, euclidean, geodesic or supervoxel.

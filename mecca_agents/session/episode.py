@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from mecca_agents.session.errors import SessionError
 from mecca_agents.session.mask import BoxedMask
 from mecca_agents.session.model import Model
 from mecca_agents.session.scan import Image
-from mecca_agents.session.views import MOST_CHANGES, around, drawn_closer, grown, opening, with_margin
+from mecca_agents.session.views import DOUBT, MOST_CHANGES, SIDES, around, drawn_closer, grown, opening, with_margin
 from mecca_env.actions import ActionReader
 from mecca_env.data.base import Box, DataError, Triple
 from mecca_env.data.grid.cutting import move_map, prepare
@@ -203,9 +204,9 @@ class EpisodePlayer:
         Raises:
             SessionError: What the agent answered is no action, or not finite.
         """
-        after = self._acted(moment)
         if not self._finds_its_view(moment):
-            return after
+            return self._acted(moment)
+        after = self._acted_first(moment) if _is_untouched(moment) else self._acted(moment)
         points = np.array([click.point for click in after.clicks]).reshape(-1, 3)
         for _ in range(MOST_CHANGES):
             mask, shape = after.state.prediction[0].cpu().numpy(), after.image.shape
@@ -220,6 +221,25 @@ class EpisodePlayer:
             if closer:
                 break  # or it might go to and fro
         return after
+
+    def _acted_first(self, moment: Moment) -> Moment:
+        """The moment after a first action, in the view in which the agent is surest of what it finds.
+
+        Nobody has said how large the target is. In a view that does not hold it, or hardly shows it, an agent finds
+        something else than in the next larger one, and is in doubt about much of it.
+        """
+        first = next((click for click in moment.clicks if click.inside), None)
+        if first is None:
+            return self._acted(moment)
+        shape, points = moment.image.shape, np.array([click.point for click in moment.clicks])
+        spacing = np.linalg.norm(moment.image.affine[:3, :3], axis=0).tolist()
+        views = dict.fromkeys(around(opening(first.point, spacing, shape, side), points, shape) for side in SIDES)
+        found = [self._acted(self._seen_in(moment, view)) for view in views]
+        if len(found) == 1:
+            return found[0]
+        agreed = [_agreement(one, next_one) for one, next_one in pairwise(found)]
+        sure = [known - _doubt(one) for one, known in zip(found, [*agreed, agreed[-1]], strict=True)]
+        return found[int(np.argmax(sure))]
 
     def _acted(self, moment: Moment) -> Moment:
         """The moment after one action."""
@@ -259,8 +279,7 @@ class EpisodePlayer:
         """The view that shows points: one around the first click of all, or the present one, as far as they need."""
         if not self.model.finds_its_view:
             return moment.view
-        untouched = not moment.clicks and not moment.answers and moment.loaded is None
-        if moment.box is None and untouched and inside:
+        if moment.box is None and _is_untouched(moment) and not moment.clicks and inside:
             spacing = np.linalg.norm(moment.image.affine[:3, :3], axis=0).tolist()
             least, most = self.model.config.click_side
             view = opening(points[0], spacing, moment.image.shape, (least * most) ** 0.5)
@@ -317,6 +336,25 @@ class EpisodePlayer:
         room = torch.zeros_like(signs, dtype=torch.int8)
         before = replace(before, signs=torch.cat((answered.signs, room), dim=1))
         return self._simulator.add_clicks(before, made, signs)
+
+
+def _is_untouched(moment: Moment) -> bool:
+    """Whether nothing has been found yet, and nothing was given to go on from."""
+    return not moment.answers and moment.loaded is None
+
+
+def _agreement(one: Moment, larger: Moment) -> float:
+    """Intersection over union of what was found in two views, on the grid of the second, which is the larger one."""
+    mask = move_map(one.state.prediction[0].float(), one.placement, larger.placement) > 0.5
+    other = larger.state.prediction[0]
+    return float((mask & other).sum() / (mask | other).sum().clamp_min(1))
+
+
+def _doubt(moment: Moment) -> float:
+    """Voxels of the grid that are neither foreground nor background for sure, for each one of the mask."""
+    probability = moment.state.probability[0]
+    open_voxels = ((probability - 0.5).abs() < DOUBT).sum()
+    return float(open_voxels / moment.state.prediction[0].sum().clamp_min(1))
 
 
 def _points(points: ArrayLike, view: Box) -> list[tuple[float, float, float]]:

@@ -12,6 +12,12 @@ from mecca_env.data.base import Box, Triple
 from mecca_env.data.grid.cutting import bounding_box
 from mecca_env.data.grid.placement import Placement
 
+SIDES = (64.0, 96.0, 144.0, 216.0, 324.0)
+"""Sides of the cubes around a first click that a first step looks at, millimetres."""
+
+DOUBT = 0.3
+"""A probability that is nearer to a half than this is in doubt."""
+
 GROWTH = 0.4
 """Share of its side by which a view grows where the mask touches its border."""
 

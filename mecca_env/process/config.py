@@ -51,8 +51,9 @@ class EnvConfig:
         action: "discrete" picks one of `adjustments` for each voxel; "continuous" adds a value in [-1, 1].
         reward: "gain" (Eq. 9), "focal" (Eq. 12-13), "error" (Eq. 14), "boundary" (`process.boundary`) or a function
             (`mecca_env.process.contracts.Reward`).
-        user: "edge", "guided", "imprecise", "region-centre", "largest-error", "random-error", "scribble", "none", a
-            `mecca_env.process.contracts.SimulatedUser`, or a mapping of such to weights: each episode draws its own.
+        user: "edge", "edges" (several at once), "guided", "imprecise", "region-centre", "largest-error",
+            "random-error", "scribble", "none", a `mecca_env.process.contracts.SimulatedUser`, or a mapping of such to
+            weights: each episode draws its own.
         hint: "gaussian", "edt", "euclidean", "geodesic", "supervoxel" or a `mecca_env.process.contracts.Hint`.
         hint_sigma: Standard deviation of a click's Gaussian, voxels. The paper gives only the kernel (Sec. 4.2).
         hint_radius: The Gaussian's window reaches this many voxels to either side at most (Sec. 4.2); "edt" hints fall

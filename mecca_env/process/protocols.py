@@ -36,9 +36,10 @@ PROTOCOLS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         },
         "mixed": {
             "signed": True,
-            "user": {"largest-error": 0.4, "random-error": 0.2, "edge": 0.2, "scribble": 0.2},
+            "user": {"largest-error": 0.4, "random-error": 0.2, "edges": 0.2, "scribble": 0.2},
             "box": {"label": 0.7, "none": 0.3},
-            "crop": {"box": 0.7, "click": 0.3},
+            "crop": {"box": 0.6, "click": 0.4},
+            "click_side": (24.0, 192.0),
             "start": {"half": 0.8, "mask": 0.2},
             "horizon": 6,
             "clicks": ((0, 1), (0, 2), (0, 3), (0, 3), (0, 3), (0, 3)),
@@ -49,7 +50,8 @@ PROTOCOLS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 
 "cvpr25" is the loop of the CVPR 2025 challenge of interactive segmentation: a box on the middle slice, then a click at
 the middle of the largest error, five times. "one-click" begins with a box in three dimensions instead, "first-click"
-with a click and no box. "mixed" is for training: some of everything, in some episodes nothing at all.
+with a click and no box. "mixed" is for training: some of everything, in some episodes nothing at all, and views around
+a first click from those that the target fills to those that it is small in.
 """
 
 

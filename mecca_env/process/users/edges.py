@@ -20,15 +20,22 @@ class EdgeUser:
 
     Args:
         within_advice: Click only inside `state.advice`, where there is any (Sec. 3.5).
+        voxels_per_prompt: Clicks that count as one prompt.
+
+    Raises:
+        ValueError: `voxels_per_prompt` is below 1.
     """
 
-    def __init__(self, within_advice: bool = False) -> None:
+    def __init__(self, within_advice: bool = False, voxels_per_prompt: int = 1) -> None:
+        if voxels_per_prompt < 1:
+            raise ValueError(f"voxels_per_prompt: expected an integer of at least 1, got {voxels_per_prompt!r}")
         self._within_advice = within_advice
+        self.voxels_per_prompt = voxels_per_prompt
 
     def click(self, state: State, budget: Tensor, most: int, key: Tensor) -> Tensor:
         """See `SimulatedUser.click`."""
-        advice = state.advice if self._within_advice else None
-        return loops(state.probability.device).draw_edges(state, advice, budget, most, key)
+        advice, each = state.advice if self._within_advice else None, self.voxels_per_prompt
+        return loops(state.probability.device).draw_edges(state, advice, budget * each, most * each, key)
 
 
 class ImpreciseUser:

@@ -14,6 +14,9 @@ from mecca_env.process.users.nobody import NoUser
 from mecca_env.process.users.scribbles import ScribbleUser
 
 _OURS = (EdgeUser, ImpreciseUser, RegionCentreUser, LargestErrorUser, RandomErrorUser, ScribbleUser, NoUser)
+SEVERAL = 12
+"""Clicks of the user "edges" for each prompt: about as many as the paper's makes at a time (25, then 5)."""
+
 _BLIND_TO_ADVICE = ("largest-error", "random-error", "region-centre", "scribble")
 
 
@@ -21,9 +24,9 @@ def make_user(user: str | SimulatedUser | Mapping[str | SimulatedUser, float], g
     """The user of that name, the object given, or a mixture.
 
     Args:
-        user: "edge", "guided", "imprecise", "region-centre", "largest-error", "random-error", "scribble", "none", an
-            object with a `click` method, or a mapping of such to weights. With a guide, "edge" and "imprecise" follow
-            its advice; `EdgeUser()` as an object does not.
+        user: "edge", "edges", "guided", "imprecise", "region-centre", "largest-error", "random-error", "scribble",
+            "none", an object with a `click` method, or a mapping of such to weights. With a guide, "edge", "edges" and
+            "imprecise" follow its advice; `EdgeUser()` as an object does not.
         guide: Whether the environment gives advice.
 
     Raises:
@@ -45,6 +48,7 @@ def click_room(config: EnvConfig) -> int:
 def _make(user: str | SimulatedUser, guide: bool) -> SimulatedUser:
     named: dict[str, SimulatedUser] = {
         "edge": EdgeUser(within_advice=guide),
+        "edges": EdgeUser(within_advice=guide, voxels_per_prompt=SEVERAL),
         "guided": EdgeUser(within_advice=True),
         "imprecise": ImpreciseUser(within_advice=guide),
         "region-centre": RegionCentreUser(),

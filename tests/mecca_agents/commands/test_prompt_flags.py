@@ -84,7 +84,7 @@ def test_what_a_flag_means_is_a_setting_that_comes_back_from_a_file(tmp_path: Pa
     ("flags", "message"),
     [
         ("--protocol best", "--protocol: expected one of paper, cvpr25, one-click, first-click, mixed, got 'best'"),
-        ("--user edgy", "--user: expected one of edge, guided, imprecise, largest-error, none, random-error"),
+        ("--user edgy", "--user: expected one of edge, edges, guided, imprecise, largest-error, none, random-error"),
         ("--user edge scribble", "--user: expected one NAME, or NAME=WEIGHT for each of several, got 'edge scribble'"),
         ("--user edge=1 edge=2", "--user: expected one NAME, or NAME=WEIGHT for each of several, got 'edge=1 edge=2'"),
         ("--user edge=much", "--user: expected one NAME, or NAME=WEIGHT for each of several, got 'edge=much'"),

@@ -16,6 +16,7 @@ from scipy.stats import chi2
 
 from mecca_env.process.contracts import SimulatedUser
 from mecca_env.process.users import EdgeUser, ImpreciseUser, NoUser, RegionCentreUser, make_user
+from mecca_env.process.users.named import SEVERAL
 from mecca_env.state import State
 from mecca_env.tensors.rng import fold, stream
 from tests.support.envs import make_envs, make_state, random_actions
@@ -70,6 +71,15 @@ def test_edge_makes_as_many_clicks_as_it_may_or_can(
     for row, made in enumerate(ask(EdgeUser(), state, budget, seed)):
         allowed = eligible(label[row], prediction[row], clicked)
         assert len(made) == len(set(made)) == min(budget, len(allowed)) and set(made) <= allowed
+
+
+def test_edges_makes_several_clicks_a_prompt() -> None:
+    one, several = (make_envs(2, user=user, clicks=(2, 0, 0)) for user in ("edge", "edges"))
+    for envs, clicks in ((one, 2), (several, 2 * SEVERAL)):
+        _, info = envs.reset(seed=0)
+        assert info["n_clicks"].tolist() == [clicks, clicks]
+    with pytest.raises(ValueError, match="^voxels_per_prompt: expected an integer of at least 1, got 0"):
+        EdgeUser(voxels_per_prompt=0)
 
 
 def test_every_episode_has_a_budget_of_its_own() -> None:
