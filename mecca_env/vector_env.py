@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from os import PathLike
 from typing import Any, TypeAlias
@@ -30,7 +30,7 @@ from mecca_env.arguments import (
     refuse_ended,
 )
 from mecca_env.data.base import VolumeSource
-from mecca_env.data.selection import open_cases
+from mecca_env.data.mixture import open_mixture
 from mecca_env.data.targets import LabelChoice
 from mecca_env.episodes.batch import EpisodeBatch
 from mecca_env.episodes.maker import DEVICE_CACHE_BYTES, EpisodeMaker
@@ -74,6 +74,9 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
         num_envs: B.
         dataset: Key of the data set (`mecca_env.data.catalog`, `mecca_env.data.built_in`), or any `VolumeSource`.
         root: Its folder; None looks under $MECCA_DATA.
+        sources: Further data sets: each case is drawn from one of all, by weights (`mecca_env.data.mixture`). Each a
+            mapping with `env`, an id, and where wanted `root`, `label`, `modalities`, `cases` and `weight`, 1 if not.
+        weight: How often the data set itself comes, beside `sources`.
         split: "train", "test" or "all".
         cases: Only these cases of the split: names, indices, or how many from its beginning.
         label: Label values that are foreground, None for the data set's own, or all above 0; or "each": every value
@@ -116,6 +119,8 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
         dataset: str | VolumeSource = "Phantom",
         *,
         root: str | PathLike[str] | None = None,
+        sources: Sequence[Mapping[str, Any]] = (),
+        weight: float = 1.0,
         split: str = "train",
         cases: int | Sequence[str | int] | None = None,
         label: LabelChoice = None,
@@ -140,8 +145,10 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
         self.config = read_settings(settings)
         self.device = read_device(device)
         simulator = Simulator(self.config, self.device)  # before the data set: it refuses settings that do not fit
-        self.cases = open_cases(
+        self.cases = open_mixture(
             dataset,
+            sources,
+            weight,
             root=root,
             split=split,
             cases=cases,

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
 
@@ -21,10 +21,14 @@ class Train:
 
     Attributes:
         method: Name of a method (mecca, iter-mrl), or module:class of your own.
-        env: Environment id.
+        env: Environment id; several: each episode is of one of their data sets.
         out: The run's folder.
+        from_run: Begin with the weights, the settings and the prompts of this run, or of one that comes with the
+            package (general); METHOD and --preset need not be given then.
         resume: Go on with the run in this folder, which knows all its settings; only --device may be given as well.
-        root: Folder of the data set; by default looked for under $MECCA_DATA.
+        root: Folder of the data set; by default looked for under $MECCA_DATA. With several ids one for each, "-" where
+            there is none to name.
+        weights: How often each of several ids comes; by default equally often.
         label: Label values that are foreground, by default the data set's own, or all above 0; each makes every value
             of every scan a case of its own.
         labelled_fraction: Share of the cases whose labels give rewards; by default all.
@@ -42,10 +46,12 @@ class Train:
     """
 
     method: Annotated[Positional[str | None], arg(metavar="[METHOD]", help_behavior_hint="")] = None
-    env: Annotated[str | None, arg(metavar="ID", help_behavior_hint="")] = None
+    env: Annotated[tuple[str, ...], arg(metavar="ID...", help_behavior_hint="")] = ()
     out: Annotated[Path | None, arg(metavar="RUN", help_behavior_hint="")] = None
+    from_run: Annotated[str | None, arg(name="from", metavar="RUN", help_behavior_hint="")] = None
     resume: Annotated[Path | None, arg(metavar="RUN", help_behavior_hint="")] = None
-    root: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")] = None
+    root: Annotated[tuple[Path, ...], arg(metavar="DIR...", help_behavior_hint="")] = ()
+    weights: Annotated[tuple[float, ...], arg(metavar="W...", help_behavior_hint="")] = ()
     label: Annotated[tuple[int, ...] | Literal["each"] | None, arg(metavar="each|N...", help_behavior_hint="")] = None
     labelled_fraction: Annotated[float | None, arg(metavar="F", help_behavior_hint="")] = None
     labelled_cases: Annotated[int | None, arg(metavar="N", help_behavior_hint="")] = None
@@ -68,6 +74,9 @@ class Train:
         if self.resume is not None:
             return self._go_on(sorted({*given, *self.prompts, *changes} - {"resume", "device"}))
         prompts = given_prompts(self.prompts)
+        start = given.pop("from_run", None)
+        if start is not None:
+            given, prompts = _as_in(start, given, prompts)
         missing = [flag for name, flag in _NEEDED.items() if name not in given]
         if missing:
             raise ValueError(f"train: expected METHOD, --env and --out, or --resume RUN; missing: {', '.join(missing)}")
@@ -76,13 +85,16 @@ class Train:
         from mecca_agents.runtime.distributed import restarted
         from mecca_agents.training.loop import train
 
-        method, env, out = (given.pop(name) for name in _NEEDED)
+        method, envs, out = (given.pop(name) for name in _NEEDED)
+        given |= _mixed(envs, given.pop("root", ()), given.pop("weights", ()))
+        env = given.pop("env")
         if restarted() and is_run(out):
             return self._resume(out)
-        preset = find_preset(given.pop("preset", "fast")).replace(**changes)
+        chosen = given.pop("preset", "fast")
+        preset = (find_preset(chosen) if isinstance(chosen, str) else chosen).replace(**changes)
         settings = {name: given.pop(name) for name in _LABELLED if name in given} | prompts
         check_effect([method], preset, changes, settings)
-        train(method, env, out, preset=preset, settings=settings, **given)
+        train(method, env, out, preset=preset, settings=settings, begin_from=start, **given)
         return _trained(out)
 
     def _go_on(self, others: Sequence[str]) -> int:
@@ -114,6 +126,31 @@ def _split(run: Path) -> str:
     config = read_config(run)
     alone = config.root is not None and len(discover(config.root)[1].cases) == 1
     return " --split all  (there is no other case to test on)" if alone else ""
+
+
+def _as_in(run: str, given: dict[str, Any], prompts: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What was given, and where nothing was what a run was trained with: its method, preset and prompts."""
+    from mecca_agents.runs.config import read_config
+    from mecca_agents.runs.shipped import find_run
+
+    config = read_config(find_run(run))
+    usual = {"method": config.method, "preset": config.preset}
+    return usual | given, {**config.settings, **prompts}
+
+
+def _mixed(envs: Sequence[str], roots: Sequence[Path], weights: Sequence[float]) -> dict[str, Any]:
+    """What `train` is given of one data set or several."""
+    for flag, values in (("--root", roots), ("--weights", weights)):
+        if values and len(values) != len(envs):
+            raise ValueError(f"{flag}: expected one for each of the {len(envs)} ids of --env, got {len(values)}")
+    folders = [None if str(root) == "-" else root for root in roots] or [None] * len(envs)
+    shares = list(weights) or [1.0] * len(envs)
+    first: dict[str, Any] = {"env": envs[0], "root": folders[0]}
+    if len(envs) == 1:
+        return first
+    others = zip(envs[1:], folders[1:], shares[1:], strict=True)
+    sources = [{"env": env, "weight": share} | ({} if root is None else {"root": root}) for env, root, share in others]
+    return {**first, "weight": shares[0], "sources": sources}
 
 
 _NEEDED = {"method": "METHOD", "env": "--env", "out": "--out"}

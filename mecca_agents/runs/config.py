@@ -34,6 +34,9 @@ class RunConfig:
         preset: The method's settings.
         modalities: Channels of the volume.
         seed: Seed of the environment, the weights and the sampling.
+        sources: Further data sets that were trained on (`mecca_env.data.mixture`).
+        weight: How often the first of them came, beside those.
+        begun_from: The run whose weights it began with; None: random ones.
         train_cases: Names of the cases trained on; empty where they are endless.
         cases: The cases that were asked for; None: the whole split.
         skip_bad: Whether unusable cases were left out.
@@ -55,6 +58,9 @@ class RunConfig:
     preset: Preset
     modalities: int
     seed: int
+    sources: tuple[dict[str, Any], ...] = ()
+    weight: float = 1.0
+    begun_from: str | None = None
     train_cases: tuple[str, ...] = ()
     cases: int | tuple[str | int, ...] | None = None
     skip_bad: bool = False
@@ -102,7 +108,8 @@ def read_config(folder: Path) -> RunConfig:
     """Read `config.json`. Raises `RunError` where it is missing or not one."""
     path = folder / CONFIG
     try:
-        data = {"tolerance": None} | json.loads(path.read_text(encoding="utf-8"))  # older runs have none
+        older_runs: dict[str, Any] = {"tolerance": None, "sources": (), "weight": 1.0, "begun_from": None}
+        data = older_runs | json.loads(path.read_text(encoding="utf-8"))
         if data["format"] != FORMAT:
             raise ValueError(f"expected format {FORMAT}, found {data['format']!r}")
         found, default = data["preset"], Preset().flat()

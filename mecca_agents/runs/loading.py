@@ -43,6 +43,28 @@ def load_agent(
     return agent, config
 
 
+def take_weights(agent: Agent, run: Path | str, method: str) -> None:
+    """Let an agent begin with the last weights of a run.
+
+    Args:
+        agent: Of the same networks.
+        run: Its folder, or the name of one that comes with the package.
+        method: The agent's.
+
+    Raises:
+        RunError: It is no run, or one of another method or of other networks.
+    """
+    folder = find_run(run)
+    config = read_config(folder)
+    if config.method != method:
+        raise RunError(f"{folder}: expected a run of {method} to begin with, found one of {config.method}")
+    weights = read_undisturbed(folder, "last", lambda found: _read_weights(found, "cpu"))
+    try:
+        agent.load_weights(weights)
+    except ValueError as error:
+        raise RunError(f"{folder}: expected weights of the same networks to begin with: {error}") from error
+
+
 def make_task(config: EnvConfig, modalities: int) -> TaskSpec:
     """The task of an environment with these settings, as a method must know it."""
     return TaskSpec(

@@ -32,7 +32,7 @@ from mecca_agents.runs.checkpoints import (
 from mecca_agents.runs.config import RunConfig, RunError, config_text, read_config, write_config
 from mecca_agents.runs.envs import LISTED_CASES, envs_of, first_seed, make_envs, with_usual
 from mecca_agents.runs.folder import check_folder, empty_folder
-from mecca_agents.runs.loading import make_task, task_of
+from mecca_agents.runs.loading import make_task, take_weights, task_of
 from mecca_agents.runs.locking import locked
 from mecca_agents.runs.provenance import commit, differences, versions
 from mecca_agents.runs.tally import Tally
@@ -41,7 +41,9 @@ from mecca_agents.runtime.distributed import agreed, gathered, joined, leads, pa
 from mecca_agents.runtime.stopping import Stopped, StopRequest
 from mecca_agents.training.log import Log
 from mecca_env.arguments import read_count, read_settings
+from mecca_env.data.base import VolumeSource
 from mecca_env.data.files import FileSource
+from mecca_env.data.mixture import MixedSource
 from mecca_env.data.targets import LabelChoice, foreground_values
 from mecca_env.episodes.snapshot import join_snapshots, snapshot_rows
 from mecca_env.vector_env import MeccaVectorEnv
@@ -60,6 +62,9 @@ def train(
     label: LabelChoice = None,
     cases: int | Sequence[str | int] | NDArray[Any] | None = None,
     settings: Mapping[str, Any] | None = None,
+    sources: Sequence[Mapping[str, Any]] = (),
+    weight: float = 1.0,
+    begin_from: Path | str | None = None,
     skip_bad: bool = False,
     tolerance: float | None = None,
     checkpoint_every: int = 100,
@@ -85,6 +90,10 @@ def train(
         cases: Only these cases of the training split, as in the environment.
         settings: Further settings of the environment (`mecca_env.EnvConfig`) that JSON can hold; they win over
             what the method sets itself.
+        sources: Further data sets to train on, as the environment takes them; JSON has to hold them.
+        weight: How often the first comes, beside those.
+        begin_from: A run of the same method and networks whose weights this one begins with, or the name of one that
+            comes with the package.
         skip_bad: Leave unusable cases out, with a warning, rather than refuse to start.
         tolerance: Millimetres that image and label may lie apart; None: next to nothing.
         checkpoint_every: Updates between two checkpoints.
@@ -101,7 +110,7 @@ def train(
         ValueError: An argument is out of range.
         TypeError: A setting is unknown, or not one that JSON can hold.
         mecca_agents.runs.RunError: The folder cannot be used, another process trains there, or it cannot be written
-            to: then the last good checkpoint stays.
+            to: then the last good checkpoint stays; or `begin_from` is no run, or one of other networks.
         mecca_env.data.base.DataError: The data set cannot be used.
         FloatingPointError: A loss became NaN or infinite; update, tensor and last good checkpoint are named.
         mecca_agents.runtime.stopping.Stopped: Ctrl-C or SIGTERM came; a `KeyboardInterrupt`.
@@ -110,7 +119,11 @@ def train(
         return _train(
             *(method, env, Path(out), torch_device, dict(settings or {})),
             preset=preset,
-            data={"root": root, "label": label, "cases": cases, "skip_bad": skip_bad, "tolerance": tolerance},
+            begin_from=begin_from,
+            data={
+                **{"root": root, "label": label, "cases": cases, "skip_bad": skip_bad, "tolerance": tolerance},
+                **{"sources": [plain_source(source) for source in sources], "weight": weight},
+            },
             checkpoint_every=read_count("checkpoint_every", checkpoint_every),
             seed=seed,
             device=device,
@@ -128,6 +141,7 @@ def _train(
     asked: Mapping[str, Any],
     *,
     preset: Preset,
+    begin_from: Path | str | None,
     data: Mapping[str, Any],
     checkpoint_every: int,
     seed: int,
@@ -153,17 +167,22 @@ def _train(
     envs = make_envs(env, part.count, split="train", shape=preset.shape, device=torch_device, **data, **every)
     task = make_task(envs.config, envs.dataset.modalities)
     agent = make_agent(method, preset, task, device=torch_device, seed=seed)
+    if begin_from is not None:
+        take_weights(agent, begin_from, method)
     observation, _ = envs.reset(seed=first_seed(seed) + part.first)
     config = RunConfig(
         method=method,
         env=env,
         dataset=envs.dataset.name,
-        root=str(envs.dataset.root.resolve()) if isinstance(envs.dataset, FileSource) else None,
+        root=_root(envs.dataset),
         label=foreground_values(data["label"]),
         settings=every,
         preset=preset,
         modalities=task.modalities,
         seed=seed,
+        sources=tuple(data["sources"]),
+        begun_from=None if begin_from is None else str(begin_from),
+        weight=data["weight"],
         train_cases=_names(envs),
         cases=_plain_cases(data["cases"]),
         skip_bad=data["skip_bad"],
@@ -247,6 +266,8 @@ def _go_on(folder: Path, torch_device: torch.device, stream: TextIO) -> Agent:
             root=config.root,
             label=config.label,
             cases=config.cases,
+            sources=config.sources,
+            weight=config.weight,
             skip_bad=config.skip_bad,
             tolerance=config.tolerance,
             **config.settings,
@@ -361,6 +382,18 @@ def _names(envs: MeccaVectorEnv) -> tuple[str, ...]:
     if len(envs.cases) > LISTED_CASES:
         return ()
     return tuple(envs.dataset.case_name(int(i)) for i in envs.cases.indices)
+
+
+def plain_source(source: Mapping[str, Any]) -> dict[str, Any]:
+    """A further data set as JSON holds it, its folder wherever the training is gone on with."""
+    root = source.get("root")
+    return {**source, **({} if root is None else {"root": str(Path(root).expanduser().resolve())})}
+
+
+def _root(source: VolumeSource) -> str | None:
+    """The folder of a data set, of several that of the first."""
+    first = source.parts[0].source if isinstance(source, MixedSource) else source
+    return str(first.root.resolve()) if isinstance(first, FileSource) else None
 
 
 def _plain_cases(cases: int | Sequence[str | int] | NDArray[Any] | None) -> int | tuple[str | int, ...] | None:

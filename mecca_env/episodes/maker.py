@@ -16,6 +16,7 @@ from mecca_env.data.files import FileSource
 from mecca_env.data.grid.crops import measured
 from mecca_env.data.grid.placement import Placement
 from mecca_env.data.grid.sampling import resample_case, resample_cases
+from mecca_env.data.mixture import MixedSource
 from mecca_env.data.procedural.source import ProceduralSource
 from mecca_env.data.selection import Cases
 from mecca_env.episodes.damage import damaged
@@ -67,7 +68,7 @@ class EpisodeMaker:
         self._augment = cases.split == "train" if config.augment is None else config.augment
         self._views = ViewMaker(config, self._augment)
         self._starts = read_choice("start", config.start, STARTS)
-        ours = isinstance(cases.source, (FileSource, ProceduralSource))
+        ours = isinstance(cases.source, (FileSource, ProceduralSource, MixedSource))
         threads = threads_ahead() if ours else 1
         self._prepared = CaseStream(
             cases.source,

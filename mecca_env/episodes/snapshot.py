@@ -87,6 +87,7 @@ def identity(
     """
     listed = not cases.endless
     names = "\n".join(cases.source.case_name(int(i)) for i in cases.indices) if listed else repr(cases.indices)
+    names += getattr(cases.source, "identity", "")
     settings = {field.name: _plain(getattr(config, field.name)) for field in fields(config)}
     return {
         "num_envs": num_envs,
