@@ -23,8 +23,9 @@ def along(points: ArrayLike) -> NDArray[np.float64]:
     corners = _read(points, 1)
     parts = [corners[:1]]
     for start, end in zip(corners, corners[1:], strict=False):
-        pieces = int(np.ceil(2 * np.abs(end - start).max())) or 1
-        _refuse_many(pieces)
+        reach = float(np.abs(end - start).max())
+        _refuse_many(2 * reach)
+        pieces = int(np.ceil(2 * reach)) or 1
         parts.append(start + (end - start) * np.arange(1, pieces + 1)[:, None] / pieces)
     voxels = np.rint(np.concatenate(parts))
     moved = np.r_[True, (np.diff(voxels, axis=0) != 0).any(axis=1)]
@@ -53,7 +54,7 @@ def enclosed(points: ArrayLike) -> NDArray[np.float64]:
     flat = corners[:, others]
     low = np.floor(flat.min(axis=0)) - 1
     sides = np.ceil(flat.max(axis=0)) - low + 2
-    _refuse_many(int(np.prod(sides)))
+    _refuse_many(float(np.prod(sides)))
     rows, columns = polygon(*(flat - low).T, shape=sides.astype(int))
     border = along(np.insert(np.vstack([flat, flat[:1]]), axis, corners[0, axis], axis=1))
     area = np.insert(np.stack([rows, columns], axis=1) + low, axis, corners[0, axis], axis=1)
@@ -70,6 +71,6 @@ def _read(points: ArrayLike, least: int) -> NDArray[np.float64]:
     return array
 
 
-def _refuse_many(count: int) -> None:
-    if count > MOST_VOXELS:
-        raise SessionError(f"points: expected a mark of at most {MOST_VOXELS} voxels, got one of {count}")
+def _refuse_many(count: float) -> None:
+    if not count <= MOST_VOXELS:
+        raise SessionError(f"points: expected a mark of at most {MOST_VOXELS} voxels, got one of {count:.0f}")

@@ -39,7 +39,7 @@ class Click:
         point: Where, in voxels of the scan, fractions included.
         voxel: The voxel of the agent's grid that it lies in.
         step: Number of the step that it is for, from 1.
-        repeated: That voxel was clicked before: the agent learns nothing from it, and it is not kept.
+        repeated: That `place` was clicked before: nobody learns anything from it, and it is not kept.
         inside: Which side of the target's border it is on, where clicks have signs.
     """
 
@@ -48,6 +48,14 @@ class Click:
     step: int
     repeated: bool = False
     inside: bool | None = None
+
+    @property
+    def place(self) -> tuple[Triple, bool | None]:
+        """The voxel that a second click in would repeat this one: of the scan where the mask keeps to what was said."""
+        if self.inside is None:
+            return self.voxel, None
+        x, y, z = (round(v) for v in self.point)
+        return (x, y, z), self.inside
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,18 +190,19 @@ class EpisodePlayer:
             wanted = "True or False, since this run was trained" if inside is None else "None: this run was not trained"
             raise SessionError(f"inside: expected {wanted} with clicks inside and outside the target, got {inside!r}")
         there = self._seen_points(points, moment)
-        if (view := self._view_for(there, moment, inside)) != moment.view:
-            moment = self._seen_in(moment, view)
-        known = {(click.voxel, click.inside) for click in moment.clicks}
+        view = self._view_for(there, moment, inside)
+        seen = moment if view == moment.view else self._seen_in(moment, view)
+        known = {click.place for click in moment.clicks}
         made = []
-        for point, voxel in zip(there, _voxels(there, moment.placement), strict=True):
-            made.append(Click(point, voxel, len(moment.answers) + 1, (voxel, inside) in known, inside))
-            known.add((voxel, inside))
+        for point, voxel in zip(there, _voxels(there, seen.placement), strict=True):
+            click = Click(point, voxel, len(moment.answers) + 1, False, inside)
+            made.append(replace(click, repeated=click.place in known))
+            known.add(click.place)
         new = tuple(click for click in made if not click.repeated)
         if not new:
             return moment, made
-        moment = replace(moment, clicks=(*moment.clicks, *new))
-        return replace(moment, state=self._hinted(moment)), made
+        after = replace(seen, clicks=(*seen.clicks, *new))
+        return replace(after, state=self._hinted(after)), made
 
     def step(self, moment: Moment) -> Moment:
         """The moment after the agent has acted once.

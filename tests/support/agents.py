@@ -140,3 +140,24 @@ class Signalled(Tiny):
             once.touch()
             os.kill(os.getpid(), int(os.environ["TINY_SIGNAL"]))
         return super().learn(envs, observation, progress)
+
+
+class Bright(Agent):
+    """Takes whatever is brighter than the mean; learns nothing."""
+
+    learns = False
+
+    def __init__(self, preset: Preset, task: TaskSpec, *, device: torch.device, seed: int) -> None:
+        self.device = device
+
+    def act(self, observation: Observation) -> Any:
+        return (observation["volume"] > 0.3).to(torch.float32) - observation["probability"]
+
+    def learn(self, envs: MeccaVectorEnv, observation: Observation, progress: float) -> Learned:
+        return Learned(observation, {})
+
+    def weights(self) -> dict[str, Tensor]:
+        return {"none": torch.zeros(1)}
+
+    def load_weights(self, weights: Mapping[str, Tensor]) -> None:
+        pass
