@@ -18,6 +18,7 @@ from mecca_agents.app.page.view_controls import ViewControls
 from mecca_agents.session import SessionError
 
 _TOOLS = {"move": "Look", "box": "Box", "click": "Click"}
+_SIGNED_TOOLS = {"move": "Look", "box": "Box", "inside": "Inside", "outside": "Outside", "lasso": "Lasso"}
 
 
 class Controls:
@@ -33,6 +34,7 @@ class Controls:
     def __init__(self, runner: Runner, viewer: Viewer, view_controls: ViewControls, side_panel: SidePanel) -> None:
         self.runner, self.viewer, self.view_controls, self.side_panel = runner, viewer, view_controls, side_panel
         self.session_commands, self.open_dialogs = SessionCommands(runner), OpenDialogs(runner)
+        self._tools = _SIGNED_TOOLS if runner.tab.signed else _TOOLS
         self._saved = -1  # version of the session that was saved last
         self._needs_scan: list[Any] = []
         self._by_command = self._known_commands()
@@ -43,7 +45,7 @@ class Controls:
         with ui.row().classes("w-full no-wrap gap-1"):
             self._button("Open scan", "folder_open", dialogs.scan, "grow", primary=True)
             self._button("Review", "fact_check", dialogs.label, "", needs_scan=True, tip="Review with a label")
-        self._tool = ui.toggle(_TOOLS, value="move", on_change=self._tool_changed)
+        self._tool = ui.toggle(self._tools, value="move", on_change=self._tool_changed)
         self._tool.props("spread no-caps dense").classes("w-full").mark("tool")
         self._next_hint = ui.label().classes("text-xs opacity-80 h-[46px] leading-tight").mark("what-next")
         with ui.row().classes("w-full no-wrap gap-1"):
@@ -107,12 +109,32 @@ class Controls:
             return "Open a scan to begin."
         if tool == "box":
             return self._box_next()
-        if tool == "click":
-            waiting = tab.session.waiting().clicks
-            return f"Click on wrong edges, then step. {waiting} click{'' if waiting == 1 else 's'} wait for the step."
+        if tool != "move":
+            return self._mark_next(tool)
         if tab.session.box is None and not tab.session.steps:
-            return "Draw a box (B) around what is to be segmented, click on its edges (C), then step (S)."
+            return self._begin_with()
         return "Drag to look around; the wheel turns slices."
+
+    def _begin_with(self) -> str:
+        tab = self.runner.tab
+        if tab.session.model.finds_its_view:
+            return "Click inside the target (C), or draw a box around it (B), then step (S)."
+        marks = "mark what is inside (C) and outside (D)" if tab.signed else "click on its edges (C)"
+        return f"Draw a box (B) around what is to be segmented, {marks}, then step (S)."
+
+    def _mark_next(self, tool: str) -> str:
+        session = self.runner.tab.session
+        waiting = session.waiting().clicks
+        waits = f"{waiting} click{'' if waiting == 1 else 's'} wait for the step."
+        if tool == "click":
+            return f"Click on wrong edges, then step. {waits}"
+        if session.model.finds_its_view and session.box is None and session.pristine:
+            first = "Click inside the target" if tool == "inside" else "First click inside the target (C)"
+            return f"{first}, or draw a box around it (B)."
+        if tool == "lasso":
+            return f"Drag around an area that is inside; with Ctrl or Alt: outside. {waits}"
+        other = "outside" if tool == "inside" else "inside"
+        return f"Click {tool} the target, or drag a line; right click: {other}. {waits}"
 
     def _box_next(self) -> str:
         tab = self.runner.tab
@@ -165,7 +187,7 @@ class Controls:
             "next advice": self.side_panel.next_advice,
             "auto window": view_controls.auto_window,
         }
-        for tool in _TOOLS:
+        for tool in self._tools:
             known[f"tool {tool}"] = lambda tool=tool: self._tool.set_value(tool)  # type: ignore[misc]
         for name in ("mask", "label", "advice", "clicks", "box", "cross"):
             known[f"show {name}"] = lambda name=name: view_controls.toggle(name)  # type: ignore[misc]
