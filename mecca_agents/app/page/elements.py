@@ -24,8 +24,8 @@ class Viewer(Element, component=_WEB / "viewer.js", esm={"mecca-viewer": str(_WE
     """Three linked views of the scan of a tab; what stands in it fills the fourth quarter.
 
     Events: `boxdrawn` {axis, start, end}, `pointset` {point, inside}, `scribbledrawn` and `lassodrawn` {points,
-    inside}, `windowset` [low, high], `command` (see `shortcuts`), `failed` (a message). `inside` is null where the agent
-    is told no sides. What they bring comes from a browser and may be anything.
+    inside}, `windowset` [low, high], `command` (see `shortcuts`), `failed` (a message); `inside` is null where the
+    agent is told no sides. What they bring comes from a browser and may be anything.
 
     Args:
         tab: The page that has the scan.

@@ -161,9 +161,10 @@ def _sample(line: Line) -> str:
     )
 
 
+_CLICK = MARKS["click"]
 _OTHERS = {
-    "clicks": f'<svg width="30" height="12"><circle cx="9" cy="6" r="4" fill="{MARKS['click']}" stroke="{MARKS['click']}"/>'
-    f'<circle cx="22" cy="6" r="4" fill="none" stroke="{MARKS['click']}" stroke-width="1.6"/></svg>',
+    "clicks": f'<svg width="30" height="12"><circle cx="9" cy="6" r="4" fill="{_CLICK}" stroke="{_CLICK}"/>'
+    f'<circle cx="22" cy="6" r="4" fill="none" stroke="{_CLICK}" stroke-width="1.6"/></svg>',
     "cross": '<svg width="30" height="12"><path d="M3 6H27M15 0V12" stroke="#fff" opacity="0.5"/></svg>',
 }
 _SIDES = (

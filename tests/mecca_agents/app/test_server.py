@@ -234,7 +234,7 @@ def test_no_person_waits_for_what_is_loaded_late() -> None:
     program = (
         "import sys; from mecca_agents.app.server import warm_up; from mecca_agents.session import load_model; "
         "late = {'monai.metrics.utils', 'skimage.measure', 'numba'}; assert not late & set(sys.modules); "
-        "warm_up(load_model(device='cpu')); assert late <= set(sys.modules), late - set(sys.modules)"
+        "warm_up(load_model('phantom', device='cpu')); assert late <= set(sys.modules), late - set(sys.modules)"
     )
     surroundings = {**os.environ, "PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, "-c", program], check=True, env=surroundings)
