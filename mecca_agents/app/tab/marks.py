@@ -88,7 +88,8 @@ def marks_of(clicks: Sequence[Click], steps: int, strokes: Strokes, most: int = 
         most: That may be drawn.
     """
     single, lines = strokes.parted(clicks)
-    large = _evenly([*(line[len(line) // 2] for line in lines), *single], most)
+    middles = [line.pop(len(line) // 2) for line in lines]
+    large = _evenly([*middles, *single], most)
     room = (most - len(large)) // max(len(lines), 1)
     small = [click for line in lines for click in _evenly(line, room)]
     return [_mark(click, steps, True) for click in small] + [_mark(click, steps, False) for click in large]

@@ -79,7 +79,7 @@ def test_a_line_has_one_large_mark_and_small_ones_wherever_it_comes_from(tab: Ta
     large = [mark for mark in found if not mark.small]
     assert [mark.kind for mark in large] == ["outside", "inside", "inside"]
     assert {(mark.kind, mark.waiting) for mark in found if mark.small} == {("outside", False), ("inside", True)}
-    assert {mark.point for mark in found} == {click.point for click in tab.session.clicks}
+    assert sorted(mark.point for mark in found) == sorted(click.point for click in tab.session.clicks)
     assert large[2] == Mark((30.0, 25.0, 20.0), "inside", False)
     name, content = tab.log_file()
     (tmp_path / name).write_bytes(content)
@@ -99,7 +99,7 @@ def test_of_many_clicks_few_are_drawn_and_short_lines_stay_whole() -> None:
     strokes.add(single[:1])  # one new click is a click like any other
     found = marks_of([*area, *line, *single], 1, strokes)
     assert len(found) <= MOST_MARKS
-    assert sum(mark.small and mark.kind == "outside" for mark in found) == 20
+    assert sum(mark.small and mark.kind == "outside" for mark in found) == 19
     assert sum(mark.small and mark.kind == "inside" for mark in found) > 100
     assert [mark.point[0] for mark in found if not mark.small] == [2500, 6010, 7000, 7001, 7002]
     assert all(mark.waiting == (mark.point[0] >= 7000) for mark in found)
