@@ -46,7 +46,8 @@ class Controls:
             self._button("Open scan", "folder_open", dialogs.scan, "grow", primary=True)
             self._button("Review", "fact_check", dialogs.label, "", needs_scan=True, tip="Review with a label")
         self._tool = ui.toggle(self._tools, value="move", on_change=self._tool_changed)
-        self._tool.props("spread no-caps dense").classes("w-full").mark("tool")
+        size = "size=13px" if len(self._tools) > len(_TOOLS) else ""  # five words in the room of three
+        self._tool.props(f"spread no-caps dense {size}").classes("w-full").mark("tool")
         self._next_hint = ui.label().classes("text-xs opacity-80 h-[46px] leading-tight").mark("what-next")
         with ui.row().classes("w-full no-wrap gap-1"):
             self._use = self._button("Use box", "crop_free", commands.use_box, "grow", tip="Begin anew in it (Enter)")

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TypeVar
 
+import numpy as np
+
 from mecca_agents.session import Click
 from mecca_agents.session.actions import AddClicks
 from mecca_agents.session.log import Entry
@@ -88,11 +90,17 @@ def marks_of(clicks: Sequence[Click], steps: int, strokes: Strokes, most: int = 
         most: That may be drawn.
     """
     single, lines = strokes.parted(clicks)
-    middles = [line.pop(len(line) // 2) for line in lines]
+    middles = [line.pop(_middle(line)) for line in lines]
     large = _evenly([*middles, *single], most)
     room = (most - len(large)) // max(len(lines), 1)
     small = [click for line in lines for click in _evenly(line, room)]
     return [_mark(click, steps, True) for click in small] + [_mark(click, steps, False) for click in large]
+
+
+def _middle(line: Sequence[Click]) -> int:
+    """Which click lies nearest to the middle of them all."""
+    points = np.array([click.point for click in line])
+    return int(((points - points.mean(axis=0)) ** 2).sum(axis=1).argmin())
 
 
 def _evenly(items: Sequence[Item], most: int) -> Sequence[Item]:

@@ -2,7 +2,7 @@
 import { DrawnLine } from "./drawn_line.js";
 import { between, holds, pixelOf, rectangleOf, sizeOf, voxelOf } from "./geometry.js";
 import { Latest } from "./latest.js";
-import { shapeOf } from "./mark_shapes.js";
+import { apart, shapeOf } from "./mark_shapes.js";
 
 const STILL = 4; // pixels that a click may move
 const NEAR = 2; // slices from which clicks are still seen, faintly
@@ -112,12 +112,13 @@ export const SliceView = {
     },
     marks() {
       if (this.scene.hidden.includes("clicks")) return [];
-      return this.scene.marks
+      const near = this.scene.marks
         .map((mark) => ({ ...mark, away: Math.abs(Math.round(mark.point[this.plane.axis]) - this.index) }))
         .filter((mark) => mark.away <= NEAR)
         .map((mark) => ({
           ...mark, ...shapeOf(mark, this.scene.colours), at: this.onScreen(mark.point), opacity: mark.away ? 0.35 : 1,
         }));
+      return apart(near);
     },
     drawing() {
       const { line, still, inside, kind } = this.doing ?? {};
