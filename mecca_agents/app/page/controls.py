@@ -15,6 +15,7 @@ from mecca_agents.app.page.runner import Runner
 from mecca_agents.app.page.session_commands import SessionCommands
 from mecca_agents.app.page.side_panel import SidePanel
 from mecca_agents.app.page.view_controls import ViewControls
+from mecca_agents.app.page.what_next import what_next
 from mecca_agents.session import SessionError
 
 _TOOLS = {"move": "Look", "box": "Box", "click": "Click"}
@@ -92,7 +93,7 @@ class Controls:
         self._redo.set_enabled(there and idle and session.can_redo)
         self._use.set_enabled(there and idle and tab.draft.box not in (None, session.box))
         self._whole.set_enabled(there and idle and session.box is not None)
-        self._next_hint.set_text(self._what_next())
+        self._next_hint.set_text(what_next(self.runner.tab, self._tool.value))
         dirty = there and session.steps > 0 and session.version != self._saved
         self.viewer.set(dirty=dirty)
         self.tick()
@@ -103,51 +104,6 @@ class Controls:
         self._progress.style("visibility: visible" if doing else "visibility: hidden")
         seconds = time.perf_counter() - self.runner.since
         self._doing.set_text(f"{doing[:1].upper()}{doing[1:]} … {seconds:.0f} s" if doing else "")
-
-    def _what_next(self) -> str:
-        tab, tool = self.runner.tab, self._tool.value
-        if not tab.planes:
-            return "Open a scan to begin."
-        if tool == "box":
-            return self._box_next()
-        if tool != "move":
-            return self._mark_next(tool)
-        if tab.session.box is None and not tab.session.steps:
-            return self._begin_with()
-        return "Drag to look around; the wheel turns slices."
-
-    def _begin_with(self) -> str:
-        tab = self.runner.tab
-        if tab.session.model.finds_its_view:
-            return "Click inside the target (C), or draw a box around it (B), then step (S)."
-        marks = "mark what is inside (C) and outside (D)" if tab.signed else "click on its edges (C)"
-        return f"Draw a box (B) around what is to be segmented, {marks}, then step (S)."
-
-    def _mark_next(self, tool: str) -> str:
-        session = self.runner.tab.session
-        waiting = session.waiting().clicks
-        waits = f"{waiting} click{'' if waiting == 1 else 's'} wait for the step."
-        if tool == "click":
-            return f"Click on wrong edges, then step. {waits}"
-        if session.model.finds_its_view and session.box is None and session.pristine:
-            first = "Click inside the target" if tool == "inside" else "First click inside the target (C)"
-            return f"{first}, or draw a box around it (B)."
-        if tool == "lasso":
-            return f"Drag around an area that is inside; with Ctrl or Alt: outside. {waits}"
-        other = "outside" if tool == "inside" else "inside"
-        return f"Click {tool} the target, or drag a line; right click: {other}. {waits}"
-
-    def _box_next(self) -> str:
-        tab = self.runner.tab
-        draft, box = tab.draft, tab.session.box
-        if draft.box is not None and draft.box != box:
-            return "Use box (Enter) begins anew in it; clicks and steps go, Undo brings them back."
-        if draft.box is not None:
-            return "Drag a rectangle in any view to change the box."
-        missing = [plane.name for plane in tab.planes if plane.axis not in draft.missing]
-        if any(draft.extents):
-            return f"Now drag a rectangle in the {' or '.join(missing).lower()} view."
-        return "Drag a rectangle around it in one view, then in another one."
 
     def _button(
         self,
@@ -198,7 +154,7 @@ class Controls:
 
     def _tool_changed(self) -> None:
         self.viewer.set(tool=self._tool.value)
-        self._next_hint.set_text(self._what_next())
+        self._next_hint.set_text(what_next(self.runner.tab, self._tool.value))
 
     async def _save_mask(self) -> None:
         await self.session_commands.save_mask()

@@ -10,6 +10,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from mecca_agents.app.drawing.colours import MARKS
 from mecca_agents.app.page.shortcuts import shortcuts
 from mecca_agents.app.tab.marks import MOST_MARKS
 from mecca_agents.session import InteractiveSession, Model
@@ -57,6 +58,27 @@ def _version(person: Person) -> str | None:
 
 def _sides(person: Person) -> list[bool | None]:
     return [click.inside for click in person.tab.session.clicks]
+
+
+def _shapes(person: Person) -> dict[str, tuple[str, str, str]]:
+    """How the large marks of each side look in the axial view."""
+    found = {}
+    for kind in ("inside", "outside"):
+        marks = person.page.locator(f"[data-plane=axial] .mv-mark-{kind}:not(.mv-mark-small)")
+        (look,) = set(
+            marks.evaluate_all(
+                "all => all.map(e => [...e.querySelectorAll('path')].slice(1)"
+                ".flatMap(p => [p.getAttribute('d'), p.getAttribute('fill')]).join('|'))"
+            )
+        )
+        body, fill, sign, _ = look.split("|")
+        colour = MARKS[kind]
+        found[kind] = (
+            "round" if "A" in body else "square",
+            "+" if "V" in sign else "-",
+            "filled" if fill == colour else "hollow",
+        )
+    return found
 
 
 def _shot(person: Person, name: str) -> None:
@@ -116,6 +138,7 @@ def test_marks_inside_and_outside(person: Person, case: Case, signed_model: Mode
     assert page.locator("[data-plane=axial] .mv-mark-inside.mv-mark-small").count() > 4
     assert page.locator("[data-plane=axial] .mv-mark-outside:not(.mv-mark-small)").count() == 2
     assert f"{count} clicks wait for the step" in page.inner_text(".annotate-controls")
+    assert _shapes(person) == {"inside": ("round", "+", "filled"), "outside": ("square", "-", "filled")}
     _shot(person, "waiting")
 
     person.step()
@@ -134,6 +157,7 @@ def test_marks_inside_and_outside(person: Person, case: Case, signed_model: Mode
         person.press("y")
         _changed(person, version)
     assert len(session.clicks) == count and (session.mask() == stepped).all() and session.steps == 1
+    assert _shapes(person) == {"inside": ("round", "+", "hollow"), "outside": ("square", "-", "hollow")}
     _shot(person, "stepped")
 
     saved = person.saved("Save mask", tmp_path)
