@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -81,12 +80,6 @@ def _shapes(person: Person) -> dict[str, tuple[str, str, str]]:
     return found
 
 
-def _shot(person: Person, name: str) -> None:
-    """Keep a picture for whoever wants to look (MECCA_SHOTS, a folder)."""
-    if folder := os.environ.get("MECCA_SHOTS"):
-        person.page.screenshot(path=str(Path(folder) / f"{name}.png"))
-
-
 def test_marks_inside_and_outside(person: Person, case: Case, signed_model: Model, tmp_path: Path) -> None:
     """Points, a line and an area on both sides, a step, undo and redo, and the mask that is saved."""
     session, page = person.tab.session, person.page
@@ -139,7 +132,6 @@ def test_marks_inside_and_outside(person: Person, case: Case, signed_model: Mode
     assert page.locator("[data-plane=axial] .mv-mark-outside:not(.mv-mark-small)").count() == 2
     assert f"{count} clicks wait for the step" in page.inner_text(".annotate-controls")
     assert _shapes(person) == {"inside": ("round", "+", "filled"), "outside": ("square", "-", "filled")}
-    _shot(person, "waiting")
 
     person.step()
     stepped = session.mask()
@@ -158,7 +150,6 @@ def test_marks_inside_and_outside(person: Person, case: Case, signed_model: Mode
         _changed(person, version)
     assert len(session.clicks) == count and (session.mask() == stepped).all() and session.steps == 1
     assert _shapes(person) == {"inside": ("round", "+", "hollow"), "outside": ("square", "-", "hollow")}
-    _shot(person, "stepped")
 
     saved = person.saved("Save mask", tmp_path)
     assert (np.asarray(nib.load(saved).dataobj) == stepped).all()
