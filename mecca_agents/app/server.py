@@ -124,7 +124,9 @@ def warm_up(model: Model) -> None:
     with InteractiveSession(model) as session:
         session.set_image(noise)
         session.set_box((8, 8, 8), (32, 32, 32))
-        session.add_clicks((20, 20, 20))
+        inside = True if model.config.signed else None
+        session.add_clicks((20, 20, 20), inside)
+        session.add_lasso([(18, 18, 20), (22, 18, 20), (20, 22, 20)], inside)
         session.step()
         session.overlay("probability", 2, 20)
         session.advice()

@@ -41,8 +41,8 @@ LINES = {
 }
 """The outlines, by what they show."""
 
-CLICK = "#ff7f0e"
-"""Fill of a click that the agent has not seen yet; seen ones are hollow."""
+MARKS = {"click": "#ff7f0e", "inside": "#2ad4a0", "outside": "#ff7f0e"}
+"""Of clicks, by what they say, which their shapes say, too; seen ones are hollow, those that wait for it filled."""
 
 _STOPS: dict[Heat, tuple[str, ...]] = {
     "probability": ("#00224e", "#35456c", "#666970", "#948e77", "#c8b866", "#fee838"),

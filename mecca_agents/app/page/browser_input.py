@@ -1,4 +1,4 @@
-"""Readers of what browsers send, which may be anything: points, boxes and windows."""
+"""Readers of what browsers send, which may be anything: points, lines, boxes and windows."""
 
 from __future__ import annotations
 
@@ -9,11 +9,35 @@ from mecca_agents.session import SessionError
 
 Point = tuple[float, float, float]
 
+MOST_POINTS = 1000
+"""Of a line that is drawn by hand; the views thin out what has more (`MOST_POINTS` in web/parts/drawn_line.js)."""
+
+_FARTHEST = 1e6  # voxels; no scan is as long
+
 
 def read_point(value: Any) -> Point:
     """Three finite numbers. Raises `SessionError`."""
     numbers = _numbers(value, 3, "point")
     return numbers[0], numbers[1], numbers[2]
+
+
+def read_line(value: Any, least: int) -> list[Point]:
+    """Points of a line, so many at least. Raises `SessionError`."""
+    if not isinstance(value, list) or not least <= len(value) <= MOST_POINTS:
+        count = f"{len(value)}" if isinstance(value, list) else f"{value!r:.80}"
+        raise SessionError(f"line: expected {least} to {MOST_POINTS} points, got {count}")
+    points = [read_point(point) for point in value]
+    if far := next((point for point in points if max(map(abs, point)) > _FARTHEST), None):
+        raise SessionError(f"line: expected points in the scan, got {far}")
+    return points
+
+
+def read_side(value: Any) -> bool | None:
+    """The entry "inside" of an object: a side, or None where nothing is said of it. Raises `SessionError`."""
+    side = value.get("inside") if isinstance(value, dict) else None
+    if side is not None and not isinstance(side, bool):
+        raise SessionError(f"inside: expected true, false or nothing, got {side!r:.40}")
+    return side
 
 
 def read_window(value: Any) -> tuple[float, float]:

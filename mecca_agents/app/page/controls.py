@@ -15,9 +15,11 @@ from mecca_agents.app.page.runner import Runner
 from mecca_agents.app.page.session_commands import SessionCommands
 from mecca_agents.app.page.side_panel import SidePanel
 from mecca_agents.app.page.view_controls import ViewControls
+from mecca_agents.app.page.what_next import what_next
 from mecca_agents.session import SessionError
 
 _TOOLS = {"move": "Look", "box": "Box", "click": "Click"}
+_SIGNED_TOOLS = {"move": "Look", "box": "Box", "inside": "Inside", "outside": "Outside", "lasso": "Lasso"}
 
 
 class Controls:
@@ -33,6 +35,7 @@ class Controls:
     def __init__(self, runner: Runner, viewer: Viewer, view_controls: ViewControls, side_panel: SidePanel) -> None:
         self.runner, self.viewer, self.view_controls, self.side_panel = runner, viewer, view_controls, side_panel
         self.session_commands, self.open_dialogs = SessionCommands(runner), OpenDialogs(runner)
+        self._tools = _SIGNED_TOOLS if runner.tab.signed else _TOOLS
         self._saved = -1  # version of the session that was saved last
         self._needs_scan: list[Any] = []
         self._by_command = self._known_commands()
@@ -43,8 +46,9 @@ class Controls:
         with ui.row().classes("w-full no-wrap gap-1"):
             self._button("Open scan", "folder_open", dialogs.scan, "grow", primary=True)
             self._button("Review", "fact_check", dialogs.label, "", needs_scan=True, tip="Review with a label")
-        self._tool = ui.toggle(_TOOLS, value="move", on_change=self._tool_changed)
-        self._tool.props("spread no-caps dense").classes("w-full").mark("tool")
+        self._tool = ui.toggle(self._tools, value="move", on_change=self._tool_changed)
+        size = "size=13px" if len(self._tools) > len(_TOOLS) else ""  # five words in the room of three
+        self._tool.props(f"spread no-caps dense {size}").classes("w-full").mark("tool")
         self._next_hint = ui.label().classes("text-xs opacity-80 h-[46px] leading-tight").mark("what-next")
         with ui.row().classes("w-full no-wrap gap-1"):
             self._use = self._button("Use box", "crop_free", commands.use_box, "grow", tip="Begin anew in it (Enter)")
@@ -89,7 +93,7 @@ class Controls:
         self._redo.set_enabled(there and idle and session.can_redo)
         self._use.set_enabled(there and idle and tab.draft.box not in (None, session.box))
         self._whole.set_enabled(there and idle and session.box is not None)
-        self._next_hint.set_text(self._what_next())
+        self._next_hint.set_text(what_next(self.runner.tab, self._tool.value))
         dirty = there and session.steps > 0 and session.version != self._saved
         self.viewer.set(dirty=dirty)
         self.tick()
@@ -100,31 +104,6 @@ class Controls:
         self._progress.style("visibility: visible" if doing else "visibility: hidden")
         seconds = time.perf_counter() - self.runner.since
         self._doing.set_text(f"{doing[:1].upper()}{doing[1:]} … {seconds:.0f} s" if doing else "")
-
-    def _what_next(self) -> str:
-        tab, tool = self.runner.tab, self._tool.value
-        if not tab.planes:
-            return "Open a scan to begin."
-        if tool == "box":
-            return self._box_next()
-        if tool == "click":
-            waiting = tab.session.waiting().clicks
-            return f"Click on wrong edges, then step. {waiting} click{'' if waiting == 1 else 's'} wait for the step."
-        if tab.session.box is None and not tab.session.steps:
-            return "Draw a box (B) around what is to be segmented, click on its edges (C), then step (S)."
-        return "Drag to look around; the wheel turns slices."
-
-    def _box_next(self) -> str:
-        tab = self.runner.tab
-        draft, box = tab.draft, tab.session.box
-        if draft.box is not None and draft.box != box:
-            return "Use box (Enter) begins anew in it; clicks and steps go, Undo brings them back."
-        if draft.box is not None:
-            return "Drag a rectangle in any view to change the box."
-        missing = [plane.name for plane in tab.planes if plane.axis not in draft.missing]
-        if any(draft.extents):
-            return f"Now drag a rectangle in the {' or '.join(missing).lower()} view."
-        return "Drag a rectangle around it in one view, then in another one."
 
     def _button(
         self,
@@ -165,7 +144,7 @@ class Controls:
             "next advice": self.side_panel.next_advice,
             "auto window": view_controls.auto_window,
         }
-        for tool in _TOOLS:
+        for tool in self._tools:
             known[f"tool {tool}"] = lambda tool=tool: self._tool.set_value(tool)  # type: ignore[misc]
         for name in ("mask", "label", "advice", "clicks", "box", "cross"):
             known[f"show {name}"] = lambda name=name: view_controls.toggle(name)  # type: ignore[misc]
@@ -175,7 +154,7 @@ class Controls:
 
     def _tool_changed(self) -> None:
         self.viewer.set(tool=self._tool.value)
-        self._next_hint.set_text(self._what_next())
+        self._next_hint.set_text(what_next(self.runner.tab, self._tool.value))
 
     async def _save_mask(self) -> None:
         await self.session_commands.save_mask()

@@ -9,7 +9,7 @@ from typing import Any
 
 from nicegui.element import Element
 
-from mecca_agents.app.drawing.colours import CLICK, LINES
+from mecca_agents.app.drawing.colours import LINES, MARKS
 from mecca_agents.app.page.shortcuts import commands_by_key
 from mecca_agents.app.tab.box_draft import BoxDraft
 from mecca_agents.app.tab.tab import Tab
@@ -23,8 +23,9 @@ STYLE = (_WEB / "parts" / "viewer.css").read_text(encoding="utf-8")
 class Viewer(Element, component=_WEB / "viewer.js", esm={"mecca-viewer": str(_WEB / "parts")}):  # type: ignore[call-arg]
     """Three linked views of the scan of a tab; what stands in it fills the fourth quarter.
 
-    Events: `boxdrawn` {axis, start, end}, `pointset` {point}, `windowset` [low, high], `command` (see `shortcuts`),
-    `failed` (a message). What they bring comes from a browser and may be anything.
+    Events: `boxdrawn` {axis, start, end}, `pointset` {point, inside}, `scribbledrawn` and `lassodrawn` {points,
+    inside}, `windowset` [low, high], `command` (see `shortcuts`), `failed` (a message); `inside` is null where the
+    agent is told no sides. What they bring comes from a browser and may be anything.
 
     Args:
         tab: The page that has the scan.
@@ -34,7 +35,8 @@ class Viewer(Element, component=_WEB / "viewer.js", esm={"mecca-viewer": str(_WE
         super().__init__()
         self._tab = tab
         lines = {name: asdict(line) for name, line in LINES.items()}
-        self.set(base=f"/session/{tab.key}", lines=lines, click=CLICK, keys=commands_by_key(), planes=[])
+        self.set(base=f"/session/{tab.key}", lines=lines, colours=MARKS, planes=[])
+        self.set(keys=commands_by_key(tab.signed))
         self.set(tool="move", hidden=[], marks=[], version=0, shape=[1, 1, 1], spacing=[1, 1, 1], window=[0, 1])
         self.set(range=[0, 1], display={}, box=None, view=None, draft=None, goto=None, dirty=False)
 
@@ -55,7 +57,7 @@ class Viewer(Element, component=_WEB / "viewer.js", esm={"mecca-viewer": str(_WE
             shape=list(session.shape),
             spacing=list(session.spacing),
             version=_version(tab),
-            marks=[{"point": list(c.point), "waiting": c.step > session.steps} for c in session.clicks],
+            marks=[asdict(mark) for mark in tab.marks],
             box=_extents(BoxDraft.of(session.box)),
             view=_extents(BoxDraft.of(session.view)),
             draft=_extents(tab.draft),

@@ -75,6 +75,8 @@ def _build(runner: Runner) -> None:
             controls.build()
     viewer.on("boxdrawn", runner.guarded(controls.session_commands.box_drawn))
     viewer.on("pointset", runner.guarded(controls.session_commands.point_set))
+    viewer.on("scribbledrawn", runner.guarded(controls.session_commands.scribble_drawn))
+    viewer.on("lassodrawn", runner.guarded(controls.session_commands.lasso_drawn))
     viewer.on("windowset", runner.guarded(view_controls.window_set))
     viewer.on("command", runner.guarded(controls.command))
     viewer.on("failed", lambda event: runner.say_for_browser(event.args))

@@ -1,4 +1,4 @@
-"""Commands of a person to the session: the box, clicks, steps and the way back, and saving."""
+"""Commands of a person to the session: the box, clicks and lines, steps and the way back, and saving."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 from nicegui import ui
 from typing_extensions import ParamSpec
 
-from mecca_agents.app.page.browser_input import read_entry, read_point, read_stroke
+from mecca_agents.app.page.browser_input import read_entry, read_line, read_point, read_side, read_stroke
 from mecca_agents.app.page.runner import Runner
-from mecca_agents.session import SessionError
+from mecca_agents.session import Click, SessionError
 from mecca_agents.session.actions import AddClicks, Reset, SetBox, SetMask, Step
 
 Given = ParamSpec("Given")
@@ -52,10 +52,19 @@ class SessionCommands:
         await self.runner.do("", self.tab.set_box)
 
     async def point_set(self, sent: Any) -> None:
-        """Take a click on an edge."""
-        made = await self.runner.do("", self.tab.add_clicks, [read_point(read_entry(sent, "point"))])
-        if made and made[0].repeated:
-            self.runner.say("There was a click in this voxel of the agent's grid before; nothing was added.", "info")
+        """Take a click: on an edge, or with signs inside or outside the target."""
+        points, inside = [read_point(read_entry(sent, "point"))], read_side(sent)
+        self._say_if_known(await self.runner.do("", self.tab.add_clicks, points, inside))
+
+    async def scribble_drawn(self, sent: Any) -> None:
+        """Take a line that was drawn."""
+        points, inside = read_line(read_entry(sent, "points"), 1), read_side(sent)
+        self._say_if_known(await self.runner.do("", self.tab.add_scribble, points, inside))
+
+    async def lasso_drawn(self, sent: Any) -> None:
+        """Take an outline that was drawn: all that it encloses is marked."""
+        points, inside = read_line(read_entry(sent, "points"), 3), read_side(sent)
+        self._say_if_known(await self.runner.do("", self.tab.add_lasso, points, inside))
 
     async def step(self) -> None:
         """Let the agent act."""
@@ -85,9 +94,14 @@ class SessionCommands:
         """Hand the table of times to the browser."""
         await self._save(self.tab.times_file, ending)
 
+    def _say_if_known(self, made: list[Click] | None) -> None:
+        if made and all(click.repeated for click in made):
+            self.runner.say("There was a click in this voxel of the agent's grid before; nothing was added.", "info")
+
     def _say_what(self, done: str, action: str | None) -> None:
         if action is not None:
-            self.runner.say(f"{done}: {_IN_WORDS.get(action, action)}.", "info")
+            mark = {AddClicks.name: "the last mark"} if self.tab.signed else {}
+            self.runner.say(f"{done}: {(_IN_WORDS | mark).get(action, action)}.", "info")
 
     async def _save(
         self, make: Callable[Given, tuple[str, bytes]], *arguments: Given.args, **named: Given.kwargs

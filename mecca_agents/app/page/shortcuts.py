@@ -20,7 +20,13 @@ class Shortcut:
     words: str
 
 
-SHORTCUTS = (
+_TOOLS = Shortcut("N B C", {"n": "tool move", "b": "tool box", "c": "tool click"}, "look around, draw the box, click")
+_SIGNED_TOOLS = Shortcut(
+    "N B C D E",
+    {"n": "tool move", "b": "tool box", "c": "tool inside", "d": "tool outside", "e": "tool lasso"},
+    "look around, box, mark inside, mark outside, lasso",
+)
+_SHORTCUTS = (
     Shortcut("↑ ↓", {"ArrowUp": "next", "ArrowDown": "previous"}, "next, previous slice (also the wheel, ← →)"),
     Shortcut("← →", {"ArrowRight": "next", "ArrowLeft": "previous"}, ""),
     Shortcut("PgUp PgDn", {"PageUp": "next 10", "PageDown": "previous 10"}, "ten slices"),
@@ -29,7 +35,7 @@ SHORTCUTS = (
     Shortcut(
         "+ − 0", {"+": "zoom in", "=": "zoom in", "-": "zoom out", "0": "fit"}, "zoom (also Ctrl + wheel), all of it"
     ),
-    Shortcut("N B C", {"n": "tool move", "b": "tool box", "c": "tool click"}, "look around, draw the box, click"),
+    _TOOLS,
     Shortcut("Enter", {"Enter": "use box"}, "begin anew in the drawn box"),
     Shortcut("S", {"s": "step"}, "step"),
     Shortcut("Z Y", {"z": "undo", "y": "redo", "Ctrl+z": "undo", "Ctrl+y": "redo", "Ctrl+Z": "redo"}, "undo, redo"),
@@ -46,17 +52,35 @@ SHORTCUTS = (
     Shortcut("G", {"g": "next advice"}, "go to the next advised region"),
     Shortcut("W", {"w": "auto window"}, "window and level as at first"),
 )
-"""All of them, in the order of the list."""
 
-MOUSE = (
+_MOUSE = (
     ("Wheel", "next, previous slice"),
     ("Ctrl + wheel", "zoom at the pointer"),
     ("Right button", "drag: window (sideways) and level (up, down)"),
     ("Shift + drag", "move the picture (also the middle button)"),
 )
-"""The mouse, besides the chosen tool."""
+_SIGNED_MOUSE = (
+    ("Inside, Outside", "click, or drag to draw a line"),
+    ("Lasso", "drag around an area, which is inside"),
+    ("Ctrl or Alt", "held: the other side; so does a right click of Inside, Outside"),
+    *_MOUSE,
+)
 
 
-def commands_by_key() -> dict[str, str]:
+def shortcuts(signed: bool) -> tuple[Shortcut, ...]:
+    """All keys, in the order of the list.
+
+    Args:
+        signed: Whether the agent is told on which side of the target's border a click is.
+    """
+    return tuple(_SIGNED_TOOLS if signed and each is _TOOLS else each for each in _SHORTCUTS)
+
+
+def mouse(signed: bool) -> tuple[tuple[str, str], ...]:
+    """What the mouse does, besides the chosen tool where that is plain, in words."""
+    return _SIGNED_MOUSE if signed else _MOUSE
+
+
+def commands_by_key(signed: bool) -> dict[str, str]:
     """The command of every key."""
-    return {key: command for shortcut in SHORTCUTS for key, command in shortcut.keys.items()}
+    return {key: command for shortcut in shortcuts(signed) for key, command in shortcut.keys.items()}

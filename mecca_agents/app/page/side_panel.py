@@ -8,7 +8,7 @@ from typing import Any
 from nicegui import ui
 
 from mecca_agents.app.page.elements import Viewer
-from mecca_agents.app.page.shortcuts import MOUSE, SHORTCUTS
+from mecca_agents.app.page.shortcuts import mouse, shortcuts
 from mecca_agents.app.tab.tab import Tab
 from mecca_agents.session import StepTime
 
@@ -41,7 +41,7 @@ class SidePanel:
             with ui.tab_panel(advice).classes("q-pa-xs"):
                 self._advice = ui.column().classes("w-full gap-0")
             with ui.tab_panel(keys).classes("q-pa-xs"):
-                _keys()
+                _keys(self.tab.signed)
         self.refresh()
 
     def refresh(self) -> None:
@@ -87,7 +87,8 @@ class SidePanel:
         self._advice.clear()
         self._advised = min(self._advised, len(regions) - 1)
         with self._advice:
-            words = "Where the agent is least sure; click on wrong edges there first (G goes to the next one)."
+            mark = "mark what is wrong there" if self.tab.signed else "click on wrong edges there"
+            words = f"Where the agent is least sure; {mark} first (G goes to the next one)."
             none = "No regions yet: a method that gives advice does so after each step."
             ui.label(words if regions else none).classes("text-xs opacity-80 q-pa-xs")
             for number, region in enumerate(regions):
@@ -106,8 +107,8 @@ def _row(step: StepTime, waiting: bool = False) -> dict[str, Any]:
     return {"step": step.step, "clicks": step.clicks, "person": person, "agent": agent, "dice": "", "assd": ""}
 
 
-def _keys() -> None:
+def _keys(signed: bool) -> None:
     with ui.element("div").classes("grid gap-x-3 text-xs").style("grid-template-columns: auto 1fr"):
-        for keys, words in (*((s.label, s.words) for s in SHORTCUTS if s.words), *MOUSE):
+        for keys, words in (*((s.label, s.words) for s in shortcuts(signed) if s.words), *mouse(signed)):
             ui.label(keys).classes("font-mono whitespace-nowrap")
             ui.label(words).classes("opacity-80")

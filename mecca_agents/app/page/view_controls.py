@@ -6,7 +6,7 @@ from typing import Any
 
 from nicegui import ui
 
-from mecca_agents.app.drawing.colours import CLICK, HEATS, LINES, Line, gradient
+from mecca_agents.app.drawing.colours import HEATS, LINES, MARKS, Line, gradient
 from mecca_agents.app.drawing.slices import OUTLINES
 from mecca_agents.app.page.browser_input import read_window
 from mecca_agents.app.page.elements import Viewer
@@ -22,6 +22,11 @@ _WORDS = {
     "clicks": "Clicks: filled ones wait for the next step",
     "cross": "Where the other two views are",
 }
+_SIGNED_CLICKS = (
+    "Marks: a circle with a plus is inside, a square with a minus outside, filled ones wait for the step; "
+    "of a line or an area small ones, and not all of them"
+)
+_FOUND_VIEW = "What the agent sees; marks outside of it widen it"
 _HEADROOM = 1.5  # the brightest hundredth of a scan is often what is looked for
 _ENDS = {"action": ("lower", "raise"), "hint": ("", "near a click")}
 
@@ -108,10 +113,20 @@ class ViewControls:
         with ui.row().classes("items-center no-wrap gap-1 h-6"):
             switch = ui.checkbox(value=True, on_change=self._changed).props("dense size=xs").mark(f"show-{name}")
             line = LINES.get(name)
-            ui.html(_sample(line) if line else _OTHERS[name], sanitize=False)
+            ui.html(_sample(line) if line else self._other(name), sanitize=False)
             label = ui.label(line.name if line else name).classes("text-xs ellipsis")
-            label.tooltip(f"{_WORDS[name]} ({key})" if key else _WORDS[name])
+            label.tooltip(f"{self._words(name)} ({key})" if key else self._words(name))
         self._switches[name] = switch
+
+    def _words(self, name: str) -> str:
+        """What an overlay is, for this agent."""
+        if name == "clicks" and self.tab.signed:
+            return _SIGNED_CLICKS
+        return _FOUND_VIEW if name == "view" and self.tab.session.model.finds_its_view else _WORDS[name]
+
+    def _other(self, name: str) -> str:
+        """The sample of an overlay that is no line."""
+        return _SIDES if name == "clicks" and self.tab.signed else _OTHERS[name]
 
     def _changed(self) -> None:
         self.hidden = {name for name, switch in self._switches.items() if not switch.value}
@@ -146,8 +161,14 @@ def _sample(line: Line) -> str:
     )
 
 
+_CLICK = MARKS["click"]
 _OTHERS = {
-    "clicks": f'<svg width="30" height="12"><circle cx="9" cy="6" r="4" fill="{CLICK}" stroke="{CLICK}"/>'
-    f'<circle cx="22" cy="6" r="4" fill="none" stroke="{CLICK}" stroke-width="1.6"/></svg>',
+    "clicks": f'<svg width="30" height="12"><circle cx="9" cy="6" r="4" fill="{_CLICK}" stroke="{_CLICK}"/>'
+    f'<circle cx="22" cy="6" r="4" fill="none" stroke="{_CLICK}" stroke-width="1.6"/></svg>',
     "cross": '<svg width="30" height="12"><path d="M3 6H27M15 0V12" stroke="#fff" opacity="0.5"/></svg>',
 }
+_SIDES = (
+    f'<svg width="30" height="12"><circle cx="8" cy="6" r="5" fill="{MARKS["inside"]}"/>'
+    '<path d="M5 6H11M8 3V9" stroke="#000" stroke-width="1.6"/>'
+    f'<path d="M17 1H27V11H17Z" fill="{MARKS["outside"]}"/><path d="M19 6H25" stroke="#000" stroke-width="1.6"/></svg>'
+)

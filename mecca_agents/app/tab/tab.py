@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from mecca_agents.app.drawing.planes import Plane, planes_of
 from mecca_agents.app.tab.box_draft import BoxDraft
 from mecca_agents.app.tab.folder import Folder
+from mecca_agents.app.tab.marks import Mark, Strokes, marks_of
 from mecca_agents.app.tab.review import Review
 from mecca_agents.app.tab.uploads import Uploads
 from mecca_agents.session import Click, InteractiveSession, Model, SessionError, SessionLog, read_log
@@ -63,11 +64,22 @@ class Tab:
         self._names: tuple[str, ...] = ()
         self._planes: tuple[Plane, ...] = ()
         self._earlier: list[SessionLog] = []
+        self._strokes = Strokes()
 
     @property
     def planes(self) -> tuple[Plane, ...]:
         """The views of the scan; none before there is one."""
         return self._planes
+
+    @property
+    def signed(self) -> bool:
+        """Whether the agent is told on which side of the target's border a click is."""
+        return self.session.model.config.signed
+
+    @property
+    def marks(self) -> list[Mark]:
+        """The marks to draw of the session's clicks (`marks_of`)."""
+        return marks_of(self.session.clicks, self.session.steps, self._strokes)
 
     def open_scan(self, paths: Sequence[Path], names: Sequence[str]) -> None:
         """Open a scan, a file for each modality, known by these names.
@@ -82,7 +94,7 @@ class Tab:
         self._keep(before)
         self._planes = planes_of(self.session.affine)
         self._names, self.name = tuple(names), names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")
-        self.review, self.draft = None, BoxDraft()
+        self.review, self.draft, self._strokes = None, BoxDraft(), Strokes()
 
     def open_label(self, path: Path, name: str) -> None:
         """Review with a label. Raises `DataError` or `SessionError`."""
@@ -102,6 +114,7 @@ class Tab:
         with_names([path], [name], lambda: self.session.load_log(path))
         self._keep(before)
         self.draft = BoxDraft.of(self.session.box)
+        self._strokes = Strokes.of_log(self.session.log())
         if self.review is not None:
             self.review.scores.clear()
         self._update_review()
@@ -118,11 +131,17 @@ class Tab:
         self.session.set_mask(path)
         self._box_may_have_changed()
 
-    def add_clicks(self, points: ArrayLike) -> list[Click]:
-        """Mark points on wrong edges (`InteractiveSession.add_clicks`)."""
-        made = self.session.add_clicks(points)
-        self._update_review()
-        return made
+    def add_clicks(self, points: ArrayLike, inside: bool | None = None) -> list[Click]:
+        """Mark points on wrong edges, or inside or outside the target (`InteractiveSession.add_clicks`)."""
+        return self._marked(self.session.add_clicks(points, inside))
+
+    def add_scribble(self, points: ArrayLike, inside: bool | None = None) -> list[Click]:
+        """Mark a line (`InteractiveSession.add_scribble`)."""
+        return self._marked(self.session.add_scribble(points, inside))
+
+    def add_lasso(self, points: ArrayLike, inside: bool | None = None) -> list[Click]:
+        """Mark an area of a slice (`InteractiveSession.add_lasso`)."""
+        return self._marked(self.session.add_lasso(points, inside))
 
     def step(self) -> None:
         """Let the agent act once (`InteractiveSession.step`)."""
@@ -176,6 +195,12 @@ class Tab:
     def _box_may_have_changed(self) -> None:
         self.draft = BoxDraft.of(self.session.box)
         self._update_review()
+
+    def _marked(self, made: list[Click]) -> list[Click]:
+        if self.signed:
+            self._strokes.add(made)
+        self._update_review()
+        return made
 
     def _update_review(self) -> None:
         if self.review is not None:

@@ -9,9 +9,9 @@ export default {
   components: { SliceView },
   props: [
     "base", "planes", "shape", "spacing", "version", "display", "window", "range", "tool", "marks", "box", "view", "draft",
-    "lines", "click", "hidden", "keys", "goto", "dirty",
+    "lines", "colours", "hidden", "keys", "goto", "dirty",
   ],
-  emits: ["boxdrawn", "pointset", "command", "windowset", "failed"],
+  emits: ["boxdrawn", "pointset", "scribbledrawn", "lassodrawn", "command", "windowset", "failed"],
   template: `
     <div class="mv" :class="{ 'mv-one': alone !== null }" :data-base="base" :data-version="version"
       :data-clicks="marks.length" :data-box="JSON.stringify(box)" :data-draft="JSON.stringify(draft)">
@@ -21,7 +21,8 @@ export default {
         :class="{ 'mv-gone': alone !== null && alone !== number }"
         @enter="active = number" @cursor="moveTo" @zoomed="zoomAt" @panned="centre = $event" @alone="toggleAlone(number)"
         @windowing="localWindow = $event" @windowset="$emit('windowset', $event)" @boxdrawn="$emit('boxdrawn', $event)"
-        @pointset="$emit('pointset', $event)" @failed="$emit('failed', $event)" />
+        @pointset="$emit('pointset', $event)" @scribbledrawn="$emit('scribbledrawn', $event)"
+        @lassodrawn="$emit('lassodrawn', $event)" @failed="$emit('failed', $event)" />
       <div v-if="!planes.length" class="mv-empty">Open a scan to begin.</div>
       <div class="mv-panel"><slot></slot></div>
     </div>`,

@@ -6,13 +6,16 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
+from io import StringIO
 from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pytest
 
+from mecca_agents.presets import PRESETS
 from mecca_agents.session import Model, load_model
+from mecca_agents.training import train
 from mecca_env.data.phantom import phantom_scan
 
 pytest.importorskip("nicegui", reason='no NiceGUI here: pip install -e ".[app]"')
@@ -26,8 +29,17 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 @pytest.fixture(scope="session")
 def model() -> Model:
-    """The one that comes with the package."""
-    return load_model(device="cpu")
+    """One that comes with the package, and that wants clicks on wrong edges."""
+    return load_model("phantom", device="cpu")
+
+
+@pytest.fixture(scope="session")
+def signed_model(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    """One that wants marks inside and outside, and finds its view by itself; it has not learned much."""
+    folder = tmp_path_factory.mktemp("runs") / "signed"
+    preset = PRESETS["general"].replace(shape=(12, 12, 10), channels=2, levels=2, updates=1, num_envs=1)
+    train("intercnn", "MECCA-Phantom-v0", folder, preset=preset, device="cpu", stream=StringIO())
+    return load_model(folder, device="cpu")
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from mecca_agents.app.page.shortcuts import SHORTCUTS
+from mecca_agents.app.page.shortcuts import shortcuts
 from mecca_agents.session import read_log
 from tests.support.annotation import Case
 from tests.support.person import VIEWS, Person
@@ -257,7 +257,7 @@ def test_the_page_says_what_the_model_was_trained_on_and_lists_every_key(person:
     panel = person.page.locator(".mv-panel")
     panel.get_by_text("step", exact=True).wait_for()
     text = panel.inner_text()
-    assert all(shortcut.label in text for shortcut in SHORTCUTS if shortcut.words)
+    assert all(shortcut.label in text for shortcut in shortcuts(False) if shortcut.words)
 
 
 def test_everything_fits_at_1280_by_720(person: Person, case: Case) -> None:

@@ -98,7 +98,7 @@ def test_sessions_leave_nothing_behind(browser: Any, case: Case, tmp_path: Path)
     program = (
         "import sys; from pathlib import Path; from mecca_agents.app import Settings, serve; "
         "from mecca_agents.session import load_model; scan = Path(sys.argv[1]); "
-        "serve(load_model(device='cpu'), Settings(scan.parent, (scan,), port=0, reconnect=1.0), show=False)"
+        "serve(load_model('phantom', device='cpu'), Settings(scan.parent, (scan,), port=0, reconnect=1.0), show=False)"
     )
     surroundings = {
         **os.environ,
@@ -151,6 +151,10 @@ GARBAGE += [
     {"axis": 0, "start": [-1e9] * 3, "end": [1e9] * 3},
     True,
     [[[[]]]],
+    {"point": [1, 2, 3], "inside": "yes"},
+    {"points": [[1e308] * 3, [-1e308] * 3, [0] * 3], "inside": None},
+    {"points": [[1, 1, 1]] * 2000, "inside": None},
+    {"points": [[1, 2, 3], [4, 5, 6], [7, float("nan"), 9]]},
 ]
 
 

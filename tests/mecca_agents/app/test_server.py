@@ -19,7 +19,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mecca_agents.app.guard import MOST_BODY
+from mecca_agents.app.server import warm_up
 from mecca_agents.cli import main
+from mecca_agents.session import Model
 from tests.support import ROOT
 from tests.support.annotation import Case, Served
 
@@ -234,10 +236,16 @@ def test_no_person_waits_for_what_is_loaded_late() -> None:
     program = (
         "import sys; from mecca_agents.app.server import warm_up; from mecca_agents.session import load_model; "
         "late = {'monai.metrics.utils', 'skimage.measure', 'numba'}; assert not late & set(sys.modules); "
-        "warm_up(load_model(device='cpu')); assert late <= set(sys.modules), late - set(sys.modules)"
+        "warm_up(load_model('phantom', device='cpu')); assert late <= set(sys.modules), late - set(sys.modules)"
     )
     surroundings = {**os.environ, "PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, "-c", program], check=True, env=surroundings)
+
+
+def test_a_run_that_was_trained_with_signs_is_warmed_up_too(signed_model: Model) -> None:
+    """Where it cannot be, the first person waits, and nobody hears why."""
+    warm_up(signed_model)
+    assert "skimage.draw" in sys.modules  # of a lasso
 
 
 def test_without_nicegui_the_command_names_the_extra(capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:

@@ -1,6 +1,8 @@
-// One view: a slice with its outlines, clicks, box and cross, and what the pointer does on it.
+// One view: a slice with its outlines, marks, box and cross, and what the pointer does on it.
+import { DrawnLine } from "./drawn_line.js";
 import { between, holds, pixelOf, rectangleOf, sizeOf, voxelOf } from "./geometry.js";
 import { Latest } from "./latest.js";
+import { apart, shapeOf } from "./mark_shapes.js";
 
 const STILL = 4; // pixels that a click may move
 const NEAR = 2; // slices from which clicks are still seen, faintly
@@ -8,7 +10,8 @@ const NEAR = 2; // slices from which clicks are still seen, faintly
 export const SliceView = {
   props: ["plane", "scene", "cursor", "window", "zoom", "centre", "active"],
   emits: [
-    "enter", "cursor", "zoomed", "panned", "alone", "windowing", "windowset", "boxdrawn", "pointset", "failed",
+    "enter", "cursor", "zoomed", "panned", "alone", "windowing", "windowset", "boxdrawn", "pointset", "scribbledrawn",
+    "lassodrawn", "failed",
   ],
   template: `
     <div class="mv-view" :class="['mv-' + scene.tool, { 'mv-active': active }]" :data-plane="plane.name.toLowerCase()"
@@ -35,10 +38,14 @@ export const SliceView = {
           <line class="mv-cross" :y1="cross[1]" :y2="cross[1]" x1="0" :x2="room[0]" />
         </template>
         <g v-for="(mark, number) in marks" :key="number" class="mv-mark" :opacity="mark.opacity"
-          :transform="'translate(' + mark.at + ')'">
-          <circle r="5.5" class="mv-rim" /><circle r="4.5" :fill="mark.fill" :stroke="scene.click" />
-          <path d="M-8 0H-3M3 0H8M0 -8V-3M0 3V8" :stroke="scene.click" />
+          :class="['mv-mark-' + mark.kind, { 'mv-mark-small': mark.small }]" :transform="'translate(' + mark.at + ')'">
+          <path :d="mark.rim" class="mv-rim" /><path :d="mark.body" :fill="mark.fill" :stroke="mark.colour" />
+          <path v-if="mark.sign" :d="mark.sign" :stroke="mark.ink" />
         </g>
+        <template v-if="drawing">
+          <path :d="drawing.path" class="mv-case" stroke-width="4" />
+          <path :d="drawing.path" class="mv-line mv-drawing" :stroke="drawing.colour" stroke-width="2" />
+        </template>
       </svg>
       <span v-for="(word, side) in plane.edges" :key="side" :class="'mv-edge mv-edge-' + side">{{ word }}</span>
       <div class="mv-title">{{ plane.name }} <b>{{ index + 1 }}</b> / {{ count }}</div>
@@ -105,13 +112,19 @@ export const SliceView = {
     },
     marks() {
       if (this.scene.hidden.includes("clicks")) return [];
-      return this.scene.marks
-        .map(({ point, waiting }) => {
-          const away = Math.abs(Math.round(point[this.plane.axis]) - this.index);
-          const opacity = away === 0 ? 1 : away <= NEAR ? 0.35 : 0;
-          return { at: this.onScreen(point), opacity, fill: waiting ? this.scene.click : "none" };
-        })
-        .filter((mark) => mark.opacity > 0);
+      const near = this.scene.marks
+        .map((mark) => ({ ...mark, away: Math.abs(Math.round(mark.point[this.plane.axis]) - this.index) }))
+        .filter((mark) => mark.away <= NEAR)
+        .map((mark) => ({
+          ...mark, ...shapeOf(mark, this.scene.colours), at: this.onScreen(mark.point), opacity: mark.away ? 0.35 : 1,
+        }));
+      return apart(near);
+    },
+    drawing() {
+      const { line, still, inside, kind } = this.doing ?? {};
+      if (!line || still) return null;
+      const path = `M${line.points.map((point) => this.onScreen(point)).join("L")}${kind === "lasso" ? "Z" : ""}`;
+      return { path, colour: this.scene.colours[inside ? "inside" : "outside"] };
     },
   },
   watch: {
@@ -149,8 +162,8 @@ export const SliceView = {
         (event.clientY - top - this.origin[1]) / this.steps[1],
       ];
     },
-    voxelAt(event) {
-      return voxelOf(this.plane, this.scene.shape, ...this.pixelAt(event), this.cursor);
+    voxelAt(event, depth = this.cursor) {
+      return voxelOf(this.plane, this.scene.shape, ...this.pixelAt(event), depth);
     },
     slide(index) {
       const voxel = [...this.cursor];
@@ -170,9 +183,11 @@ export const SliceView = {
       if (!kind) return;
       event.preventDefault();
       this.$refs.svg.setPointerCapture(event.pointerId);
+      const from = this.voxelAt(event);
       this.doing = {
-        kind, from: this.voxelAt(event), x: event.clientX, y: event.clientY, still: true,
-        centre: this.centre, window: this.window, extents: null,
+        kind, from, x: event.clientX, y: event.clientY, still: true, centre: this.centre, window: this.window,
+        extents: null, inside: sideOf(event, this.scene.tool),
+        line: ["inside", "outside", "lasso"].includes(kind) ? new DrawnLine(this.scene.shape, from, event) : null,
       };
       if (kind === "move") this.$emit("cursor", this.doing.from);
     },
@@ -185,6 +200,7 @@ export const SliceView = {
       if (doing.kind === "pan") this.$emit("panned", this.moved(doing.centre, dx, dy));
       if (doing.kind === "window" && !doing.still) this.$emit("windowing", this.windowed(doing.window, dx, dy));
       if (doing.kind === "box" && !doing.still) doing.extents = this.extentsTo(doing.from, this.voxelAt(event));
+      doing.line?.add(this.voxelAt(event, doing.from), event); // on one slice, whatever the wheel does meanwhile
     },
     onUp(event) {
       const doing = this.doing;
@@ -195,7 +211,18 @@ export const SliceView = {
       if (doing.kind === "box" && !doing.still) {
         this.$emit("boxdrawn", { axis: this.plane.axis, start: doing.from, end });
       }
-      if (doing.kind === "click" && doing.still) this.$emit("pointset", { point: doing.from });
+      if (doing.kind === "click" && doing.still) this.$emit("pointset", { point: doing.from, inside: null });
+      if (doing.inside !== null) this.mark(doing);
+    },
+    // With a tool that has sides: a press that did not move is a point, with the right button, too; another one a line.
+    mark({ kind, from, still, inside, line }) {
+      if (kind === "lasso") {
+        if (!still) this.$emit("lassodrawn", { points: line.points, inside });
+      } else if (still && kind !== "pan") {
+        this.$emit("pointset", { point: from, inside });
+      } else if (line) {
+        this.$emit("scribbledrawn", { points: line.points, inside });
+      }
     },
     moved(centre, dx, dy) {
       const [c, r] = pixelOf(this.plane, this.scene.shape, centre);
@@ -228,4 +255,12 @@ function kindOf(event, tool) {
   if (event.button === 2) return "window";
   if (event.button === 1 || (event.button === 0 && event.shiftKey)) return "pan";
   return event.button === 0 ? tool : null;
+}
+
+// Which side of the target's border is marked, or null with a tool that has no sides. The other side than the tool's is
+// marked by the right button, and with Ctrl or Alt held (the command key on a Mac, where Ctrl + click is a right click).
+function sideOf(event, tool) {
+  if (!["inside", "outside", "lasso"].includes(tool) || (event.button === 2 && tool === "lasso")) return null;
+  const other = event.button === 2 || event.ctrlKey || event.altKey || event.metaKey;
+  return (tool !== "outside") !== other;
 }

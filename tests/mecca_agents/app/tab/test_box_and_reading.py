@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mecca_agents.app.page.browser_input import read_point, read_stroke, read_window, read_words
+from mecca_agents.app.page.browser_input import (
+    MOST_POINTS,
+    read_line,
+    read_point,
+    read_side,
+    read_stroke,
+    read_window,
+    read_words,
+)
 from mecca_agents.app.tab.box_draft import BoxDraft
 from mecca_agents.session import SessionError
 from mecca_agents.session.scan import read_box
@@ -64,7 +72,8 @@ anything = st.recursive(
 
 @given(anything)
 def test_readers_return_what_they_say_or_refuse(sent: Any) -> None:
-    for read in (read_point, read_window, read_stroke, lambda value: read_words(value, 3)):
+    readers = (read_point, read_window, read_stroke, lambda value: read_words(value, 3), lambda v: read_line(v, 1))
+    for read in readers:
         try:
             found = read(sent)
         except SessionError:
@@ -80,3 +89,34 @@ def test_readers_read() -> None:
     for wrong in ([1, 2], [1, 2, "3"], [1, 2, float("nan")], [1, 2, 10**400], None, [True, 1, 1]):
         with pytest.raises(SessionError):
             read_point(wrong)
+
+
+def test_lines_and_sides_are_read() -> None:
+    assert read_line([[1, 2.5, 3], [4, 5, 6]], 2) == [(1, 2.5, 3), (4, 5, 6)]
+    assert len(read_line([[1, 2, 3]] * MOST_POINTS, 1)) == MOST_POINTS
+    assert [read_side(sent) for sent in ({"inside": True}, {"inside": False}, {"inside": None}, {})] == [
+        True, False, None, None,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("sent", "words"),
+    [
+        ([[1, 2, 3]] * 2, "line: expected 3 to 1000 points, got 2"),
+        ([[1, 2, 3]] * (MOST_POINTS + 1), "line: expected 3 to 1000 points, got 1001"),
+        ("line", "line: expected 3 to 1000 points, got 'line'"),
+        ([[1, 2, 3], [1, 2, float("nan")], [1, 2, 3]], "point: expected finite numbers"),
+        ([[1, 2, 3], [1, 2], [1, 2, 3]], "point: expected 3 numbers"),
+        ([[1e308] * 3, [-1e308] * 3, [0] * 3], "line: expected points in the scan"),
+    ],
+)
+def test_lines_that_cannot_be_are_refused_in_a_sentence(sent: Any, words: str) -> None:
+    with pytest.raises(SessionError) as caught:
+        read_line(sent, 3)
+    assert str(caught.value).startswith(words) and len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("side", [1, 0, "true", [], {}, 0.5, float("nan")])
+def test_a_side_is_true_or_false(side: Any) -> None:
+    with pytest.raises(SessionError, match="^inside: expected true, false or nothing, got"):
+        read_side({"inside": side})

@@ -1,0 +1,90 @@
+"""Marks as a browser sends them: which side they are on, what is done with them, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from mecca_agents.app.page.session_commands import SessionCommands
+from mecca_agents.app.tab.folder import Folder
+from mecca_agents.app.tab.tab import Tab
+from mecca_agents.session import Model, SessionError
+from tests.support.annotation import Case, run
+
+
+class Direct:
+    """Does at once what a page would do in another thread, and keeps what it would say."""
+
+    def __init__(self, tab: Tab) -> None:
+        self.tab = tab
+        self.said: list[str] = []
+
+    async def do(self, what: str, function: Any, *arguments: Any) -> Any:
+        return function(*arguments)
+
+    def say(self, message: str, kind: str = "") -> None:
+        self.said.append(message)
+
+
+@pytest.fixture
+def commands(signed_model: Model, case: Case) -> Iterator[SessionCommands]:
+    """At the case, of a run that was trained with signs."""
+    tab = Tab(signed_model, Folder(case.folder), 1 << 20)
+    tab.open_scan([case.scan], ["head.nii.gz"])
+    yield SessionCommands(Direct(tab))  # type: ignore[arg-type]
+    tab.close()
+
+
+def test_marks_have_the_side_that_the_browser_says(commands: SessionCommands) -> None:
+    session, said = commands.tab.session, commands.runner.said  # type: ignore[attr-defined]
+    run(commands.point_set({"point": [30, 25, 20], "inside": True}))
+    run(commands.point_set({"point": [50.5, 25, 20], "inside": False}))
+    assert [(click.point, click.inside) for click in session.clicks] == [((30, 25, 20), True), ((50.5, 25, 20), False)]
+    run(commands.scribble_drawn({"points": [[10, 40, 20], [40, 40, 20]], "inside": False}))
+    line = session.clicks[2:]
+    assert len(line) > 4 and not any(click.inside for click in line) and {click.point[1] for click in line} == {40}
+    run(commands.lasso_drawn({"points": [[20, 10, 22], [40, 10, 22], [30, 20, 22]], "inside": True}))
+    area = session.clicks[2 + len(line) :]
+    assert len(area) > 4 and all(click.inside and click.point[2] == 22 for click in area)
+    assert said == []
+
+
+def test_what_is_known_is_said_to_be_and_undone_by_its_name(commands: SessionCommands) -> None:
+    session, said = commands.tab.session, commands.runner.said  # type: ignore[attr-defined]
+    sent = {"points": [[10, 40, 20], [40, 40, 20]], "inside": True}
+    run(commands.scribble_drawn(sent))
+    count = len(session.clicks)
+    run(commands.scribble_drawn(sent))
+    assert len(session.clicks) == count and "nothing was added" in said.pop()
+    run(commands.scribble_drawn({**sent, "inside": False}))
+    assert len(session.clicks) > count and not said
+    run(commands.undo())
+    assert len(session.clicks) == count and said == ["Taken back: the last mark."]
+
+
+@pytest.mark.parametrize(
+    ("name", "sent", "words"),
+    [
+        ("point_set", {"point": [1, 2, 3]}, "inside: expected True or False"),
+        ("point_set", {"point": [1, 2, 3], "inside": "yes"}, "inside: expected true, false or nothing"),
+        ("point_set", {"point": [1, 2, float("nan")], "inside": True}, "point: expected finite numbers"),
+        ("scribble_drawn", {"points": [], "inside": True}, "line: expected 1 to 1000 points, got 0"),
+        ("scribble_drawn", {"points": [[1, 2, 3]] * 5000, "inside": True}, "line: expected 1 to 1000 points, got 5000"),
+        ("scribble_drawn", {"inside": True}, "points: expected it in what the browser sends"),
+        ("scribble_drawn", {"points": [[1, 2, 3], [1, 2, 400]], "inside": True}, "points: expected voxels of what"),
+        ("lasso_drawn", {"points": [[1, 2, 3], [4, 5, 3]], "inside": True}, "line: expected 3 to 1000 points, got 2"),
+        (
+            "lasso_drawn",
+            {"points": [[1, 2, 3], [4, 5, 6], [9, 2, 1]], "inside": True},
+            "points: expected an outline on",
+        ),
+        ("lasso_drawn", {"points": [[1, 2, 3], [4, 5, 3], [9, 2, 3]], "inside": 1}, "inside: expected true, false"),
+    ],
+)
+def test_marks_that_cannot_be(commands: SessionCommands, name: str, sent: Any, words: str) -> None:
+    with pytest.raises(SessionError) as caught:
+        run(getattr(commands, name)(sent))
+    assert str(caught.value).startswith(words) and len(str(caught.value)) < 300
+    assert not commands.tab.session.clicks and commands.tab.session.pristine
