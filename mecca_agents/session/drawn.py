@@ -23,9 +23,8 @@ def along(points: ArrayLike) -> NDArray[np.float64]:
     corners = _read(points, 1)
     parts = [corners[:1]]
     for start, end in zip(corners, corners[1:], strict=False):
-        reach = float(np.abs(end - start).max())
-        _refuse_many(2 * reach)
-        pieces = int(np.ceil(2 * reach)) or 1
+        pieces = int(np.ceil(2 * np.abs(end - start).max())) or 1
+        _refuse_many(pieces)
         parts.append(start + (end - start) * np.arange(1, pieces + 1)[:, None] / pieces)
     voxels = np.rint(np.concatenate(parts))
     moved = np.r_[True, (np.diff(voxels, axis=0) != 0).any(axis=1)]
@@ -54,7 +53,7 @@ def enclosed(points: ArrayLike) -> NDArray[np.float64]:
     flat = corners[:, others]
     low = np.floor(flat.min(axis=0)) - 1
     sides = np.ceil(flat.max(axis=0)) - low + 2
-    _refuse_many(float(np.prod(sides)))
+    _refuse_many(int(np.prod(sides)))
     rows, columns = polygon(*(flat - low).T, shape=sides.astype(int))
     border = along(np.insert(np.vstack([flat, flat[:1]]), axis, corners[0, axis], axis=1))
     area = np.insert(np.stack([rows, columns], axis=1) + low, axis, corners[0, axis], axis=1)
@@ -68,9 +67,11 @@ def _read(points: ArrayLike, least: int) -> NDArray[np.float64]:
         raise SessionError(f"points: expected numbers (K, 3), got {points!r:.80}") from error
     if array.ndim != 2 or array.shape[1] != 3 or len(array) < least or not np.isfinite(array).all():
         raise SessionError(f"points: expected finite numbers (K, 3), {least} points at least, got shape {array.shape}")
+    if np.abs(array).max() > MOST_VOXELS:
+        raise SessionError(f"points: expected voxels of a scan, got {np.abs(array).max():g}")
     return array
 
 
-def _refuse_many(count: float) -> None:
-    if not count <= MOST_VOXELS:
-        raise SessionError(f"points: expected a mark of at most {MOST_VOXELS} voxels, got one of {count:.0f}")
+def _refuse_many(count: int) -> None:
+    if count > MOST_VOXELS:
+        raise SessionError(f"points: expected a mark of at most {MOST_VOXELS} voxels, got one of {count}")

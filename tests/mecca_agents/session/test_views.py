@@ -179,7 +179,7 @@ def test_an_area_is_what_an_outline_encloses() -> None:
         ([(0, 0, 0), (1, 1, 0)], "3 points at least, got shape .2, 3"),
         ([(0, 0, 0), (1, 1, float("nan")), (2, 0, 2)], "expected finite numbers"),
         ([(0, 0, 0), (1e5, 0, 0), (1e5, 1e5, 0)], "expected a mark of at most"),
-        ([(0, 0, 0), (1e308, 0, 0), (-1e308, 1e308, 0)], "expected a mark of at most"),
+        ([(0, 0, 0), (1e308, 0, 0), (-1e308, 1e308, 0)], "expected voxels of a scan, got 1e.308"),
         ("outline", "expected numbers"),
     ],
 )
