@@ -31,7 +31,7 @@ from mecca_agents.algorithms.mecca import Mecca
 from mecca_agents.learning.actor_critic import ActorCritic
 from mecca_agents.learning.rollout import Decision
 from mecca_agents.networks.pnet import PNet
-from mecca_agents.presets import Precision, Preset
+from mecca_agents.presets import MECHANISMS, Precision, Preset
 from mecca_agents.runs.envs import make_envs
 from mecca_agents.runs.loading import make_task
 from mecca_agents.runtime.devices import tuned
@@ -80,7 +80,8 @@ class Contender:
     """
 
     def __init__(self, method: str, preset: Preset, device: torch.device, plain: bool = False, passes: int = 1) -> None:
-        guide = method == "mecca" and preset.mecca.interaction_guide
+        guide = method == "mecca"
+        preset = preset.replace(**MECHANISMS) if guide else preset
         keywords = {"shape": preset.shape, "cases": preset.num_envs, "device": device, "guide": guide}
         self.envs = make_envs("MECCA-Phantom-v0", preset.num_envs, **keywords)
         self.agent = make_agent(method, preset, make_task(self.envs.config, 1), device=device, seed=0)

@@ -13,6 +13,7 @@ tight as that of a label, and some make no click: the lines below the first say 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ import torch
 from safetensors.torch import save_file
 
 from mecca_agents.evaluation import dice_by_step, evaluate_agent
-from mecca_agents.presets import PRESETS
+from mecca_agents.presets import MECHANISMS, PRESETS
 from mecca_agents.runs.checkpoints import MODEL, checkpoint_folder, read_tensors
 from mecca_agents.runs.config import is_run, read_config, write_config
 from mecca_agents.runs.shipped import SHIPPED
@@ -39,6 +40,7 @@ class Recipe:
         env: Environment id.
         preset: Name of the preset.
         settings: Of the environment, besides.
+        changes: Settings in place of the preset's.
         files: Whether it is trained on a folder of scans.
     """
 
@@ -46,13 +48,14 @@ class Recipe:
     env: str
     preset: str
     settings: dict[str, Any] = field(default_factory=dict)
+    changes: Mapping[str, Any] = field(default_factory=dict)
     files: bool = False
 
 
 RECIPES = {
     "general": Recipe("intercnn", "MECCA-Shapes-v0", "general", {"guide": True}),
     "hippocampus": Recipe("intercnn", "MECCA-Hippocampus-v0", "general", {"guide": True}, files=True),
-    "phantom": Recipe("mecca-expected", "MECCA-Phantom-v0", "brief"),
+    "phantom": Recipe("mecca-expected", "MECCA-Phantom-v0", "brief", changes=MECHANISMS),
 }
 """Of every run that comes with the package, by its name."""
 
@@ -79,7 +82,7 @@ def make(name: str, run: Path, root: Path | None = None) -> None:
     if is_run(run):
         resume(run)
     else:
-        preset = PRESETS[recipe.preset]
+        preset = PRESETS[recipe.preset].replace(**recipe.changes)
         train(recipe.method, recipe.env, run, preset=preset, root=root, settings=recipe.settings, seed=0, device="cpu")
     package = SHIPPED / name
     weights = checkpoint_folder(package) / MODEL

@@ -24,6 +24,7 @@ from scipy.stats import ttest_rel
 from benchmarks.document import DOCS, write_document
 from experiments.validation import Trial
 from mecca_agents.benchmark.cells import shard_of
+from mecca_agents.presets import MECHANISMS
 from mecca_agents.tables import grid
 
 PAGE = DOCS / "choices.md"
@@ -38,7 +39,7 @@ AS_IT_WAS: dict[str, Any] = {
 }
 """The confidence network as it was until it got its signed head: half as wide, from two steps of five."""
 
-NONE = {"self_adaptive_reward": False, "interaction_guide": False, "simulated_labels": False}
+NONE = dict.fromkeys(MECHANISMS, False)
 REWARD, GUIDE, LABELS = (NONE | {name: True} for name in NONE)
 
 
@@ -79,7 +80,7 @@ def _few(labelled: int) -> tuple[Row, ...]:
 PARTS: dict[str, tuple[Row, ...]] = {
     "all cases labelled": (
         Row("IteR-MRL", "iter-mrl"),
-        Row("MECCA as it was (reward and guide)", "mecca", AS_IT_WAS),
+        Row("MECCA as it was (reward and guide)", "mecca", dict(MECHANISMS) | AS_IT_WAS),
         Row("MECCA, reward alone, one weight a voxel, beta 1", "mecca", REWARD | {"beta": 1.0}),
         Row("MECCA, reward alone, one weight a voxel, beta 3", "mecca", REWARD | {"beta": 3.0}),
         Row("MECCA, guide alone", "mecca", GUIDE),

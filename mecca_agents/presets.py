@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from math import inf
 from operator import index
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, get_args
 
 from mecca_env.process.protocols import PROTOCOLS
@@ -290,7 +291,13 @@ PAPER = Preset().replace(confidence_head="action", reward_weight="action")
 """To the letter of Sec. 4.1: grid, learning rate, discount, alpha, beta and delta are the paper's, the entropy weight
 PixelRL's; falls to background in our trials. The paper gives neither channels nor batch nor number of updates."""
 
+MECHANISMS: Mapping[str, bool] = MappingProxyType(
+    {"self_adaptive_reward": True, "interaction_guide": True, "simulated_labels": True}
+)
+"""MECCA's mechanisms, all of them on, as in the paper."""
+
 FAST = Preset().replace(
+    **dict.fromkeys(MECHANISMS, False),  # none of them gained anything in five minutes of training: docs/choices.md
     shape=(28, 24, 24),
     num_envs=2,
     updates=800,
@@ -309,7 +316,8 @@ FAST = Preset().replace(
     balance_settles=0.3,
     epochs=1,
 )
-"""Trains well on two cores within 20 minutes; departs from `PAPER` in everything that it sets."""
+"""Trains well on two cores within 20 minutes; departs from `PAPER` in everything that it sets. MECCA without its
+mechanisms is IteR-MRL; `FAST.replace(**MECHANISMS)` turns them on."""
 
 BRIEF = FAST.replace(updates=300)
 """The same in less than 5 minutes, for tables on a CPU."""
@@ -320,7 +328,7 @@ PAPER_GRID = BRIEF.replace(shape=Preset().shape, dilations=Preset().network.dila
 GENERAL = FAST.replace(
     shape=(32, 32, 32),
     num_envs=4,
-    updates=1500,
+    updates=1200,
     final_learning_rate=0.02,
     network="unet",
     evidence=True,
@@ -329,8 +337,8 @@ GENERAL = FAST.replace(
 )
 """For an agent of any organ: every kind of prompt, a network that is quick, and that is told what prompts say."""
 
-DEMO = FAST.replace(shape=(24, 24, 16), num_envs=4, updates=120, channels=12)
-"""For `mecca demo`: learns the phantom in a minute on two quick cores, in four on slow ones."""
+DEMO = FAST.replace(**MECHANISMS, shape=(24, 24, 16), num_envs=4, updates=120, channels=12)
+"""For `mecca demo`: learns the phantom in a minute on two quick cores, in four on slow ones, and shows all of MECCA."""
 
 PRESETS: dict[str, Preset] = {
     "paper": PAPER,

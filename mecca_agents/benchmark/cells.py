@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from mecca_agents.agent import find_method
-from mecca_agents.presets import Preset
+from mecca_agents.presets import MECHANISMS, Preset
 from mecca_env.arguments import read_count
 from mecca_env.process.config import some_unlabelled
 
 Work = TypeVar("Work")
-
-_SWITCHES = ("self_adaptive_reward", "interaction_guide", "simulated_labels")
 
 ABLATION: dict[str, tuple[bool, bool, bool]] = {
     "none": (False, False, False),
@@ -35,7 +33,7 @@ class Cell:
         method: Name of the method, or "module:class".
         fraction: Share of the training cases that are labelled.
         seed: Seed of everything.
-        variant: "" for the method as its preset has it, or a key of `ABLATION`.
+        variant: "" for the method itself, MECCA with all its mechanisms, or a key of `ABLATION`.
         labelled_cases: So many of the training cases are labelled, in place of a share.
     """
 
@@ -65,11 +63,17 @@ class Cell:
         return {} if self.fraction == 1.0 else {"labelled_fraction": self.fraction, "labelled_draw": self.seed}
 
     def preset(self, preset: Preset) -> Preset:
-        """The settings it is trained with: those of the benchmark, but for what its variant switches."""
+        """The settings it is trained with: those of the benchmark, but for what its variant switches.
+
+        A row that is called after MECCA has its mechanisms, whatever presets leave out: all of them, where the preset
+        has none on.
+        """
         method = find_method(self.method)
         changes: dict[str, Any] = {"updates": max(preset.updates // method.passes(preset), 1) if method.learns else 1}
         if self.variant:
-            changes |= dict(zip(_SWITCHES, ABLATION[self.variant], strict=True))
+            changes |= dict(zip(MECHANISMS, ABLATION[self.variant], strict=True))
+        elif "mecca" in getattr(method, "families", ()) and not any(getattr(preset.mecca, name) for name in MECHANISMS):
+            changes |= MECHANISMS
         return preset.replace(**changes)
 
 

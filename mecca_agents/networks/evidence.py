@@ -1,8 +1,9 @@
 """What prompts say of intensities: channels that a network is told besides its observation.
 
 A convolution sees what lies around a voxel, and a person who clicks means all that looks like it. So for each kind of
-mark (the present mask, signed clicks, a box) intensities are counted among what it marks as target and among what it
-marks as background, as in GrabCut (Rother et al., 2004), and every voxel is told the logarithm of the ratio.
+mark (the present mask, signed clicks) intensities are counted among what it marks as target and among what it marks as
+background, as in GrabCut (Rother et al., 2004), and every voxel is told the logarithm of the ratio. Of a box every
+voxel is told how deep inside it lies: what looks like the inside of a box often lies outside of it as well.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Layout:
     Attributes:
         modalities: Channels of the volume, the first ones; then comes the probability.
         signed: Whether there are two hint maps, of clicks inside and of clicks outside the target, or one.
-        box: Whether a box follows.
+        box: Whether a box follows the hints.
     """
 
     modalities: int
@@ -60,15 +61,15 @@ class Layout:
         found = [(probability * decided, (1 - probability) * decided)]
         if self.signed:
             found.append((inputs[:, at + 1].square(), inputs[:, at + 2].square()))
-        if self.box:
-            box = inputs[:, at + 2 + self.signed]
-            shown = (box > 0).flatten(1).any(1).view(-1, 1, 1, 1)
-            found.append((box, (1 - box) * shown))
         return found
+
+    def shown_box(self, inputs: Tensor) -> Tensor:
+        """The box, (B, D, H, W)."""
+        return inputs[:, self.modalities + 2 + self.signed]
 
 
 def evidence(inputs: Tensor, layout: Layout) -> Tensor:
-    """Half the logarithm of how much more usual an intensity is in the target than in the background.
+    """Half the logarithm of how much more usual an intensity is in the target than in the background, and `depth`.
 
     The mean over modalities; 0 where nothing is marked.
 
@@ -77,7 +78,7 @@ def evidence(inputs: Tensor, layout: Layout) -> Tensor:
         layout: Which of them is what.
 
     Returns:
-        (B, K, D, H, W), a map for each kind of mark.
+        (B, K, D, H, W), a map for each kind of mark, and one for the box, where there is any.
     """
     volume = inputs[:, : layout.modalities].flatten(2)
     bins = ((volume + RANGE) * (BINS / (2 * RANGE))).clamp(0, BINS - 1).long()
@@ -85,7 +86,31 @@ def evidence(inputs: Tensor, layout: Layout) -> Tensor:
     for target, background in layout.marks(inputs):
         ratios = [(_spread(target, of) / _spread(background, of)).log().gather(1, of) for of in bins.unbind(1)]
         maps.append(torch.stack(ratios).mean(0) / 2)
+    if layout.box:
+        maps.append(depth(layout.shown_box(inputs)).flatten(1))
     return torch.stack(maps, dim=1).view(len(inputs), -1, *inputs.shape[2:])
+
+
+def depth(box: Tensor) -> Tensor:
+    """How deep inside a box voxels lie: 1 in its middle, 0 on the ellipsoid that fills it, not below -1; 0 without one.
+
+    Args:
+        box: As observations have it, (B, D, H, W).
+
+    Returns:
+        The same shape.
+    """
+    squares = torch.zeros_like(box)
+    shown = box > 0
+    for axis in (1, 2, 3):
+        others = [other for other in (1, 2, 3) if other != axis]
+        inside = shown.any(others[1]).any(others[0])  # (B, N): which of the layers across this axis
+        at = torch.arange(inside.shape[1], dtype=box.dtype, device=box.device)
+        low = torch.where(inside, at, torch.inf).amin(1, keepdim=True)
+        high = torch.where(inside, at, -torch.inf).amax(1, keepdim=True)
+        away = ((at - (low + high) / 2) / ((high - low + 1) / 2)).square()  # NaN where there is no box
+        squares = squares + away.view(len(box), *(-1 if other == axis else 1 for other in (1, 2, 3)))
+    return (1 - squares).clamp_min(-1).where(shown.flatten(1).any(1).view(-1, 1, 1, 1), 0.0)
 
 
 def _spread(mark: Tensor, bins: Tensor) -> Tensor:

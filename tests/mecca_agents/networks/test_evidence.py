@@ -8,7 +8,7 @@ import torch
 from scipy.ndimage import gaussian_filter1d
 from torch import Tensor, nn
 
-from mecca_agents.networks.evidence import BINS, PRIOR, PULL, RANGE, SMOOTHING, Informed, Layout, evidence
+from mecca_agents.networks.evidence import BINS, PRIOR, PULL, RANGE, SMOOTHING, Informed, Layout, depth, evidence
 
 SHAPE = (8, 9, 10)
 SIGNED = Layout(modalities=1, signed=True, box=True)
@@ -48,11 +48,24 @@ def test_counts_are_those_of_numpy() -> None:
     inputs[:, 4, 1:7, 1:7, 1:7] = 1.0
     found = evidence(inputs, SIGNED)
     assert found.shape == (2, 3, *SHAPE) and not found[:, 0].any()  # every probability is a half
-    volume, inside, outside, box = (inputs[1, i].flatten().double().numpy() for i in (0, 2, 3, 4))
+    volume, inside, outside = (inputs[1, i].flatten().double().numpy() for i in (0, 2, 3))
     clicked = _by_numpy(volume, inside**2, outside**2).reshape(SHAPE)
-    boxed = _by_numpy(volume, box, 1 - box).reshape(SHAPE)
     np.testing.assert_allclose(found[1, 1], clicked, atol=0.02)
-    np.testing.assert_allclose(found[1, 2], boxed, atol=0.02)
+    assert torch.equal(found[:, 2], depth(inputs[:, 4]))
+    inputs[:, 1, 1:7, 1:7, 1:7] = 0.75
+    masked = _by_numpy(volume, inputs[1, 1].flatten().numpy(), 1 - inputs[1, 1].flatten().numpy()).reshape(SHAPE)
+    np.testing.assert_allclose(evidence(inputs, SIGNED)[1, 0], masked, atol=0.02)
+
+
+def test_depth_is_that_of_the_ellipsoid_in_the_box() -> None:
+    box = torch.zeros(2, 12, 11, 10)
+    box[1, 2:9, 3:8, 1:10] = 0.5
+    box[1, 2:9, 3:8, 5] = 1.0
+    found = depth(box)
+    z, y, x = np.indices((12, 11, 10))
+    inside = ((z - 5) / 3.5) ** 2 + ((y - 5) / 2.5) ** 2 + ((x - 5) / 4.5) ** 2
+    np.testing.assert_allclose(found[1], np.maximum(1 - inside, -1), atol=1e-6)
+    assert not found[0].any()
 
 
 def test_what_looks_like_the_marked_target_is_more_likely_than_what_looks_like_the_rest() -> None:
