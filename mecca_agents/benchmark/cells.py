@@ -72,9 +72,14 @@ class Cell:
         changes: dict[str, Any] = {"updates": max(preset.updates // method.passes(preset), 1) if method.learns else 1}
         if self.variant:
             changes |= dict(zip(MECHANISMS, ABLATION[self.variant], strict=True))
-        elif "mecca" in getattr(method, "families", ()) and not any(getattr(preset.mecca, name) for name in MECHANISMS):
-            changes |= MECHANISMS
+        elif "mecca" in getattr(method, "families", ()):
+            preset = as_rows(preset)
         return preset.replace(**changes)
+
+
+def as_rows(preset: Preset) -> Preset:
+    """A preset as rows that are called after MECCA are trained: with all its mechanisms, where it has none on."""
+    return preset if any(getattr(preset.mecca, name) for name in MECHANISMS) else preset.replace(**MECHANISMS)
 
 
 def make_cells(

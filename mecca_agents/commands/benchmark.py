@@ -77,7 +77,7 @@ class Benchmark:
         import torch
 
         from mecca_agents.agent import check_effect, methods
-        from mecca_agents.benchmark.cells import make_cells, shard_of
+        from mecca_agents.benchmark.cells import as_rows, make_cells, shard_of
         from mecca_agents.benchmark.plan import Plan
         from mecca_agents.benchmark.runner import benchmark
         from mecca_env.arguments import read_count
@@ -87,7 +87,7 @@ class Benchmark:
         cells = shard_of(make_cells(chosen, self.fractions, seeds, self.ablation, self.labelled_cases), self.shard)
         preset = find_preset(self.preset).replace(**given)
         few = next((cell.settings for cell in cells if not cell.all_labelled), {})
-        check_effect([*chosen, *["mecca"] * self.ablation], preset, given, few)
+        check_effect([*chosen, *["mecca"] * self.ablation], as_rows(preset), given, few)
         shared = {f.name for f in fields(Plan)} & {f.name for f in fields(self)} - {"preset", "settings"}
         named = {name: getattr(self, name) for name in shared}
         plan = Plan(preset=preset, preset_name=self.preset, settings=prompts, **named)

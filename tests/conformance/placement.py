@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from mecca_agents.agent import METHODS, find_method, make_agent
-from mecca_agents.presets import FAST
+from mecca_agents.presets import FAST, MECHANISMS
 from mecca_agents.runs.loading import make_task
 from mecca_env.actions import ActionReader
 from mecca_env.kernels import backend, dispatch, triton_step
@@ -49,7 +49,9 @@ INTERPRETED: tuple[dict[str, Any], ...] = ({}, {"guide": True}, {"target_dice": 
 LAUNCHED: list[Any] = []
 """Kernels that ran."""
 
-PRESET = FAST.replace(shape=GRID, channels=4, confidence_channels=4, dilations=(1, 2), simulated_from=0.0, num_envs=4)
+PRESET = FAST.replace(
+    **MECHANISMS, shape=GRID, channels=4, confidence_channels=4, dilations=(1, 2), simulated_from=0.0, num_envs=4
+)
 
 
 def same(there: Any, here: Any, path: str) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mecca_agents.presets import FAST
+from mecca_agents.presets import FAST, MECHANISMS
 from mecca_agents.training import train
 from tests.support.volumes import ellipsoid, write_decathlon
 
@@ -23,7 +23,7 @@ def _off_centre() -> NDArray[np.bool_]:
     return label
 
 
-SMALL = FAST.replace(shape=(18, 16, 14), channels=4, dilations=(1, 2), confidence_channels=4, updates=2)
+SMALL = FAST.replace(**MECHANISMS, shape=(18, 16, 14), channels=4, dilations=(1, 2), confidence_channels=4, updates=2)
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mecca_agents.presets import FAMILIES, PAPER, PRESETS, PURPOSES, Preset, find_preset
+from mecca_agents.presets import FAMILIES, MECHANISMS, PAPER, PRESETS, PURPOSES, Preset, find_preset
 from tests.support import ROOT
 
 
@@ -34,10 +34,10 @@ def test_an_unknown_preset_lists_the_known_ones() -> None:
 
 
 def test_settings_are_replaced_by_name_whatever_their_family() -> None:
-    changed = PRESETS["brief"].replace(updates=30, gamma=0.5, interaction_guide=False, epochs=3)
+    changed = PRESETS["brief"].replace(updates=30, gamma=0.5, interaction_guide=True, epochs=3)
     assert (changed.updates, changed.actor_critic.gamma, changed.ppo.epochs) == (30, 0.5, 3)
-    assert not changed.mecca.interaction_guide
-    assert changed.replace(updates=300, gamma=0.95, interaction_guide=True, epochs=1) == PRESETS["brief"]
+    assert changed.mecca.interaction_guide
+    assert changed.replace(updates=300, gamma=0.95, interaction_guide=False, epochs=1) == PRESETS["brief"]
     assert PRESETS["brief"].replace() == PRESETS["brief"]
 
 
@@ -61,6 +61,11 @@ def test_committed_results_were_made_with_a_preset_that_is_still_there() -> None
     for path in paths:
         settings = json.loads(path.read_text())
         assert settings["preset"] == json.loads(json.dumps(PRESETS[settings["preset_name"]].flat()))
+
+
+def test_mechanisms_are_off_where_they_gained_nothing_and_on_where_they_are_shown() -> None:
+    for name, on in (("paper", True), ("demo", True), ("fast", False), ("brief", False), ("paper-grid", False)):
+        assert {getattr(PRESETS[name].mecca, mechanism) for mechanism in MECHANISMS} == {on}
 
 
 def test_the_page_about_trainings_lists_every_setting_in_its_family() -> None:

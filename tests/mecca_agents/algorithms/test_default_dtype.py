@@ -9,12 +9,14 @@ import pytest
 import torch
 
 from mecca_agents.evaluation import evaluate_agent
-from mecca_agents.presets import FAST
+from mecca_agents.presets import FAST, MECHANISMS
 from mecca_agents.runs import read_config
 from mecca_agents.training import train
 from tests.support.envs import Blobs, default_dtype, make_envs
 
-PRESET = FAST.replace(shape=(12, 12, 10), num_envs=2, updates=1, channels=4, dilations=(1, 2), confidence_channels=4)
+PRESET = FAST.replace(
+    **MECHANISMS, shape=(12, 12, 10), num_envs=2, updates=1, channels=4, dilations=(1, 2), confidence_channels=4
+)
 
 
 @pytest.mark.parametrize("method", ["mecca", "ua-mt", "mean-mask"])

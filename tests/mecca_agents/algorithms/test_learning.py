@@ -11,7 +11,7 @@ import torch
 from mecca_agents.agent import Agent, make_agent
 from mecca_agents.evaluation import evaluate_agent
 from mecca_agents.learning import a2c, actor_critic
-from mecca_agents.presets import FAST, Preset
+from mecca_agents.presets import FAST, MECHANISMS, Preset
 from mecca_agents.runs import RunConfig, read_config
 from mecca_agents.runs.loading import task_of
 from mecca_agents.training import train
@@ -20,7 +20,14 @@ from mecca_env.process.users import EdgeUser
 pytestmark = pytest.mark.slow  # trainings
 
 TINY = FAST.replace(
-    shape=(12, 12, 10), num_envs=4, updates=100, channels=8, dilations=(1, 2), learning_rate=5e-3, n_steps=None
+    **MECHANISMS,
+    shape=(12, 12, 10),
+    num_envs=4,
+    updates=100,
+    channels=8,
+    dilations=(1, 2),
+    learning_rate=5e-3,
+    n_steps=None,
 )
 PLAIN = TINY.replace(policy_head="actions", balance=(1.0, 0.2))
 PRESETS = {"fast": TINY, "plain": PLAIN}

@@ -11,14 +11,16 @@ import torch
 
 from mecca_agents.agent import Agent, find_method, make_agent, methods
 from mecca_agents.evaluation import evaluate_agent
-from mecca_agents.presets import FAST, Preset
+from mecca_agents.presets import FAST, MECHANISMS, Preset
 from mecca_agents.runs import RunConfig, read_config
 from mecca_agents.runs.loading import load_agent, task_of
 from mecca_agents.training import train
 
 pytestmark = pytest.mark.slow  # trainings
 
-TINY = FAST.replace(shape=(12, 12, 10), num_envs=4, updates=80, channels=8, dilations=(1, 2), learning_rate=5e-3)
+TINY = FAST.replace(
+    **MECHANISMS, shape=(12, 12, 10), num_envs=4, updates=80, channels=8, dilations=(1, 2), learning_rate=5e-3
+)
 BOUNDS = ("random", "oracle", "ellipsoid")
 LEARNERS = tuple(name for name in methods() if name not in BOUNDS)
 WITHOUT_HINTS = ("mean-mask", "ellipsoid", "pnet", "unet", "ua-mt")

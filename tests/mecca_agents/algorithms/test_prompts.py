@@ -11,13 +11,13 @@ import torch
 from mecca_agents.agent import find_method, methods
 from mecca_agents.evaluation import evaluate_agent
 from mecca_agents.learning.rollout import stack_observation
-from mecca_agents.presets import FAST
+from mecca_agents.presets import FAST, MECHANISMS
 from mecca_agents.runs.loading import load_agent, make_task
 from mecca_agents.training import train
 from mecca_env.process.config import EnvConfig
 from tests.support.envs import make_envs
 
-PRESET = FAST.replace(shape=(12, 12, 10), channels=4, confidence_channels=4, dilations=(1, 2), updates=2)
+PRESET = FAST.replace(**MECHANISMS, shape=(12, 12, 10), channels=4, confidence_channels=4, dilations=(1, 2), updates=2)
 
 
 @pytest.mark.slow

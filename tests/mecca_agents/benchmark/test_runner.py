@@ -21,7 +21,7 @@ from mecca_agents.benchmark.cells import ABLATION, Cell, make_cells, shard_of
 from mecca_agents.benchmark.plan import Plan, settle
 from mecca_agents.benchmark.timing import time_methods
 from mecca_agents.cli import main
-from mecca_agents.presets import FAST
+from mecca_agents.presets import FAST, MECHANISMS
 from mecca_agents.runs import read_config
 from mecca_agents.runs.errors import RunError
 from mecca_agents.runs.locking import locked
@@ -31,7 +31,7 @@ from tests.support import ROOT
 from tests.support import agents as tiny
 from tests.support.agents import write_scans
 
-PRESET = FAST.replace(shape=(12, 12, 10), num_envs=2, updates=3, channels=4, dilations=(1, 2))
+PRESET = FAST.replace(**MECHANISMS, shape=(12, 12, 10), num_envs=2, updates=3, channels=4, dilations=(1, 2))
 
 
 @pytest.fixture
@@ -84,6 +84,9 @@ def test_an_ablation_switches_the_mechanisms_of_table_5() -> None:
     own = preset.mecca
     assert (own.self_adaptive_reward, own.interaction_guide, own.simulated_labels) == (False, True, False)
     assert Cell("mecca").preset(PRESET) == PRESET
+    bare = PRESET.replace(**dict.fromkeys(MECHANISMS, False))
+    assert Cell("mecca").preset(bare) == PRESET and Cell("iter-mrl").preset(bare) == bare
+    assert Cell("mecca", variant="none").preset(PRESET) == bare
     assert Cell("oracle").preset(PRESET).updates == 1
 
 

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from mecca_agents.benchmark import Cell, Plan, benchmark, settle
-from mecca_agents.presets import FAST
+from mecca_agents.presets import FAST, MECHANISMS
 from mecca_agents.runs.errors import RunError
 from mecca_env.data.base import DataError
 from tests.support.agents import write_scans
 
-PRESET = FAST.replace(shape=(12, 12, 10), num_envs=2, updates=1, channels=4, dilations=(1, 2))
+PRESET = FAST.replace(**MECHANISMS, shape=(12, 12, 10), num_envs=2, updates=1, channels=4, dilations=(1, 2))
 
 
 @pytest.fixture

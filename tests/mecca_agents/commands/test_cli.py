@@ -149,6 +149,7 @@ def test_every_setting_has_a_flag_and_is_stored_with_the_run(tmp_path: Path) -> 
         "delta": (0.5, 0.75),
         "confidence_steps": None,
         "self_adaptive_reward": True,
+        "simulated_labels": True,
         "interaction_guide": False,
     }
     command = f"train mecca --env {ENV} --root {root} --out {run} --preset brief --labelled-fraction 0.5 --device cpu"

@@ -155,7 +155,7 @@ def test_mecca_says_how_to_train_with_users_who_follow_no_advice(
 ) -> None:
     root = write_scans(tmp_path / "scans")
     command = f"train mecca --env {ENV} --root {root} --out {tmp_path / 'run'} --protocol one-click --updates 1"
-    assert main(command.split()) == 2
+    assert main([*command.split(), "--interaction-guide"]) == 2
     error = capsys.readouterr().err
     assert "mecca: expected a user who follows advice" in error and "(--no-interaction-guide)" in error
     assert "got 'largest-error'" in error and not (tmp_path / "run").exists()

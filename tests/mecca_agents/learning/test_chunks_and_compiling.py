@@ -17,11 +17,12 @@ from mecca_agents.algorithms.ua_mt import MeanTeacher
 from mecca_agents.learning import network_agent
 from mecca_agents.learning.rollout import Rollout, collect, stack_observation
 from mecca_agents.networks.pnet import PNet
-from mecca_agents.presets import FAST, Preset
+from mecca_agents.presets import FAST, MECHANISMS, Preset
 from mecca_env.vector_env import MeccaVectorEnv
 from tests.support.envs import SETTINGS, make_envs
 
 PRESET = FAST.replace(
+    **MECHANISMS,
     shape=SETTINGS["shape"],
     channels=8,
     dilations=(1, 2),

@@ -10,13 +10,14 @@ from torch import Tensor
 
 from mecca_agents.agent import check_effect, find_method, make_agent
 from mecca_agents.cli import main
-from mecca_agents.presets import BRIEF, FAMILIES, Preset
+from mecca_agents.presets import BRIEF, FAMILIES, MECHANISMS, Preset
 from mecca_agents.runs.envs import envs_of
 from mecca_agents.runs.loading import make_task
 from tests.support.envs import make_envs
 
 PLAYED: dict[str, Any] = {"shape": (8, 8, 8), "horizon": 2, "clicks": (6, 3), "labelled_fraction": 0.5}
 SMALL = BRIEF.replace(
+    **MECHANISMS,
     shape=PLAYED["shape"],
     channels=3,
     dilations=(1, 2),
@@ -97,19 +98,21 @@ def test_what_no_method_has_a_use_for_is_refused() -> None:
     with pytest.raises(ValueError, match="^gamma: expected a setting that has an effect, got one without .*no critic"):
         check_effect(["iter-mrl-expected"], BRIEF, ["updates", "gamma"], {})
     check_effect(["iter-mrl-expected", "iter-mrl"], BRIEF, ["gamma"], {})
-    check_effect(["mecca"], BRIEF, ["beta"], {})
+    check_effect(["mecca"], BRIEF.replace(**MECHANISMS), ["beta"], {})
     with pytest.raises(ValueError, match="^beta: .*mecca: self_adaptive_reward is off"):
-        check_effect(["mecca", "unet"], BRIEF.replace(self_adaptive_reward=False), ["beta"], {})
+        check_effect(["mecca", "unet"], BRIEF, ["beta"], {})
 
 
 def test_what_is_about_unlabelled_cases_has_no_effect_where_there_are_none() -> None:
     for method in ("mecca", "ua-mt"):
-        few, all_ = (find_method(method).without_effect(BRIEF, s) for s in ({"labelled_cases": 2}, {}))
+        few, all_ = (
+            find_method(method).without_effect(BRIEF.replace(**MECHANISMS), s) for s in ({"labelled_cases": 2}, {})
+        )
         assert set(all_) - set(few) == {"labelled_share"} | (
             {"delta", "simulated_from"} if method == "mecca" else set()
         )
     with pytest.raises(ValueError, match="^delta: .*mecca: all cases are labelled"):
-        check_effect(["mecca"], BRIEF, ["delta"], {"labelled_fraction": 1.0})
+        check_effect(["mecca"], BRIEF.replace(**MECHANISMS), ["delta"], {"labelled_fraction": 1.0})
 
 
 def test_a_unet_has_no_dilations() -> None:

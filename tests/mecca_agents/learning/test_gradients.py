@@ -14,12 +14,13 @@ from mecca_agents.learning.actor_critic import ActorCritic, merged
 from mecca_agents.learning.confidence import self_adaptive
 from mecca_agents.learning.distributions import VoxelCategorical
 from mecca_agents.learning.rollout import Rollout, collect, stack_observation
-from mecca_agents.presets import FAST, ConfidenceHead, Preset, RewardWeight
+from mecca_agents.presets import FAST, MECHANISMS, ConfidenceHead, Preset, RewardWeight
 from mecca_agents.runs.loading import make_task
 from mecca_env.vector_env import MeccaVectorEnv
 from tests.support.envs import GRID, make_envs
 
 PRESET = FAST.replace(
+    **MECHANISMS,
     shape=GRID,
     channels=4,
     confidence_channels=4,

@@ -15,12 +15,12 @@ from mecca_agents.algorithms.deepigeos import DeepIGeoS
 from mecca_agents.algorithms.ua_mt import DECAY, MeanTeacher, uncertainty
 from mecca_agents.algorithms.unet import PaddedUNet
 from mecca_agents.learning.mask_predictor import MaskPredictor, UpdateLog, action_to, cross_entropy, missed_overlap
-from mecca_agents.presets import FAST
+from mecca_agents.presets import FAST, MECHANISMS
 from mecca_agents.runs.loading import make_task
 from mecca_env.vector_env import MeccaVectorEnv
 from tests.support.envs import GRID, make_envs
 
-PRESET = FAST.replace(shape=GRID, num_envs=3, channels=4, dilations=(1, 2), learning_rate=5e-3)
+PRESET = FAST.replace(**MECHANISMS, shape=GRID, num_envs=3, channels=4, dilations=(1, 2), learning_rate=5e-3)
 CPU = torch.device("cpu")
 
 

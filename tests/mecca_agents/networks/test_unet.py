@@ -11,14 +11,14 @@ import torch
 from mecca_agents.agent import METHODS, find_method, make_agent
 from mecca_agents.learning.network_agent import NetworkAgent
 from mecca_agents.networks.unet import UNet
-from mecca_agents.presets import FAST, PRESETS
+from mecca_agents.presets import FAST, MECHANISMS, PRESETS
 from mecca_agents.runs.config import read_config
 from mecca_agents.runs.loading import make_task
 from mecca_agents.training import train
 from tests.support.envs import GRID, make_envs
 
 PRESET = FAST.replace(
-    shape=GRID, num_envs=2, network="unet", levels=2, channels=4, evidence=True, confidence_channels=2
+    **MECHANISMS, shape=GRID, num_envs=2, network="unet", levels=2, channels=4, evidence=True, confidence_channels=2
 )
 LEARNERS = [
     name

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from mecca_agents.presets import FAST
+from mecca_agents.presets import FAST, MECHANISMS
 from mecca_agents.runs.envs import envs_of, first_seed
 from mecca_agents.training import loop, resume, train
 from mecca_env.vector_env import MeccaVectorEnv
 
-TINY = FAST.replace(shape=(8, 8, 8), channels=2, dilations=(1,), num_envs=3, updates=2)
+TINY = FAST.replace(**MECHANISMS, shape=(8, 8, 8), channels=2, dilations=(1,), num_envs=3, updates=2)
 
 
 @pytest.fixture
