@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hmac
-import ipaddress
 from collections.abc import Awaitable, Callable, MutableMapping
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
+
+from mecca_agents.runtime.addresses import host_name, host_of, is_local, same_secret
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -70,9 +70,9 @@ class Guard:
         path, method = scope["path"], scope.get("method", "GET")
         host = headers.get(b"host", b"").decode("latin-1")
         origin = headers.get(b"origin")
-        if self._local and not is_local(_host_name(host)):
+        if self._local and not is_local(host_name(host)):
             return 403, f"host: expected this machine (localhost), got {host[:80]!r}"
-        if origin is not None and _host_of(origin.decode("latin-1")) != host:
+        if origin is not None and host_of(origin.decode("latin-1")) != host:
             return 403, f"origin: expected this page, got {origin[:80].decode('latin-1')!r}"
         if path not in ("/", "/favicon.ico") and not path.startswith(_PLACES):
             return 404, "no such page"
@@ -86,7 +86,7 @@ class Guard:
         if self._token is None or scope["type"] != "http" or scope["path"] != "/":
             return False
         given = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token", [])
-        return any(_same(word, self._token) for word in given)
+        return any(same_secret(word, self._token) for word in given)
 
     def _knows_token(self, headers: dict[bytes, bytes]) -> bool:
         if self._token is None:
@@ -95,7 +95,7 @@ class Guard:
             cookies = SimpleCookie(headers.get(b"cookie", b"").decode("latin-1"))
         except CookieError:
             return False
-        return self._cookie in cookies and _same(cookies[self._cookie].value, self._token)
+        return self._cookie in cookies and same_secret(cookies[self._cookie].value, self._token)
 
     async def _welcome(self, scope: Scope, send: Send) -> None:
         """Keep the token as a cookie, and take it out of the address, which ends up in histories."""
@@ -103,31 +103,6 @@ class Guard:
         headers = [(b"location", b"/"), (b"set-cookie", cookie.encode("latin-1")), (b"cache-control", b"no-store")]
         await send({"type": "http.response.start", "status": 303, "headers": [*headers, *_HEADERS]})
         await send({"type": "http.response.body", "body": b""})
-
-
-def is_local(host: str) -> bool:
-    """Whether a name or an address is this machine's own, reachable from nowhere else."""
-    if host.lower().rstrip(".") == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _host_name(host: str) -> str:
-    """Without the port."""
-    try:
-        return urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return ""
-
-
-def _host_of(origin: str) -> str:
-    try:
-        return urlsplit(origin).netloc
-    except ValueError:
-        return ""
 
 
 def _is_upload(path: str) -> bool:
@@ -140,10 +115,6 @@ def _is_short(headers: dict[bytes, bytes]) -> bool:
     length = headers.get(b"content-length", b"0")
     fits = length.isdigit() and len(length) < 20 and int(length) <= MOST_BODY
     return fits and b"transfer-encoding" not in headers
-
-
-def _same(given: str, token: str) -> bool:
-    return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), token.encode())
 
 
 def _with_headers(send: Send) -> Send:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
-import socket
 import warnings
 import webbrowser
 from collections.abc import AsyncIterator, Sequence
@@ -16,17 +14,14 @@ from typing import Any
 import numpy as np
 
 from mecca_agents.app.drawing.contours import outline
-from mecca_agents.app.guard import Guard, is_local
+from mecca_agents.app.guard import Guard
 from mecca_agents.app.tab.folder import Folder
 from mecca_agents.app.tab.review import score
 from mecca_agents.app.tab.tabs import Tabs
+from mecca_agents.runtime.addresses import check_secret, in_url, is_local, listen, new_secret
 from mecca_agents.session import InteractiveSession, Model
 from mecca_env.data.world.grids import checked_tolerance
 from mecca_env.extras import missing
-
-SHORTEST_TOKEN = 16
-"""Characters; a shorter token could be guessed."""
-
 
 @dataclass(frozen=True)
 class Settings:
@@ -62,10 +57,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         checked_tolerance(self.tolerance)
-        if self.token is None and not is_local(self.host):
-            raise ValueError(f"token: expected one, since {self.host} can be reached by other machines, got none")
-        if self.token is not None and (len(self.token) < SHORTEST_TOKEN or not _is_plain(self.token)):
-            raise ValueError(f"token: expected at least {SHORTEST_TOKEN} letters, digits, - or _, got another one")
+        check_secret("token", self.token, self.host)
 
 
 _SLOWEST = 60.0  # seconds that decide how often NiceGUI asks a browser whether it is there, and how long it waits
@@ -73,7 +65,7 @@ _SLOWEST = 60.0  # seconds that decide how often NiceGUI asks a browser whether 
 
 def new_token() -> str:
     """A random one."""
-    return secrets.token_urlsafe(24)
+    return new_secret()
 
 
 def make_app(model: Model, settings: Settings) -> tuple[Any, Tabs]:
@@ -148,38 +140,14 @@ def serve(model: Model, settings: Settings, *, show: bool = True) -> None:
         OSError: The address cannot be listened on.
     """
     warnings.filterwarnings("ignore", category=FutureWarning, module="nicegui")  # it looks at every object there is
-    listening = _listen(settings.host, settings.port)
+    listening = listen(settings.host, settings.port)
     app, _ = make_app(model, settings)
     import uvicorn
 
     config = uvicorn.Config(app, log_level="warning", ws_max_size=1 << 20, timeout_graceful_shutdown=2)
     port = listening.getsockname()[1]
-    address = f"http://{_in_url(settings.host)}:{port}/" + (f"?token={settings.token}" if settings.token else "")
+    address = f"http://{in_url(settings.host)}:{port}/" + (f"?token={settings.token}" if settings.token else "")
     print(f"mecca annotate: {address}  (Ctrl-C ends it)", flush=True)
     if show and is_local(settings.host):
         webbrowser.open(address)
     uvicorn.Server(config).run(sockets=[listening])
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((host, port))
-        listening.listen(128)  # a browser that comes before the server runs waits
-    except OSError as error:
-        listening.close()
-        raise OSError(f"{host}:{port}: cannot be listened on ({error.strerror or error})") from error
-    return listening
-
-
-def _in_url(host: str) -> str:
-    """As other machines may reach it."""
-    if host in ("0.0.0.0", "::"):
-        return socket.gethostname()
-    return f"[{host}]" if ":" in host else host
-
-
-def _is_plain(token: str) -> bool:
-    return token.isascii() and all(c.isalnum() or c in "-_" for c in token)

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from mecca_agents.app.guard import MOST_BODY, Guard, is_local
+from mecca_agents.app.guard import MOST_BODY, Guard
 from mecca_agents.app.server import Settings, new_token
+from mecca_agents.runtime.addresses import is_local
 from tests.support.annotation import run
 
 TOKEN = "a-token-of-some-length"
