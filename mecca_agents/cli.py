@@ -1,4 +1,4 @@
-"""The command line: mecca train | evaluate | benchmark | report | record | annotate | demo | data check."""
+"""The command line: mecca train | evaluate | benchmark | report | record | annotate | serve | demo | data check."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from mecca_agents.commands.data import Data
 from mecca_agents.commands.evaluate import Evaluate
 from mecca_agents.commands.preset_flags import check_switches
 from mecca_agents.commands.record import Record
+from mecca_agents.commands.serve import Serve
 from mecca_agents.commands.train import _TRAIN, Train
 from mecca_agents.runtime.stopping import Stopped
 from mecca_env.data.caching.disk import CacheError
@@ -50,6 +51,7 @@ Command = (
     | Annotated[Report, subcommand("report")]
     | Annotated[Record, subcommand("record")]
     | Annotated[Annotate, subcommand("annotate")]
+    | Annotated[Serve, subcommand("serve")]
     | Annotated[Demo, subcommand("demo")]
     | Annotated[Data, subcommand("data")]
 )

@@ -23,6 +23,7 @@ from mecca_agents.session import InteractiveSession, Model
 from mecca_env.data.world.grids import checked_tolerance
 from mecca_env.extras import missing
 
+
 @dataclass(frozen=True)
 class Settings:
     """Settings of the server.

@@ -41,8 +41,8 @@ class Annotate:
 
     def run(self) -> int:
         """Serve until Ctrl-C; the exit code."""
-        from mecca_agents.runtime.addresses import is_local
         from mecca_agents.app.server import Settings, new_token, serve
+        from mecca_agents.runtime.addresses import is_local
         from mecca_agents.session import load_model
         from mecca_env.data.formats.names import check_utf8
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,8 +58,9 @@ class DrawnBoxes:
                     middle = (first + last - 1) / 2
                     first, last = int(np.floor(middle - half + 0.5)), int(np.ceil(middle + half + 0.5))
                 low[axis], high[axis] = min(low[axis], first), max(high[axis], last)
-        for axis in guessed if also is not None else ():
-            low[axis], high[axis] = min(low[axis], also[0][axis]), max(high[axis], also[1][axis])
+        if also is not None:
+            for axis in guessed:
+                low[axis], high[axis] = min(low[axis], also[0][axis]), max(high[axis], also[1][axis])
         low, high = np.maximum(low, 0), np.minimum(high, shape)
         return _triple(low), _triple(np.maximum(high, low + 1))
 
@@ -89,6 +91,6 @@ def _depth(box: Box, spacing: Sequence[float], usual: float) -> float:
     return sum(known) / len(known) if known else usual
 
 
-def _triple(values: NDArray[np.number]) -> Triple:  # type: ignore[type-arg]
+def _triple(values: NDArray[Any]) -> Triple:
     a, b, c = (int(v) for v in values)
     return a, b, c

@@ -6,6 +6,7 @@ prompt is some of these, all of them or, refused, none; and it is undone as one.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from mecca_agents.session.history import MOST_UNDONE
 from mecca_agents.session.interactive import MOST_VOXELS
 from mecca_agents.session.scan import ImageLike
 from mecca_agents.session.views import GROWTH, around, opening
-from mecca_env.data.base import Box, Triple
+from mecca_env.data.base import Box
 from mecca_env.data.grid.cutting import bounding_box
 
 MOST_GROWTHS = 3
@@ -244,7 +245,8 @@ class PromptedSession:
         if not mark.any():
             raise SessionError("mark: expected one voxel at least, got none")
         voxels = sided_voxels(mark) if self._signed else edge_voxels(mark)
-        return voxels + np.array(low, float)
+        points: NDArray[np.float64] = voxels + np.array(low, float)
+        return points
 
     def _marked(self, points: NDArray[np.float64], inside: bool, predict: bool) -> Answer:
         shape = self.session.shape
@@ -276,9 +278,7 @@ class PromptedSession:
         session, said = self.session, self._said
         mask = session.mask()
         also = bounding_box(mask) if mask.any() else None
-        box = said.drawn.whole(
-            session.shape, session.spacing, usual=self._usual, reach=said.reach, also=also
-        )
+        box = said.drawn.whole(session.shape, session.spacing, usual=self._usual, reach=said.reach, also=also)
         self._look(prompt, box, mask)
 
     def _look(self, prompt: _Prompt, box: Box, mask: NDArray[np.bool_] | None = None) -> None:
@@ -343,4 +343,4 @@ class PromptedSession:
     def _usual(self) -> float:
         """Millimetres that a target's surroundings have where nobody said it: the middle of what training drew."""
         least, most = self.session.model.config.click_side
-        return float(least * most) ** 0.5
+        return math.sqrt(least * most)

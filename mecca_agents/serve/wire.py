@@ -80,7 +80,7 @@ def pack(array: NDArray[Any]) -> bytes:
     """
     blosc2 = import_blosc2()
     name = array.dtype.name.encode("ascii")
-    raw = memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+    raw = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
     starts = range(0, len(raw), LARGEST_CHUNK)
     parts = [_START.pack(MAGIC, VERSION, 2, array.ndim, len(name)), name]
     parts += [struct.pack(f"<{array.ndim}q", *array.shape), _COUNT.pack(len(starts))]
@@ -144,7 +144,7 @@ def unpack(data: bytes | bytearray, *, most: int) -> NDArray[Any]:
     start = 0
     for size, packed in chunks:
         try:
-            blosc2.decompress2(packed, dst=memoryview(raw[start : start + size]), nthreads=1)
+            blosc2.decompress2(packed, dst=raw[start : start + size].data, nthreads=1)
         except (ValueError, RuntimeError, TypeError) as error:
             raise WireError(f"array: expected a chunk of blosc2, found a damaged one ({error})") from error
         start += size
