@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -21,13 +22,16 @@ RETRY_AFTER = 10
 """Seconds after which a viewer that found no session may ask again."""
 
 
-def make_app(model: Model, settings: Settings, board: Any = None) -> tuple[Guard, Service]:
+def make_app(
+    model: Model, settings: Settings, board: Any = None, clock: Callable[[], float] = time.monotonic
+) -> tuple[Guard, Service]:
     """The server's application, for any ASGI server, and its sessions.
 
     Args:
         model: The trained method.
         settings: How.
         board: Shows the sessions (`mecca_agents.serve.terminal.Board`); None: nothing does.
+        clock: Seconds, for idle and silent sessions.
 
     Raises:
         ImportError: A library of the extra `serve` is not installed.
@@ -42,7 +46,7 @@ def make_app(model: Model, settings: Settings, board: Any = None) -> tuple[Guard
     except ImportError as error:
         raise ImportError(missing("mecca serve", "starlette and pydantic", "serve")) from error
 
-    service = Service(model, settings, board.changed if board else lambda: None)
+    service = Service(model, settings, board.changed if board else lambda: None, clock)
     if board:
         board.watch(service.leases)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
@@ -54,6 +55,7 @@ class Service:
         model: The trained method.
         settings: How.
         changed: Is told whenever there is something new to show.
+        clock: Seconds.
 
     Attributes:
         model: The trained method.
@@ -64,7 +66,13 @@ class Service:
         ValueError: The run needs several modalities, which no viewer's protocol has.
     """
 
-    def __init__(self, model: Model, settings: Settings, changed: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        settings: Settings,
+        changed: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         if model.modalities != 1:
             raise ValueError(
                 f"{model.folder}: expected a run for one modality, since viewers send one image, "
@@ -78,6 +86,7 @@ class Service:
             idle=settings.idle,
             liveness=settings.liveness,
             changed=changed,
+            clock=clock,
         )
         self._pool = ThreadPoolExecutor(settings.workers, thread_name_prefix="mecca")
 
