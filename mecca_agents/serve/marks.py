@@ -38,8 +38,9 @@ def edge_voxels(mark: NDArray[np.bool_]) -> NDArray[np.intp]:
     voxels = np.argwhere(mark)
     low, high = voxels.min(0), voxels.max(0) + 1
     part = mark[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
-    cross = _cross([bool(side > 1) for side in high - low])
-    outline = _from_the_middle(np.argwhere(part & ~binary_erosion(part, cross)) + low)
+    across = [bool(side > 1) for side in high - low]
+    inner = binary_erosion(part, _cross(across)) if sum(across) > 1 else np.zeros_like(part)
+    outline = _from_the_middle(np.argwhere(part & ~inner) + low)
     chosen = [0]
     distance = np.linalg.norm(outline - outline[0], axis=1)
     while len(chosen) < MOST_EDGES and distance.max() > 0:
