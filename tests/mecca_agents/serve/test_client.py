@@ -149,6 +149,8 @@ def _points() -> st.SearchStrategy[tuple[float, float, float]]:
 
 
 def test_what_two_people_see_is_what_the_server_has_after_each_of_200_prompts(served: Served) -> None:
+    done = 0
+
     class Prompting(RuleBasedStateMachine):
         """Two people with scans of their own; each rule is one of them doing something."""
 
@@ -163,6 +165,8 @@ def test_what_two_people_see_is_what_the_server_has_after_each_of_200_prompts(se
             self.waiting = [False, False]
 
         def _done(self, who: int, waiting: bool = False) -> None:
+            nonlocal done
+            done += 1
             self.waiting[who] = waiting
             for person, waits in zip(self.people, self.waiting, strict=True):
                 person.check(waits)
@@ -253,4 +257,5 @@ def test_what_two_people_see_is_what_the_server_has_after_each_of_200_prompts(se
             for person in getattr(self, "people", ()):
                 person.client.close()
 
-    run_state_machine_as_test(Prompting, settings=settings(max_examples=8, stateful_step_count=25))
+    run_state_machine_as_test(Prompting, settings=settings(max_examples=9, stateful_step_count=30))
+    assert done >= 200
