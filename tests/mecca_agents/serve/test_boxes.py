@@ -66,9 +66,7 @@ def test_a_scan_of_one_slice_has_nothing_to_guess() -> None:
         ((0, -9, 0), (5, -3, 5), None),
     ],
 )
-def test_corners_become_voxels_of_the_scan(
-    low: tuple[float, ...], high: tuple[float, ...], found: Box | None
-) -> None:
+def test_corners_become_voxels_of_the_scan(low: tuple[float, ...], high: tuple[float, ...], found: Box | None) -> None:
     assert read_drawn(low, high, SHAPE) == found
 
 

@@ -37,9 +37,7 @@ class Person:
 
     @property
     def prompts(self) -> Any:
-        (held,) = (
-            lease.held for lease in self.served.service.leases if lease.token == self.client._lease_token
-        )
+        (held,) = (lease.held for lease in self.served.service.leases if lease.token == self.client._lease_token)
         return held.prompts
 
     def check(self, waiting: bool = False) -> None:
@@ -180,7 +178,11 @@ def test_what_two_people_see_is_what_the_server_has_after_each_of_200_prompts(se
             self._done(who, not at_once)
 
         @rule(
-            who=st.integers(0, 1), a=_points(), b=_points(), flat=st.integers(0, 3), sides=st.tuples(*[st.booleans()] * 2)
+            who=st.integers(0, 1),
+            a=_points(),
+            b=_points(),
+            flat=st.integers(0, 3),
+            sides=st.tuples(*[st.booleans()] * 2),
         )
         def box(self, who: int, a: Any, b: Any, flat: int, sides: Any) -> None:
             low, high = np.sort([self._voxel(who, a), self._voxel(who, b)], axis=0)

@@ -24,7 +24,25 @@ LIMIT = 1 << 20
 PATHS = ("/set_image", "/add_scribble_interaction", "/add_lasso_interaction", "/add_initial_seg_interaction")
 MESSAGES = ("/set_target_buffer", "/add_point_interaction", "/add_bbox_interaction", "/set_do_autozoom")
 VALUES: Sequence[Any] = (
-    *(None, True, -1, 0, 1, 3.5, 1e308, 1 << 70, float("nan"), float("inf"), "", "uint8", "object", [], {}, [[]], [1, 2]),
+    *(
+        None,
+        True,
+        -1,
+        0,
+        1,
+        3.5,
+        1e308,
+        1 << 70,
+        float("nan"),
+        float("inf"),
+        "",
+        "uint8",
+        "object",
+        [],
+        {},
+        [[]],
+        [1, 2],
+    ),
     *([1, 2, 3], [1, float("nan"), 3], [[1, 2]] * 3, [[5, 2]] * 3, [[0, 1 << 62]] * 3, [["a", "b"]] * 3, [1e300] * 3),
 )
 NAMES = (
@@ -46,7 +64,13 @@ class Fuzzer:
             return bytes(draw.randrange(256) for _ in range(draw.randrange(40)))
         fields = {draw.choice(NAMES): draw.choice(VALUES) for _ in range(draw.randrange(5))}
         text = json.dumps(draw.choice(VALUES) if draw.random() < 0.1 else fields).encode()
-        return b"[" * 50_000 if draw.random() < 0.02 else text[: draw.randrange(len(text) + 1)] if draw.random() < 0.1 else text
+        return (
+            b"[" * 50_000
+            if draw.random() < 0.02
+            else text[: draw.randrange(len(text) + 1)]
+            if draw.random() < 0.1
+            else text
+        )
 
     def array(self) -> bytes:
         draw = self.random
@@ -130,9 +154,7 @@ def _is_a_sentence(reply: Reply) -> bool:
 
 
 @pytest.mark.parametrize("length", [None, "5"])
-def test_a_body_that_is_longer_than_it_says_is_stopped_when_it_is_too_long(
-    asked: Asked, length: str | None
-) -> None:
+def test_a_body_that_is_longer_than_it_says_is_stopped_when_it_is_too_long(asked: Asked, length: str | None) -> None:
     viewer, _ = asked(most_bytes=LIMIT)
     viewer.claim()
     part = {"type": "http.request", "body": bytes(LIMIT), "more_body": True}

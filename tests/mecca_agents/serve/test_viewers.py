@@ -178,7 +178,9 @@ def test_capabilities_say_what_a_run_takes(model: Model, plain_model: Model) -> 
     assert signed["do_autozoom"] and signed["supports_zero_shot_label_refinement"]
     assert not plain["do_autozoom"] and not plain["supports_zero_shot_label_refinement"]
     for found in (signed, plain):
-        assert found["supported_interactions"] == dict.fromkeys(("points", "scribble", "lasso", "bbox2d", "bbox3d"), True)
+        assert found["supported_interactions"] == dict.fromkeys(
+            ("points", "scribble", "lasso", "bbox2d", "bbox3d"), True
+        )
         assert found["supports_undo"] and found["supports_initial_label"] and found["patch_size"] == [10, 12, 12]
         channels = [found["channel_mapping"].pop("prev_seg"), *sum(found["channel_mapping"].values(), [])]
         assert sorted(channels) == list(range(found["num_interaction_channels"]))

@@ -1,0 +1,166 @@
+"""The command, what it shows, and what is kept of sessions."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from rich.console import Console
+
+from mecca_agents.cli import main
+from mecca_agents.offline.sessions import session_episode
+from mecca_agents.serve import Settings, make_app
+from mecca_agents.serve.service import Service
+from mecca_agents.serve.terminal import Board
+from mecca_agents.session import InteractiveSession, Model, read_log
+from tests.support import ROOT
+from tests.support.viewers import Viewer
+
+Asked = Callable[..., tuple[Viewer, Service]]
+POINT = {"coordinates": [10, 14, 12], "include_interaction": True}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bool", "float16", "int64"])
+def test_logs_and_their_scans_are_kept_and_done_again(
+    asked: Asked, scan: NDArray[np.float32], tmp_path: Path, model: Model, dtype: str
+) -> None:
+    viewer, service = asked(logs=tmp_path)
+    viewer.claim()
+    image = (scan > 1 if dtype == "bool" else scan * 10).astype(dtype)
+    viewer.open(image.T, (3, 2, 1))
+    viewer.post("/add_point_interaction", POINT)
+    (lease,) = service.leases
+    first = lease.held.prompts.session.mask()
+    viewer.open(image.T * 2 if dtype != "bool" else image.T, (1, 1, 1))  # another one: the first is written
+    (log,) = tmp_path.glob("*.json")
+    viewer.post("/add_point_interaction", POINT)
+    viewer.ask("POST", "/release")
+    assert len(list(tmp_path.glob("*.json"))) == len(list(tmp_path.glob("*.nii"))) == 2
+    kept = read_log(log)
+    with InteractiveSession(model) as again:
+        again.set_image(kept.files)
+        again.load_log(kept)
+        assert np.array_equal(again.mask(), first) and again.spacing == (1, 2, 3)
+        session_episode(again)  # `mecca record --sessions` makes one of it
+
+
+def test_a_scan_without_a_prompt_is_not_kept_and_the_end_of_the_server_keeps_the_others(
+    asked: Asked, scan: NDArray[np.float32], tmp_path: Path
+) -> None:
+    viewer, service = asked(logs=tmp_path)
+    viewer.claim()
+    viewer.open(scan.T)
+    viewer.ask("POST", "/release")
+    assert not list(tmp_path.iterdir())
+    assert viewer.open(np.ones((5, 5, 5), np.float32)).status == 410
+    viewer.claim()
+    assert viewer.open(np.ones((5, 5, 5), np.float32)).status == 400 and not list(tmp_path.iterdir())
+    viewer.open(scan.T)
+    viewer.post("/add_point_interaction", POINT)
+    service.close()
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".nii"]
+
+
+def test_a_run_for_several_modalities_is_refused_at_the_start(model: Model) -> None:
+    two = replace(model, run=replace(model.run, modalities=2))
+    with pytest.raises(ValueError, match="expected a run for one modality, since viewers send one image, found one f"):
+        make_app(two, Settings())
+
+
+def test_silent_sessions_are_taken_back_without_anybody_asking(asked: Asked) -> None:
+    now = [0.0]
+    viewer, service = asked(sweep=0.01, clock=lambda: now[0])
+    viewer.claim()
+    now[0] = 61.0
+
+    async def wait() -> None:
+        sweeping = asyncio.create_task(service.sweep())
+        while len(service.leases):
+            await asyncio.sleep(0.01)
+        sweeping.cancel()
+
+    asyncio.run(asyncio.wait_for(wait(), 10))
+    assert len(service.leases) == 0
+
+
+def _board(model: Model, terminal: bool) -> tuple[Board, io.StringIO, Viewer, Service]:
+    out = io.StringIO()
+    board = Board(Console(file=out, force_terminal=terminal, width=100))
+    app, service = make_app(model, Settings(), board)
+    return board, out, Viewer(app), service
+
+
+def test_the_terminal_shows_a_line_and_a_table(model: Model, scan: NDArray[np.float32]) -> None:
+    board, out, viewer, service = _board(model, terminal=True)
+    with board.showing():
+        viewer.claim()
+        viewer.open(scan.T)
+        viewer.post("/add_point_interaction", POINT)
+    shown = out.getvalue()
+    assert "1 of 3 sessions, 0 at work, 1 prompts" in shown
+    assert "25 x 30 x 21" in shown and "add_point" in shown and "600 s" in shown
+    service.close()
+
+
+def test_elsewhere_there_is_a_line_for_each_thing_that_is_done(model: Model, scan: NDArray[np.float32]) -> None:
+    board, out, viewer, service = _board(model, terminal=False)
+    with board.showing():
+        viewer.claim()
+        viewer.open(scan.T)
+        viewer.post("/add_point_interaction", POINT)
+        viewer.ask("POST", "/release")
+    lines = out.getvalue().splitlines()
+    assert [line.split(";")[0].split(" in ")[0] for line in lines] == [
+        "session 1 begins",
+        "session 1 set_image on 25 x 30 x 21",
+        "session 1 add_point on 25 x 30 x 21",
+        "session 1 is over",
+    ]
+    service.close()
+
+
+def test_what_is_wrong_with_the_command_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, sentence in (
+        ("--key short", "key: expected at least 16"),
+        ("--itk-snap --host 0.0.0.0", "itk_snap: expected this machine's own address"),
+        ("--run /nowhere/at/all", "expected a run"),
+    ):
+        assert main(["serve", *arguments.split()]) == 2
+        error = capsys.readouterr().err
+        assert sentence in error and error.startswith("mecca: ") and error.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_the_command_serves_and_ends_with_ctrl_c(model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    command = [sys.executable, "-m", "mecca_agents.cli", "serve", "--run", str(model.folder), "--port", "0"]
+    command += ["--device", "cpu", "--logs", str(tmp_path), "--itk-snap"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        first = server.stdout.readline()
+        url = first.split()[2]
+        assert first.startswith("mecca serve: http://127.0.0.1:") and "Ctrl-C ends it" in first
+
+        def ask(path: str, **other: Any) -> Any:
+            with urllib.request.urlopen(urllib.request.Request(url + path, **other)) as answer:
+                return json.load(answer)
+
+        assert ask("/healthz") == {"ok": True} and "version" in ask("/status")
+        token = ask("/claim", method="POST")["lease_token"]
+        assert ask("/lease_status", headers={"X-Lease-Token": token})["remaining_seconds"] > 590
+        server.send_signal(signal.SIGINT)
+        out, error = server.communicate(timeout=60)
+    assert "session 1 begins; 1 of 3 sessions" in out and "session 1 is over" in out
+    assert "Traceback" not in error and server.returncode in (0, 130), (server.returncode, error)
