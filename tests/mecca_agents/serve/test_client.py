@@ -138,6 +138,7 @@ def test_errors_reach_the_client_as_its_own(served: Served, person: Person) -> N
 
 
 SHAPES = ((25, 30, 21), (19, 8, 33))
+WHO = st.integers(0, 1)
 KINDS = ("uint8", "float64")
 
 
@@ -172,18 +173,12 @@ def test_what_two_people_see_is_what_the_server_has_after_each_of_200_prompts(se
         def _voxel(self, who: int, share: Any) -> list[float]:
             return [s * (n - 1) for s, n in zip(share, self.people[who].buffer.shape, strict=True)]
 
-        @rule(who=st.integers(0, 1), share=_points(), inside=st.booleans(), at_once=st.booleans())
+        @rule(who=WHO, share=_points(), inside=st.booleans(), at_once=st.booleans())
         def point(self, who: int, share: Any, inside: bool, at_once: bool) -> None:
             self.people[who].client.add_point_interaction(self._voxel(who, share), inside, run_prediction=at_once)
             self._done(who, not at_once)
 
-        @rule(
-            who=st.integers(0, 1),
-            a=_points(),
-            b=_points(),
-            flat=st.integers(0, 3),
-            sides=st.tuples(*[st.booleans()] * 2),
-        )
+        @rule(who=WHO, a=_points(), b=_points(), flat=st.integers(0, 3), sides=st.tuples(st.booleans(), st.booleans()))
         def box(self, who: int, a: Any, b: Any, flat: int, sides: Any) -> None:
             low, high = np.sort([self._voxel(who, a), self._voxel(who, b)], axis=0)
             corners = [[float(x), float(y) + 1] for x, y in zip(low, high, strict=True)]
@@ -192,7 +187,7 @@ def test_what_two_people_see_is_what_the_server_has_after_each_of_200_prompts(se
             self.people[who].client.add_bbox_interaction(corners, sides[0], run_prediction=sides[1])
             self._done(who, not sides[1])
 
-        @rule(who=st.integers(0, 1), share=_points(), axis=st.integers(0, 2), inside=st.booleans(), part=st.booleans())
+        @rule(who=WHO, share=_points(), axis=st.integers(0, 2), inside=st.booleans(), part=st.booleans())
         def mark(self, who: int, share: Any, axis: int, inside: bool, part: bool) -> None:
             person = self.people[who]
             middle = [round(v) for v in self._voxel(who, share)]
@@ -208,7 +203,7 @@ def test_what_two_people_see_is_what_the_server_has_after_each_of_200_prompts(se
                 add(mask, inside)
             self._done(who)
 
-        @rule(who=st.integers(0, 1), share=_points(), at_once=st.booleans(), empty=st.booleans())
+        @rule(who=WHO, share=_points(), at_once=st.booleans(), empty=st.booleans())
         def first_mask(self, who: int, share: Any, at_once: bool, empty: bool) -> None:
             mask = np.zeros(self.people[who].buffer.shape, np.uint8)
             if not empty:
@@ -216,7 +211,7 @@ def test_what_two_people_see_is_what_the_server_has_after_each_of_200_prompts(se
             self.people[who].client.add_initial_seg_interaction(mask, run_prediction=at_once)
             self._done(who)
 
-        @rule(who=st.integers(0, 1))
+        @rule(who=WHO)
         def undo(self, who: int) -> None:
             self.people[who].client.undo()
             self._done(who)
@@ -228,13 +223,13 @@ def test_what_two_people_see_is_what_the_server_has_after_each_of_200_prompts(se
             self.people[who].client._predict()
             self._done(who)
 
-        @rule(who=st.integers(0, 1))
+        @rule(who=WHO)
         def reset(self, who: int) -> None:
             self.people[who].client.reset_interactions()
             assert not self.people[who].buffer.any()
             self._done(who)
 
-        @rule(who=st.integers(0, 1))
+        @rule(who=WHO)
         def expire(self, who: int) -> None:
             """The session is gone; a viewer takes another one and goes on from the mask that it shows."""
             lost, other = self.people[who], self.people[1 - who]
