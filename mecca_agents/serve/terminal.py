@@ -78,7 +78,7 @@ class Board:
     def _say(self, leases: Leases[Held]) -> None:
         known = {lease.number: lease for lease in leases}
         for number in sorted(self._said.keys() - known):
-            self._console.print(f"session {number} is over; {self.line()}", highlight=False)
+            self._console.print(f"session {number} is over; {self.line()}", highlight=False, soft_wrap=True)
             del self._said[number]
         for number, lease in known.items():
             news = (lease.last, lease.acted)
@@ -86,7 +86,7 @@ class Board:
                 self._said[number] = news
                 _, scan, _, last, seconds = _row(lease)
                 what = f"{last} on {scan} in {seconds} s" if last else "begins"
-                self._console.print(f"session {number} {what}; {self.line()}", highlight=False)
+                self._console.print(f"session {number} {what}; {self.line()}", highlight=False, soft_wrap=True)
 
 
 def _row(lease: Lease[Held]) -> tuple[str, str, str, str, str]:
