@@ -66,7 +66,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 def report(results: dict[str, Any]) -> str:
     """The same as text."""
     shape, grid = (" x ".join(map(str, results[name])) for name in ("shape", "grid"))
-    rows = [[name, str(row["count"]), f"{row['ms']:.0f}", f"{row['most']:.0f}"] for name, row in results["rows"].items()]
+    rows = [
+        [name, str(row["count"]), f"{row['ms']:.0f}", f"{row['most']:.0f}"] for name, row in results["rows"].items()
+    ]
     lines = [
         f"{results['method']} on {grid} voxels, a scan of {shape}, {results['cpu']}, {results['threads']} threads",
         columns(["", "times", "ms, median", "most"], rows, left=1),

@@ -1,1 +1,1 @@
-"""Devices, several processes, and how they are stopped."""
+"""Devices, several processes, how they are stopped, and addresses to listen on."""

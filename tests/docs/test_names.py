@@ -26,6 +26,8 @@ OPTIONAL = (
     "mecca_agents.offline",
     "benchmarks.voxel_ppo",
     "mecca_agents.app",
+    "mecca_agents.serve",
+    "benchmarks.serving",
 )
 
 

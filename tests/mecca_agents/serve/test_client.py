@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 from numpy.typing import NDArray
 
+from tests.docs.blocks import python_blocks
 from tests.mecca_agents.serve.conftest import Served, make_scan
+from tests.support import ROOT
 
 remote = pytest.importorskip("nnInteractive.inference.remote", reason='no client here: pip install -e ".[dev]"')
 Client = remote.nnInteractiveRemoteInferenceSession
@@ -135,6 +137,14 @@ def test_errors_reach_the_client_as_its_own(served: Served, person: Person) -> N
     for other in others:
         other.close()
     assert len(served.service.leases) == 0
+
+
+def test_the_program_on_the_page(served: Served) -> None:
+    (program,) = python_blocks(ROOT / "docs" / "serve.md")
+    assert "http://127.0.0.1:1527" in program
+    names: dict[str, Any] = {}
+    exec(compile(program.replace("http://127.0.0.1:1527", served.url), "serve.md", "exec"), names)
+    assert not names["mask"].any() and len(served.service.leases) == 0
 
 
 SHAPES = ((25, 30, 21), (19, 8, 33))
