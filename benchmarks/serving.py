@@ -2,8 +2,8 @@
 
     python -m benchmarks.serving scan.nii.gz --run runs/spleen --threads 2
 
-The client is the one that viewers use (package nninteractive-client), on this machine's own address. Without a scan it is
-a phantom of 240 x 240 x 155 voxels. Prompts are points at random places inside and outside of the middle of the scan.
+The client is the one that viewers use (package nninteractive-client), on this machine's own address. Without a scan it
+is a phantom of 240 x 240 x 155 voxels. Points are at random places in the middle of the scan.
 """
 
 from __future__ import annotations

@@ -71,6 +71,7 @@ def test_every_public_method_of_the_client(person: Person, served: Served) -> No
     line[10, 12:17, 12] = 1
     assert call("add_point_interaction", (10.2, 14, 12), True) is not None
     assert person.buffer[10, 14, 12] == 1
+    assert [click.point for click in person.prompts.session.clicks] == [(12, 14, 10.2)]
     person.check()
     call("add_bbox_interaction", [[10, 11], [10.4, 19.6], [8, 16]], True)
     person.check()

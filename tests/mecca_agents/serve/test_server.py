@@ -24,7 +24,7 @@ from mecca_agents.offline.sessions import session_episode
 from mecca_agents.serve import Settings, make_app
 from mecca_agents.serve.service import Service
 from mecca_agents.serve.terminal import Board
-from mecca_agents.session import InteractiveSession, Model, read_log
+from mecca_agents.session import InteractiveSession, Model, SessionError, read_log
 from tests.support import ROOT
 from tests.support.viewers import Viewer
 
@@ -69,7 +69,10 @@ def test_a_scan_without_a_prompt_is_not_kept_and_the_end_of_the_server_keeps_the
     assert viewer.open(np.ones((5, 5, 5), np.float32)).status == 400 and not list(tmp_path.iterdir())
     viewer.open(scan.T)
     viewer.post("/add_point_interaction", POINT)
+    (lease,) = service.leases
     service.close()
+    with pytest.raises(SessionError, match="got one that was closed"):
+        lease.held.prompts.session.mask()
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".nii"]
 
 
