@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from mecca_agents.serve.leases import Gone, Lease, Leases
 from mecca_agents.serve.prompts import PromptedSession
 from mecca_agents.serve.settings import Settings
-from mecca_agents.session import Model, SessionError
+from mecca_agents.session import MOST_VOXELS, Model, SessionError
 
 Result = TypeVar("Result")
 
@@ -156,7 +156,9 @@ class Service:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _make(self) -> Held:
-        return Held(PromptedSession(self.model, most_voxels=self.settings.most_bytes), np.dtype(np.uint8))
+        return Held(
+            PromptedSession(self.model, most_voxels=min(MOST_VOXELS, self.settings.most_bytes)), np.dtype(np.uint8)
+        )
 
     def _end(self, lease: Lease[Held]) -> None:
         self._keep(lease.held)

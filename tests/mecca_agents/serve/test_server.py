@@ -76,6 +76,15 @@ def test_a_scan_without_a_prompt_is_not_kept_and_the_end_of_the_server_keeps_the
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".nii"]
 
 
+@pytest.mark.parametrize("library", ["blosc2", "pydantic"])
+def test_a_library_that_is_missing_is_named(model: Model, monkeypatch: pytest.MonkeyPatch, library: str) -> None:
+    for name in ("bodies", "itk_snap", "routes"):
+        monkeypatch.delitem(sys.modules, f"mecca_agents.serve.{name}", raising=False)
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(ImportError, match=f'mecca serve needs .*{library}.*pip install -e ".\\[serve]"'):
+        make_app(model, Settings())
+
+
 def test_a_run_for_several_modalities_is_refused_at_the_start(model: Model) -> None:
     two = replace(model, run=replace(model.run, modalities=2))
     with pytest.raises(ValueError, match="expected a run for one modality, since viewers send one image, found one f"):
