@@ -17,7 +17,8 @@ class Serve:
     printed; ITK-SNAP with --itk-snap. Needs pip install -e ".[serve]".
 
     Attributes:
-        run_folder: The run that acts, a folder or the name of one that comes with the package; by default phantom.
+        run_folder: The run that acts, a folder or the name of one that comes with the package; by default the one
+            that acts where none is named.
         checkpoint: last, or best: the one with the highest smoothed training Dice.
         host: Address to listen on; by default this machine alone. Others need a key, and one is made and printed.
         port: Port; 0: any that is free.
