@@ -1,4 +1,4 @@
-"""P-Net's 3x3x3 convolution with its rectifier, and its 1x1x1 convolutions as matrix products."""
+"""P-Net's 3x3x3 convolution with its rectifier, 1x1x1 convolutions as matrix products, and what quickens others."""
 
 from __future__ import annotations
 
@@ -28,6 +28,28 @@ class RectifiedConvolution(nn.Conv3d):
             )
             return result
         return conv3d(inputs, self.weight, self.bias, padding=apart, dilation=apart).relu_()
+
+
+class QuickConvolution(nn.Conv3d):
+    """A convolution like any other that answers a single small volume as quickly as several."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(B, in, D, H, W) to (B, out, D', H', W')."""
+        if not _detours(inputs):
+            return super().forward(inputs)
+        result: Tensor = torch.ops.mkldnn._convolution_pointwise(
+            *(inputs, self.weight, self.bias, list(self.padding), list(self.stride), list(self.dilation)),
+            *(self.groups, "none", [], ""),
+        )
+        return result
+
+
+def quickened(network: nn.Module) -> nn.Module:
+    """The network, all its plain 3-D convolutions `QuickConvolution`."""
+    for module in network.modules():
+        if type(module) is nn.Conv3d and not isinstance(module.padding, str):
+            module.__class__ = QuickConvolution
+    return network
 
 
 class Squeeze(nn.Conv3d):

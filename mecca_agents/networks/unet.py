@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from mecca_agents.networks.convolution import quickened
+
 
 class UNet(nn.Module):
     """MONAI's plain U-Net as a trunk, and for every branch two convolutions of it and of the inputs.
@@ -50,6 +52,7 @@ class UNet(nn.Module):
         self.branches = nn.ModuleDict(
             {name: _branch(channels + in_channels, channels, out) for name, out in branches.items()}
         )
+        quickened(self)
 
     def forward(self, inputs: Tensor, only: str | None = None) -> dict[str, Tensor]:
         """(B, C, D, H, W) float32 to a (B, out, D, H, W) map for every branch, or for `only` one."""

@@ -39,7 +39,8 @@ class Click:
         point: Where, in voxels of the scan, fractions included.
         voxel: The voxel of the agent's grid that it lies in.
         step: Number of the step that it is for, from 1.
-        repeated: That `place` was clicked before: nobody learns anything from it, and it is not kept.
+        repeated: That `place` was clicked before, and with signs the last word on it was the same: nobody learns
+            anything from it, and it is not kept.
         inside: Which side of the target's border it is on, where clicks have signs.
     """
 
@@ -50,12 +51,12 @@ class Click:
     inside: bool | None = None
 
     @property
-    def place(self) -> tuple[Triple, bool | None]:
+    def place(self) -> Triple:
         """The voxel that a second click in would repeat this one: of the scan where the mask keeps to what was said."""
         if self.inside is None:
-            return self.voxel, None
+            return self.voxel
         x, y, z = (round(v) for v in self.point)
-        return (x, y, z), self.inside
+        return x, y, z
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,12 +193,12 @@ class EpisodePlayer:
         there = self._seen_points(points, moment)
         view = self._view_for(there, moment, inside)
         seen = moment if view == moment.view else self._seen_in(moment, view)
-        known = {click.place for click in moment.clicks}
+        said = {click.place: click.inside for click in moment.clicks}  # the last word on each
         made = []
         for point, voxel in zip(there, _voxels(there, seen.placement), strict=True):
             click = Click(point, voxel, len(moment.answers) + 1, False, inside)
-            made.append(replace(click, repeated=click.place in known))
-            known.add(click.place)
+            made.append(replace(click, repeated=click.place in said and said[click.place] == inside))
+            said[click.place] = inside
         new = tuple(click for click in made if not click.repeated)
         if not new:
             return moment, made

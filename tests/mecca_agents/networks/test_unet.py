@@ -10,6 +10,7 @@ import torch
 
 from mecca_agents.agent import METHODS, find_method, make_agent
 from mecca_agents.learning.network_agent import NetworkAgent
+from mecca_agents.networks.convolution import QuickConvolution
 from mecca_agents.networks.unet import UNet
 from mecca_agents.presets import FAST, MECHANISMS, PRESETS
 from mecca_agents.runs.config import read_config
@@ -38,6 +39,15 @@ def test_every_branch_keeps_the_grid(sides: tuple[int, int, int]) -> None:
     inputs = torch.randn(2, 3, *sides)
     alone = network(inputs, only="value")
     assert set(alone) == {"value"} and torch.equal(alone["value"], network(inputs)["value"])
+
+
+def test_it_answers_one_volume_as_it_learns_from_it() -> None:
+    torch.manual_seed(0)
+    network, inputs = UNet(3, {"policy": 2}, channels=4), torch.randn(1, 3, 12, 11, 10)
+    assert sum(isinstance(module, QuickConvolution) for module in network.modules()) >= 5
+    learned = network(inputs)["policy"]
+    with torch.inference_mode():  # by another way, which is several times as quick
+        torch.testing.assert_close(network(inputs)["policy"], learned, atol=1e-5, rtol=1e-5)
 
 
 def test_a_voxel_sees_what_lies_far_away() -> None:

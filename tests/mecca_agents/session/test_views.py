@@ -121,6 +121,10 @@ def test_a_clicked_voxel_is_on_the_side_that_was_said(session: InteractiveSessio
     assert not session.overlay("mask", 2, 32)[45:48, 40].any()  # type: ignore[index]
     session.add_clicks((46, 40, 32), inside=True)
     assert session.step()[45:48, 40, 32].tolist() == [False, True, False]
+    session.add_clicks((46, 40, 32), inside=False)
+    assert not session.step()[46, 40, 32]
+    assert not session.add_clicks((46, 40, 32), inside=True)[0].repeated  # said before, but not last
+    assert session.step()[46, 40, 32]
     assert not session.mask(step=1)[0, 0, 0] and session.mask(step=1)[45, 40, 32]
 
 
