@@ -4,7 +4,7 @@
 
 On `--cases` phantoms and as many scans of random shapes, none of which was trained on, each first prompt is followed by
 points at the middle of the largest error, inside or outside as the label says (the click of the CVPR 2025 challenge).
-Everything goes through `mecca_agents.serve.prompts`, as in `mecca serve`; the numbers are Dice on the scan's own grid.
+Everything goes through `mecca_agents.serve.prompting`, as in `mecca serve`; numbers are Dice on the scan's own grid.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mecca_agents.serve.prompts import PromptedSession
+from mecca_agents.serve.prompting.prompts import PromptedSession
 from mecca_agents.session import Model, load_model
 from mecca_agents.tables import grid
 from mecca_env.data.base import Box, Scan

@@ -16,8 +16,8 @@ def capabilities(model: Model) -> dict[str, Any]:
     """What a run takes.
 
     Every run takes points, scribbles, lassos and boxes; one that was trained without signs takes the first three as
-    clicks on edges (`mecca_agents.serve.prompts.PromptedSession`). Masks can always be gone on from; whether an agent
-    was trained to make them better is said apart.
+    clicks on edges (`serve.prompting.prompts.PromptedSession`). Masks can always be gone on from; whether an agent was
+    trained to make them better is said apart.
     """
     trained = EnvConfig(shape=model.run.preset.shape, **model.run.settings)
     mends_masks = read_choice("start", trained.start, STARTS).get("mask", 0.0) > 0

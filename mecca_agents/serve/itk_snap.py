@@ -23,7 +23,7 @@ from starlette.types import Message
 import mecca_env
 from mecca_agents.serve.bodies import MOST_MESSAGE, ROOM, Refused, Three, checked, read_body
 from mecca_agents.serve.leases import Lease
-from mecca_agents.serve.prompts import Answer
+from mecca_agents.serve.prompting.prompts import Answer
 from mecca_agents.serve.service import Held, Service
 
 Side = Annotated[FiniteFloat, Field(gt=0)]

@@ -33,7 +33,7 @@ from mecca_agents.serve.bodies import (
 )
 from mecca_agents.serve.capabilities import capabilities
 from mecca_agents.serve.leases import Lease
-from mecca_agents.serve.prompts import Answer
+from mecca_agents.serve.prompting.prompts import Answer
 from mecca_agents.serve.service import Held, Service
 from mecca_agents.serve.wire import TYPES, pack, unpack
 from mecca_env.data.base import Box

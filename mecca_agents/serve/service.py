@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mecca_agents.serve.leases import Gone, Lease, Leases
-from mecca_agents.serve.prompts import PromptedSession
+from mecca_agents.serve.prompting.prompts import PromptedSession
 from mecca_agents.serve.settings import Settings
 from mecca_agents.session import MOST_VOXELS, Model, SessionError
 

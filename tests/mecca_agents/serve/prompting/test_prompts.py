@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mecca_agents.serve import prompts
-from mecca_agents.serve.prompts import Answer, PromptedSession
+from mecca_agents.serve.prompting import prompts
+from mecca_agents.serve.prompting.prompts import Answer, PromptedSession
 from mecca_agents.session import InteractiveSession, Model, SessionError
 from mecca_agents.session.history import MOST_UNDONE
 

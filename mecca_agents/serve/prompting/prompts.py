@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mecca_agents.serve.boxes import DrawnBoxes, read_drawn
-from mecca_agents.serve.marks import edge_voxels, sided_voxels
+from mecca_agents.serve.prompting.boxes import DrawnBoxes, read_drawn
+from mecca_agents.serve.prompting.marks import edge_voxels, sided_voxels
 from mecca_agents.session import InteractiveSession, Model, SessionError
 from mecca_agents.session.history import MOST_UNDONE
 from mecca_agents.session.interactive import MOST_VOXELS

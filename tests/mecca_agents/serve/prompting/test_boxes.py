@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mecca_agents.serve.boxes import DrawnBoxes, read_drawn
-from mecca_agents.serve.marks import MOST_EDGES, MOST_SIDED, edge_voxels, sided_voxels
+from mecca_agents.serve.prompting.boxes import DrawnBoxes, read_drawn
+from mecca_agents.serve.prompting.marks import MOST_EDGES, MOST_SIDED, edge_voxels, sided_voxels
 from mecca_env.data.base import Box
 
 SHAPE = (100, 90, 40)
