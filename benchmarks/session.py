@@ -1,8 +1,8 @@
 """Time that an interactive session takes to open a scan and to answer, and the memory that takes.
 
-    python -m benchmarks.session BraTS20_Training_001_flair.nii.gz --threads 2
+    python -m benchmarks.session BraTS20_Training_001_flair.nii.gz --run phantom --threads 2
 
-Without `--run` it is the run that comes with the package, which has the networks of the preset `fast`. Each line is the
+`phantom` has the networks of the preset `fast`; without `--run` it is `general`. Each line is the
 median of `--rounds` steps; beside the time on the clock stands that of the processor, which other work on the machine
 changes little.
 """
@@ -57,12 +57,13 @@ def report(results: dict[str, Any]) -> str:
 def _episode(session: InteractiveSession, box: Any, rounds: int) -> dict[str, list[tuple[float, float]]]:
     times: dict[str, list[tuple[float, float]]] = {"set_box": [], "add_clicks": [], "step": [], "overlays": []}
     rng, middle = np.random.default_rng(0), session.shape[2] // 2
+    inside = True if session.model.config.signed else None
     for _ in range(rounds):
         times["set_box"].append(_timed(lambda: session.set_box(*box)))
         low, high = session.view
         for count in CLICKS:
             points = rng.uniform(low, np.array(high) - 1, (count, 3))
-            times["add_clicks"].append(_timed(lambda points=points: session.add_clicks(points)))  # type: ignore[misc]
+            times["add_clicks"].append(_timed(lambda points=points: session.add_clicks(points, inside)))  # type: ignore[misc]
             times["step"].append(_timed(session.step))
             times["overlays"].append(_timed(lambda: _look(session, middle)))
     return times
@@ -87,7 +88,7 @@ def main() -> None:
     """Measure and print."""
     parser = benchmark_parser(__doc__)
     parser.add_argument("scans", type=Path, nargs="+", help="one file for each modality")
-    parser.add_argument("--run", type=Path, help="a run's folder")
+    parser.add_argument("--run", type=Path, help="a run, by folder or name")
     parser.add_argument("--rounds", type=int, default=3)
     parser.set_defaults(threads=2)
     measure_and_report(parser, run, report)

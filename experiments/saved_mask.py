@@ -73,7 +73,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=20)
     options = parser.parse_args()
-    model = load_model(device="cpu")
+    model = load_model("phantom", device="cpu")
     results = [one(model, case) for case in range(options.cases)]
     lines = [[name, f"{np.mean([result[name] for result in results]):.1f}"] for name in results[0]]
     print(grid([f"Dice %, {options.cases} phantoms", ""], lines, padded=False))

@@ -15,7 +15,7 @@ class Annotate:
 
     Attributes:
         scan: A .nii, .nii.gz, .hdr, .mha or .nrrd file that the page opens at first; several, one for each modality.
-        run_folder: The run that acts, a folder or the name of one that comes with the package; by default phantom.
+        run_folder: The run that acts, a folder or the name of one that comes with the package; by default general.
         checkpoint: last, or best: the one with the highest smoothed training Dice.
         folder: The page opens files below this folder, and no others; by default the scan's, or the current one.
         host: Address to listen on; by default this machine alone. Others need a token, and one is made and printed.

@@ -10,7 +10,7 @@ from mecca_agents.runs.config import is_run
 SHIPPED = Path(__file__).parents[1] / "data"
 """Where they are kept, each in a folder of its name."""
 
-DEFAULT = "phantom"
+DEFAULT = "general"
 """The one that acts where none is asked for."""
 
 

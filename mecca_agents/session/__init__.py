@@ -2,7 +2,7 @@
 
 from mecca_agents.session import InteractiveSession
 
-session = InteractiveSession("runs/first")  # or no run at all: the small one that comes with the package
+session = InteractiveSession("runs/first")  # or no run at all: `general`, for any organ
 session.set_image("scan.nii.gz")
 session.set_box((40, 60, 20), (90, 110, 52))
 session.add_clicks([(52, 81, 33), (78, 90.5, 40)])

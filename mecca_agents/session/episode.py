@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import numpy as np
 import torch
@@ -16,7 +15,17 @@ from mecca_agents.session.errors import SessionError
 from mecca_agents.session.mask import BoxedMask
 from mecca_agents.session.model import Model
 from mecca_agents.session.scan import Image
-from mecca_agents.session.views import DOUBT, MOST_CHANGES, SIDES, around, drawn_closer, grown, opening, with_margin
+from mecca_agents.session.views import (
+    DOUBT,
+    MOST_CHANGES,
+    MOST_DOUBT,
+    SIDES,
+    around,
+    drawn_closer,
+    grown,
+    opening,
+    with_margin,
+)
 from mecca_env.actions import ActionReader
 from mecca_env.data.base import Box, DataError, Triple
 from mecca_env.data.grid.cutting import move_map, prepare
@@ -233,10 +242,10 @@ class EpisodePlayer:
         return after
 
     def _acted_first(self, moment: Moment) -> Moment:
-        """The moment after a first action, in the view in which the agent is surest of what it finds.
+        """The moment after a first action, in the smallest view in which the agent doubts less than it finds.
 
-        Nobody has said how large the target is. In a view that does not hold it, or hardly shows it, an agent finds
-        something else than in the next larger one, and is in doubt about much of it.
+        Nobody has said how large the target is. In a view that does not hold it an agent is in doubt about much of it.
+        Where it is so in all of them, the one of least doubt is taken.
         """
         first = next((click for click in moment.clicks if click.inside), None)
         if first is None:
@@ -244,12 +253,12 @@ class EpisodePlayer:
         shape, points = moment.image.shape, np.array([click.point for click in moment.clicks])
         spacing = np.linalg.norm(moment.image.affine[:3, :3], axis=0).tolist()
         views = dict.fromkeys(around(opening(first.point, spacing, shape, side), points, shape) for side in SIDES)
-        found = [self._acted(self._seen_in(moment, view)) for view in views]
-        if len(found) == 1:
-            return found[0]
-        agreed = [_agreement(one, next_one) for one, next_one in pairwise(found)]
-        sure = [known - _doubt(one) for one, known in zip(found, [*agreed, agreed[-1]], strict=True)]
-        return found[int(np.argmax(sure))]
+        found = []
+        for view in views:
+            found.append(self._acted(self._seen_in(moment, view)))
+            if _doubt(found[-1]) < MOST_DOUBT:
+                return found[-1]
+        return min(found, key=_doubt)
 
     def _acted(self, moment: Moment) -> Moment:
         """The moment after one action."""
@@ -351,13 +360,6 @@ class EpisodePlayer:
 def _is_untouched(moment: Moment) -> bool:
     """Whether nothing has been found yet, and nothing was given to go on from."""
     return not moment.answers and moment.loaded is None
-
-
-def _agreement(one: Moment, larger: Moment) -> float:
-    """Intersection over union of what was found in two views, on the grid of the second, which is the larger one."""
-    mask = move_map(one.state.prediction[0].float(), one.placement, larger.placement) > 0.5
-    other = larger.state.prediction[0]
-    return float((mask & other).sum() / (mask | other).sum().clamp_min(1))
 
 
 def _doubt(moment: Moment) -> float:

@@ -50,7 +50,8 @@ class InteractiveSession(SessionQueries):
     environment has.
 
     Args:
-        run: A run's folder, a `Model` that sessions share, or None: the small run that comes with the package.
+        run: A run's folder, a `Model` that sessions share, the name of one that comes with the package, or None:
+            `mecca_agents.runs.shipped.DEFAULT`.
         checkpoint: "last" or "best".
         device: "auto", "cpu" or "cuda"; a `Model` has its own.
         most_voxels: Larger scans are refused, by the file's header, before they are read.

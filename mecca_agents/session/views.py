@@ -18,6 +18,9 @@ SIDES = (64.0, 96.0, 144.0, 216.0, 324.0)
 DOUBT = 0.3
 """A probability that is nearer to a half than this is in doubt."""
 
+MOST_DOUBT = 0.9
+"""Voxels in doubt for each one found, from which on a first step looks in a larger view as well."""
+
 GROWTH = 0.4
 """Share of its side by which a view grows where the mask touches its border."""
 

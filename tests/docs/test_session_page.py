@@ -12,7 +12,7 @@ import pytest
 from benchmarks import session as benchmark
 from experiments import built_in
 from mecca_agents.presets import PRESETS
-from mecca_agents.runs.shipped import DEFAULT, SHIPPED
+from mecca_agents.runs.shipped import SHIPPED
 from mecca_agents.session import InteractiveSession
 from tests.support import ROOT
 from tests.support.volumes import ellipsoid, intensities, write_nifti
@@ -30,14 +30,14 @@ def test_the_pages_code_runs(
     for block in blocks:
         exec(compile(block, PAGE.name, "exec"), names)
     printed = capsys.readouterr().out
-    assert "mecca-expected trained on the built-in phantom" in printed and printed.count("ASSD") == 1
+    assert "intercnn trained on the built-in random shapes" in printed and printed.count("ASSD") == 1
     assert {path.name for path in tmp_path.iterdir()} == {"scan.nii.gz", "mask.nii.gz", "session.json", "table7.csv"}
     session = names["session"]
     assert isinstance(session, InteractiveSession)
 
 
 def test_the_size_it_gives_is_the_files(tmp_path: Path) -> None:
-    size = sum(path.stat().st_size for path in (SHIPPED / DEFAULT).rglob("*") if path.is_file())
+    size = sum(path.stat().st_size for path in (SHIPPED / "phantom").rglob("*") if path.is_file())
     assert f"{size / 1000:.0f} kB" in PAGE.read_text(encoding="utf-8")
 
 

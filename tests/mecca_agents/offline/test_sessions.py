@@ -47,7 +47,7 @@ def _played(session: InteractiveSession, scan: Path) -> list[np.ndarray]:
 
 
 def test_an_episode_is_what_was_not_taken_back(scan: Path) -> None:
-    with InteractiveSession(device="cpu") as session:
+    with InteractiveSession("phantom", device="cpu") as session:
         probabilities = _played(session, scan)
         episode = session_episode(session)
     assert len(episode) == 2 and episode.case == "scan.nii.gz"
@@ -80,7 +80,7 @@ def test_the_command_writes_logs_as_a_data_set(
     minari = pytest.importorskip("minari", reason="needs the extra offline")
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
     log = tmp_path / "session.json"
-    with InteractiveSession(load_model(device="cpu")) as session:
+    with InteractiveSession(load_model("phantom", device="cpu")) as session:
         _played(session, scan)
         session.save_log(log)
         expected = session_episode(session)

@@ -33,7 +33,7 @@ def test_train_then_evaluate(
 
 
 def test_a_model_says_on_what_it_was_trained() -> None:
-    model = load_model(device="cpu")
+    model = load_model("phantom", device="cpu")
     runs = {
         "phantom": (PhantomSource, True, "the built-in phantom: no real scan, not for clinical use (MECCA-Phantom-v0"),
         "shapes": (ShapesSource, False, "the built-in random shapes: no real scan, not for clinical use (MECCA-P"),
