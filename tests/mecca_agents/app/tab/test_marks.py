@@ -79,7 +79,7 @@ def test_a_line_has_one_large_mark_and_small_ones_wherever_it_comes_from(tab: Ta
     large = [mark for mark in found if not mark.small]
     assert [mark.kind for mark in large] == ["outside", "inside", "inside"]
     assert {(mark.kind, mark.waiting) for mark in found if mark.small} == {("outside", False), ("inside", True)}
-    assert sorted(mark.point for mark in found) == sorted(click.point for click in tab.session.clicks)
+    assert {mark.point for mark in found} <= {click.point for click in tab.session.clicks} and len(found) <= MOST_MARKS
     assert large[2] == Mark((30.0, 25.0, 20.0), "inside", False)
     assert np.allclose(large[1].point, (30, 25, 25), atol=3)  # of the area: its middle
     name, content = tab.log_file()
