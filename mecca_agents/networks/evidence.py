@@ -81,10 +81,15 @@ def evidence(inputs: Tensor, layout: Layout) -> Tensor:
         (B, K, D, H, W), a map for each kind of mark, and one for the box, where there is any.
     """
     volume = inputs[:, : layout.modalities].flatten(2)
-    bins = ((volume + RANGE) * (BINS / (2 * RANGE))).clamp(0, BINS - 1).long()
+    bins = ((volume + RANGE) * (BINS / (2 * RANGE))).clamp(0, BINS - 1).long().unbind(1)
+    every = [_counted(torch.ones_like(inputs[:, 0]).flatten(1), of) for of in bins]
+    usual = [counts / counts.sum(1, keepdim=True) + 1e-6 for counts in every]
     maps = []
-    for target, background in layout.marks(inputs):
-        ratios = [(_spread(target, of) / _spread(background, of)).log().gather(1, of) for of in bins.unbind(1)]
+    for marks in layout.marks(inputs):
+        ratios = []
+        for of, prior in zip(bins, usual, strict=True):
+            target, background = (_spread(mark, of, prior) for mark in marks)
+            ratios.append((target / background).log().gather(1, of))
         maps.append(torch.stack(ratios).mean(0) / 2)
     if layout.box:
         maps.append(depth(layout.shown_box(inputs)).flatten(1))
@@ -113,18 +118,17 @@ def depth(box: Tensor) -> Tensor:
     return (1 - squares).clamp_min(-1).where(shown.flatten(1).any(1).view(-1, 1, 1, 1), 0.0)
 
 
-def _spread(mark: Tensor, bins: Tensor) -> Tensor:
+def _spread(mark: Tensor, bins: Tensor, usual: Tensor) -> Tensor:
     """How usual each intensity is among what is marked, (B, BINS), all above 0.
 
     Args:
         mark: (B, D, H, W).
         bins: Of every voxel's intensity, (B, voxels).
+        usual: How usual each intensity is among all voxels, (B, BINS).
     """
-    weight = mark.flatten(1)
-    marked, every = _counted(weight, bins), _counted(torch.ones_like(weight), bins)
+    marked = _counted(mark.flatten(1), bins)
     total = marked.sum(1, keepdim=True)
     prior = torch.where(total > 0.5, PRIOR, 1.0)
-    usual = every / every.sum(1, keepdim=True) + 1e-6
     return (1 - prior) * marked / total.clamp_min(0.5) + prior * usual
 
 

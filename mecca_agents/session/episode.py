@@ -327,7 +327,6 @@ class EpisodePlayer:
         answered = self._hinted(seen) if seen.clicks else seen.answered
         after = replace(
             seen,
-            first=made.first,
             answered=answered,
             state=answered,
             clicks=clicks,

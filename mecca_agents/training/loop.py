@@ -12,7 +12,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 
@@ -30,7 +29,8 @@ from mecca_agents.runs.checkpoints import (
     write_checkpoint,
 )
 from mecca_agents.runs.config import RunConfig, RunError, config_text, read_config, write_config
-from mecca_agents.runs.envs import LISTED_CASES, envs_of, first_seed, make_envs, with_usual
+from mecca_agents.runs.datasets import case_names, plain_cases, plain_source, root_of
+from mecca_agents.runs.envs import envs_of, first_seed, make_envs, with_usual
 from mecca_agents.runs.folder import check_folder, empty_folder
 from mecca_agents.runs.loading import make_task, take_weights, task_of
 from mecca_agents.runs.locking import locked
@@ -41,9 +41,6 @@ from mecca_agents.runtime.distributed import agreed, gathered, joined, leads, pa
 from mecca_agents.runtime.stopping import Stopped, StopRequest
 from mecca_agents.training.log import Log
 from mecca_env.arguments import read_count, read_settings
-from mecca_env.data.base import VolumeSource
-from mecca_env.data.files import FileSource
-from mecca_env.data.mixture import MixedSource
 from mecca_env.data.targets import LabelChoice, foreground_values
 from mecca_env.episodes.snapshot import join_snapshots, snapshot_rows
 from mecca_env.vector_env import MeccaVectorEnv
@@ -174,7 +171,7 @@ def _train(
         method=method,
         env=env,
         dataset=envs.dataset.name,
-        root=_root(envs.dataset),
+        root=root_of(envs.dataset),
         label=foreground_values(data["label"]),
         settings=every,
         preset=preset,
@@ -183,8 +180,8 @@ def _train(
         sources=tuple(data["sources"]),
         begun_from=None if begin_from is None else str(begin_from),
         weight=data["weight"],
-        train_cases=_names(envs),
-        cases=_plain_cases(data["cases"]),
+        train_cases=case_names(envs),
+        cases=plain_cases(data["cases"]),
         skip_bad=data["skip_bad"],
         tolerance=data["tolerance"],
         checkpoint_every=checkpoint_every,
@@ -376,30 +373,3 @@ def _naming(path: Path) -> Iterator[None]:
         raise  # nothing is wrong with the file
     except (ValueError, TypeError, KeyError, RuntimeError, OSError) as error:
         raise RunError(f"{path}: the run cannot go on from it: {error}") from error
-
-
-def _names(envs: MeccaVectorEnv) -> tuple[str, ...]:
-    if len(envs.cases) > LISTED_CASES:
-        return ()
-    return tuple(envs.dataset.case_name(int(i)) for i in envs.cases.indices)
-
-
-def plain_source(source: Mapping[str, Any]) -> dict[str, Any]:
-    """A further data set as JSON holds it, its folder wherever the training is gone on with."""
-    root = source.get("root")
-    return {**source, **({} if root is None else {"root": str(Path(root).expanduser().resolve())})}
-
-
-def _root(source: VolumeSource) -> str | None:
-    """The folder of a data set, of several that of the first."""
-    first = source.parts[0].source if isinstance(source, MixedSource) else source
-    return str(first.root.resolve()) if isinstance(first, FileSource) else None
-
-
-def _plain_cases(cases: int | Sequence[str | int] | NDArray[Any] | None) -> int | tuple[str | int, ...] | None:
-    """As JSON holds them."""
-    if cases is None:
-        return None
-    if isinstance(cases, (int, np.integer)):
-        return int(cases)
-    return tuple(str(case) if isinstance(case, str) else int(case) for case in cases)

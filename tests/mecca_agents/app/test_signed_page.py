@@ -127,7 +127,9 @@ def test_marks_inside_and_outside(person: Person, case: Case, signed_model: Mode
     page.keyboard.up("Control")
     assert not any(click.inside for click in session.clicks[2 + len(line) + len(area) :])
     count = len(session.clicks)
-    assert count > 2 + len(line) + len(area) and 2 < person.marks() <= min(count, MOST_MARKS)
+    strokes = [len(line), len(area), count - 2 - len(line) - len(area)]
+    room = (MOST_MARKS - 5) // 3  # small marks of each stroke; each has a large one, and so has each click
+    assert strokes[2] > 0 and person.marks() == 5 + sum(min(number - 1, room) for number in strokes)
     assert page.locator("[data-plane=axial] .mv-mark-inside.mv-mark-small").count() > 4
     assert page.locator("[data-plane=axial] .mv-mark-outside:not(.mv-mark-small)").count() == 2
     assert f"{count} clicks wait for the step" in page.inner_text(".annotate-controls")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from mecca_env.data.base import DataError, PreparedCase, Scan
-from mecca_env.data.grid.cutting import move_regions, paste_back, prepare
+from mecca_env.data.grid.cutting import move_map, move_regions, paste_back, prepare
 from mecca_env.data.grid.placement import Placement, canonical_placement, draw_placement, fixed_placement
 from mecca_env.data.grid.sampling import resample_case
 from mecca_env.data.layouts import discover
@@ -235,6 +235,20 @@ def test_regions_move_with_the_label(seed: int) -> None:
     target = drawn(SMOOTH, seed, (40, 36, 30))
     _, label = resample_case(SMOOTH, target, 5.0)
     assert dice(move_regions(regions.int(), source, target).bool().numpy(), label.numpy()) > 0.9
+
+
+def test_a_map_moves_along_with_its_voxels_and_is_0_beyond_them() -> None:
+    source = Placement((2, 3, 4), (10, 9, 12), (8, 6, 8))
+    first, second, third = torch.meshgrid(*(torch.arange(n, dtype=torch.float32) for n in (8, 6, 8)), indexing="ij")
+    ramp = 1 + first + 2 * second + 3 * third
+    assert torch.equal(move_map(ramp, source, source), ramp)
+    target = Placement((0, 3, 4), (10, 9, 12), (10, 6, 8))  # two voxels more at one end
+    moved = move_map(ramp, source, target)
+    assert torch.equal(moved[2:], ramp) and not moved[:2].any()
+    finer = move_map(ramp, source, Placement((4, 5, 6), (8, 7, 10), (8, 4, 8)))
+    assert torch.allclose(finer[1:, 1:, 1:] - finer[:-1, :-1, :-1], torch.tensor(0.5 * (1 + 2 + 3)))
+    with pytest.raises(ValueError, match="values"):
+        move_map(ramp[1:], source, target)
 
 
 def test_regions_of_another_shape_are_refused() -> None:
