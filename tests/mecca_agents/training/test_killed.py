@@ -141,6 +141,8 @@ begin()
     try:
         while process.poll() is None and (not (run / "metrics.csv").exists() or len(log_of(run)) < updates // 2):
             time.sleep(0.01)
+        process.send_signal(signal.SIGSTOP)  # else its metrics may be there before its curves are
+        os.waitpid(process.pid, os.WUNTRACED)
         before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
         for begin in (lambda: resume(run), lambda: train_tiny(run, scans, preset=preset, overwrite=True)):
             with pytest.raises(RunError, match="run: another process is training here"):
