@@ -16,6 +16,10 @@ class Joined:
     def __init__(self) -> None:
         self._by_last: dict[int, tuple[str, int]] = {}
 
+    def __len__(self) -> int:
+        """How many there were."""
+        return len(self._by_last)
+
     def join(self, entries: Sequence[Entry], name: str, count: int) -> None:
         """The last so many actions of the log are one, which has this name."""
         self._by_last[len(entries) - 1] = (name, count)

@@ -87,6 +87,11 @@ class Tab:
         return self.session.model.config.signed
 
     @property
+    def painted(self) -> bool:
+        """Whether the brush was used since the object was begun."""
+        return len(self._joined) > 0
+
+    @property
     def marks(self) -> list[Mark]:
         """The marks to draw of the session's clicks (`marks_of`)."""
         return marks_of(self.session.clicks, self.session.steps, self._strokes)
