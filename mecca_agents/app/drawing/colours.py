@@ -35,7 +35,7 @@ class Line:
 LINES = {
     "mask": Line("mask", "#f0e442", "", 2.0),
     "label": Line("label", "#56b4e9", "9 5", 2.2),
-    "objects": Line("other objects", "#c3cbd6", "7 3 2 3", 1.4),
+    "objects": Line("others", "#c3cbd6", "7 3 2 3", 1.4),
     "advice": Line("advice", "#ff9ad5", "3 4", 3.0),
     "box": Line("box", "#ffffff", "14 6", 1.6),
     "view": Line("view", "#c3cbd6", "3 7", 1.4),

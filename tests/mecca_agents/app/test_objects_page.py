@@ -143,7 +143,6 @@ def test_several_objects_brush_and_eraser_to_one_label_map(person: Person, case:
     _changed(person, version)
     assert [item.name for item in tab.objects.items] == ["tumour", "edge & <b>rest</b>"]
     assert all(person.outline(view, "mask") for view in VIEWS)
-    page.screenshot(path=tmp_path / "objects.png")
 
     for overwrite in (False, True):
         if overwrite:

@@ -23,8 +23,11 @@ export const SliceView = {
         <g ref="frame" :transform="transform">
           <image v-if="image" :href="image" :width="size[0]" :height="size[1]" preserveAspectRatio="none"
             :style="{ imageRendering: scale > 6 ? 'pixelated' : 'auto' }" />
-          <path v-for="([colour, path], number) in others" :key="'object' + number" :d="path" class="mv-line mv-is-objects"
-            :stroke="colour" :stroke-width="lines.objects.width" :stroke-dasharray="lines.objects.dash" opacity="0.75" />
+          <g v-for="([colour, path], number) in others" :key="'object' + number" opacity="0.75">
+            <path :d="path" class="mv-case" :stroke-width="lines.objects.width + 2" :stroke-dasharray="lines.objects.dash" />
+            <path :d="path" class="mv-line mv-is-objects" :stroke="colour" :stroke-width="lines.objects.width"
+              :stroke-dasharray="lines.objects.dash" />
+          </g>
           <template v-for="name in order" :key="name">
             <template v-if="paths[name]">
               <path :d="paths[name]" class="mv-case" :stroke-width="lines[name].width + 2"
