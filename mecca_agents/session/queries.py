@@ -13,6 +13,7 @@ from mecca_agents.session.history import History
 from mecca_agents.session.layers import Layer, Region, advised_regions, layer_slice, whole_layer
 from mecca_agents.session.model import Model
 from mecca_env.data.base import Box, Triple
+from mecca_env.data.world.nifti import Header
 from mecca_env.state import State
 
 
@@ -109,6 +110,11 @@ class SessionQueries:
     def affine(self) -> NDArray[np.float64]:
         """Voxel index to world millimetres (RAS+), (4, 4)."""
         return self._moment.image.affine.copy()
+
+    @property
+    def header(self) -> Header | None:
+        """What the file of a NIfTI scan says of its place, for `mecca_env.data.saving.save_mask`; None of others."""
+        return self._moment.image.header
 
     @property
     def spacing(self) -> tuple[float, float, float]:

@@ -19,12 +19,15 @@ _MOST_SMALL_CLASS, _MOST_CLASS = 255, 65535
 
 
 def save_mask(
-    mask: NDArray[np.bool_], affine: NDArray[np.float64], path: Path | str, header: Header | None = None
+    mask: NDArray[np.bool_] | NDArray[np.uint8],
+    affine: NDArray[np.float64],
+    path: Path | str,
+    header: Header | None = None,
 ) -> None:
     """Write a mask (X, Y, Z) as NIfTI, type uint8; the file appears complete or not at all.
 
     Args:
-        mask: Foreground.
+        mask: Foreground; or the values of a label map.
         affine: (4, 4), voxel index to world millimetres (RAS+); the scan's own.
         path: A name that ends in .nii or .nii.gz, in a folder that exists; a file of this name is replaced, unless it
             is read-only.

@@ -35,11 +35,12 @@ class Line:
 LINES = {
     "mask": Line("mask", "#f0e442", "", 2.0),
     "label": Line("label", "#56b4e9", "9 5", 2.2),
+    "objects": Line("others", "#c3cbd6", "7 3 2 3", 1.4),
     "advice": Line("advice", "#ff9ad5", "3 4", 3.0),
     "box": Line("box", "#ffffff", "14 6", 1.6),
     "view": Line("view", "#c3cbd6", "3 7", 1.4),
 }
-"""The outlines, by what they show."""
+"""The outlines, by what they show; those of objects have the colours of these."""
 
 MARKS = {"click": "#ff7f0e", "inside": "#2ad4a0", "outside": "#ff7f0e"}
 """Of clicks, by what they say, which their shapes say, too; seen ones are hollow, those that wait for it filled."""

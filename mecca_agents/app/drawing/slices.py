@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +17,10 @@ from mecca_agents.app.drawing.colours import HEATS, Heat, blend
 from mecca_agents.app.drawing.contours import outline
 from mecca_agents.app.drawing.planes import Plane
 from mecca_agents.session import InteractiveSession, SessionError
+from mecca_agents.session.mask import BoxedMask
+from mecca_env.data.base import Triple
 
-OUTLINES = ("mask", "label", "advice")
+OUTLINES = ("mask", "label", "advice", "objects")
 """The outlines of every slice, where it is wanted and there."""
 
 
@@ -77,6 +79,7 @@ def draw_slice(
     index: int,
     display: DisplaySettings,
     label: NDArray[np.bool_] | None = None,
+    objects: Sequence[tuple[str, BoxedMask]] = (),
 ) -> dict[str, Any]:
     """One slice, as JSON.
 
@@ -86,9 +89,11 @@ def draw_slice(
         index: Of the slice along `plane.axis`.
         display: What is to be seen.
         label: The reference of a review, (X, Y, Z), or None.
+        objects: Other objects, each with its colour.
 
     Returns:
-        `image`, a PNG of a pixel for each voxel as a data URL; `paths`, outlines by name, in its pixels.
+        `image`, a PNG of a pixel for each voxel as a data URL; `paths`, outlines by name, in its pixels; `objects`,
+        colours and outlines of the other objects on this slice.
 
     Raises:
         SessionError: No such slice or modality, or the session has no scan.
@@ -100,9 +105,13 @@ def draw_slice(
     pixels = (
         grey if values is None or display.heat is None else _over(session, grey, values, display.heat, display.opacity)
     )
-    masks = {name: _outlined(session, name, axis, index, label) for name in sorted(display.outlines)}
+    names = sorted(display.outlines - {"objects"})
+    masks = {name: _outlined(session, name, axis, index, label) for name in names}
     paths = {name: outline(plane.picture(mask)) for name, mask in masks.items() if mask is not None}
-    return {"image": data_url(np.asarray(np.rint(pixels), np.uint8)), "paths": paths}
+    shown = objects if "objects" in display.outlines else ()
+    others = [(colour, _slice_of(mask, plane.axis, index, session.shape)) for colour, mask in shown]
+    drawn = [(colour, outline(plane.picture(mask))) for colour, mask in others if mask is not None]
+    return {"image": data_url(np.asarray(np.rint(pixels), np.uint8)), "paths": paths, "objects": drawn}
 
 
 def data_url(pixels: NDArray[np.uint8]) -> str:
@@ -145,4 +154,15 @@ def _outlined(
     if label is None or label.shape != session.shape:  # of the scan before, while another one is opened
         return None
     plane: NDArray[np.bool_] = np.moveaxis(label, axis, 0)[index]
+    return plane
+
+
+def _slice_of(mask: BoxedMask, axis: int, index: int, shape: Triple) -> NDArray[np.bool_] | None:
+    """A slice of a mask; None where it has nothing there, or is of the scan before."""
+    low, high = mask.box
+    if not low[axis] <= index < high[axis] or any(b > n for b, n in zip(high, shape, strict=True)):
+        return None
+    others = [other for other in range(3) if other != axis]
+    plane = np.zeros([shape[other] for other in others], bool)
+    plane[tuple(slice(low[other], high[other]) for other in others)] = mask.part.take(index - low[axis], axis)
     return plane

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from mecca_agents.app.tab.brush import MOST_RADIUS
 from mecca_agents.session import SessionError
 
 Point = tuple[float, float, float]
@@ -50,10 +51,24 @@ def read_window(value: Any) -> tuple[float, float]:
 
 def read_stroke(value: Any) -> tuple[int, Point, Point]:
     """A rectangle that was drawn: the axis of the view, and two points. Raises `SessionError`."""
-    axis, start, end = (read_entry(value, name) for name in ("axis", "start", "end"))
-    if isinstance(axis, bool) or axis not in (0, 1, 2):
-        raise SessionError(f"axis: expected 0, 1 or 2, got {axis!r:.40}")
-    return int(axis), read_point(start), read_point(end)
+    axis, start, end = _axis(value), read_entry(value, "start"), read_entry(value, "end")
+    return axis, read_point(start), read_point(end)
+
+
+def read_radius(value: Any) -> float:
+    """Of the brush, in voxels. Raises `SessionError`."""
+    number = value if isinstance(value, (int, float)) and not isinstance(value, bool) else math.nan
+    if not 0 <= number <= MOST_RADIUS:
+        raise SessionError(f"radius: expected 0 to {MOST_RADIUS} voxels, got {value!r:.40}")
+    return float(number)
+
+
+def read_brush(value: Any) -> tuple[list[Point], int, float, bool]:
+    """A stroke of brush or eraser: points, the axis of the view, radius, whether it adds. Raises `SessionError`."""
+    axis, inside = _axis(value), read_side(value)
+    if inside is None:
+        raise SessionError("inside: expected true or false of a brush, got nothing")
+    return read_line(read_entry(value, "points"), 1), axis, read_radius(read_entry(value, "radius")), inside
 
 
 def read_entry(value: Any, name: str) -> Any:
@@ -68,6 +83,13 @@ def read_words(value: Any, most: int) -> list[str]:
     if not isinstance(value, list) or not 1 <= len(value) <= most or not all(isinstance(word, str) for word in value):
         raise SessionError(f"files: expected 1 to {most} names, got {value!r:.80}")
     return value
+
+
+def _axis(value: Any) -> int:
+    axis = read_entry(value, "axis")
+    if isinstance(axis, bool) or axis not in (0, 1, 2):
+        raise SessionError(f"axis: expected 0, 1 or 2, got {axis!r:.40}")
+    return int(axis)
 
 
 def _numbers(value: Any, count: int, name: str) -> list[float]:

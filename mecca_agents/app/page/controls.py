@@ -9,16 +9,19 @@ from typing import Any
 
 from nicegui import ui
 
-from mecca_agents.app.page.elements import Viewer
+from mecca_agents.app.page.browser_input import read_radius
+from mecca_agents.app.page.elements import RADIUS, Viewer
 from mecca_agents.app.page.open_dialogs import OpenDialogs
 from mecca_agents.app.page.runner import Runner
 from mecca_agents.app.page.session_commands import SessionCommands
 from mecca_agents.app.page.side_panel import SidePanel
 from mecca_agents.app.page.view_controls import ViewControls
 from mecca_agents.app.page.what_next import what_next
+from mecca_agents.app.tab.brush import MOST_RADIUS
 from mecca_agents.session import SessionError
 
 _TOOLS = {"move": "Look", "box": "Box", "click": "Click"}
+_PAINTING = {"brush": "Brush", "eraser": "Eraser"}
 _SIGNED_TOOLS = {"move": "Look", "box": "Box", "inside": "Inside", "outside": "Outside", "lasso": "Lasso"}
 
 
@@ -27,16 +30,24 @@ class Controls:
 
     Args:
         runner: Runs what they ask for.
+        commands: What they ask for of the session.
         viewer: Shows the scan.
         view_controls: Overlays, window and level.
         side_panel: The quarter beside the views.
     """
 
-    def __init__(self, runner: Runner, viewer: Viewer, view_controls: ViewControls, side_panel: SidePanel) -> None:
+    def __init__(
+        self,
+        runner: Runner,
+        commands: SessionCommands,
+        viewer: Viewer,
+        view_controls: ViewControls,
+        side_panel: SidePanel,
+    ) -> None:
         self.runner, self.viewer, self.view_controls, self.side_panel = runner, viewer, view_controls, side_panel
-        self.session_commands, self.open_dialogs = SessionCommands(runner), OpenDialogs(runner)
+        self.session_commands, self.open_dialogs = commands, OpenDialogs(runner)
         self._tools = _SIGNED_TOOLS if runner.tab.signed else _TOOLS
-        self._saved = -1  # version of the session that was saved last
+        self._taken = "move"
         self._needs_scan: list[Any] = []
         self._by_command = self._known_commands()
 
@@ -46,9 +57,17 @@ class Controls:
         with ui.row().classes("w-full no-wrap gap-1"):
             self._button("Open scan", "folder_open", dialogs.scan, "grow", primary=True)
             self._button("Review", "fact_check", dialogs.label, "", needs_scan=True, tip="Review with a label")
-        self._tool = ui.toggle(self._tools, value="move", on_change=self._tool_changed)
+        self._tool = ui.toggle(self._tools, value="move", on_change=lambda event: self._take(event.value))
         size = "size=13px" if len(self._tools) > len(_TOOLS) else ""  # five words in the room of three
         self._tool.props(f"spread no-caps dense {size}").classes("w-full").mark("tool")
+        with ui.row().classes("w-full no-wrap items-center gap-1"):
+            self._painting = ui.toggle(_PAINTING, on_change=lambda event: self._take(event.value))
+            self._painting.props("spread no-caps dense size=13px").classes("grow").mark("painting")
+            self._radius = ui.number(
+                value=RADIUS, min=0, max=MOST_RADIUS, on_change=self._guarded(self._radius_changed)
+            )
+            self._radius.props("dense outlined aria-label=Radius").classes("w-16").mark("radius")
+            self._radius.tooltip("Radius of brush and eraser, voxels ([ and ])")
         self._next_hint = ui.label().classes("text-xs opacity-80 h-[46px] leading-tight").mark("what-next")
         with ui.row().classes("w-full no-wrap gap-1"):
             self._use = self._button("Use box", "crop_free", commands.use_box, "grow", tip="Begin anew in it (Enter)")
@@ -64,8 +83,8 @@ class Controls:
         self.view_controls.build()
         ui.separator()
         with ui.row().classes("w-full no-wrap gap-1"):
-            self._button("Save mask", "", self._save_mask, "grow", needs_scan=True, tip="As NIfTI")
-            self._button("Save session", "", self._save_log, "grow", needs_scan=True, tip="Its log, as JSON")
+            self._button("Save mask", "", commands.save_mask, "grow", needs_scan=True, tip="As NIfTI")
+            self._button("Save session", "", commands.save_log, "grow", needs_scan=True, tip="Its log, as JSON")
         with ui.row().classes("w-full no-wrap gap-1"):
             self._button("Load mask", "", dialogs.mask, "grow", needs_scan=True, tip="And go on from it")
             self._button("Load session", "", dialogs.log, "grow", needs_scan=True, tip="And do all of it again")
@@ -93,9 +112,8 @@ class Controls:
         self._redo.set_enabled(there and idle and session.can_redo)
         self._use.set_enabled(there and idle and tab.draft.box not in (None, session.box))
         self._whole.set_enabled(there and idle and session.box is not None)
-        self._next_hint.set_text(what_next(self.runner.tab, self._tool.value))
-        dirty = there and session.steps > 0 and session.version != self._saved
-        self.viewer.set(dirty=dirty)
+        self._next_hint.set_text(what_next(self.runner.tab, self._taken))
+        self.viewer.set(dirty=self.session_commands.unsaved)
         self.tick()
 
     def tick(self) -> None:
@@ -144,27 +162,31 @@ class Controls:
             "next advice": self.side_panel.next_advice,
             "auto window": view_controls.auto_window,
         }
-        for tool in self._tools:
-            known[f"tool {tool}"] = lambda tool=tool: self._tool.set_value(tool)  # type: ignore[misc]
-        for name in ("mask", "label", "advice", "clicks", "box", "cross"):
+        for step, name in ((-1, "smaller"), (1, "larger")):
+            known[f"{name} brush"] = lambda step=step: self._grow(step)  # type: ignore[misc]
+        for tool in (*self._tools, *_PAINTING):
+            known[f"tool {tool}"] = lambda tool=tool: self._take(tool)  # type: ignore[misc]
+        for name in ("mask", "label", "advice", "objects", "clicks", "box", "cross"):
             known[f"show {name}"] = lambda name=name: view_controls.toggle(name)  # type: ignore[misc]
         for heat in ("probability", "action", "confidence", "hint"):
             known[f"heat {heat}"] = lambda heat=heat: view_controls.toggle_heat(heat)  # type: ignore[misc]
         return known
 
-    def _tool_changed(self) -> None:
-        self.viewer.set(tool=self._tool.value)
-        self._next_hint.set_text(what_next(self.runner.tab, self._tool.value))
+    def _take(self, tool: str | None) -> None:
+        """Take a tool; None comes of the row that has it no longer."""
+        if tool is None:
+            return
+        self._taken = tool
+        self._tool.set_value(tool if tool in self._tools else None)
+        self._painting.set_value(tool if tool in _PAINTING else None)
+        self.viewer.set(tool=tool)
+        self._next_hint.set_text(what_next(self.runner.tab, tool))
 
-    async def _save_mask(self) -> None:
-        await self.session_commands.save_mask()
-        self._saved = self.runner.tab.session.version
-        self.refresh()
+    def _grow(self, step: int) -> None:
+        self._radius.set_value(min(max(round(read_radius(self._radius.value)) + step, 0), MOST_RADIUS))
 
-    async def _save_log(self) -> None:
-        await self.session_commands.save_log()
-        self._saved = self.runner.tab.session.version
-        self.refresh()
+    def _radius_changed(self) -> None:
+        self.viewer.set(radius=read_radius(self._radius.value))
 
     def _saving_times(self, ending: str) -> Callable[[], Any]:
         return self._guarded(lambda: self.session_commands.save_times(ending))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,17 @@ STYLE = (_WEB / "parts" / "viewer.css").read_text(encoding="utf-8")
 """Of the views, CSS."""
 
 
+RADIUS = 3
+"""Of the brush at first, voxels."""
+
+
 class Viewer(Element, component=_WEB / "viewer.js", esm={"mecca-viewer": str(_WEB / "parts")}):  # type: ignore[call-arg]
     """Three linked views of the scan of a tab; what stands in it fills the fourth quarter.
 
     Events: `boxdrawn` {axis, start, end}, `pointset` {point, inside}, `scribbledrawn` and `lassodrawn` {points,
-    inside}, `windowset` [low, high], `command` (see `shortcuts`), `failed` (a message); `inside` is null where the
-    agent is told no sides. What they bring comes from a browser and may be anything.
+    inside}, `brushdrawn` {points, axis, radius, inside}, `windowset` [low, high], `command` (see `shortcuts`), `failed`
+    (a message); `inside` is null where the agent is told no sides. What they bring comes from a browser and may be
+    anything.
 
     Args:
         tab: The page that has the scan.
@@ -34,8 +39,7 @@ class Viewer(Element, component=_WEB / "viewer.js", esm={"mecca-viewer": str(_WE
     def __init__(self, tab: Tab) -> None:
         super().__init__()
         self._tab = tab
-        lines = {name: asdict(line) for name, line in LINES.items()}
-        self.set(base=f"/session/{tab.key}", lines=lines, colours=MARKS, planes=[])
+        self.set(base=f"/session/{tab.key}", lines=_lines(tab), colours=MARKS, planes=[], radius=RADIUS)
         self.set(keys=commands_by_key(tab.signed))
         self.set(tool="move", hidden=[], marks=[], version=0, shape=[1, 1, 1], spacing=[1, 1, 1], window=[0, 1])
         self.set(range=[0, 1], display={}, box=None, view=None, draft=None, goto=None, dirty=False)
@@ -57,6 +61,7 @@ class Viewer(Element, component=_WEB / "viewer.js", esm={"mecca-viewer": str(_WE
             shape=list(session.shape),
             spacing=list(session.spacing),
             version=_version(tab),
+            lines=_lines(tab),
             marks=[asdict(mark) for mark in tab.marks],
             box=_extents(BoxDraft.of(session.box)),
             view=_extents(BoxDraft.of(session.view)),
@@ -104,4 +109,10 @@ def _extents(draft: BoxDraft) -> list[list[int] | None] | None:
 
 def _version(tab: Tab) -> str:
     """Changes with everything that a slice shows."""
-    return f"{tab.session.version}.{id(tab.review) if tab.review else 0}"
+    return f"{tab.session.version}.{id(tab.review) if tab.review else 0}.{tab.objects.changes}"
+
+
+def _lines(tab: Tab) -> dict[str, dict[str, Any]]:
+    """The looks of outlines; the mask's has the colour of its object."""
+    lines = LINES | {"mask": replace(LINES["mask"], colour=tab.objects.now.colour)}
+    return {name: asdict(line) for name, line in lines.items()}

@@ -10,7 +10,9 @@ from nicegui import ui
 
 from mecca_agents.app.page.controls import Controls
 from mecca_agents.app.page.elements import STYLE, Viewer
+from mecca_agents.app.page.objects_panel import ObjectsPanel
 from mecca_agents.app.page.runner import Runner
+from mecca_agents.app.page.session_commands import SessionCommands
 from mecca_agents.app.page.side_panel import SidePanel
 from mecca_agents.app.page.view_controls import ViewControls
 from mecca_agents.app.tab.tabs import Tabs
@@ -24,6 +26,8 @@ body { background: #14171c; color: #e8ebf0; overflow: hidden; }
 .annotate-controls { overflow: hidden auto; padding: 6px 8px; background: #1a1e25; scrollbar-width: thin; }
 .annotate-views { padding: 4px; min-width: 0; min-height: 0; }
 .annotate-controls .q-btn { min-height: 28px; }
+.annotate-object { background: transparent; color: inherit; font-size: 12px; border: 1px solid transparent; }
+.annotate-object:hover, .annotate-object:focus { border-color: #56606e; }
 .q-table tbody td, .q-table thead th { height: 24px !important; padding: 1px 8px !important; }
 """
 
@@ -67,16 +71,18 @@ def _build(runner: Runner) -> None:
         left = ui.column().classes("annotate-controls gap-1 no-wrap")
         with ui.element("div").classes("annotate-views"):
             viewer = Viewer(runner.tab)
-        side_panel, view_controls = SidePanel(runner.tab, viewer), ViewControls(runner.tab, viewer)
+        commands, view_controls = SessionCommands(runner), ViewControls(runner.tab, viewer)
+        side_panel = SidePanel(runner.tab, viewer, ObjectsPanel(runner, commands))
         with viewer:
             side_panel.build()
-        controls = Controls(runner, viewer, view_controls, side_panel)
+        controls = Controls(runner, commands, viewer, view_controls, side_panel)
         with left:
             controls.build()
-    viewer.on("boxdrawn", runner.guarded(controls.session_commands.box_drawn))
-    viewer.on("pointset", runner.guarded(controls.session_commands.point_set))
-    viewer.on("scribbledrawn", runner.guarded(controls.session_commands.scribble_drawn))
-    viewer.on("lassodrawn", runner.guarded(controls.session_commands.lasso_drawn))
+    viewer.on("boxdrawn", runner.guarded(commands.box_drawn))
+    viewer.on("pointset", runner.guarded(commands.point_set))
+    viewer.on("scribbledrawn", runner.guarded(commands.scribble_drawn))
+    viewer.on("lassodrawn", runner.guarded(commands.lasso_drawn))
+    viewer.on("brushdrawn", runner.guarded(commands.brush_drawn))
     viewer.on("windowset", runner.guarded(view_controls.window_set))
     viewer.on("command", runner.guarded(controls.command))
     viewer.on("failed", lambda event: runner.say_for_browser(event.args))

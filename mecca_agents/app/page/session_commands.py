@@ -8,7 +8,14 @@ from typing import Any
 from nicegui import ui
 from typing_extensions import ParamSpec
 
-from mecca_agents.app.page.browser_input import read_entry, read_line, read_point, read_side, read_stroke
+from mecca_agents.app.page.browser_input import (
+    read_brush,
+    read_entry,
+    read_line,
+    read_point,
+    read_side,
+    read_stroke,
+)
 from mecca_agents.app.page.runner import Runner
 from mecca_agents.session import Click, SessionError
 from mecca_agents.session.actions import AddClicks, Reset, SetBox, SetMask, Step
@@ -25,6 +32,15 @@ class SessionCommands:
 
     def __init__(self, runner: Runner) -> None:
         self.runner, self.tab = runner, runner.tab
+        self._saved: tuple[int, int] | None = None
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether something would be lost with the page."""
+        tab = self.tab
+        if not tab.planes or self._saved == self._state():
+            return False
+        return tab.session.steps > 0 or tab.painted or any(item.mask is not None for item in tab.objects.others)
 
     async def box_drawn(self, sent: Any) -> None:
         """Take a rectangle that was drawn in one view: with one in another view it is a box.
@@ -66,6 +82,11 @@ class SessionCommands:
         points, inside = read_line(read_entry(sent, "points"), 3), read_side(sent)
         self._say_if_known(await self.runner.do("", self.tab.add_lasso, points, inside))
 
+    async def brush_drawn(self, sent: Any) -> None:
+        """Take a stroke of the brush or the eraser."""
+        if await self.runner.do("", self.tab.paint, *read_brush(sent)) is False:
+            self.runner.say("Nothing was changed there.", "info")
+
     async def step(self) -> None:
         """Let the agent act."""
         await self.runner.do("the step", self.tab.step)
@@ -84,11 +105,26 @@ class SessionCommands:
 
     async def save_mask(self) -> None:
         """Hand the mask to the browser."""
-        await self._save(self.tab.mask_file)
+        if await self._save(self.tab.mask_file) and len(self.tab.objects.items) == 1:
+            self._all_saved()
 
     async def save_log(self) -> None:
         """Hand the log to the browser."""
-        await self._save(self.tab.log_file)
+        if await self._save(self.tab.log_file) and len(self.tab.objects.items) == 1:
+            self._all_saved()
+
+    async def save_labels(self) -> None:
+        """Hand all objects to the browser: a label map, and their names beside it."""
+        made = await self.runner.do("saving", self.tab.labels_files)
+        if made is None:
+            return
+        files, contested = made
+        if self._hand_over(files):
+            self._all_saved()
+        if contested:
+            keeps = "later" if self.tab.objects.overwrite else "earlier"
+            are = "voxel is" if contested == 1 else "voxels are"
+            self.runner.say(f"{contested} {are} claimed by several objects: the {keeps} one has them.", "info")
 
     async def save_times(self, ending: str) -> None:
         """Hand the table of times to the browser."""
@@ -105,12 +141,24 @@ class SessionCommands:
 
     async def _save(
         self, make: Callable[Given, tuple[str, bytes]], *arguments: Given.args, **named: Given.kwargs
-    ) -> None:
+    ) -> bool:
         made = await self.runner.do("saving", make, *arguments, **named)
-        if made is not None and not self.runner.client.is_deleted:
-            name, content = made
-            with self.runner.client:
+        return made is not None and self._hand_over([made])
+
+    def _hand_over(self, files: list[tuple[str, bytes]]) -> bool:
+        if self.runner.client.is_deleted:
+            return False
+        with self.runner.client:
+            for name, content in files:
                 ui.download.content(content, name)
+        return True
+
+    def _all_saved(self) -> None:
+        self._saved = self._state()
+        self.runner.refresh()
+
+    def _state(self) -> tuple[int, int]:
+        return self.tab.session.version, self.tab.objects.changes
 
 
 _IN_WORDS = {
@@ -119,4 +167,6 @@ _IN_WORDS = {
     AddClicks.name: "the last click",
     Step.name: "the step",
     Reset.name: "the reset",
+    "brush": "the stroke of the brush",
+    "eraser": "the stroke of the eraser",
 }

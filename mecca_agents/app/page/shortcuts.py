@@ -36,6 +36,8 @@ _SHORTCUTS = (
         "+ − 0", {"+": "zoom in", "=": "zoom in", "-": "zoom out", "0": "fit"}, "zoom (also Ctrl + wheel), all of it"
     ),
     _TOOLS,
+    Shortcut("R U", {"r": "tool brush", "u": "tool eraser"}, "brush, eraser"),
+    Shortcut("[ ]", {"[": "smaller brush", "]": "larger brush"}, "smaller, larger brush"),
     Shortcut("Enter", {"Enter": "use box"}, "begin anew in the drawn box"),
     Shortcut("S", {"s": "step"}, "step"),
     Shortcut("Z Y", {"z": "undo", "y": "redo", "Ctrl+z": "undo", "Ctrl+y": "redo", "Ctrl+Z": "redo"}, "undo, redo"),
@@ -43,6 +45,7 @@ _SHORTCUTS = (
     Shortcut(
         "M L V", {"m": "show mask", "l": "show label", "v": "show advice"}, "mask, label, advised regions on or off"
     ),
+    Shortcut("I", {"i": "show objects"}, "other objects on or off"),
     Shortcut("K O T", {"k": "show clicks", "o": "show box", "t": "show cross"}, "clicks, box, cross on or off"),
     Shortcut(
         "P A F H",
@@ -57,6 +60,7 @@ _MOUSE = (
     ("Wheel", "next, previous slice"),
     ("Ctrl + wheel", "zoom at the pointer"),
     ("Right button", "drag: window (sideways) and level (up, down)"),
+    ("Brush, Eraser", "click or drag; Ctrl or Alt held: the other one"),
     ("Shift + drag", "move the picture (also the middle button)"),
 )
 _SIGNED_MOUSE = (

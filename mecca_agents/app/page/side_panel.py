@@ -1,4 +1,4 @@
-"""The panel beside the views: what each step took and scored, where the agent asks for clicks, and the keys."""
+"""The panel beside the views: steps and what they scored, objects, where the agent asks for clicks, and the keys."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from nicegui import ui
 
 from mecca_agents.app.page.elements import Viewer
+from mecca_agents.app.page.objects_panel import ObjectsPanel
 from mecca_agents.app.page.shortcuts import mouse, shortcuts
 from mecca_agents.app.tab.tab import Tab
 from mecca_agents.session import StepTime
@@ -22,22 +23,26 @@ class SidePanel:
     Args:
         tab: The page that has the session.
         viewer: Goes to the advised regions.
+        objects: The list of objects, a tab of the panel.
     """
 
-    def __init__(self, tab: Tab, viewer: Viewer) -> None:
-        self.tab, self.viewer = tab, viewer
+    def __init__(self, tab: Tab, viewer: Viewer, objects: ObjectsPanel) -> None:
+        self.tab, self.viewer, self.objects = tab, viewer, objects
         self._advised = -1
         self._went = 0
 
     def build(self) -> None:
         """Make it, at this spot of the page."""
         with ui.tabs().props("dense no-caps align=left").classes("w-full h-8 min-h-0") as headings:
-            steps, advice, keys = (ui.tab(name) for name in ("Steps", "Advice", "Keys and mouse"))
+            names = ("Steps", "Objects", "Advice", "Keys and mouse")
+            steps, objects, advice, keys = (ui.tab(name) for name in names)
         with ui.tab_panels(headings, value=steps).classes("w-full bg-transparent").props("keep-alive"):
             with ui.tab_panel(steps).classes("q-pa-xs"):
                 self._table = ui.table(rows=[], columns=[], row_key="step").props("dense flat hide-bottom square")
                 self._table.classes("w-full bg-transparent").mark("steps")
                 self._note = ui.label().classes("text-xs opacity-80 q-pa-xs")
+            with ui.tab_panel(objects).classes("q-pa-xs"):
+                self.objects.build()
             with ui.tab_panel(advice).classes("q-pa-xs"):
                 self._advice = ui.column().classes("w-full gap-0")
             with ui.tab_panel(keys).classes("q-pa-xs"):
@@ -47,6 +52,7 @@ class SidePanel:
     def refresh(self) -> None:
         """Show where the session stands."""
         self.tick()
+        self.objects.refresh()
         self._show_advice()
 
     def tick(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from nicegui import ui
@@ -12,11 +13,21 @@ from mecca_agents.app.page.browser_input import read_window
 from mecca_agents.app.page.elements import Viewer
 from mecca_agents.app.tab.tab import Tab
 
-_SWITCHES = {"mask": "M", "label": "L", "advice": "V", "box": "O", "view": "", "clicks": "K", "cross": "T"}
+_SWITCHES = {
+    "mask": "M",
+    "label": "L",
+    "advice": "V",
+    "objects": "I",
+    "box": "O",
+    "view": "",
+    "clicks": "K",
+    "cross": "T",
+}
 _WORDS = {
     "mask": "What is segmented",
     "label": "What it is compared with in a review",
     "advice": "Where the agent is least sure",
+    "objects": "The other objects, in their colours",
     "box": "The box, as it is or as it is drawn",
     "view": "What the agent sees: the box and a little more; clicks count in there",
     "clicks": "Clicks: filled ones wait for the next step",
@@ -71,6 +82,7 @@ class ViewControls:
     def refresh(self) -> None:
         """After another scan was opened: its window, its modalities."""
         tab = self.tab
+        self._mask_sample.set_content(_sample(replace(LINES["mask"], colour=tab.objects.now.colour)))
         if not tab.planes or self._scan is tab.planes:
             return
         self._scan = tab.planes
@@ -113,7 +125,9 @@ class ViewControls:
         with ui.row().classes("items-center no-wrap gap-1 h-6"):
             switch = ui.checkbox(value=True, on_change=self._changed).props("dense size=xs").mark(f"show-{name}")
             line = LINES.get(name)
-            ui.html(_sample(line) if line else self._other(name), sanitize=False)
+            sample = ui.html(_sample(line) if line else self._other(name), sanitize=False)
+            if name == "mask":
+                self._mask_sample = sample
             label = ui.label(line.name if line else name).classes("text-xs ellipsis")
             label.tooltip(f"{self._words(name)} ({key})" if key else self._words(name))
         self._switches[name] = switch

@@ -16,6 +16,8 @@ def what_next(tab: Tab, tool: str) -> str:
         return "Open a scan to begin."
     if tool == "box":
         return _box_next(tab)
+    if tool in ("brush", "eraser"):
+        return _paint_next(tab, tool)
     if tool != "move":
         return _mark_next(tab, tool)
     if tab.session.box is None and not tab.session.steps:
@@ -43,6 +45,12 @@ def _mark_next(tab: Tab, tool: str) -> str:
         return f"Drag around an area that is inside; with Ctrl or Alt: outside. {waits}"
     other = "outside" if tool == "inside" else "inside"
     return f"Click {tool} the target, or drag a line; right click: {other}. {waits}"
+
+
+def _paint_next(tab: Tab, tool: str) -> str:
+    does, other = ("adds", "erases") if tool == "brush" else ("erases", "adds")
+    lost = "Clicks that wait go with it." if tab.session.waiting().clicks else "The step goes on from it."
+    return f"Drag: {does} voxels of the slice; with Ctrl or Alt: {other}. {lost}"
 
 
 def _box_next(tab: Tab) -> str:

@@ -9,19 +9,26 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from mecca_agents.app.drawing.planes import Plane, planes_of
 from mecca_agents.app.tab.box_draft import BoxDraft
+from mecca_agents.app.tab.brush import covered
 from mecca_agents.app.tab.folder import Folder
+from mecca_agents.app.tab.joined import Joined
 from mecca_agents.app.tab.marks import Mark, Strokes, marks_of
+from mecca_agents.app.tab.objects import ObjectList, label_map, names_text
 from mecca_agents.app.tab.review import Review
 from mecca_agents.app.tab.uploads import Uploads
-from mecca_agents.session import Click, InteractiveSession, Model, SessionError, SessionLog, read_log
-from mecca_agents.session.actions import Save
-from mecca_agents.session.mask import open_mask
+from mecca_agents.session import Click, Entry, InteractiveSession, Model, SessionError, SessionLog, read_log
+from mecca_agents.session.actions import Save, SetBox, SetMask
+from mecca_agents.session.mask import boxed, open_mask
 from mecca_agents.session.timing import write_timing_table
+from mecca_env.atomic import write_text
+from mecca_env.data.base import Box
 from mecca_env.data.inventory import stem
+from mecca_env.data.saving import save_mask
 
 Done = TypeVar("Done")
 
@@ -46,6 +53,7 @@ class Tab:
         uploads: What the browser has sent.
         review: The label, if there is one.
         draft: The box as far as it is drawn.
+        objects: The objects of the scan; the session works on the chosen one.
         name: Of the scan, for people; empty before there is one.
         connected: Whether a browser shows it.
         closed: Whether it is over: the page has to be loaded anew.
@@ -58,13 +66,15 @@ class Tab:
         self.uploads = Uploads(most_bytes)
         self.review: Review | None = None
         self.draft = BoxDraft()
+        self.objects = ObjectList()
         self.name = ""
         self.connected = True
         self.closed = False
         self._names: tuple[str, ...] = ()
         self._planes: tuple[Plane, ...] = ()
         self._earlier: list[SessionLog] = []
-        self._strokes = Strokes()
+        self._strokes, self._joined = Strokes(), Joined()
+        self._opened: SessionLog | None = None  # as it was when nothing had been done
 
     @property
     def planes(self) -> tuple[Plane, ...]:
@@ -75,6 +85,11 @@ class Tab:
     def signed(self) -> bool:
         """Whether the agent is told on which side of the target's border a click is."""
         return self.session.model.config.signed
+
+    @property
+    def painted(self) -> bool:
+        """Whether the brush was used since the object was begun."""
+        return len(self._joined) > 0
 
     @property
     def marks(self) -> list[Mark]:
@@ -93,8 +108,10 @@ class Tab:
         with_names(paths, names, lambda: self.session.set_image(scan))
         self._keep(before)
         self._planes = planes_of(self.session.affine)
+        self._opened = self._written_log()
         self._names, self.name = tuple(names), names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")
-        self.review, self.draft, self._strokes = None, BoxDraft(), Strokes()
+        self.review, self.draft, self.objects = None, BoxDraft(), ObjectList()
+        self._strokes, self._joined = Strokes(), Joined()
 
     def open_label(self, path: Path, name: str) -> None:
         """Review with a label. Raises `DataError` or `SessionError`."""
@@ -110,14 +127,7 @@ class Tab:
 
     def open_log(self, path: Path, name: str) -> None:
         """Do again what a log says, on the scan that is open. Raises `SessionError`."""
-        before = self._log()
-        with_names([path], [name], lambda: self.session.load_log(path))
-        self._keep(before)
-        self.draft = BoxDraft.of(self.session.box)
-        self._strokes = Strokes.of_log(self.session.log())
-        if self.review is not None:
-            self.review.scores.clear()
-        self._update_review()
+        with_names([path], [name], lambda: self._load(path))
 
     # Actions of the session, each of which brings the draft of the box and the review up to date
 
@@ -148,28 +158,92 @@ class Tab:
         self.session.step()
         self._update_review()
 
-    def undo(self) -> str:
-        """Take back the last action; its name (`InteractiveSession.undo`)."""
-        name = self.session.undo()
+    def paint(self, points: Sequence[Sequence[float]], axis: int, radius: float, inside: bool) -> bool:
+        """Go on from the mask as a brush or an eraser changes it on one slice; one action of `undo`.
+
+        Where the mask then reaches beyond what the agent sees, the box grows. Where nothing is left, the agent begins
+        anew, as in `reset`.
+
+        Args:
+            points: (K, 3), voxels of the scan along the stroke, all on one slice.
+            axis: That the slices are stacked along.
+            radius: In voxels (`brush.covered`).
+            inside: Whether it adds, or takes away.
+
+        Returns:
+            Whether anything changed.
+
+        Raises:
+            SessionError: The points lie on no slice of the scan, or the session is at work.
+        """
+        session, before = self.session, len(self.session.log())
+        index, area = covered(points, axis, radius, session.shape)
+        mask = session.mask()
+        plane = np.moveaxis(mask, axis, 0)[index]  # a view of the mask
+        if (plane[area] == inside).all():
+            return False
+        plane[area] = inside
+        if not mask.any():
+            session.reset()
+        else:
+            self._go_on_from(mask)
+        self._joined.join(session.log(), "brush" if inside else "eraser", len(session.log()) - before)
         self._box_may_have_changed()
-        return name
+        return True
+
+    def undo(self) -> str:
+        """Take back the last action; its name (`InteractiveSession.undo`), of strokes "brush" or "eraser"."""
+        return self._back_or_forth(self._joined.to_undo(self.session.log()), self.session.undo)
 
     def redo(self) -> str:
-        """Do again what was undone; its name (`InteractiveSession.redo`)."""
-        name = self.session.redo()
-        self._box_may_have_changed()
-        return name
+        """Do again what was undone; its name, likewise."""
+        return self._back_or_forth(self._joined.to_redo(self.session.log()), self.session.redo)
 
     def reset(self) -> None:
         """Begin anew in the same box (`InteractiveSession.reset`)."""
         self.session.reset()
         self._update_review()
 
+    # Objects: going to another one keeps the mask of the one that is left
+
+    def add_object(self, name: str = "") -> None:
+        """Begin with one more object. Raises `SessionError`."""
+        self._go_to(self._up_to_date().added(name))
+
+    def choose_object(self, key: Any) -> None:
+        """Go on with another object, from its mask. Raises `SessionError`."""
+        if self.objects.find(key).key != self.objects.chosen:
+            self._go_to(self._up_to_date().going_to(key))
+
+    def remove_object(self, key: Any) -> None:
+        """Throw an object away; where it was chosen, go on with its neighbour. Raises `SessionError`."""
+        left = self._up_to_date().removed(key)
+        if left.chosen == self.objects.chosen:
+            self.objects = left
+        else:
+            self._go_to(left)
+
     # Files that the browser saves
 
     def mask_file(self) -> tuple[str, bytes]:
         """The mask as NIfTI, on the scan's own grid: a name for it and its bytes. Raises `DataError`."""
         return self._made("_mask.nii.gz", self.session.save)
+
+    def labels_files(self) -> tuple[list[tuple[str, bytes]], int]:
+        """All objects in one NIfTI file on the scan's own grid, and their names as JSON.
+
+        Returns:
+            Each file's name and its bytes; and the number of voxels that more than one object claims (`label_map`).
+
+        Raises:
+            SessionError: All of them are empty, or there is no scan.
+            mecca_env.data.base.DataError: The disk is full.
+        """
+        session, objects = self.session, self._up_to_date()
+        labels, contested = label_map(objects, session.shape)
+        image = self._made("_labels.nii.gz", lambda path: save_mask(labels, session.affine, path, session.header))
+        text = names_text(objects.items, labels, image[0])
+        return [image, self._made("_labels.json", lambda path: write_text(path, text))], contested
 
     def log_file(self) -> tuple[str, bytes]:
         """The log as JSON. Raises `SessionError`."""
@@ -191,6 +265,55 @@ class Tab:
         self.session.close()
         self.uploads.close()
         self.review = None
+
+    def _up_to_date(self) -> ObjectList:
+        """The objects, with what the session makes of the chosen one."""
+        mask = self.session.mask()
+        return self.objects.left(boxed(mask) if mask.any() else None, self.session.box)
+
+    def _go_to(self, objects: ObjectList) -> None:
+        """Begin the session anew with the object that is chosen there: no way leads back into the mask of another."""
+        now = objects.now
+        log, done = self._opened, list[tuple[str, dict[str, Any]]]()
+        if log is None:
+            raise SessionError("object: expected a scan, got none yet; open one first")
+        if now.box is not None:
+            low, high = map(list, now.box)
+            done.append((SetBox.name, {"low": low, "high": high}))
+        if now.mask is not None:
+            done.append((SetMask.name, now.mask.packed().details()))
+        (first,) = log.entries
+        then = [Entry(name, first.end, 0.0, first.time, details) for name, details in done]
+        self._load(replace(log, entries=(first, *then)))
+        self.objects = objects
+
+    def _load(self, log: SessionLog | Path) -> None:
+        before = self._log()
+        self.session.load_log(log)
+        self._keep(before)
+        self._strokes, self._joined = Strokes.of_log(self.session.log()), Joined()
+        if self.review is not None:
+            self.review.scores.clear()
+        self._box_may_have_changed()
+
+    def _go_on_from(self, mask: NDArray[np.bool_]) -> None:
+        """Go on from a mask that may reach beyond what the agent sees; one or two actions of the session."""
+        session, view, box = self.session, self.session.view, boxed(mask).box
+        if _holds(view, box):
+            session.set_mask(mask)
+            return
+        # a view that the agent has found itself it finds anew, around the mask
+        session.set_box(*(_around(session.box, box) if session.box is not None else (None, None)))
+        try:
+            session.set_mask(mask)
+        except ValueError:
+            session.undo()
+            raise
+
+    def _back_or_forth(self, joined: tuple[str, int] | None, go: Callable[[], str]) -> str:
+        names = [go() for _ in range(1 if joined is None else joined[1])]
+        self._box_may_have_changed()
+        return names[0] if joined is None else joined[0]
 
     def _box_may_have_changed(self) -> None:
         self.draft = BoxDraft.of(self.session.box)
@@ -219,9 +342,19 @@ class Tab:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _log_for_people(self, path: Path) -> SessionLog:
-        """The session's log with the names that people know, in place of those that files have here."""
         self.session.save_log(path)
-        log = read_log(path)
+        return self._for_people(read_log(path))
+
+    def _written_log(self) -> SessionLog:
+        path = self.uploads.folder / f"{secrets.token_hex(8)}.json"
+        try:
+            self.session.save_log(path)
+            return read_log(path)
+        finally:
+            path.unlink(missing_ok=True)
+
+    def _for_people(self, log: SessionLog) -> SessionLog:
+        """The log with the names that people know, in place of those that files have here."""
         entries = tuple(
             replace(entry, details={"path": Path(entry.details["path"]).name}) if entry.action == Save.name else entry
             for entry in log.entries
@@ -232,15 +365,20 @@ class Tab:
         """The log so far, where a step was taken."""
         if not self.name or not self.session.timing():
             return None
-        path = self.uploads.folder / f"{secrets.token_hex(8)}.json"
-        try:
-            return self._log_for_people(path)
-        finally:
-            path.unlink(missing_ok=True)
+        return self._for_people(self._written_log())
 
     def _keep(self, log: SessionLog | None) -> None:
         if log is not None:
             self._earlier = [*self._earlier, log][-MOST_CASES:]
+
+
+def _holds(outer: Box, inner: Box) -> bool:
+    return bool((np.less_equal(outer[0], inner[0]) & np.less_equal(inner[1], outer[1])).all())
+
+
+def _around(one: Box, other: Box) -> tuple[list[int], list[int]]:
+    """The corners of the smallest box that holds both."""
+    return np.minimum(one[0], other[0]).tolist(), np.maximum(one[1], other[1]).tolist()
 
 
 def _fitting(name: str, ending: str) -> str:

@@ -9,9 +9,9 @@ export default {
   components: { SliceView },
   props: [
     "base", "planes", "shape", "spacing", "version", "display", "window", "range", "tool", "marks", "box", "view", "draft",
-    "lines", "colours", "hidden", "keys", "goto", "dirty",
+    "lines", "colours", "hidden", "keys", "goto", "dirty", "radius",
   ],
-  emits: ["boxdrawn", "pointset", "scribbledrawn", "lassodrawn", "command", "windowset", "failed"],
+  emits: ["boxdrawn", "pointset", "scribbledrawn", "lassodrawn", "brushdrawn", "command", "windowset", "failed"],
   template: `
     <div class="mv" :class="{ 'mv-one': alone !== null }" :data-base="base" :data-version="version"
       :data-clicks="marks.length" :data-box="JSON.stringify(box)" :data-draft="JSON.stringify(draft)">
@@ -22,7 +22,7 @@ export default {
         @enter="active = number" @cursor="moveTo" @zoomed="zoomAt" @panned="centre = $event" @alone="toggleAlone(number)"
         @windowing="localWindow = $event" @windowset="$emit('windowset', $event)" @boxdrawn="$emit('boxdrawn', $event)"
         @pointset="$emit('pointset', $event)" @scribbledrawn="$emit('scribbledrawn', $event)"
-        @lassodrawn="$emit('lassodrawn', $event)" @failed="$emit('failed', $event)" />
+        @lassodrawn="$emit('lassodrawn', $event)" @brushdrawn="$emit('brushdrawn', $event)" @failed="$emit('failed', $event)" />
       <div v-if="!planes.length" class="mv-empty">Open a scan to begin.</div>
       <div class="mv-panel"><slot></slot></div>
     </div>`,

@@ -5,22 +5,29 @@ import { Latest } from "./latest.js";
 import { apart, shapeOf } from "./mark_shapes.js";
 
 const STILL = 4; // pixels that a click may move
+const PAINTING = ["brush", "eraser"];
 const NEAR = 2; // slices from which clicks are still seen, faintly
 
 export const SliceView = {
   props: ["plane", "scene", "cursor", "window", "zoom", "centre", "active"],
   emits: [
     "enter", "cursor", "zoomed", "panned", "alone", "windowing", "windowset", "boxdrawn", "pointset", "scribbledrawn",
-    "lassodrawn", "failed",
+    "lassodrawn", "brushdrawn", "failed",
   ],
   template: `
     <div class="mv-view" :class="['mv-' + scene.tool, { 'mv-active': active }]" :data-plane="plane.name.toLowerCase()"
       :data-index="index" :data-drawn="drawn" :data-wanted="url" @pointerenter="$emit('enter')">
       <svg ref="svg" role="img" :aria-label="plane.name + ' view, slice ' + (index + 1)" @wheel.prevent="onWheel"
-        @pointerdown="onDown" @pointermove="onMove" @pointerup="onUp" @pointercancel="doing = null" @contextmenu.prevent>
+        @pointerdown="onDown" @pointermove="onMove" @pointerup="onUp" @pointercancel="doing = null"
+        @pointerleave="hover = null" @contextmenu.prevent>
         <g ref="frame" :transform="transform">
           <image v-if="image" :href="image" :width="size[0]" :height="size[1]" preserveAspectRatio="none"
             :style="{ imageRendering: scale > 6 ? 'pixelated' : 'auto' }" />
+          <g v-for="([colour, path], number) in others" :key="'object' + number" opacity="0.75">
+            <path :d="path" class="mv-case" :stroke-width="lines.objects.width + 2" :stroke-dasharray="lines.objects.dash" />
+            <path :d="path" class="mv-line mv-is-objects" :stroke="colour" :stroke-width="lines.objects.width"
+              :stroke-dasharray="lines.objects.dash" />
+          </g>
           <template v-for="name in order" :key="name">
             <template v-if="paths[name]">
               <path :d="paths[name]" class="mv-case" :stroke-width="lines[name].width + 2"
@@ -32,6 +39,7 @@ export const SliceView = {
           <rect v-for="each in rectangles" :key="each.name" :x="each.at[0]" :y="each.at[1]" :width="each.at[2]"
             :height="each.at[3]" class="mv-line" :class="'mv-is-' + each.name" :stroke="each.line.colour"
             :stroke-width="each.line.width" :stroke-dasharray="each.line.dash" :opacity="each.opacity" />
+          <path v-if="stroke" :d="stroke.path" class="mv-stroke" :stroke="stroke.colour" :stroke-width="brushWidth" />
         </g>
         <template v-if="cross">
           <line class="mv-cross" :x1="cross[0]" :x2="cross[0]" y1="0" :y2="room[1]" />
@@ -42,6 +50,8 @@ export const SliceView = {
           <path :d="mark.rim" class="mv-rim" /><path :d="mark.body" :fill="mark.fill" :stroke="mark.colour" />
           <path v-if="mark.sign" :d="mark.sign" :stroke="mark.ink" />
         </g>
+        <ellipse v-if="brushAt" class="mv-brush-tip" :cx="brushAt[0]" :cy="brushAt[1]" :rx="brushWidth / 2 * steps[0]"
+          :ry="brushWidth / 2 * steps[1]" />
         <template v-if="drawing">
           <path :d="drawing.path" class="mv-case" stroke-width="4" />
           <path :d="drawing.path" class="mv-line mv-drawing" :stroke="drawing.colour" stroke-width="2" />
@@ -56,7 +66,7 @@ export const SliceView = {
         @input="slide($event.target.valueAsNumber)" />
     </div>`,
   data() {
-    return { image: null, paths: {}, room: [1, 1], doing: null, drawn: "" };
+    return { image: null, paths: {}, others: [], room: [1, 1], doing: null, hover: null, drawn: "" };
   },
   computed: {
     index() {
@@ -120,9 +130,22 @@ export const SliceView = {
         }));
       return apart(near);
     },
+    // Of the brush, in pixels of the picture: one voxel at least.
+    brushWidth() {
+      return Math.max(2 * this.scene.radius, 1);
+    },
+    brushAt() {
+      return PAINTING.includes(this.scene.tool) ? this.hover : null;
+    },
+    stroke() {
+      const { line, inside, kind } = this.doing ?? {};
+      if (!line || !PAINTING.includes(kind)) return null;
+      const at = line.points.map((point) => pixelOf(this.plane, this.scene.shape, point));
+      return { path: `M${at.join("L")}L${at.at(-1)}`, colour: inside ? this.lines.mask.colour : "#000" };
+    },
     drawing() {
       const { line, still, inside, kind } = this.doing ?? {};
-      if (!line || still) return null;
+      if (!line || still || PAINTING.includes(kind)) return null;
       const path = `M${line.points.map((point) => this.onScreen(point)).join("L")}${kind === "lasso" ? "Z" : ""}`;
       return { path, colour: this.scene.colours[inside ? "inside" : "outside"] };
     },
@@ -135,6 +158,7 @@ export const SliceView = {
       (answer, url) => {
         this.image = answer.image;
         this.paths = answer.paths;
+        this.others = answer.objects;
         this.drawn = url;
       },
       (message) => this.$emit("failed", message),
@@ -187,12 +211,13 @@ export const SliceView = {
       this.doing = {
         kind, from, x: event.clientX, y: event.clientY, still: true, centre: this.centre, window: this.window,
         extents: null, inside: sideOf(event, this.scene.tool),
-        line: ["inside", "outside", "lasso"].includes(kind) ? new DrawnLine(this.scene.shape, from, event) : null,
+        line: ["inside", "outside", "lasso", ...PAINTING].includes(kind) ? new DrawnLine(this.scene.shape, from, event) : null,
       };
       if (kind === "move") this.$emit("cursor", this.doing.from);
     },
     onMove(event) {
       const doing = this.doing;
+      this.hover = this.onScreen(this.voxelAt(event));
       if (!doing) return;
       const [dx, dy] = [event.clientX - doing.x, event.clientY - doing.y];
       doing.still = doing.still && Math.hypot(dx, dy) < STILL;
@@ -212,7 +237,10 @@ export const SliceView = {
         this.$emit("boxdrawn", { axis: this.plane.axis, start: doing.from, end });
       }
       if (doing.kind === "click" && doing.still) this.$emit("pointset", { point: doing.from, inside: null });
-      if (doing.inside !== null) this.mark(doing);
+      if (PAINTING.includes(doing.kind)) {
+        const { line, inside } = doing;
+        this.$emit("brushdrawn", { points: line.points, axis: this.plane.axis, radius: this.scene.radius, inside });
+      } else if (doing.inside !== null) this.mark(doing);
     },
     // With a tool that has sides: a press that did not move is a point, with the right button, too; another one a line.
     mark({ kind, from, still, inside, line }) {
@@ -257,10 +285,12 @@ function kindOf(event, tool) {
   return event.button === 0 ? tool : null;
 }
 
-// Which side of the target's border is marked, or null with a tool that has no sides. The other side than the tool's is
+// Which side of the target's border is marked, or null with a tool that has no sides; a brush paints inside, an eraser
+// outside. The other side than the tool's is
 // marked by the right button, and with Ctrl or Alt held (the command key on a Mac, where Ctrl + click is a right click).
 function sideOf(event, tool) {
-  if (!["inside", "outside", "lasso"].includes(tool) || (event.button === 2 && tool === "lasso")) return null;
+  if (!["inside", "outside", "lasso", ...PAINTING].includes(tool)) return null;
+  if (event.button === 2 && ["lasso", ...PAINTING].includes(tool)) return null;
   const other = event.button === 2 || event.ctrlKey || event.altKey || event.metaKey;
-  return (tool !== "outside") !== other;
+  return !["outside", "eraser"].includes(tool) !== other;
 }

@@ -15,6 +15,7 @@ from mecca_agents.app.drawing.contours import outline
 from mecca_agents.app.drawing.planes import planes_of
 from mecca_agents.app.drawing.slices import DisplaySettings, draw_slice, read_display
 from mecca_agents.session import InteractiveSession, Model, SessionError
+from mecca_agents.session.mask import boxed
 from tests.support.annotation import Case
 
 QUERY = {"low": "0", "high": "100", "opacity": "0.5", "modality": "0", "heat": "", "outlines": "mask,label"}
@@ -138,3 +139,29 @@ def test_display_settings_that_cannot_be_are_refused(change: dict[str, str]) -> 
         read_display({**QUERY, **change})
     with pytest.raises(SessionError):
         read_display({name: value for name, value in QUERY.items() if name not in change} if "low" in change else {})
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_other_objects_are_outlined_in_their_colours(model: Model, case: Case, axis: int) -> None:
+    masks = np.zeros((2, *case.label.shape), bool)
+    masks[0, 5:20, 6:30, 7:25] = True
+    masks[1, 40:50, 40:48, 30:40] = True
+    objects = [("#111111", boxed(masks[0])), ("#222222", boxed(masks[1]))]
+    with InteractiveSession(model) as session:
+        session.set_image(case.scan)
+        plane = next(plane for plane in planes_of(session.affine) if plane.axis == axis)
+        display = DisplaySettings(0, 1, outlines=frozenset(("mask", "objects")))
+        for index in (10, 42 if axis < 2 else 33, 2):
+            drawn = draw_slice(session, plane, index, display, objects=objects)
+            expected = [
+                (colour, plane.picture(np.moveaxis(mask, axis, 0)[index]))
+                for (colour, _), mask in zip(objects, masks, strict=True)
+                if np.moveaxis(mask, axis, 0)[index].any()
+            ]
+            assert [colour for colour, _ in drawn["objects"]] == [colour for colour, _ in expected]
+            for (_, path), (_, mask) in zip(drawn["objects"], expected, strict=True):
+                assert (_filled(path, mask.shape) == mask).all()
+            assert set(drawn["paths"]) == {"mask"}
+        assert draw_slice(session, plane, 10, DisplaySettings(0, 1), objects=objects)["objects"] == []
+        larger = [("#333333", boxed(np.ones([n + 1 for n in session.shape], bool)))]  # of a scan before
+        assert draw_slice(session, plane, 10, display, objects=larger)["objects"] == []

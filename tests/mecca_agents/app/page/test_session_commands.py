@@ -64,6 +64,50 @@ def test_what_is_known_is_said_to_be_and_undone_by_its_name(commands: SessionCom
     assert len(session.clicks) == count and said == ["Taken back: the last mark."]
 
 
+def test_strokes_of_the_brush(commands: SessionCommands) -> None:
+    session, said = commands.tab.session, commands.runner.said  # type: ignore[attr-defined]
+    assert not commands.unsaved
+    sent = {"points": [[30, 25, 20], [36, 25, 20]], "axis": 2, "radius": 2, "inside": True}
+    run(commands.brush_drawn(sent))
+    mask = session.mask()
+    assert mask[33, 27, 20] and not mask[33, 28, 20] and mask[:, :, 20].sum() == mask.sum() > 0 and commands.unsaved
+    run(commands.brush_drawn(sent))
+    assert said == ["Nothing was changed there."]
+    run(commands.brush_drawn({**sent, "radius": 0, "inside": False}))
+    assert session.mask().sum() == mask.sum() - 7
+    run(commands.undo())
+    run(commands.undo())
+    assert said[1:] == ["Taken back: the stroke of the eraser.", "Taken back: the stroke of the brush."]
+    assert session.pristine
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"radius": -1}, "radius: expected 0 to 64 voxels"),
+        ({"radius": 1e9}, "radius: expected 0 to 64 voxels"),
+        ({"radius": float("nan")}, "radius: expected 0 to 64 voxels"),
+        ({"radius": 10**400}, "radius: expected 0 to 64 voxels"),
+        ({"radius": "3"}, "radius: expected 0 to 64 voxels"),
+        ({"radius": True}, "radius: expected 0 to 64 voxels"),
+        ({"axis": 3}, "axis: expected 0, 1 or 2"),
+        ({"axis": [0]}, "axis: expected 0, 1 or 2"),
+        ({"inside": None}, "inside: expected true or false of a brush"),
+        ({"inside": "no"}, "inside: expected true, false or nothing"),
+        ({"points": []}, "line: expected 1 to 1000 points"),
+        ({"points": [[1, 2, 3], [1, 2, 9]]}, "brush: expected points on one slice"),
+        ({"points": [[1, 2, -7]]}, "brush: expected points on one slice"),
+        ({"points": [[1, 2, None]]}, "point: expected 3 numbers"),
+    ],
+)
+def test_strokes_that_cannot_be(commands: SessionCommands, change: Any, words: str) -> None:
+    sent = {"points": [[30, 25, 20]], "axis": 2, "radius": 2, "inside": True, **change}
+    with pytest.raises(SessionError) as caught:
+        run(commands.brush_drawn(sent))
+    assert str(caught.value).startswith(words) and len(str(caught.value)) < 300
+    assert commands.tab.session.pristine
+
+
 @pytest.mark.parametrize(
     ("name", "sent", "words"),
     [

@@ -73,3 +73,11 @@ def test_boxes(opened: Callable[[Model], Tab], model: Model, case: Case) -> None
     assert what_next(tab, "box").startswith("Use box (Enter)")
     tab.set_box(*case.box)
     assert what_next(tab, "box") == "Drag a rectangle in any view to change the box."
+
+
+@pytest.mark.parametrize(("tool", "does"), [("brush", "Drag: adds"), ("eraser", "Drag: erases")])
+def test_painting(opened: Callable[[Model], Tab], model: Model, case: Case, tool: str, does: str) -> None:
+    tab = opened(model)
+    assert what_next(tab, tool).startswith(does) and "The step goes on from it." in what_next(tab, tool)
+    tab.add_clicks(case.edges(1))
+    assert "Clicks that wait go with it." in what_next(tab, tool)
