@@ -34,7 +34,9 @@ class ObjectsPanel:
             )
             self._save = self._button("Save labels", "save", lambda _: self.commands.save_labels())
             self._save.tooltip("All objects in one NIfTI file, and their names as JSON")
-            self._overwrite = ui.checkbox("overwrite", on_change=lambda event: self._set_overwrite(event.value))
+            self._overwrite = ui.checkbox("overwrite")
+            # of a person alone: what `refresh` sets would come back late and count as one's wish
+            self._overwrite.on("update:model-value", self.runner.guarded(self._set_overwrite), [None])
             self._overwrite.props("dense size=xs").classes("text-xs").mark("overwrite")
             self._overwrite.tooltip("Where two objects claim a voxel, the later one has it, not the earlier one")
         self._rows = ui.column().classes("w-full gap-0 q-mt-xs").mark("objects")
@@ -91,8 +93,7 @@ class ObjectsPanel:
         dialog.on("hide", dialog.delete)
 
     async def _set_overwrite(self, value: Any) -> None:
-        if value != self.tab.objects.overwrite:
-            await self._change(lambda now: now.overwriting(value))
+        await self._change(lambda now: now.overwriting(value))
 
     async def _change(self, change: Callable[[ObjectList], ObjectList]) -> None:
         """Another list for the one of now, between what else is asked for."""
