@@ -13,6 +13,7 @@ from mecca_agents.evaluation import evaluate_agent
 from mecca_agents.evaluation.statistics import FEWEST_CASES, case_interval
 from mecca_agents.online.memory import of_project
 from mecca_agents.runs.loading import load_agent
+from mecca_agents.tables import plural
 
 USER_SEEDS = (0, 1)
 """Every case is played with so many simulated users, before and after."""
@@ -42,12 +43,12 @@ class Verdict:
     @property
     def why(self) -> str:
         """The verdict in one sentence."""
-        cases, points = len(self.before), f"{100 * self.difference:+.1f} points of Dice"
+        cases, points = plural(len(self.before), "case"), f"{100 * self.difference:+.1f} points of Dice"
         shown = f"no interval with fewer than {FEWEST_CASES} cases"
         if self.interval is not None:
             shown = f"95 % interval {100 * self.interval[0]:+.1f} to {100 * self.interval[1]:+.1f}"
         word = "the new weights count" if self.counts else "the earlier weights stay"
-        return f"{word}: {points} on {cases} cases that were kept out ({shown})"
+        return f"{word}: {points} on {cases} not learned from ({shown})"
 
 
 def judge(before: Mapping[str, float], after: Mapping[str, float]) -> Verdict:

@@ -20,6 +20,9 @@ ENV = "MECCA-Volumes-v0"
 KEPT_OUT = 4
 """About one case of so many is kept out of the learning."""
 
+FEWEST_KEPT_OUT = 2
+"""No fewer are kept out, since one case alone judges badly."""
+
 _WORDS = 1 << 32
 
 
@@ -85,7 +88,8 @@ def read_project(folder: Path | str, *, skip_bad: bool = False) -> list[Accepted
 def kept_out(names: Sequence[str]) -> list[str]:
     """The cases that are kept out of the learning, by name, so that a case that was learned from never becomes one.
 
-    That holds while cases are added. About one of `KEPT_OUT` is, and with as many cases at least one; with fewer, none.
+    That holds while cases are added to at least `KEPT_OUT`. About one of so many is, and at least `FEWEST_KEPT_OUT`;
+    with fewer cases, none.
 
     Args:
         names: All cases.
@@ -93,8 +97,8 @@ def kept_out(names: Sequence[str]) -> list[str]:
     if len(names) < KEPT_OUT:
         return []
     place = {name: _place(name) for name in names}
-    chosen = sorted(name for name in names if place[name] < _WORDS // KEPT_OUT)
-    return chosen or [min(names, key=place.__getitem__)]
+    first = sorted(names, key=place.__getitem__)[:FEWEST_KEPT_OUT]
+    return sorted(name for name in names if name in first or place[name] < _WORDS // KEPT_OUT)
 
 
 def _place(name: str) -> int:

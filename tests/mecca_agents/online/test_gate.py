@@ -31,10 +31,11 @@ def test_with_more_the_interval_may_not_begin_below_a_point() -> None:
 def test_the_sentence_says_what_was_found() -> None:
     verdict = judge({"a": 0.5, "b": 0.7}, {"b": 0.6, "a": 0.5})
     assert verdict.why == (
-        "the earlier weights stay: -5.0 points of Dice on 2 cases that were kept out (no interval with fewer than 8 cases)"
+        "the earlier weights stay: -5.0 points of Dice on 2 cases not learned from "
+        "(no interval with fewer than 8 cases)"
     )
     assert judge({str(n): 0.5 for n in range(8)}, {str(n): 0.6 for n in range(8)}).why == (
-        "the new weights count: +10.0 points of Dice on 8 cases that were kept out (95 % interval +10.0 to +10.0)"
+        "the new weights count: +10.0 points of Dice on 8 cases not learned from (95 % interval +10.0 to +10.0)"
     )
 
 

@@ -83,7 +83,7 @@ def test_worse_weights_do_not_count(
     words = ["learn", str(project), "--run", str(begun), "--out", str(out), "--updates", "1", "--device", "cpu"]
     assert main(words) == 0
     printed = capsys.readouterr().out
-    assert "the earlier weights stay: -10.0 points of Dice on 1 cases that were kept out" in printed
+    assert "the earlier weights stay: -10.0 points of Dice on 2 cases not learned from" in printed
     assert f"{out}: a run with the earlier weights" in printed and "50.0   40.0       -10.0" in printed
     assert _same_weights(out, begun) and read_config(out) == read_config(begun)
     record = json.loads((out / "learned.json").read_text())
@@ -95,13 +95,13 @@ def test_the_gate_refuses_weights_that_wrong_masks_made_worse(begun: Path, model
     """Nothing is simulated here: masks of nothing in particular, and steps long enough to spoil what was known."""
     project, good = tmp_path / "project", tmp_path / "good"
     accept(model, project, 6)
-    better = _learn(project, begun, good, updates=60, preset=learning.find_preset("general"))
+    better = _learn(project, begun, good, updates=30, preset=learning.find_preset("general"))
     assert better.verdict.counts and better.verdict.difference > 0.05
     for name in set(better.learned):
         path = project / "labels" / f"{name}.nii.gz"
         path.unlink()
         _write_wrong(path)
-    worse = _learn(project, good, tmp_path / "bad", updates=60, preset=learning.find_preset("general"))
+    worse = _learn(project, good, tmp_path / "bad", updates=30, preset=learning.find_preset("general"))
     assert not worse.verdict.counts and worse.verdict.difference < -0.02
     assert _same_weights(tmp_path / "bad", good) and set(worse.learned) == set(better.learned)
 
