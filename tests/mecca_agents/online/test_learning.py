@@ -13,6 +13,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -20,11 +21,13 @@ from mecca_agents import RunError, load_agent
 from mecca_agents.cli import main
 from mecca_agents.online import Learning, ProjectError, learn, learning
 from mecca_agents.online.project import kept_out
+from mecca_agents.presets import find_preset
 from mecca_agents.runs import read_config
 from mecca_agents.runs.locking import locked
 from mecca_agents.session import Model, load_model
 from tests.mecca_agents.online.conftest import accept
 from tests.support import ROOT
+from tests.support.volumes import SHAPE, write_nifti
 
 Dice = Callable[..., dict[str, float]]
 
@@ -92,25 +95,16 @@ def test_worse_weights_do_not_count(
 
 @pytest.mark.slow  # trains for some seconds
 def test_the_gate_refuses_weights_that_wrong_masks_made_worse(begun: Path, model: Model, tmp_path: Path) -> None:
-    """Nothing is simulated here: masks of nothing in particular, and steps long enough to spoil what was known."""
-    project, good = tmp_path / "project", tmp_path / "good"
-    accept(model, project, 6)
-    better = _learn(project, begun, good, updates=30, preset=learning.find_preset("general"))
-    assert better.verdict.counts and better.verdict.difference > 0.05
-    for name in set(better.learned):
-        path = project / "labels" / f"{name}.nii.gz"
-        path.unlink()
-        _write_wrong(path)
-    worse = _learn(project, good, tmp_path / "bad", updates=30, preset=learning.find_preset("general"))
-    assert not worse.verdict.counts and worse.verdict.difference < -0.02
-    assert _same_weights(tmp_path / "bad", good) and set(worse.learned) == set(better.learned)
-
-
-def _write_wrong(path: Path) -> None:
-    from tests.support.volumes import ellipsoid, write_nifti
-
-    hollow = ellipsoid(radii=(9, 8, 6)) & ~ellipsoid(radii=(7, 6, 5))
-    write_nifti(path, hollow.astype("uint8"))
+    """Nothing is simulated here: masks of sparse noise teach that hardly anything is target, in long steps."""
+    project, out = tmp_path / "project", tmp_path / "out"
+    names = accept(model, project, 6)
+    for number, name in enumerate(sorted({*names} - {*kept_out(names)})):
+        noise = np.random.default_rng(number).random(SHAPE) < 0.03
+        write_nifti(project / "labels" / f"{name}.nii.gz", noise.astype(np.uint8))
+    long = find_preset("online").replace(learning_rate=5e-2)
+    worse = _learn(project, begun, out, updates=25, preset=long)
+    assert not worse.verdict.counts and worse.verdict.difference < -0.1
+    assert _same_weights(out, begun) and worse.learned == ()
 
 
 def test_what_was_learned_before_is_remembered(
