@@ -14,7 +14,7 @@ from typing import Any, TextIO
 from mecca_agents.online.gate import Verdict, dice_of, judge
 from mecca_agents.online.memory import first_data, mixture
 from mecca_agents.online.project import AcceptedCase, ProjectError, kept_out, read_project
-from mecca_agents.online.record import learned_cases, publish
+from mecca_agents.online.record import cases_of, publish
 from mecca_agents.presets import Preset, find_preset
 from mecca_agents.runs.config import RunConfig, read_config
 from mecca_agents.runs.folder import check_folder
@@ -81,7 +81,7 @@ def learn(
 ) -> Learning:
     """Go on with a run's method from its weights, on the accepted cases of a project and on what it knew before.
 
-    About one case of four is kept out (`project.kept_out`), and judges the new weights against the earlier ones
+    One case of four is kept out (`project.kept_out`), and judges the new weights against the earlier ones
     (`gate.judge`). With fewer than four every case is judged by weights that learned from all the others, and those in
     `out` learned from all: so many trainings share the minutes.
 
@@ -124,7 +124,8 @@ def learn(
             f"{project}: expected at least {FEWEST} accepted cases, one to learn from and one to judge by, "
             f"found {len(names)}"
         )
-    held, earlier = kept_out(names), learned_cases(begun)
+    earlier, before_held = cases_of(begun)
+    held = kept_out(names, earlier, before_held)
     known = sorted({*earlier, *names} - set(held))
     with _working_in(project / FOLDER) as work, _stopped_in_words():
         trainer = _Trainer(project, begun, config, own, earlier, seed, device, stream)

@@ -16,6 +16,9 @@ from mecca_env.data.built_in import BUILT_IN
 MOST_REMEMBERED = 64
 """Earlier cases of a project that are played again."""
 
+PHANTOM = "MECCA-Phantom-v0"
+"""What runs were trained on whose own data set was missing."""
+
 STAND_IN = "MECCA-Shapes-v0"
 """What is played beside a project where nothing that a run was trained on is on this machine."""
 
@@ -46,7 +49,7 @@ def first_data(config: RunConfig) -> list[dict[str, Any]]:
     Returns:
         As `sources` of an environment; nothing where none is here.
     """
-    own: dict[str, Any] = {"env": config.env, "weight": config.weight}
+    own: dict[str, Any] = {"env": PHANTOM if config.stood_in else config.env, "weight": config.weight}
     own |= {} if config.root is None else {"root": config.root, "label": config.label}
     own |= {} if config.root is None or config.cases is None else {"cases": config.cases}
     every = [own, *(dict(source) for source in config.sources if "split" not in source)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,12 +18,10 @@ ENV = "MECCA-Volumes-v0"
 """The environment that plays a project's cases."""
 
 KEPT_OUT = 4
-"""About one case of so many is kept out of the learning."""
+"""One case of so many is kept out of the learning."""
 
 FEWEST_KEPT_OUT = 2
 """No fewer are kept out, since one case alone judges badly."""
-
-_WORDS = 1 << 32
 
 
 class ProjectError(ValueError):
@@ -85,24 +83,28 @@ def read_project(folder: Path | str, *, skip_bad: bool = False) -> list[Accepted
     return cases
 
 
-def kept_out(names: Sequence[str]) -> list[str]:
-    """The cases that are kept out of the learning, by name, so that a case that was learned from never becomes one.
+def kept_out(names: Sequence[str], learned: Collection[str] = (), before: Collection[str] = ()) -> list[str]:
+    """The cases that are kept out of the learning: one of `KEPT_OUT`, and at least `FEWEST_KEPT_OUT`.
 
-    That holds while cases are added to at least `KEPT_OUT`. About one of so many is, and at least `FEWEST_KEPT_OUT`;
-    with fewer cases, none.
+    What was kept out stays so, and what was learned from never is: new cases make up the number. Only where there is
+    no other, those that were kept out having been deleted, cases that were learned from are taken; they favour the
+    earlier weights. With fewer than `KEPT_OUT` cases none is kept out.
 
     Args:
         names: All cases.
+        learned: Those that the run has learned from.
+        before: Those that it was kept from.
     """
     if len(names) < KEPT_OUT:
         return []
-    place = {name: _place(name) for name in names}
-    first = sorted(names, key=place.__getitem__)[:FEWEST_KEPT_OUT]
-    return sorted(name for name in names if name in first or place[name] < _WORDS // KEPT_OUT)
+    held = sorted(set(names) & set(before))
+    fresh = sorted(set(names) - set(learned) - set(held), key=_place)
+    wanted = max(round(len(names) / KEPT_OUT), FEWEST_KEPT_OUT)
+    return sorted(held + fresh[: max(wanted - len(held), 0)]) or sorted(names, key=_place)[:wanted]
 
 
-def _place(name: str) -> int:
-    return int.from_bytes(hashlib.sha256(f"kept out:{name}".encode()).digest()[:4], "big")
+def _place(name: str) -> bytes:
+    return hashlib.sha256(f"kept out:{name}".encode()).digest()
 
 
 def _log_of(source: FileSource, index: int, path: Path | None) -> SessionLog | None:

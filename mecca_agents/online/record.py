@@ -20,8 +20,8 @@ FORMAT = 1
 """Version of the file."""
 
 
-def learned_cases(run: Path) -> frozenset[str]:
-    """Names of the accepted cases that a run has learned from; none of one that never did.
+def cases_of(run: Path) -> tuple[frozenset[str], frozenset[str]]:
+    """Names of the accepted cases that a run has learned from, and of those that it was kept from; none of most runs.
 
     Raises:
         RunError: Its `learned.json` is damaged.
@@ -31,9 +31,10 @@ def learned_cases(run: Path) -> frozenset[str]:
         data = json.loads(path.read_text(encoding="utf-8"))
         if data["format"] != FORMAT:
             raise ValueError(f"format {data['format']!r}, not {FORMAT}")
-        return frozenset(str(name) for name in data["learned"])
+        learned, kept = (frozenset(str(name) for name in data[key]) for key in ("learned", "kept_out"))
+        return learned, kept
     except FileNotFoundError:
-        return frozenset()
+        return frozenset(), frozenset()
     except (OSError, ValueError, KeyError, TypeError) as error:
         found = f"{type(error).__name__}: {error}"
         raise RunError(f"{path}: expected what a run has learned from, found something else ({found})") from error

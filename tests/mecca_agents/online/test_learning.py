@@ -27,7 +27,7 @@ from mecca_agents.runs.locking import locked
 from mecca_agents.session import Model, load_model
 from tests.mecca_agents.online.conftest import accept
 from tests.support import ROOT
-from tests.support.volumes import SHAPE, write_nifti
+from tests.support.volumes import SHAPE, write_nifti, write_pairs
 
 Dice = Callable[..., dict[str, float]]
 
@@ -118,7 +118,20 @@ def test_what_was_learned_before_is_remembered(
     second = _learn(project, tmp_path / "one", tmp_path / "two")
     new, old = (set(source["cases"]) for source in read_config(tmp_path / "two").sources)
     assert old == set(first.learned) and new and new <= set(second.learned) - old
-    assert not set(second.kept_out) & set(first.learned)
+    assert set(first.kept_out) == set(second.kept_out) and not set(first.kept_out) & set(first.learned)
+
+
+@pytest.mark.parametrize("method", ["mecca", "deepigeos"])
+def test_other_methods_go_on_as_well(
+    method: str, tiny_run: Callable[..., Path], tmp_path: Path, judged: Callable[[float], None]
+) -> None:
+    """MECCA learned from unlabelled cases, too, of which a project has none; its data set is first data here."""
+    run, project = tiny_run(method), write_pairs(tmp_path / "project", "abcd")
+    judged(0.1)
+    found = _learn(project, run, tmp_path / "out", updates=2)
+    config = read_config(tmp_path / "out")
+    assert found.verdict.counts and not _same_weights(tmp_path / "out", run)
+    assert (config.method, config.root) == (method, read_config(run).root) and not found.note
 
 
 def test_minutes_are_kept(begun: Path, model: Model, tmp_path: Path, judged: Callable[[float], None]) -> None:

@@ -76,3 +76,5 @@ def test_where_nothing_is_left_shapes_stand_in(config: RunConfig, tmp_path: Path
     assert first_data(lost) == []
     found = mixture(lost, tmp_path, _cases(spleen=2), set())
     assert (found["env"], found["root"], found["label"]) == (STAND_IN, None, None)
+    trained_on_phantom = replace(config, env="MECCA-Spleen-v0", dataset="phantom")  # there was no spleen
+    assert [source["env"] for source in first_data(trained_on_phantom)] == ["MECCA-Phantom-v0"]

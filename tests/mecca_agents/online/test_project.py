@@ -226,12 +226,21 @@ def test_masks_from_elsewhere_need_no_log(tmp_path: Path) -> None:
     ]
 
 
-def test_a_case_that_was_learned_from_is_never_kept_out_later() -> None:
-    names = [f"case_{n}" for n in range(200)]
-    assert not any(kept_out(names[:count]) for count in range(4))
+@pytest.mark.parametrize("first", [3, 4, 10])
+def test_a_case_that_was_learned_from_is_never_kept_out_later(first: int) -> None:
+    names = [f"case_{n}" for n in range(80)]
     learned: set[str] = set()
-    for count in range(4, 201):
-        held = kept_out(names[:count])
-        assert len(held) >= 2 and not learned & set(held)
+    held: list[str] = []
+    for count in range(first, 81):
+        before, held = held, kept_out(names[:count], learned, held)
+        assert set(before) <= set(held) and not learned & set(held) and bool(held) == (count > 3)
+        assert len(held) == max(round(count / 4), 2) or count < 6
         learned |= set(names[:count]) - set(held)
-    assert 0.15 < len(kept_out(names)) / 200 < 0.35
+    assert len(held) == 20
+
+
+def test_where_those_kept_out_were_deleted_others_judge() -> None:
+    names = [f"case_{n}" for n in range(6)]
+    held = kept_out(names, names, ["gone"])
+    assert len(held) == 2 and set(held) <= set(names)
+    assert kept_out(names[:4]) == kept_out(names[3::-1]) and len(kept_out(names[:4])) == 2
