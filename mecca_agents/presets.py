@@ -340,11 +340,11 @@ GENERAL = FAST.replace(
 ONLINE = GENERAL.replace(
     num_envs=2,
     updates=2000,
-    learning_rate=5e-4,
+    learning_rate=1e-3,
     final_learning_rate=0.1,
     balance=(0.0, 0.0),  # a policy that has learned does not fall to background, and weights would make masks larger
 )
-"""For `mecca learn`, which takes its steps alone: a quarter of the others' length, the networks being the run's own."""
+"""For `mecca learn`, which takes its steps alone: half the length of the others', the networks being the run's own."""
 
 DEMO = FAST.replace(**MECHANISMS, shape=(24, 24, 16), num_envs=4, updates=120, channels=12)
 """For `mecca demo`: learns the phantom in a minute on two quick cores, in four on slow ones, and shows all of MECCA."""

@@ -21,9 +21,10 @@ from mecca_agents import RunError, load_agent
 from mecca_agents.cli import main
 from mecca_agents.online import Learning, ProjectError, learn, learning
 from mecca_agents.online.project import kept_out
-from mecca_agents.presets import find_preset
+from mecca_agents.presets import Preset, find_preset
 from mecca_agents.runs import read_config
 from mecca_agents.runs.locking import locked
+from mecca_agents.runs.tally import Tally
 from mecca_agents.session import Model, load_model
 from tests.mecca_agents.online.conftest import accept
 from tests.support import ROOT
@@ -132,6 +133,26 @@ def test_other_methods_go_on_as_well(
     config = read_config(tmp_path / "out")
     assert found.verdict.counts and not _same_weights(tmp_path / "out", run)
     assert (config.method, config.root) == (method, read_config(run).root) and not found.note
+    assert config.environment["labelled_share"] is None and config.environment.get("labelled_fraction", 1) == 1
+
+
+def test_a_machine_that_gets_slower_keeps_the_minutes(
+    begun: Path, model: Model, tmp_path: Path, judged: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accept(model, tmp_path / "project", 4)
+    judged(0.1)
+    real = learning.train
+
+    def slow(*args: Any, preset: Preset, on_update: Callable[[Tally], None], **more: Any) -> Any:
+        def wait(tally: Tally) -> None:
+            time.sleep(0.2 * (preset.updates > 3))
+            on_update(tally)
+
+        return real(*args, preset=preset, on_update=wait, **more)
+
+    monkeypatch.setattr(learning, "train", slow)
+    found = _learn(tmp_path / "project", begun, tmp_path / "out", updates=None, minutes=0.015)
+    assert 1 <= found.updates <= 6 < read_config(tmp_path / "out").preset.updates
 
 
 def test_minutes_are_kept(begun: Path, model: Model, tmp_path: Path, judged: Callable[[float], None]) -> None:
