@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 
-from mecca_agents import RunError, load_agent
+from mecca_agents import RunError, load_agent, train
 from mecca_agents.cli import main
 from mecca_agents.online import Learning, ProjectError, learn, learning
 from mecca_agents.online.project import kept_out
@@ -26,7 +26,7 @@ from mecca_agents.runs import read_config
 from mecca_agents.runs.locking import locked
 from mecca_agents.runs.tally import Tally
 from mecca_agents.session import Model, load_model
-from tests.mecca_agents.online.conftest import accept
+from tests.mecca_agents.online.conftest import TINY, accept
 from tests.support import ROOT
 from tests.support.volumes import SHAPE, write_nifti, write_pairs
 
@@ -133,7 +133,19 @@ def test_other_methods_go_on_as_well(
     config = read_config(tmp_path / "out")
     assert found.verdict.counts and not _same_weights(tmp_path / "out", run)
     assert (config.method, config.root) == (method, read_config(run).root) and not found.note
-    assert config.environment["labelled_share"] is None and config.environment.get("labelled_fraction", 1) == 1
+
+
+def test_accepted_masks_are_labels_whatever_share_the_run_had(
+    model: Model, tmp_path: Path, judged: Callable[[float], None]
+) -> None:
+    run, project = tmp_path / "run", tmp_path / "project"
+    words = {"settings": {"labelled_fraction": 0.5}, "device": "cpu", "stream": StringIO()}
+    train("intercnn", "MECCA-Shapes-v0", run, preset=TINY, **words)
+    accept(model, project, 4)
+    judged(0.1)
+    _learn(project, run, tmp_path / "out")
+    shares = [read_config(folder).environment["labelled_fraction"] for folder in (run, tmp_path / "out")]
+    assert shares == [0.5, 1.0]
 
 
 def test_a_machine_that_gets_slower_keeps_the_minutes(
