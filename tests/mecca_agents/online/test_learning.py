@@ -139,8 +139,8 @@ def test_accepted_masks_are_labels_whatever_share_the_run_had(
     model: Model, tmp_path: Path, judged: Callable[[float], None]
 ) -> None:
     run, project = tmp_path / "run", tmp_path / "project"
-    words = {"settings": {"labelled_fraction": 0.5}, "device": "cpu", "stream": StringIO()}
-    train("intercnn", "MECCA-Shapes-v0", run, preset=TINY, **words)
+    settings = {"labelled_fraction": 0.5, "protocol": "one-click"}
+    train("intercnn", "MECCA-Shapes-v0", run, preset=TINY, settings=settings, device="cpu", stream=StringIO())
     accept(model, project, 4)
     judged(0.1)
     _learn(project, run, tmp_path / "out")
