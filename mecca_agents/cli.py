@@ -1,4 +1,4 @@
-"""The command line: mecca train | evaluate | benchmark | report | record | annotate | serve | demo | data check."""
+"""The command line: mecca train | evaluate | benchmark | report | record | annotate | learn | serve | demo | data."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from mecca_agents.commands.annotate import Annotate
 from mecca_agents.commands.benchmark import DESCRIPTION, Benchmark, Report
 from mecca_agents.commands.data import Data
 from mecca_agents.commands.evaluate import Evaluate
+from mecca_agents.commands.learn import Learn
 from mecca_agents.commands.preset_flags import check_switches
 from mecca_agents.commands.record import Record
 from mecca_agents.commands.serve import Serve
@@ -51,6 +52,7 @@ Command = (
     | Annotated[Report, subcommand("report")]
     | Annotated[Record, subcommand("record")]
     | Annotated[Annotate, subcommand("annotate")]
+    | Annotated[Learn, subcommand("learn")]
     | Annotated[Serve, subcommand("serve")]
     | Annotated[Demo, subcommand("demo")]
     | Annotated[Data, subcommand("data")]

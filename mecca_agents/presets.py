@@ -337,6 +337,15 @@ GENERAL = FAST.replace(
 )
 """For an agent of any organ: every kind of prompt, a network that is quick, and that is told what prompts say."""
 
+ONLINE = GENERAL.replace(
+    num_envs=2,
+    updates=2000,
+    learning_rate=1e-3,
+    final_learning_rate=0.1,
+    balance=(0.0, 0.0),  # a policy that has learned does not fall to background, and weights would make masks larger
+)
+"""For `mecca learn`, which takes its steps alone: half the length of the others', the networks being the run's own."""
+
 DEMO = FAST.replace(**MECHANISMS, shape=(24, 24, 16), num_envs=4, updates=120, channels=12)
 """For `mecca demo`: learns the phantom in a minute on two quick cores, in four on slow ones, and shows all of MECCA."""
 
@@ -346,6 +355,7 @@ PRESETS: dict[str, Preset] = {
     "fast": FAST,
     "brief": BRIEF,
     "general": GENERAL,
+    "online": ONLINE,
     "demo": DEMO,
 }
 """Every preset by name."""
@@ -356,6 +366,7 @@ PURPOSES: dict[str, str] = {
     "fast": "trains well on two cores within 20 minutes",
     "brief": "the same in less than 5 minutes",
     "general": "an agent for any organ and all prompts, such as the one that comes with the package",
+    "online": "the smaller steps with which a run goes on learning from accepted scans",
     "demo": "learns the phantom in a minute or two",
 }
 """What each preset is for."""

@@ -29,7 +29,7 @@ class Benchmark:
         fractions: Shares of the training cases whose labels give rewards.
         labelled_cases: Numbers of training cases whose labels give rewards, beside the fractions.
         ablation: Add the rows of Table 5: mecca with its mechanisms one by one.
-        preset: paper, paper-grid, fast, brief, general or demo. Every setting of it has a flag of its own below.
+        preset: paper, paper-grid, fast, brief, general, online or demo. Every setting of it has a flag below.
         cases: Only so many of the training cases; by default all.
         test_env: Environment id to test on; by default the one that is trained on.
         test_root: Folder of its data set.

@@ -34,7 +34,7 @@ class Train:
         labelled_fraction: Share of the cases whose labels give rewards; by default all.
         labelled_cases: So many cases whose labels give rewards, in place of a share.
         labelled_draw: Which draw of these cases; 0 by default.
-        preset: paper, paper-grid, fast, brief, general or demo; fast by default. Every setting of it has a flag below.
+        preset: paper, paper-grid, fast, brief, general, online or demo; fast by default. Each setting has a flag below.
         skip_bad: Leave unusable cases out, with a warning, rather than refuse to start.
         tolerance: Millimetres that image and label may lie apart; by default next to nothing.
         checkpoint_every: Updates between two checkpoints; 100 by default.

@@ -8,17 +8,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from os import PathLike
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Self
 
+from mecca_agents.session.accepting import put_case
 from mecca_agents.session.actions import AddClicks, Redo, Reset, Save, SetBox, SetMask, Step, Undo
 from mecca_agents.session.drawn import along, enclosed
 from mecca_agents.session.episode import Click
 from mecca_agents.session.errors import SessionError
 from mecca_agents.session.history import Action, History, Result
+from mecca_agents.session.layers import whole_layer
 from mecca_agents.session.log import SET_IMAGE, Entry, SessionLog, read_log, replay
 from mecca_agents.session.mask import MaskLike
 from mecca_agents.session.model import Model, load_model
@@ -241,15 +244,32 @@ class InteractiveSession(SessionQueries):
         """
         image = self._moment.image
         refuse_over(path, image.places)
-        SessionLog(
-            method=self.model.method,
-            trained_on=self.model.trained_on,
-            weights=self.model.weights,
-            files=image.files,
-            shape=image.shape,
-            image=image.identity,
-            entries=self._entries,
-        ).save(path)
+        self._log_of(image).save(path)
+
+    def accept(self, project: str | PathLike[str], *, target: str | None = None, link: bool = False) -> str:
+        """Put scan, mask and log into a project's folder, for `mecca learn`; what of this scan was there is replaced.
+
+        The folder holds plain NIfTI and JSON, and `MECCA-Volumes-v0` reads it (`mecca_agents.session.accepting`).
+        Several sessions and processes may do this at once.
+
+        Args:
+            project: The folder; made where it is missing.
+            target: What was segmented, in one word, where a project is about several things.
+            link: Put a link to the scan's file there, in place of a copy.
+
+        Returns:
+            The name of the case.
+
+        Raises:
+            SessionError: The mask is empty, the run wants several modalities, the target is no word, a link cannot be
+                made, or the folder cannot be written to; what was there stays.
+            mecca_env.data.base.DataError: A file cannot be written; likewise.
+        """
+        with self._exclusively():
+            moment = self._opened_history().now
+            mask = cast("NDArray[np.bool_]", whole_layer(moment, "mask"))
+            log = self._log_of(moment.image)
+            return put_case(Path(project), moment.image, mask, log, target=target, link=link)
 
     def load_log(self, log: SessionLog | str | PathLike[str], image: ImageLike | None = None) -> None:
         """Do everything again that a log says, and go on from there with its times.
@@ -301,6 +321,17 @@ class InteractiveSession(SessionQueries):
     def __exit__(self, *error: object) -> None:
         """Close it."""
         self.close()
+
+    def _log_of(self, image: Image) -> SessionLog:
+        return SessionLog(
+            method=self.model.method,
+            trained_on=self.model.trained_on,
+            weights=self.model.weights,
+            files=image.files,
+            shape=image.shape,
+            image=image.identity,
+            entries=self._entries,
+        )
 
     def _open(self, image: ImageLike, affine: ArrayLike | None) -> Image:
         return open_image(image, affine, self.model.modalities, self._most_voxels, self.tolerance)

@@ -15,8 +15,9 @@ from mecca_env.data.procedural.source import CASES
 from mecca_env.data.selection import Cases, open_cases
 from mecca_env.tensors.rng import word
 
-NAMES = ("env", "root", "label", "modalities", "cases", "weight")
-"""Entries of a source; `env` is an environment id, the others are as the environment takes them."""
+NAMES = ("env", "root", "label", "modalities", "split", "cases", "weight")
+"""Entries of a source; `env` is an environment id, the others are as the environment takes them, `split` the first's
+unless it is given."""
 
 MEMORY_BYTES = 256 << 20
 """What prepared cases of each data set may take, since the same one comes under many numbers."""
@@ -96,7 +97,7 @@ def open_mixture(
     Args:
         dataset: The first.
         sources: The others, each with `env`, an environment id, and where wanted `root`, `label`, `modalities`,
-            `cases` and `weight`, 1 by default; none: the first alone.
+            `split`, `cases` and `weight`, 1 by default; none: the first alone.
         weight: Of the first.
         **keywords: As `mecca_env.data.selection.open_cases` takes them; what belongs to one data set is of the first.
 
@@ -112,6 +113,7 @@ def open_mixture(
     parts = [open_cases(dataset, **keywords)]
     for source in chosen:
         own = {name: source.get(name) for name in ("root", "label", "modalities", "cases")}
+        own |= {name: source[name] for name in ("split",) if name in source}
         parts.append(open_cases(source["dataset"], **{**keywords, **own}))
     mixed = MixedSource(parts, [checked_weight("weight", weight), *(source["weight"] for source in chosen)])
     fraction = float(keywords.get("labelled_fraction", 1.0))

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,14 +39,34 @@ def save_mask(
     Raises:
         DataError: The name or the folder cannot be used, the file there is read-only, or the disk is full.
     """
+    _save(np.asarray(mask).astype(np.uint8), affine, Path(path), header, "mask")
+
+
+def save_scan(
+    intensities: NDArray[np.generic], affine: NDArray[np.float64], path: Path | str, header: Header | None = None
+) -> None:
+    """Write intensities (X, Y, Z) as NIfTI, of the type that they have; otherwise as `save_mask`.
+
+    Args:
+        intensities: uint8, int16 or float32.
+        affine: As of `save_mask`.
+        path: Likewise.
+        header: Likewise; nothing but the place is taken over, no name and no date.
+
+    Raises:
+        DataError: As `save_mask`.
+    """
+    _save(np.asarray(intensities), affine, Path(path), header, "scan")
+
+
+def _save(values: NDArray[Any], affine: NDArray[np.float64], path: Path, header: Header | None, what: str) -> None:
     import nibabel  # late, as in `reading`
 
-    path = Path(path)
     if not path.name.endswith((".nii", ".nii.gz")):
         raise DataError(f"{path}: expected a name that ends in .nii or .nii.gz, found {path.name!r}")
     _check_folder(path)
-    image = mask_image(np.asarray(mask).astype(np.uint8), affine, header)
-    with os_errors_as(lambda reason: DataError(f"{path}: the mask cannot be written ({reason})")):
+    image = mask_image(values, affine, header)
+    with os_errors_as(lambda reason: DataError(f"{path}: the {what} cannot be written ({reason})")):
         atomically(path, lambda temporary: nibabel.save(image, temporary))
 
 

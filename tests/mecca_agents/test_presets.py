@@ -27,7 +27,7 @@ def test_the_paper_preset_holds_the_papers_numbers() -> None:
 
 def test_an_unknown_preset_lists_the_known_ones() -> None:
     with pytest.raises(
-        ValueError, match="preset: expected one of paper, paper-grid, fast, brief, general, demo, got 'quick'"
+        ValueError, match="preset: expected one of paper, paper-grid, fast, brief, general, online, demo, got 'quick'"
     ):
         find_preset("quick")
     assert find_preset("fast") is PRESETS["fast"]

@@ -91,11 +91,11 @@ def affine_of(path: Path, image: Any) -> NDArray[np.float64]:
     return affine
 
 
-def mask_image(mask: NDArray[np.uint8], affine: NDArray[np.float64], header: Header | None) -> Any:
-    """A mask as nibabel's image, where the scan lies.
+def mask_image(mask: NDArray[Any], affine: NDArray[np.float64], header: Header | None) -> Any:
+    """A mask, or intensities, as nibabel's image, where the scan lies.
 
     Args:
-        mask: (X, Y, Z).
+        mask: (X, Y, Z), of a type that NIfTI has; stored as it is.
         affine: The scan's, (4, 4) in millimetres; it counts where there is no header.
         header: The scan's. The image is of its version, and takes over all that it says of place and unit.
 
@@ -115,7 +115,7 @@ def mask_image(mask: NDArray[np.uint8], affine: NDArray[np.float64], header: Hea
     for name in _PLACE:
         own[name] = scan[name]
     own["pixdim"][:4] = scan["pixdim"][:4]  # the handedness of the qform, and the size of a voxel
-    own.set_data_dtype(np.uint8)
+    own.set_data_dtype(mask.dtype)
     return version(mask, None, own)
 
 
@@ -124,7 +124,7 @@ def rounding(affine: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.spacing(np.abs(affine).astype(np.float32)).astype(np.float64)
 
 
-def _with_affine(mask: NDArray[np.uint8], affine: NDArray[np.float64], module: Any) -> Any:
+def _with_affine(mask: NDArray[Any], affine: NDArray[np.float64], module: Any) -> Any:
     image = getattr(module, f"Nifti{2 if module.__name__.endswith('2') else 1}Image")(mask, affine)
     image.header.set_xyzt_units("mm")
     image.header.set_sform(affine, code="scanner")

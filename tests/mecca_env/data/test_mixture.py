@@ -16,7 +16,7 @@ from mecca_agents.runs.config import read_config
 from mecca_env.data.base import DataError
 from mecca_env.data.mixture import MixedSource, open_mixture
 from mecca_env.vector_env import MeccaVectorEnv
-from tests.support.volumes import write_decathlon
+from tests.support.volumes import write_decathlon, write_pairs
 
 SMALL: dict[str, Any] = {"shape": (12, 12, 10), "clicks": (2, 1, 1, 1, 1)}
 CUT: dict[str, Any] = {"extension": (1, 3), "rotation": 10.0, "evaluation_extension": 2}
@@ -46,6 +46,18 @@ def test_a_case_is_that_of_its_data_set_and_of_the_right_split() -> None:
             assert source.case_name(index) == f"{part.source.case_name(own)}_{index:010d}"
     with pytest.raises(IndexError, match="expected an index in"):
         source.case(2**30)
+
+
+def test_a_source_may_have_a_split_of_its_own(tmp_path: Path) -> None:
+    root = str(write_pairs(tmp_path, ("a", "b", "c")))
+    counts = []
+    for own in ({}, {"split": "all"}, {"split": "test"}):
+        found = open_mixture("Shapes", [{"env": "MECCA-Volumes-v0", "root": root, **own}], split="train", **CUT).source
+        assert isinstance(found, MixedSource) and found.parts[0].split == "train"
+        counts.append(len(found.parts[1]))
+    assert counts == [2, 3, 1]
+    with pytest.raises(ValueError, match="split: expected one of train, test, all, got 'some'"):
+        open_mixture("Shapes", [{"env": "MECCA-Volumes-v0", "root": root, "split": "some"}], split="train", **CUT)
 
 
 def test_an_env_depends_on_its_seed_alone_and_goes_on_from_a_snapshot() -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 
 from mecca_env.data.base import DataError
 from mecca_env.data.image_files import read_volume
-from mecca_env.data.saving import save_classes
-from tests.support.volumes import SHAPE, organs
+from mecca_env.data.saving import save_classes, save_scan
+from mecca_env.data.world.nifti import read_header
+from tests.support.volumes import AFFINE, SHAPE, intensities, organs, write_nifti
 
 
 @pytest.mark.parametrize(("factor", "kind"), [(1, np.uint8), (63, np.uint8), (64, np.uint16), (16383, np.uint16)])
@@ -24,6 +26,18 @@ def test_what_is_written_is_read_again(tmp_path: Path, factor: int, kind: type) 
     assert np.array_equal(segs, classes.T)  # (D, H, W)
     assert np.array_equal(read_volume(path, label=True, affine=np.eye(4)).data, classes)
     assert [p.name for p in tmp_path.iterdir()] == ["case.npz"]
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.float32])
+def test_a_scan_keeps_its_type_and_its_place(kind: type, tmp_path: Path) -> None:
+    values = intensities(organs()).astype(kind)
+    values[0, 0, 0] = 255
+    where = write_nifti(tmp_path / "other.nii", organs(), AFFINE)
+    for header in (None, read_header(where)):
+        save_scan(values, AFFINE, tmp_path / "scan.nii.gz", header)
+        found = nibabel.load(tmp_path / "scan.nii.gz")
+        assert found.get_data_dtype() == kind and np.array_equal(found.dataobj, values)
+        np.testing.assert_allclose(found.affine, AFFINE)
 
 
 def test_a_mask_is_class_one(tmp_path: Path) -> None:

@@ -1,0 +1,69 @@
+"""The command `mecca learn`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from tyro.conf import FlagCreatePairsOff, Positional, arg
+
+if TYPE_CHECKING:
+    from mecca_agents.online import Learning
+
+
+@dataclass(frozen=True)
+class Learn:
+    """Go on with a run on the scans that people have accepted; the new weights count only where they do no worse.
+
+    Attributes:
+        project: The folder that accepted scans were put into; any with images/ and labels/ will do.
+        out: The new run's folder, which must not be there yet.
+        run_folder: The run to go on from, a folder or the name of one that comes with the package; by default the one
+            that acts where none is named. It stays as it is.
+        minutes: What learning may take.
+        updates: So many updates, in place of minutes.
+        skip_bad: Leave cases that are at fault out, with a warning, rather than refuse to start.
+        seed: Seed of the learning.
+        device: auto, cpu or cuda.
+    """
+
+    project: Annotated[Positional[Path], arg(metavar="PROJECT")]
+    out: Annotated[Path, arg(metavar="RUN")]
+    run_folder: Annotated[Path | None, arg(name="run", metavar="RUN", help_behavior_hint="")] = None
+    minutes: float = 5.0
+    updates: Annotated[int | None, arg(metavar="N", help_behavior_hint="")] = None
+    skip_bad: Annotated[bool, FlagCreatePairsOff, arg(help_behavior_hint="")] = False
+    seed: int = 0
+    device: str = "auto"
+
+    def run(self) -> int:
+        """Do it and print a table; the exit code."""
+        from mecca_agents.online import learn
+
+        found = learn(
+            self.project,
+            self.run_folder,
+            self.out,
+            minutes=self.minutes,
+            updates=self.updates,
+            skip_bad=self.skip_bad,
+            seed=self.seed,
+            device=self.device,
+        )
+        print(learning_table(found))
+        return 0
+
+
+def learning_table(found: Learning) -> str:
+    """What came of a learning: Dice before and after, case by case, the verdict, and what is in the folder."""
+    from mecca_agents.tables import columns
+
+    verdict = found.verdict
+    pairs = [(case, 100 * before, 100 * verdict.after[case]) for case, before in verdict.before.items()]
+    rows = [[case, f"{before:.1f}", f"{after:.1f}", f"{after - before:+.1f}"] for case, before, after in pairs]
+    table = columns(["case", "Dice % before", "after", "difference"], rows, left=1)
+    how = "each judged by weights that learned from the others" if found.leave_one_out else "kept out of the learning"
+    kind = "new" if verdict.counts else "earlier"
+    lines = [f"{len(rows)} cases, {how}, {found.updates} updates", table, verdict.why, found.note]
+    return "\n".join([*filter(None, lines), f"{found.out}: a run with the {kind} weights"])

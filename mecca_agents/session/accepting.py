@@ -1,0 +1,164 @@
+"""What a person has accepted: scan, mask and log of a case in a project's folder, which is a data set as well.
+
+    PROJECT/images/CASE.nii.gz    the scan, or a link to it
+            labels/CASE.nii.gz    the mask, 1 where the target is
+            logs/CASE.json        what was done, as `InteractiveSession.save_log` writes it
+
+`MECCA-Volumes-v0` reads `images/` and `labels/` as they are. A case is named after its target, where one was given, its
+scan's file, and the scan itself: `spleen__scan12-1a2b3c4d`. So the same target of the same scan takes the place of what
+was accepted before.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+
+from mecca_agents.session.errors import SessionError
+from mecca_agents.session.log import SessionLog
+from mecca_agents.session.scan import Image
+from mecca_env.atomic import os_errors_as, refuse_read_only
+from mecca_env.data.formats.names import check_utf8
+from mecca_env.data.inventory import stem, visible_files
+from mecca_env.data.saving import save_mask, save_scan
+
+IMAGES, LABELS, LOGS = "images", "labels", "logs"
+"""The folders of a project."""
+
+BETWEEN = "__"
+"""Ends the target in the name of a case."""
+
+LOCK = ".lock"
+"""The file of a project that is locked while a case is put there. It may stay."""
+
+SECONDS = 60.0
+"""How long one waits for another who puts a case there."""
+
+_KEPT_OF_NAME = 40  # characters of up to four bytes, in a name that may have 255
+
+
+def put_case(
+    project: Path, image: Image, mask: NDArray[np.bool_], log: SessionLog, *, target: str | None, link: bool
+) -> str:
+    """Put an accepted case into a project; whole, or what was there stays.
+
+    All files are written beside their places first and then renamed, while nobody else does (`writing`).
+
+    Args:
+        project: Its folder; made where it is missing.
+        image: The scan, of one modality.
+        mask: (X, Y, Z).
+        log: Of the session.
+        target: What the mask is of, in one word; None: nobody said.
+        link: Put a link to the scan's file there, in place of a copy.
+
+    Returns:
+        The name of the case.
+
+    Raises:
+        SessionError: The mask is empty, the scan has several modalities, the target is no word, a link is asked for
+            and cannot be made, the case there is read-only, or the folder cannot be written to.
+        mecca_env.data.base.DataError: A file cannot be written.
+    """
+    check_utf8(project)
+    modalities = len(image.intensities)
+    if modalities != 1:
+        raise SessionError(f"accept: expected a scan of one modality, got one of {modalities}")
+    if not mask.any():
+        raise SessionError("accept: expected a mask with foreground, got an empty one")
+    name, there = _name_of(project, image, target)
+    linked = _linked(image) if link and not there else None
+    with _written(project):
+        for folder in (IMAGES, LABELS, LOGS):
+            (project / folder).mkdir(parents=True, exist_ok=True)
+    with writing(project), _written(project), _staged(project) as staged:
+        files = {LABELS: f"{name}.nii.gz", LOGS: f"{name}.json"}
+        if not there:
+            files = {IMAGES: f"{name}{'.nii.gz' if linked is None else _ending(linked)}", **files}
+        for folder, file in files.items():
+            refuse_read_only(project / folder / file)
+            (staged / folder).mkdir()
+        if linked is not None:
+            (staged / IMAGES / files[IMAGES]).symlink_to(linked)
+        elif not there:
+            save_scan(image.intensities[0].numpy(), image.affine, staged / IMAGES / files[IMAGES], image.header)
+        save_mask(mask, image.affine, staged / LABELS / files[LABELS], image.header)
+        log.save(staged / LOGS / files[LOGS])
+        for folder, file in files.items():
+            os.replace(staged / folder / file, project / folder / file)
+        for path in visible_files(project / IMAGES) if not there else []:
+            if stem(path) == name and path.name != files[IMAGES]:  # a link before, a copy now, or the other way round
+                path.unlink()
+    return name
+
+
+@contextmanager
+def writing(project: Path) -> Iterator[None]:
+    """Keep others from putting a case into a project, once they are done.
+
+    Raises:
+        SessionError: They are not within `SECONDS`, or there is no such folder to lock.
+    """
+    lock = FileLock(project / LOCK)
+    try:
+        lock.acquire(timeout=SECONDS)
+    except Timeout:
+        raise SessionError(f"{project}: another process has been writing there for {SECONDS:.0f} seconds") from None
+    except (OSError, NotImplementedError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise SessionError(f"{project}: expected a project's folder that can be locked, got: {reason}") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _name_of(project: Path, image: Image, target: str | None) -> tuple[str, bool]:
+    """The case's name, and whether the scan is the one that lies in the project under it."""
+    if target is not None and (not re.fullmatch(r"[\w-]{1,40}", target) or BETWEEN in target):
+        raise SessionError(f"target: expected one word of letters, digits, - and _, got {target!r:.80}")
+    begin = f"{target}{BETWEEN}" if target else ""
+    for path in image.places:
+        own = str(stem(path))
+        if path.parent == (project / IMAGES).resolve() and own.startswith(begin):
+            return own, True
+    file = str(stem(image.files[0])) if image.files else "scan"
+    readable = re.sub(r"_{2,}", "_", file)[:_KEPT_OF_NAME].strip("_.") or "scan"
+    return f"{begin}{readable}-{image.identity[:8]}", False
+
+
+def _linked(image: Image) -> Path:
+    """The file that a link is to lead to."""
+    if len(image.places) != 1 or image.places[0].name.lower().endswith(".hdr"):
+        raise SessionError("link: expected a scan of one file, got an array or several; without link it is copied")
+    if not image.places[0].is_file():
+        raise SessionError(f"link: expected {image.places[0]}, found nothing there; without link it is copied")
+    return image.places[0]
+
+
+def _ending(path: Path) -> str:
+    return path.name[len(str(stem(path))) :]
+
+
+@contextmanager
+def _staged(project: Path) -> Iterator[Path]:
+    """A hidden folder in a project, gone afterwards."""
+    folder = project / f".{os.getpid()}.{secrets.token_hex(4)}"
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _written(project: Path) -> AbstractContextManager[None]:
+    return os_errors_as(lambda reason: SessionError(f"{project}: the case cannot be put there ({reason})"))

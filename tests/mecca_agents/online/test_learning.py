@@ -1,0 +1,243 @@
+"""A learning leaves a run whose weights are the new ones or, where those are worse, the earlier ones."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from mecca_agents import RunError, load_agent, train
+from mecca_agents.cli import main
+from mecca_agents.online import Learning, ProjectError, learn, learning
+from mecca_agents.online.project import kept_out
+from mecca_agents.presets import Preset, find_preset
+from mecca_agents.runs import read_config
+from mecca_agents.runs.locking import locked
+from mecca_agents.runs.tally import Tally
+from mecca_agents.session import Model, load_model
+from tests.mecca_agents.online.conftest import TINY, accept
+from tests.support import ROOT
+from tests.support.volumes import SHAPE, write_nifti, write_pairs
+
+Dice = Callable[..., dict[str, float]]
+
+
+def _learn(project: Path, run: Path, out: Path, **more: Any) -> Learning:
+    return learn(project, run, out, **{"updates": 1, "device": "cpu", "stream": StringIO(), **more})
+
+
+def _same_weights(run: Path, other: Path) -> bool:
+    one, two = (load_agent(folder)[0].weights() for folder in (run, other))
+    return all(torch.equal(value, two[name]) for name, value in one.items())
+
+
+@pytest.fixture
+def judged(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Let every run but the first have learned so much, as far as the gate can see; what it asks for is noted."""
+
+    def set_difference(difference: float) -> None:
+        def dice_of(run: Path, project: Path, cases: list[str], device: torch.device) -> dict[str, float]:
+            return {case: 0.5 + difference * ("work" in run.parts) for case in cases}
+
+        monkeypatch.setattr(learning, "dice_of", dice_of)
+
+    return set_difference
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_better_weights_count(
+    count: int, begun: Path, model: Model, tmp_path: Path, judged: Callable[[float], None]
+) -> None:
+    project, out = tmp_path / "project", tmp_path / "out"
+    names = accept(model, project, count)
+    judged(0.1)
+    found = _learn(project, begun, out)
+    assert found.verdict.counts and not _same_weights(out, begun)
+    assert found.leave_one_out == (count < 4) and list(found.kept_out) == kept_out(names)
+    assert set(found.learned) == set(names) - set(found.kept_out)
+    assert list(found.verdict.before) == (list(found.kept_out) or sorted(names))
+    record = json.loads((out / "learned.json").read_text())
+    assert (
+        record["weights"] == "new" and record["learned"] == list(found.learned) and record["why"] == found.verdict.why
+    )
+    config = read_config(out)
+    assert config.begun_from == str(begun) and set(config.sources[0]["cases"]) == set(found.learned)
+    assert config.preset.learning_rate < read_config(begun).preset.learning_rate
+    assert load_model(out, device="cpu").method == "intercnn"
+    assert not list((project / "learning" / "work").parent.glob("work")) and not list(tmp_path.glob(".out*"))
+
+
+def test_worse_weights_do_not_count(
+    begun: Path, model: Model, tmp_path: Path, judged: Callable[[float], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    project, out = tmp_path / "project", tmp_path / "out"
+    accept(model, project, 4)
+    judged(-0.1)
+    words = ["learn", str(project), "--run", str(begun), "--out", str(out), "--updates", "1", "--device", "cpu"]
+    assert main(words) == 0
+    printed = capsys.readouterr().out
+    assert "the earlier weights stay: -10.0 points of Dice on 2 cases not learned from" in printed
+    assert f"{out}: a run with the earlier weights" in printed and "50.0   40.0       -10.0" in printed
+    assert _same_weights(out, begun) and read_config(out) == read_config(begun)
+    record = json.loads((out / "learned.json").read_text())
+    assert record["weights"] == "earlier" and record["learned"] == []
+
+
+@pytest.mark.slow  # trains for some seconds
+def test_the_gate_refuses_weights_that_wrong_masks_made_worse(begun: Path, model: Model, tmp_path: Path) -> None:
+    """Nothing is simulated here: masks of sparse noise teach that hardly anything is target, in long steps."""
+    project, out = tmp_path / "project", tmp_path / "out"
+    names = accept(model, project, 6)
+    for number, name in enumerate(sorted({*names} - {*kept_out(names)})):
+        noise = np.random.default_rng(number).random(SHAPE) < 0.03
+        write_nifti(project / "labels" / f"{name}.nii.gz", noise.astype(np.uint8))
+    long = find_preset("online").replace(learning_rate=5e-2)
+    worse = _learn(project, begun, out, updates=25, preset=long)
+    assert not worse.verdict.counts and worse.verdict.difference < -0.1
+    assert _same_weights(out, begun) and worse.learned == ()
+
+
+def test_what_was_learned_before_is_remembered(
+    begun: Path, model: Model, tmp_path: Path, judged: Callable[[float], None]
+) -> None:
+    project = tmp_path / "project"
+    accept(model, project, 5, target="spleen")
+    judged(0.1)
+    first = _learn(project, begun, tmp_path / "one")
+    accept(model, project, 3, target="liver", first=5)
+    second = _learn(project, tmp_path / "one", tmp_path / "two")
+    new, old = (set(source["cases"]) for source in read_config(tmp_path / "two").sources)
+    assert old == set(first.learned) and new and new <= set(second.learned) - old
+    assert set(first.kept_out) == set(second.kept_out) and not set(first.kept_out) & set(first.learned)
+
+
+@pytest.mark.parametrize("method", ["mecca", "deepigeos"])
+def test_other_methods_go_on_as_well(
+    method: str, tiny_run: Callable[..., Path], tmp_path: Path, judged: Callable[[float], None]
+) -> None:
+    """MECCA learned from unlabelled cases, too, of which a project has none; its data set is first data here."""
+    run, project = tiny_run(method), write_pairs(tmp_path / "project", "abcd")
+    judged(0.1)
+    found = _learn(project, run, tmp_path / "out", updates=2)
+    config = read_config(tmp_path / "out")
+    assert found.verdict.counts and not _same_weights(tmp_path / "out", run)
+    assert (config.method, config.root) == (method, read_config(run).root) and not found.note
+
+
+def test_accepted_masks_are_labels_whatever_share_the_run_had(
+    model: Model, tmp_path: Path, judged: Callable[[float], None]
+) -> None:
+    run, project = tmp_path / "run", tmp_path / "project"
+    settings = {"labelled_fraction": 0.5, "protocol": "one-click"}
+    train("intercnn", "MECCA-Shapes-v0", run, preset=TINY, settings=settings, device="cpu", stream=StringIO())
+    accept(model, project, 4)
+    judged(0.1)
+    _learn(project, run, tmp_path / "out")
+    shares = [read_config(folder).environment["labelled_fraction"] for folder in (run, tmp_path / "out")]
+    assert shares == [0.5, 1.0]
+
+
+def test_a_machine_that_gets_slower_keeps_the_minutes(
+    begun: Path, model: Model, tmp_path: Path, judged: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accept(model, tmp_path / "project", 4)
+    judged(0.1)
+    real = learning.train
+
+    def slow(*args: Any, preset: Preset, on_update: Callable[[Tally], None], **more: Any) -> Any:
+        def wait(tally: Tally) -> None:
+            time.sleep(0.2 * (preset.updates > 3))
+            on_update(tally)
+
+        return real(*args, preset=preset, on_update=wait, **more)
+
+    monkeypatch.setattr(learning, "train", slow)
+    found = _learn(tmp_path / "project", begun, tmp_path / "out", updates=None, minutes=0.015)
+    assert 1 <= found.updates <= 6 < read_config(tmp_path / "out").preset.updates
+
+
+def test_minutes_are_kept(begun: Path, model: Model, tmp_path: Path, judged: Callable[[float], None]) -> None:
+    project = tmp_path / "project"
+    accept(model, project, 4)
+    judged(0.1)
+    begin = time.monotonic()
+    found = _learn(project, begun, tmp_path / "out", updates=None, minutes=0.03)
+    assert 1 <= found.updates < 2000 and time.monotonic() - begin < 30
+    with pytest.raises(ValueError, match="minutes: expected a number above 0, got 0"):
+        _learn(project, begun, tmp_path / "no", minutes=0)
+
+
+def test_what_cannot_be_learned_from_is_refused(begun: Path, model: Model, tmp_path: Path) -> None:
+    project, out = tmp_path / "project", tmp_path / "out"
+    accept(model, project, 1)
+    with pytest.raises(ProjectError, match="expected at least 2 accepted cases, .* to judge by, found 1"):
+        _learn(project, begun, out)
+    accept(model, project, 1, first=1)
+    with pytest.raises(RunError, match="nothing: expected a run with a config.json"):
+        _learn(project, tmp_path / "nothing", out)
+    with locked(project / "learning"), pytest.raises(RunError, match="learning: another process is training here"):
+        _learn(project, begun, out)
+    assert not out.exists()
+    (out / "x").mkdir(parents=True)
+    with pytest.raises(RunError, match="out: exists already"):
+        _learn(project, begun, out)
+    (tmp_path / "damaged").mkdir()
+    for name in ("config.json", "checkpoints"):
+        (tmp_path / "damaged" / name).symlink_to(begun / name)
+    (tmp_path / "damaged" / "learned.json").write_text("{}")
+    with pytest.raises(RunError, match="learned.json: expected what a run has learned from, found something else"):
+        _learn(project, tmp_path / "damaged", tmp_path / "b")
+
+
+def test_a_full_disk_leaves_no_half_of_a_run(
+    begun: Path, model: Model, tmp_path: Path, judged: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mecca_agents.online import record
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    accept(model, tmp_path / "project", 4)
+    judged(0.1)
+    monkeypatch.setattr(record.os, "rename", full)
+    monkeypatch.setattr(record, "flush_to_disk", full)
+    with pytest.raises(RunError, match="out: cannot be written: No space left on device; the run is as it was"):
+        record.publish(begun, tmp_path / "out", {})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["project"]
+
+
+@pytest.mark.slow  # another interpreter
+def test_a_learner_that_is_killed_leaves_the_earlier_weights(
+    begun: Path, model: Model, tmp_path: Path, judged: Callable[[float], None]
+) -> None:
+    project, out = tmp_path / "project", tmp_path / "out"
+    accept(model, project, 4)
+    before = {path: path.read_bytes() for path in begun.rglob("*") if path.is_file()}
+    command = [sys.executable, "-m", "mecca_agents.cli", "learn", str(project), "--run", str(begun), "--device", "cpu"]
+    process = subprocess.Popen(
+        [*command, "--out", str(out)], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL
+    )
+    log = project / "learning" / "work" / "all" / "metrics.csv"
+    try:
+        while process.poll() is None and not (log.exists() and log.read_text().count("\n") > 2):
+            time.sleep(0.02)
+        with pytest.raises(RunError, match="another process is training here"):
+            _learn(project, begun, out)
+    finally:
+        process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert {path: path.read_bytes() for path in begun.rglob("*") if path.is_file()} == before
+    assert not out.exists() and (project / "learning" / "work").exists()
+    judged(0.1)
+    assert _learn(project, begun, out).verdict.counts and not (project / "learning" / "work").exists()
