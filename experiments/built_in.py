@@ -26,7 +26,7 @@ from mecca_agents.presets import MECHANISMS, PRESETS
 from mecca_agents.runs.checkpoints import MODEL, checkpoint_folder, read_tensors
 from mecca_agents.runs.config import is_run, read_config, write_config
 from mecca_agents.runs.shipped import SHIPPED
-from mecca_agents.session.model import load_model
+from mecca_agents.session.playing.model import load_model
 from mecca_agents.tables import grid
 from mecca_agents.training import resume, train
 

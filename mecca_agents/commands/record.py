@@ -86,7 +86,7 @@ class Record:
 
     def _people(self) -> Path:
         from mecca_agents.offline.sessions import record_sessions
-        from mecca_agents.session.model import load_model
+        from mecca_agents.session.playing.model import load_model
 
         self._refuse("with --sessions, whose run knows")
         model = load_model(self._folder(), checkpoint=self.checkpoint, device=self.device)

@@ -24,8 +24,8 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from mecca_agents.session.errors import SessionError
+from mecca_agents.session.inputs.scan import Image
 from mecca_agents.session.log import SessionLog
-from mecca_agents.session.scan import Image
 from mecca_env.atomic import os_errors_as, refuse_read_only
 from mecca_env.data.formats.names import check_utf8
 from mecca_env.data.inventory import stem, visible_files

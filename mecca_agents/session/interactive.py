@@ -17,16 +17,16 @@ from typing_extensions import Self
 
 from mecca_agents.session.accepting import put_case
 from mecca_agents.session.actions import AddClicks, Redo, Reset, Save, SetBox, SetMask, Step, Undo
-from mecca_agents.session.drawn import along, enclosed
-from mecca_agents.session.episode import Click
 from mecca_agents.session.errors import SessionError
 from mecca_agents.session.history import Action, History, Result
-from mecca_agents.session.layers import whole_layer
+from mecca_agents.session.inputs.drawn import along, enclosed
+from mecca_agents.session.inputs.mask import MaskLike
+from mecca_agents.session.inputs.scan import Image, ImageLike, open_image
 from mecca_agents.session.log import SET_IMAGE, Entry, SessionLog, read_log, replay
-from mecca_agents.session.mask import MaskLike
-from mecca_agents.session.model import Model, load_model
+from mecca_agents.session.playing.episode import Click
+from mecca_agents.session.playing.layers import whole_layer
+from mecca_agents.session.playing.model import Model, load_model
 from mecca_agents.session.queries import SessionQueries
-from mecca_agents.session.scan import Image, ImageLike, open_image
 from mecca_agents.session.timing import StepTime, step_times
 from mecca_env.data.saving import refuse_over
 from mecca_env.data.world.grids import checked_tolerance

@@ -17,7 +17,7 @@ from mecca_agents.app.drawing.colours import HEATS, Heat, blend
 from mecca_agents.app.drawing.contours import outline
 from mecca_agents.app.drawing.planes import Plane
 from mecca_agents.session import InteractiveSession, SessionError
-from mecca_agents.session.mask import BoxedMask
+from mecca_agents.session.inputs.mask import BoxedMask
 from mecca_env.data.base import Triple
 
 OUTLINES = ("mask", "label", "advice", "objects")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from typing_extensions import Self
 
 from mecca_agents.session import SessionError
-from mecca_agents.session.mask import BoxedMask
+from mecca_agents.session.inputs.mask import BoxedMask
 from mecca_env.data.base import Box, Triple
 
 MOST_OBJECTS = 100

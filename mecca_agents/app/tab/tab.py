@@ -23,7 +23,7 @@ from mecca_agents.app.tab.review import Review
 from mecca_agents.app.tab.uploads import Uploads
 from mecca_agents.session import Click, Entry, InteractiveSession, Model, SessionError, SessionLog, read_log
 from mecca_agents.session.actions import Save, SetBox, SetMask
-from mecca_agents.session.mask import boxed, open_mask
+from mecca_agents.session.inputs.mask import boxed, open_mask
 from mecca_agents.session.timing import write_timing_table
 from mecca_env.atomic import write_text
 from mecca_env.data.base import Box

@@ -20,9 +20,9 @@ from mecca_agents.serve.prompting.boxes import DrawnBoxes, read_drawn
 from mecca_agents.serve.prompting.marks import edge_voxels, sided_voxels
 from mecca_agents.session import InteractiveSession, Model, SessionError
 from mecca_agents.session.history import MOST_UNDONE
+from mecca_agents.session.inputs.scan import ImageLike
 from mecca_agents.session.interactive import MOST_VOXELS
-from mecca_agents.session.scan import ImageLike
-from mecca_agents.session.views import GROWTH, around, opening
+from mecca_agents.session.playing.views import GROWTH, around, opening
 from mecca_env.data.base import Box
 from mecca_env.data.grid.cutting import bounding_box
 

@@ -148,34 +148,50 @@ def test_accepted_masks_are_labels_whatever_share_the_run_had(
     assert shares == [0.5, 1.0]
 
 
-def test_a_machine_that_gets_slower_keeps_the_minutes(
-    begun: Path, model: Model, tmp_path: Path, judged: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    accept(model, tmp_path / "project", 4)
-    judged(0.1)
-    real = learning.train
+class _Clock:
+    """Time that passes with updates alone, so much with each."""
 
-    def slow(*args: Any, preset: Preset, on_update: Callable[[Tally], None], **more: Any) -> Any:
-        def wait(tally: Tally) -> None:
-            time.sleep(0.2 * (preset.updates > 3))
+    def __init__(self, seconds: Callable[[], float]) -> None:
+        self.now, self.seconds = 1000.0, seconds
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def train(self, *args: Any, on_update: Callable[[Tally], None], **more: Any) -> Any:
+        def count(tally: Tally) -> None:
+            self.now += self.seconds()
             on_update(tally)
 
-        return real(*args, preset=preset, on_update=wait, **more)
-
-    monkeypatch.setattr(learning, "train", slow)
-    found = _learn(tmp_path / "project", begun, tmp_path / "out", updates=None, minutes=0.015)
-    assert 1 <= found.updates <= 6 < read_config(tmp_path / "out").preset.updates
+        return train(*args, on_update=count, **more)
 
 
-def test_minutes_are_kept(begun: Path, model: Model, tmp_path: Path, judged: Callable[[float], None]) -> None:
-    project = tmp_path / "project"
-    accept(model, project, 4)
+@pytest.mark.parametrize(("slower", "updates"), [(1, 3), (2, 2)])
+def test_minutes_are_kept_by_a_machine_that_gets_slower_too(
+    slower: float,
+    updates: int,
+    begun: Path,
+    model: Model,
+    tmp_path: Path,
+    judged: Callable[[float], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An update takes ten seconds while the pace is found, and as long or twice as long afterwards."""
+    accept(model, tmp_path / "project", 4)
     judged(0.1)
-    begin = time.monotonic()
-    found = _learn(project, begun, tmp_path / "out", updates=None, minutes=0.03)
-    assert 1 <= found.updates < 2000 and time.monotonic() - begin < 30
-    with pytest.raises(ValueError, match="minutes: expected a number above 0, got 0"):
-        _learn(project, begun, tmp_path / "no", minutes=0)
+    begin_of_it = 1000.0 + 10 * learning._TIMED
+    clock = _Clock(lambda: 10.0 * (slower if clock.now >= begin_of_it else 1))
+    monkeypatch.setattr(learning, "time", clock)
+    monkeypatch.setattr(learning, "train", clock.train)
+    found = _learn(tmp_path / "project", begun, tmp_path / "out", updates=None, minutes=(30 + 35) / 60)
+    assert found.updates == updates  # the pace takes 30 seconds, an update that begins in time is made
+    assert read_config(tmp_path / "out").preset.updates == 3  # as many as would have fitted
+
+
+@pytest.mark.parametrize("minutes", [0, -1.0, float("nan")])
+def test_there_have_to_be_minutes(minutes: float, begun: Path, model: Model, tmp_path: Path) -> None:
+    accept(model, tmp_path / "project", 4)
+    with pytest.raises(ValueError, match=f"minutes: expected a number above 0, got {minutes}"):
+        _learn(tmp_path / "project", begun, tmp_path / "out", updates=None, minutes=minutes)
 
 
 def test_what_cannot_be_learned_from_is_refused(begun: Path, model: Model, tmp_path: Path) -> None:

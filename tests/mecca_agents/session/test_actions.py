@@ -13,9 +13,9 @@ import torch
 
 from mecca_agents.session import Model, load_model
 from mecca_agents.session.actions import ACTIONS, AddClicks, Redo, Reset, Save, SetBox, SetMask, Step, Undo
-from mecca_agents.session.episode import EpisodePlayer
 from mecca_agents.session.history import Action, History
-from mecca_agents.session.scan import open_image
+from mecca_agents.session.inputs.scan import open_image
+from mecca_agents.session.playing.episode import EpisodePlayer
 from tests.support.volumes import AFFINE, ellipsoid, intensities
 
 MASK = ellipsoid()

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from mecca_agents import train
 from mecca_agents.session import InteractiveSession, Model, SessionError, load_model
-from mecca_agents.session.drawn import along, enclosed
-from mecca_agents.session.views import around, drawn_closer, grown, opening, with_margin
+from mecca_agents.session.inputs.drawn import along, enclosed
+from mecca_agents.session.playing.views import around, drawn_closer, grown, opening, with_margin
 from mecca_env.data.grid.placement import Placement
 from tests.support.agents import PRESET
 from tests.support.volumes import ellipsoid

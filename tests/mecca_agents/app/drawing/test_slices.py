@@ -15,7 +15,7 @@ from mecca_agents.app.drawing.contours import outline
 from mecca_agents.app.drawing.planes import planes_of
 from mecca_agents.app.drawing.slices import DisplaySettings, draw_slice, read_display
 from mecca_agents.session import InteractiveSession, Model, SessionError
-from mecca_agents.session.mask import boxed
+from mecca_agents.session.inputs.mask import boxed
 from tests.support.annotation import Case
 
 QUERY = {"low": "0", "high": "100", "opacity": "0.5", "modality": "0", "heat": "", "outlines": "mask,label"}

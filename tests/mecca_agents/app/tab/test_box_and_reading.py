@@ -19,7 +19,7 @@ from mecca_agents.app.page.browser_input import (
 )
 from mecca_agents.app.tab.box_draft import BoxDraft
 from mecca_agents.session import SessionError
-from mecca_agents.session.scan import read_box
+from mecca_agents.session.inputs.scan import read_box
 
 SHAPE = (20, 30, 40)
 

@@ -10,7 +10,7 @@ import pytest
 
 from mecca_agents.app.tab.objects import MOST_OBJECTS, PALETTE, ObjectList, label_map, names_text
 from mecca_agents.session import SessionError
-from mecca_agents.session.mask import boxed
+from mecca_agents.session.inputs.mask import boxed
 
 SHAPE = (8, 9, 10)
 

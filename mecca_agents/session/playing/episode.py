@@ -12,10 +12,10 @@ from torch import Tensor
 
 from mecca_agents.evaluation.play import change_of, checked_confidence
 from mecca_agents.session.errors import SessionError
-from mecca_agents.session.mask import BoxedMask
-from mecca_agents.session.model import Model
-from mecca_agents.session.scan import Image
-from mecca_agents.session.views import (
+from mecca_agents.session.inputs.mask import BoxedMask
+from mecca_agents.session.inputs.scan import Image
+from mecca_agents.session.playing.model import Model
+from mecca_agents.session.playing.views import (
     DOUBT,
     MOST_CHANGES,
     MOST_DOUBT,

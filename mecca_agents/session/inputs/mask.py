@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mecca_agents.session.errors import SessionError
-from mecca_agents.session.scan import files_of, read_box
+from mecca_agents.session.inputs.scan import files_of, read_box
 from mecca_env.data.base import Box, DataError, Triple
 from mecca_env.data.grid.cutting import bounding_box
 from mecca_env.data.reading import read_mask
