@@ -21,7 +21,7 @@ from mecca_agents import RunError, load_agent, train
 from mecca_agents.cli import main
 from mecca_agents.online import Learning, ProjectError, learn, learning
 from mecca_agents.online.project import kept_out
-from mecca_agents.presets import Preset, find_preset
+from mecca_agents.presets import find_preset
 from mecca_agents.runs import read_config
 from mecca_agents.runs.locking import locked
 from mecca_agents.runs.tally import Tally
