@@ -4,8 +4,8 @@ A convolution sees what lies around a voxel, and a person who clicks means all t
 mark (the present mask, signed clicks) intensities are counted among what it marks as target and among what it marks as
 background, as in GrabCut (Rother et al., 2004), and every voxel is told the logarithm of the ratio. Of a box every
 voxel is told how deep inside it lies: what looks like the inside of a box often lies outside of it as well. And every
-voxel is told whether it is nearer to clicks inside, or to those outside and to what a box leaves out, on paths that shun
-edges (`networks.paths`), and the same with the middle of the box as if it had been clicked.
+voxel is told whether it is nearer to clicks inside, or to those outside and to what a box leaves out, on paths that
+shun edges (`networks.paths`), and the same with the middle of the box as if it had been clicked.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Such geodesic distances carry a click through what looks alike and stop at what does not, as in GrowCut (Vezhnevets and
 Konushin, 2005) and DeepIGeoS (Wang et al., 2019). A network that is told them need not learn to follow a prompt across
-the grid. On batches and on every device: one sweep finds the shortest way along a line, forth and back, for all lines of
-an axis at once, as in the raster scans of Criminisi et al. (2008).
+the grid. On batches and on every device: one sweep finds the shortest way along a line, forth and back, for all lines
+of an axis at once, as in the raster scans of Criminisi et al. (2008).
 """
 
 from __future__ import annotations
