@@ -15,8 +15,8 @@ from typing_extensions import Self
 from mecca_agents.session.history import Action, Details, History
 from mecca_agents.session.inputs.mask import LoggedMask, MaskLike, boxed, open_mask
 from mecca_agents.session.inputs.scan import read_box
-from mecca_agents.session.playing.episode import Click
 from mecca_agents.session.playing.layers import whole_layer
+from mecca_agents.session.playing.moment import Click
 from mecca_env.data.saving import refuse_over, save_mask
 
 # How what a log keeps is read from JSON; each raises `ValueError` where it finds something else.

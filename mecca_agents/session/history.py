@@ -11,7 +11,8 @@ from typing_extensions import Self
 
 from mecca_agents.session.errors import SessionError
 from mecca_agents.session.inputs.scan import Image
-from mecca_agents.session.playing.episode import EpisodePlayer, Moment
+from mecca_agents.session.playing.episode import EpisodePlayer
+from mecca_agents.session.playing.moment import Moment
 from mecca_env.state import State
 
 MOST_UNDONE = 100

@@ -23,9 +23,9 @@ from mecca_agents.session.inputs.drawn import along, enclosed
 from mecca_agents.session.inputs.mask import MaskLike
 from mecca_agents.session.inputs.scan import Image, ImageLike, open_image
 from mecca_agents.session.log import SET_IMAGE, Entry, SessionLog, read_log, replay
-from mecca_agents.session.playing.episode import Click
 from mecca_agents.session.playing.layers import whole_layer
 from mecca_agents.session.playing.model import Model, load_model
+from mecca_agents.session.playing.moment import Click
 from mecca_agents.session.queries import SessionQueries
 from mecca_agents.session.timing import StepTime, step_times
 from mecca_env.data.saving import refuse_over

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from mecca_agents.session.errors import SessionError
 from mecca_agents.session.history import History
-from mecca_agents.session.playing.episode import Click, EpisodePlayer, Moment
+from mecca_agents.session.playing.episode import EpisodePlayer
 from mecca_agents.session.playing.layers import Layer, Region, advised_regions, layer_slice, whole_layer
 from mecca_agents.session.playing.model import Model
+from mecca_agents.session.playing.moment import Click, Moment
 from mecca_env.data.base import Box, Triple
 from mecca_env.data.world.nifti import Header
 from mecca_env.state import State
