@@ -1,8 +1,8 @@
 """Make a run that comes with the package, and measure the one of phantoms.
 
-    python -m experiments.built_in general --train runs/general    # half an hour; stopped and begun again at will
+    python -m experiments.built_in general --train runs/general    # an hour; stopped and begun again at will
     python -m experiments.built_in phantom --train runs/phantom    # five minutes
-    python -m experiments.built_in hippocampus --train runs/hippocampus --root /data/Task04_Hippocampus
+    python -m experiments.built_in hippocampus --train runs/hippocampus --root /data/Task04_Hippocampus  # ten minutes
     python -m experiments.built_in phantom                         # measures what the package has
 
 What `--train` has made is copied into the package: settings, and weights in 16 bits. The box of a person is not as
@@ -42,6 +42,7 @@ class Recipe:
         settings: Of the environment, besides.
         changes: Settings in place of the preset's.
         files: Whether it is trained on a folder of scans.
+        begun_from: The run that comes with the package whose weights it begins with; None: with none.
     """
 
     method: str
@@ -50,11 +51,20 @@ class Recipe:
     settings: dict[str, Any] = field(default_factory=dict)
     changes: Mapping[str, Any] = field(default_factory=dict)
     files: bool = False
+    begun_from: str | None = None
 
 
 RECIPES = {
     "general": Recipe("intercnn", "MECCA-Shapes-v0", "general", {"guide": True}),
-    "hippocampus": Recipe("intercnn", "MECCA-Hippocampus-v0", "general", {"guide": True}, files=True),
+    "hippocampus": Recipe(
+        "intercnn",
+        "MECCA-Hippocampus-v0",
+        "general",
+        {"guide": True},
+        changes={"updates": 400, "learning_rate": 1e-3},
+        files=True,
+        begun_from="general",
+    ),
     "phantom": Recipe("mecca-expected", "MECCA-Phantom-v0", "brief", changes=MECHANISMS),
 }
 """Of every run that comes with the package, by its name."""
@@ -83,7 +93,17 @@ def make(name: str, run: Path, root: Path | None = None) -> None:
         resume(run)
     else:
         preset = PRESETS[recipe.preset].replace(**recipe.changes)
-        train(recipe.method, recipe.env, run, preset=preset, root=root, settings=recipe.settings, seed=0, device="cpu")
+        train(
+            recipe.method,
+            recipe.env,
+            run,
+            preset=preset,
+            root=root,
+            settings=recipe.settings,
+            begin_from=recipe.begun_from,
+            seed=0,
+            device="cpu",
+        )
     package = SHIPPED / name
     weights = checkpoint_folder(package) / MODEL
     weights.parent.mkdir(parents=True, exist_ok=True)
