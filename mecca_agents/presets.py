@@ -328,7 +328,7 @@ PAPER_GRID = BRIEF.replace(shape=Preset().shape, dilations=Preset().network.dila
 GENERAL = FAST.replace(
     shape=(32, 32, 32),
     num_envs=4,
-    updates=1200,
+    updates=1800,
     final_learning_rate=0.02,
     network="unet",
     evidence=True,
