@@ -106,8 +106,13 @@ EVERY = {name: part for parts in PARTS.values() for name, part in parts.items()}
 
 def tables(found: dict[str, Any]) -> str:
     """Everything that was measured, as Markdown."""
-    parts = [part(found[name]) for name, part in _TABLES.items() if name in found]
+    parts = [table_of(name, found[name]) for name in _TABLES if name in found]
     return "\n\n".join([*parts, _time_to_dice()])
+
+
+def table_of(name: str, found: dict[str, Any]) -> str:
+    """What one part found, as Markdown."""
+    return _TABLES[name](found)
 
 
 def _step(found: dict[str, Any]) -> str:
