@@ -217,8 +217,9 @@ def table(found: dict[str, Any]) -> str:
         f"memory moves {first['copy_gb_per_s']:.0f} GB/s. Within an update: five steps of {second['num_envs']} "
         f"episodes under {second['method']} with {second['channels']} channels.\n\n"
         f"{grid(head, rows, padded=False)}\n\n"
-        f"Compiled loops are {alone_ratio:.1f} times as fast alone, {plain['steps_ms'] / compiled['steps_ms']:.1f} times within the learner's loop, and make an "
-        f"update {plain['update_ms'] / compiled['update_ms']:.2f} times as fast."
+        f"Compiled loops are {alone_ratio:.1f} times as fast alone, "
+        f"{plain['steps_ms'] / compiled['steps_ms']:.1f} times within the learner's loop, and make an update "
+        f"{plain['update_ms'] / compiled['update_ms']:.2f} times as fast."
     )
 
 
