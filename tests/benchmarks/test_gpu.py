@@ -88,6 +88,8 @@ def test_updates_of_every_setting_and_a_profile_become_a_table(monkeypatch: pyte
     ]
     assert all(row["episodes_per_s"] == pytest.approx(1e3 * row["num_envs"] / row["ms"]) for row in about["rows"])
     assert all(0 < row["steps_ms"] < row["ms"] for row in about["rows"])
+    work = [row["gflop_per_s"] * row["ms"] / 1e3 / row["num_envs"] for row in about["rows"]]
+    assert work == pytest.approx([about["gflops"]] * 2)
     assert any("conv" in line["name"] for line in about["profile"]["operations"])
     about["rows"].append({"precision": "bf16", "compile": True, "num_envs": 8, "failed": "OutOfMemoryError: of it"})
     text = performance.tables({"cuda_updates": found})

@@ -116,11 +116,11 @@ def test_all_of_it_runs_on_a_cpu_and_becomes_pages(
     assert json.loads((docs / "gpu" / "curves.json").read_text())["Phantom-tiny/intercnn-100-seed0"]["dice"]
 
 
-def _options(*given: str, out: Path) -> Namespace:
+def _options(*given: str, out: Path, tiny: bool = True) -> Namespace:
     parser = ArgumentParser()
     training.arguments(parser)
     parser.add_argument("--out", type=Path, default=out)
-    return parser.parse_args(["--device", "cpu", "--tiny", *given])
+    return parser.parse_args(["--device", "cpu", *["--tiny"] * tiny, *given])
 
 
 @pytest.mark.slow  # trainings
@@ -141,8 +141,13 @@ def test_the_trainings_are_the_papers_grid_in_bfloat16_on_a_gpu(tmp_path: Path) 
     preset = training.PRESET
     assert preset.shape == PRESETS["paper"].shape == (55, 55, 30) and preset.network.channels == 64
     assert preset.network.precision == "bf16" and preset.network.dilations == PRESETS["paper"].network.dilations
-    (plan,) = training.plans(_options("--updates", "7", "--num-envs", "3", out=tmp_path))
-    assert (plan.preset.updates, plan.preset.num_envs, plan.preset.network.precision) == (7, 3, "float32")
+    for env in training.SETS:
+        (tmp_path / env.folder).mkdir()
+    given = ("--updates", "7", "--num-envs", "3", "--data", str(tmp_path))
+    plans = list(training.plans(_options(*given, out=tmp_path / "out", tiny=False)))
+    assert [plan.env for plan in plans] == ["MECCA-LeftAtrium-v0", "MECCA-Hippocampus-v0"]
+    on_cpu = preset.replace(updates=7, num_envs=3, precision="float32")
+    assert all(plan.preset == on_cpu for plan in plans)
 
 
 def test_every_measurement_of_a_gpu_is_a_part_of_its_own(tmp_path: Path) -> None:
