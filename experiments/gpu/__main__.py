@@ -77,15 +77,14 @@ def _measurements(out: Path, device: str, tiny: bool) -> list[Part]:
 
 
 def _training(options: argparse.Namespace) -> Part:
-    done = options.out / "trained.json"
-    command = ["-m", "experiments.gpu.training", "--out", str(options.out / "results"), "--done", str(done)]
+    command = ["-m", "experiments.gpu.training", "--out", str(options.out / "results")]
     command += ["--device", str(options.device), "--seeds", str(options.seeds), "--methods", *options.methods]
     command += ["--data", str(options.data)] if options.data is not None else []
     command += ["--tiny"] if options.tiny else []
     for name in ("updates", "num_envs", "learning_rate"):
         value = getattr(options, name)
         command += [] if value is None else ["--" + name.replace("_", "-"), str(value)]
-    return Part("training", tuple(command), done)
+    return Part("training", tuple(command), None)  # it sees itself what is done: there may be another data set
 
 
 def main(arguments: list[str] | None = None, start: Launch = launch) -> int:

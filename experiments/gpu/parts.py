@@ -30,14 +30,14 @@ class Part:
     Attributes:
         name: What it is called; its output goes to `logs/NAME.txt`.
         command: Arguments of Python.
-        result: The file that it leaves when it is done; it isn't done again while that is there.
+        result: The file that it leaves when it is done; it isn't done again while that is there. None: always.
         environment: Variables in addition to those of this process.
         codes: Exit codes that count as done.
     """
 
     name: str
     command: tuple[str, ...]
-    result: Path
+    result: Path | None
     environment: Mapping[str, str] = field(default_factory=dict)
     codes: tuple[int, ...] = (0,)
 
@@ -95,7 +95,7 @@ def run_parts(parts: Sequence[Part], out: Path, seconds: float, start: Launch = 
     end = time.monotonic() + seconds
     states: dict[str, str] = {}
     for part in parts:
-        if part.result.exists():
+        if part.result is not None and part.result.exists():
             states[part.name] = "done before"
             continue
         left = end - time.monotonic() - GRACE

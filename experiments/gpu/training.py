@@ -1,21 +1,19 @@
 """The paper's grid at the paper's size on a GPU: MECCA, IteR-MRL and InterCNN in bfloat16, trained and tested.
 
-    python -m experiments.gpu.training --data /data --out runs/gpu/results --done runs/gpu/trained.json
+    python -m experiments.gpu.training --data /data --out runs/gpu/results
 
 Cells of `mecca_agents.benchmark`: on SIGTERM an update is finished and a checkpoint written, and the same command goes
-on from there. `--done` is written when every cell is.
+on from there; what is finished stays.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
-import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -25,7 +23,6 @@ from mecca_agents.benchmark.cells import make_cells
 from mecca_agents.presets import Preset
 from mecca_agents.runtime.devices import find_device
 from mecca_agents.runtime.stopping import Stopped
-from mecca_env.atomic import write_text
 
 METHODS = ("mecca", "iter-mrl", "intercnn")
 POINTS = 100
@@ -141,7 +138,6 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments(parser)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--done", type=Path, required=True, metavar="FILE")
     options = parser.parse_args()
     try:
         outcomes = run(options)
@@ -150,11 +146,7 @@ def main() -> int:
         return 128 + stopped.signal
     for outcome in outcomes:
         print(outcome.text())
-    if any(outcome.failed for outcome in outcomes) or not outcomes:
-        return 1
-    done: Any = [[*outcome.done, *outcome.there] for outcome in outcomes]
-    write_text(options.done, json.dumps(done) + "\n")
-    return 0
+    return int(not outcomes or any(outcome.failed for outcome in outcomes))
 
 
 if __name__ == "__main__":

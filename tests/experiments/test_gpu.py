@@ -94,7 +94,9 @@ def test_all_of_it_runs_on_a_cpu_and_becomes_pages(
     text = capsys.readouterr().out
     assert "commit 0123456789" in text and "tests.a::bad[cuda]" in text
     assert "### Env step" in text and "### Learner" in text and "### Phantom-tiny" in text
-    assert command.main(asked, lambda *_: pytest.fail("it is done")) == 1
+    again: list[str] = []
+    assert command.main(asked, lambda command, *_: (again.append(command[1]), 0)[1]) == 1
+    assert again == ["experiments.gpu.training"], "which sees itself what is done"
 
     docs = tmp_path / "docs"
     (docs / "images").mkdir(parents=True)
