@@ -92,6 +92,7 @@ PARTS: dict[str, dict[str, Callable[[Path], None]]] = {
     "cuda": {
         "cuda_step": partial(by_module, "gpu.step", "--device cuda"),
         "cuda_updates": partial(by_module, "gpu.updates", "--device cuda"),
+        "cuda_compiled": partial(by_module, "gpu.updates", "--device cuda --compiled"),
         "cuda_scaling": partial(by_module, "scaling", "--device cuda --batches 1 8 64 256 512"),
         # Two episodes: the plain network holds every activation in float32, and again behind each rectifier.
         "cuda_learner": partial(by_module, "learner", "--device cuda --preset paper --num-envs 2"),
@@ -256,6 +257,7 @@ _TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "processes": _processes,
     "cuda_step": gpu_step.table,
     "cuda_updates": gpu_updates.table,
+    "cuda_compiled": gpu_updates.table,
     "cuda_scaling": _scaling,
     "cuda_learner": _learner,
     "cuda_reset": _reset,

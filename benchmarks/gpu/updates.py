@@ -1,6 +1,7 @@
 """Updates of a learner on a GPU, setting by setting, and a profile of one: what limits it.
 
     python -m benchmarks.gpu.updates --device cuda
+    python -m benchmarks.gpu.updates --device cuda --compiled            # no profile; compiling takes minutes
     python -m benchmarks.gpu.updates --device cpu --shape 12 11 10 --channels 4 --num-envs 1 2 --methods mecca
 
 The reference is the quickest single convolution of the same precision that is found on the machine
@@ -33,14 +34,13 @@ LONGEST_NAME = 100
 
 
 def settings_of(options: argparse.Namespace, device: torch.device) -> Iterator[Preset]:
-    """Every combination of batch and precision; compiled ones last, since compiling takes minutes."""
+    """Every combination of precision and batch; of compiled networks, which take minutes, only the largest in bf16."""
     base = PRESETS["paper"].replace(shape=tuple(options.shape), channels=options.channels)
-    on_gpu = device.type == "cuda"
-    for compiled, precision, count in product(
-        (False, True) if on_gpu else (False,), ("bf16", "float32") if on_gpu else ("float32",), options.num_envs
-    ):
-        if not compiled or (precision == "bf16" and count == options.num_envs[-1]):
-            yield base.replace(num_envs=count, precision=precision, compile=compiled)
+    if options.compiled:
+        yield base.replace(num_envs=options.num_envs[-1], precision="bf16", compile=True)
+        return
+    for precision, count in product(("bf16", "float32") if device.type == "cuda" else ("float32",), options.num_envs):
+        yield base.replace(num_envs=count, precision=precision)
 
 
 def measure(method: str, preset: Preset, device: torch.device, repeats: int, gflops: float) -> dict[str, Any]:
@@ -118,10 +118,10 @@ def _longest(events: list[Any], own: str) -> list[dict[str, Any]]:
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Every method under every setting, and a profile of each in the best precision."""
+    """Every method under every setting, and a profile of the first."""
     torch.set_num_threads(options.threads)
     device = torch.device(options.device)
-    methods = {}
+    methods: dict[str, dict[str, Any]] = {}
     for method in options.methods:
         base = PRESETS["paper"].replace(shape=tuple(options.shape), channels=options.channels, num_envs=1)
         gflops = Contender(method, base, device, plain=True).flops() / 1e9
@@ -130,9 +130,10 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             _forget(device)
             rows.append(measure(method, preset, device, options.repeats, gflops))
         _forget(device)
-        precision = "bf16" if device.type == "cuda" else "float32"
-        profiled_preset = base.replace(num_envs=options.num_envs[0], precision=precision)
-        methods[method] = {"gflops": gflops, "rows": rows, "profile": profiled(method, profiled_preset, device)}
+        methods[method] = {"gflops": gflops, "rows": rows}
+        if not options.compiled:
+            first = next(settings_of(options, device))
+            methods[method]["profile"] = profiled(method, first, device)
     _forget(device)
     peaks = {
         name: convolution_peak(options.shape, device, kind) / 1e9
@@ -174,7 +175,8 @@ def table(found: dict[str, Any]) -> str:
         f"TF32 in convolutions, as is torch's default. The quickest convolution: {peaks}.\n\n"
         f"{grid(names, rows, padded=False)}"
     ]
-    return "\n\n".join([*parts, *(_profile_table(about["profile"]) for about in found["methods"].values())])
+    profiles = [_profile_table(about["profile"]) for about in found["methods"].values() if "profile" in about]
+    return "\n\n".join([*parts, *profiles])
 
 
 def _profile_table(found: dict[str, Any]) -> str:
@@ -198,6 +200,7 @@ def main() -> None:
     parser.add_argument("--shape", type=int, nargs=3, default=[55, 55, 30])
     parser.add_argument("--channels", type=int, default=64)
     parser.add_argument("--num-envs", type=int, nargs="+", default=[2, 8])
+    parser.add_argument("--compiled", action="store_true", help="compiled networks in place of the others")
     parser.add_argument("--repeats", type=int, default=5)
     measure_and_report(parser, run, table)
 

@@ -79,7 +79,14 @@ def test_cuda_says_who_waits(loops: str) -> None:
 @pytest.mark.slow  # trainings
 def test_updates_of_every_setting_and_a_profile_become_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(PRESETS, "paper", FAST.replace(shared_blocks=2, n_steps=None, dilations=(1, 2, 3)))
-    given = {"shape": list(SHAPE), "channels": 4, "num_envs": [1, 2], "repeats": 1, "methods": ["iter-mrl"]}
+    given = {
+        "shape": list(SHAPE),
+        "channels": 4,
+        "num_envs": [1, 2],
+        "repeats": 1,
+        "methods": ["iter-mrl"],
+        "compiled": False,
+    }
     found = updates.run(SimpleNamespace(threads=1, device="cpu", **given))  # type: ignore[arg-type]
     about = found["methods"]["iter-mrl"]
     assert [(row["num_envs"], row["precision"], row["compile"]) for row in about["rows"]] == [
@@ -98,17 +105,21 @@ def test_updates_of_every_setting_and_a_profile_become_a_table(monkeypatch: pyte
     )
 
 
-def test_the_settings_of_a_gpu_end_with_the_compiled_one() -> None:
-    options: Any = SimpleNamespace(shape=list(SHAPE), channels=4, num_envs=[2, 8])
-    presets = list(updates.settings_of(options, torch.device("cuda")))
-    listed = [(p.network.precision, p.num_envs, p.network.compile) for p in presets]
-    plain = [(precision, count, False) for precision in ("bf16", "float32") for count in (2, 8)]
-    assert listed == [*plain, ("bf16", 8, True)]
+def test_compiled_networks_are_measured_by_themselves() -> None:
+    options: Any = SimpleNamespace(shape=list(SHAPE), channels=4, num_envs=[2, 8], compiled=False)
+
+    def listed() -> list[tuple[str, int, bool]]:
+        presets = updates.settings_of(options, torch.device("cuda"))
+        return [(p.network.precision, p.num_envs, p.network.compile) for p in presets]
+
+    assert listed() == [(precision, count, False) for precision in ("bf16", "float32") for count in (2, 8)]
+    options.compiled = True
+    assert listed() == [("bf16", 8, True)]
 
 
 def test_what_cannot_run_is_told_and_does_not_stop_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(self: Contender) -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory.\nmore")
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory.\nmore")
 
     monkeypatch.setattr(Contender, "update", full)
     preset = FAST.replace(shape=SHAPE, channels=4)
