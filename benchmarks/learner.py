@@ -148,8 +148,9 @@ def convolution_peak(shape: Sequence[int], device: torch.device, precision: torc
             if device.type == "cuda":
                 torch.cuda.synchronize(device)
 
-        once()
-        return work / min(milliseconds(once) for _ in range(5)) * 1e3
+        with tuned(device):
+            once()
+            return work / min(milliseconds(once) for _ in range(5)) * 1e3
 
     layouts = (torch.contiguous_format, torch.channels_last_3d)
     return max(rate(channels, 1, layout) for channels in (16, 32, 64, 128) for layout in layouts)

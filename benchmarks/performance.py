@@ -4,6 +4,7 @@
     python -m benchmarks.performance --device cuda      # what there is to measure on a GPU
     python -m benchmarks.performance --only step scaling
     python -m benchmarks.performance --only             # nothing: tables and plots from what was measured before
+    python -m benchmarks.performance --device cuda --folder runs/gpu --only cuda_step    # elsewhere; writes no page
 
 Every part is a process of its own with one thread. What it found lies in `docs/performance/PART.json`, so a part can be
 measured again, or on another machine, without the others.
@@ -24,6 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.document import DOCS, write_document
+from benchmarks.gpu import step as gpu_step
+from benchmarks.gpu import updates as gpu_updates
 from benchmarks.timing import device_there, median, milliseconds
 from mecca_agents.benchmark.cells import make_cells
 from mecca_agents.tables import grid
@@ -87,18 +90,30 @@ PARTS: dict[str, dict[str, Callable[[Path], None]]] = {
         "processes": processes,
     },
     "cuda": {
-        "cuda_reset": partial(by_module, "reset", "--device cuda"),
+        "cuda_step": partial(by_module, "gpu.step", "--device cuda"),
+        "cuda_updates": partial(by_module, "gpu.updates", "--device cuda"),
+        "cuda_compiled": partial(by_module, "gpu.updates", "--device cuda --compiled"),
         "cuda_scaling": partial(by_module, "scaling", "--device cuda --batches 1 8 64 256 512"),
-        "cuda_learner": partial(by_module, "learner", "--device cuda --preset paper --channels 32 --num-envs 8"),
+        # Two episodes: the plain network holds every activation in float32, and again behind each rectifier.
+        "cuda_learner": partial(by_module, "learner", "--device cuda --preset paper --num-envs 2"),
+        "cuda_reset": partial(by_module, "reset", "--device cuda"),
     },
 }
-"""Parts that are measured on each kind of device."""
+"""Parts that are measured on each kind of device, those that matter most first."""
+
+EVERY = {name: part for parts in PARTS.values() for name, part in parts.items()}
+"""All of them by name."""
 
 
 def tables(found: dict[str, Any]) -> str:
     """Everything that was measured, as Markdown."""
-    parts = [part(found[name]) for name, part in _TABLES.items() if name in found]
+    parts = [table_of(name, found[name]) for name in _TABLES if name in found]
     return "\n\n".join([*parts, _time_to_dice()])
+
+
+def table_of(name: str, found: dict[str, Any]) -> str:
+    """What one part found, as Markdown."""
+    return _TABLES[name](found)
 
 
 def _step(found: dict[str, Any]) -> str:
@@ -240,9 +255,12 @@ _TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "learner_paper": _learner,
     "startup": _startup,
     "processes": _processes,
-    "cuda_reset": _reset,
+    "cuda_step": gpu_step.table,
+    "cuda_updates": gpu_updates.table,
+    "cuda_compiled": gpu_updates.table,
     "cuda_scaling": _scaling,
     "cuda_learner": _learner,
+    "cuda_reset": _reset,
 }
 
 
@@ -300,22 +318,28 @@ def _run(command: Sequence[str]) -> None:
     subprocess.run(command, check=True, env={**os.environ, **threads}, stdout=subprocess.DEVNULL)
 
 
-def main() -> None:
-    """Measure the parts asked for, then write tables and plots of all that there are."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", type=device_there, default="cpu", help="what to measure: cpu or cuda")
-    every = {name: part for parts in PARTS.values() for name, part in parts.items()}
-    parser.add_argument("--only", nargs="*", choices=list(every), help="measure these parts only")
-    options = parser.parse_args()
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    for name in PARTS[options.device.type] if options.only is None else options.only:
-        print(f"measuring {name}", file=sys.stderr, flush=True)
-        every[name](FOLDER / f"{name}.json")
-    found = {name: json.loads(path.read_text()) for name in every if (path := FOLDER / f"{name}.json").exists()}
+def write_page() -> None:
+    """Put tables and plots of all that was measured, here or elsewhere, into the page."""
+    found = {name: json.loads(path.read_text()) for name in EVERY if (path := FOLDER / f"{name}.json").exists()}
     for name in ("scaling", "cuda_scaling"):
         if name in found:
             plot(found[name], IMAGES / _plot_of(found[name]))
     write_document(tables(found), DOCUMENT, MARKS)
+
+
+def main() -> None:
+    """Measure the parts asked for, then write tables and plots of all that there are."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", type=device_there, default="cpu", help="what to measure: cpu or cuda")
+    parser.add_argument("--only", nargs="*", choices=list(EVERY), help="measure these parts only")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="for what is found; another one writes no page")
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    for name in PARTS[options.device.type] if options.only is None else options.only:
+        print(f"measuring {name}", file=sys.stderr, flush=True)
+        EVERY[name](options.folder / f"{name}.json")
+    if options.folder == FOLDER:
+        write_page()
 
 
 if __name__ == "__main__":

@@ -26,6 +26,14 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("mecca")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that need a CUDA device are skipped where there is none; `pytest -m cuda` runs them alone."""
+    if not torch.cuda.is_available():
+        for item in items:
+            if item.get_closest_marker("cuda"):
+                item.add_marker(pytest.mark.skip(reason="no CUDA device here"))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A cache in a temporary folder; MECCA_DATA is unset unless a test sets it."""
@@ -65,7 +73,7 @@ def real_data() -> Path:
 @pytest.fixture(
     params=[
         "cpu",
-        pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")),
+        pytest.param("cuda", marks=pytest.mark.cuda),
     ]
 )
 def device(request: pytest.FixtureRequest) -> str:

@@ -7,11 +7,11 @@ import subprocess
 import sys
 from typing import Any
 
-import grimp
 import pytest
 
 from tests.support import ROOT
 
+grimp = pytest.importorskip("grimp", reason='needs the graph of imports: pip install -e ".[dev]"')
 pytestmark = pytest.mark.slow
 
 LATE = {"mecca_agents", "stable_baselines3", "monai", "matplotlib", "torchrl", "pettingzoo", "SimpleITK", "moviepy"}

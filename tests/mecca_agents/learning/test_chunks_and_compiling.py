@@ -145,7 +145,7 @@ def test_the_network_is_that_of_float64(gradients: bool) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@pytest.mark.cuda
 def test_compiled_it_computes_the_same() -> None:
     torch.compiler.reset()
     preset = PRESET.replace(dilations=(2,), interaction_guide=False, self_adaptive_reward=False, simulated_labels=False)

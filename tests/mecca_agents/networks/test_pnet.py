@@ -53,7 +53,7 @@ def test_branches_share_the_first_blocks_alone() -> None:
     assert "shared.blocks.0.0" in learned and "branches.value.own.blocks.0.0" in learned
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@pytest.mark.cuda
 def test_in_bfloat16_it_learns_from_nearly_the_same_gradients() -> None:
     torch.manual_seed(0)
     network = PNet(3, {"out": 2}, 16, (1, 2, 3), shared_blocks=2).to("cuda")

@@ -282,7 +282,7 @@ class ToHost(TorchDispatchMode):
         return found
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@pytest.mark.cuda
 @BOTH
 def test_no_grid_comes_to_the_host(algorithm: Any) -> None:
     model = make(algorithm, make_envs(device="cuda"), device="cuda")
@@ -291,7 +291,7 @@ def test_no_grid_comes_to_the_host(algorithm: Any) -> None:
     assert 0 < moved.largest < 100  # a number of a kind for each env
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@pytest.mark.cuda
 @BOTH
 def test_the_policy_may_be_on_another_device_than_the_env(algorithm: Any) -> None:
     model = make(algorithm, make_envs(), device="cuda").learn(18)

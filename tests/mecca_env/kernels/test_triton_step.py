@@ -172,7 +172,7 @@ def test_an_env_gives_the_same_bits(on_device: None, there: torch.device, settin
             two = slow.step(sent)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@pytest.mark.cuda
 @pytest.mark.parametrize("settings", [{}, {"guide": True}, {"labelled_fraction": 0.5}], ids=str)
 def test_cuda_itself_sees_nobody_wait(settings: dict[str, Any]) -> None:
     envs = make_envs(2, shape=GRID, device="cuda", horizon=4, clicks=(6, 3, 2, 2), **settings)

@@ -150,7 +150,7 @@ def test_a_prefetch_that_is_no_answer_is_refused() -> None:
         make_envs(1, prefetch="yes")
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@pytest.mark.cuda
 @pytest.mark.parametrize("threads", [0, 2])
 def test_on_a_gpu_cases_are_the_same_and_stay_there(threads: int) -> None:
     source = Blobs()

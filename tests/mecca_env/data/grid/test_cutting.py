@@ -208,7 +208,7 @@ def test_a_crop_outside_the_cut_is_refused() -> None:
         resample_case(case, fixed_placement(case, GRID, 29), 5.0)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.cuda
 def test_same_bits_on_a_gpu() -> None:
     for seed in range(20):
         here, there = (resample_case(SMOOTH, drawn(SMOOTH, seed), 5.0, device) for device in ("cpu", "cuda"))

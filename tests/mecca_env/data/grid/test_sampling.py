@@ -173,7 +173,7 @@ def test_a_device_is_not_waited_for_more_often_by_more_episodes() -> None:
     assert counted[0] == counted[1] > 0  # it does notice those of the surface
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@pytest.mark.cuda
 def test_a_gpu_places_the_same_bits() -> None:
     cases = [random_case(seed) for seed in range(4)]
     placements = [random_placement(case, seed) for seed, case in enumerate(cases)]

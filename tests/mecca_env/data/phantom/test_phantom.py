@@ -206,7 +206,7 @@ def test_recent_cases_are_kept_within_the_memory_given() -> None:
     assert narrow.case(1) is not kept
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.cuda
 def test_cuda_draws_what_the_cpu_draws() -> None:
     for index in range(5):
         assert same(phantom_scan(index, device="cuda"), phantom_scan(index))

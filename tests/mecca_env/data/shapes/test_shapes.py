@@ -99,7 +99,7 @@ def test_a_case_has_the_same_bits_on_every_processor() -> None:
     assert found == [[digest(index) for index in range(12)]] * len(kinds)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.cuda
 def test_cuda_draws_what_the_cpu_draws() -> None:
     for index in range(20):
         here, there = shapes_scan(index), shapes_scan(index, device="cuda")
