@@ -14,7 +14,6 @@ from mecca_agents.evaluation.play import change_of, checked_confidence
 from mecca_agents.session.errors import SessionError
 from mecca_agents.session.inputs.mask import BoxedMask
 from mecca_agents.session.inputs.scan import Image
-from mecca_agents.session.playing.closer import border, parts
 from mecca_agents.session.playing.model import Model
 from mecca_agents.session.playing.moment import Click, Moment
 from mecca_agents.session.playing.views import (
@@ -30,7 +29,7 @@ from mecca_agents.session.playing.views import (
 )
 from mecca_env.actions import ActionReader
 from mecca_env.data.base import Box, DataError, Triple
-from mecca_env.data.grid.cutting import move_map, paste_part, prepare, read_part
+from mecca_env.data.grid.cutting import move_map, prepare
 from mecca_env.data.grid.placement import Placement, fixed_placement
 from mecca_env.data.grid.sampling import resample_cases
 from mecca_env.episodes.regions import case_regions, placed_regions
@@ -151,37 +150,13 @@ class EpisodePlayer:
         """The moment after the agent has acted once.
 
         Where it finds its view by itself, it looks again as long as what it finds touches the border of that, and
-        closer where it is small in it. One that knows several scales draws the border of its mask with a second look.
+        closer where it is small in it.
 
         Raises:
             SessionError: What the agent answered is no action, or not finite.
         """
-        after = self._acted_in_its_view(moment) if self._finds_its_view(moment) else self._acted(moment)
-        closer = self._looked_closer(after) if self.model.finds_its_view else None
-        return replace(after, closer=(*moment.closer, closer))
-
-    def _looked_closer(self, moment: Moment) -> BoxedMask | None:
-        """The mask with its border as the agent finds it in parts of the view, each on a grid of its own.
-
-        In a part the agent knows less of the whole: what it finds counts at most a voxel of the coarse grid away from
-        the border of the mask.
-        """
-        cut = parts(moment.placement)
-        if len(cut) == 1:
-            return None
-        low, grid = np.array(moment.view[0]), moment.state.probability[0].cpu()
-        mask = paste_part(grid, moment.placement, moment.view)
-        near = read_part(border(moment.state.prediction[0].cpu()), moment.placement, moment.view, smooth=False) > 0
-        for part, seen in cut:
-            inside = tuple(slice(a, b) for a, b in zip(part[0] - low, part[1] - low, strict=True))
-            if near[inside].any():
-                again = self._acted(self._seen_in(moment, seen))
-                found = paste_part(again.state.probability[0].cpu(), again.placement, part)
-                mask[inside] = np.where(near[inside], found, mask[inside])
-        return BoxedMask(moment.view, mask)
-
-    def _acted_in_its_view(self, moment: Moment) -> Moment:
-        """The moment after an action in the view that shows what it finds."""
+        if not self._finds_its_view(moment):
+            return self._acted(moment)
         after = self._acted_first(moment) if _is_untouched(moment) else self._acted(moment)
         for _ in range(MOST_CHANGES):
             mask, shape = after.state.prediction[0].cpu().numpy(), after.image.shape
@@ -293,7 +268,6 @@ class EpisodePlayer:
             change=None if moment.change is None else moved(moment.change),
             confidence=None if moment.confidence is None else moved(moment.confidence),
             loaded=moment.loaded,
-            closer=moment.closer,
         )
         return replace(after, state=self._hinted(after)) if after.waiting else after
 

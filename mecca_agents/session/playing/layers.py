@@ -59,11 +59,9 @@ def whole_layer(moment: Moment, layer: Layer, step: int | None = None) -> NDArra
     values = _values(moment, layer) if step is None else _answer(moment, step)
     if values is None:
         return None
-    closer = moment.looked_closer(step) if layer == "mask" else None
     whole: NDArray[Any] = np.zeros(moment.image.shape, _kind(layer))
-    box = moment.view if closer is None else closer.box
-    inside = tuple(slice(a, b) for a, b in zip(*box, strict=True))
-    whole[inside] = _part(values, moment.placement, layer, moment.view) if closer is None else closer.part
+    inside = tuple(slice(a, b) for a, b in zip(*moment.view, strict=True))
+    whole[inside] = _part(values, moment.placement, layer, moment.view)
     if layer == "mask":
         for (x, y, z), side in _sides(moment, len(moment.answers) if step is None else step).items():
             whole[x, y, z] = side
@@ -72,22 +70,21 @@ def whole_layer(moment: Moment, layer: Layer, step: int | None = None) -> NDArra
 
 def layer_slice(moment: Moment, layer: Layer, axis: int, index: int) -> NDArray[Any] | None:
     """The slice of a layer at `index` along `axis`, without making the rest of it."""
-    loaded, closer = (moment.loaded, moment.looked_closer()) if layer == "mask" else (None, None)
-    known = loaded or closer
+    loaded = moment.loaded if layer == "mask" else None
     values = _values(moment, layer)
     if values is None:
         return None
-    low, high = (list(corner) for corner in (moment.view if known is None else known.box))
+    low, high = (list(corner) for corner in (moment.view if loaded is None else loaded.box))
     others = [other for other in range(3) if other != axis]
     plane: NDArray[Any] = np.zeros([moment.image.shape[other] for other in others], _kind(layer))
     if low[axis] <= index < high[axis]:
         inside = tuple(slice(low[other], high[other]) for other in others)
-        if known is not None:
-            plane[inside] = known.part.take(index - low[axis], axis)
-        else:
-            low[axis], high[axis] = index, index + 1
-            plane[inside] = _part(values, moment.placement, layer, (_triple(low), _triple(high))).squeeze(axis)
-    if layer == "mask" and loaded is None:
+        if loaded is not None:
+            plane[inside] = loaded.part.take(index - low[axis], axis)
+            return plane
+        low[axis], high[axis] = index, index + 1
+        plane[inside] = _part(values, moment.placement, layer, (_triple(low), _triple(high))).squeeze(axis)
+    if layer == "mask":
         for voxel, side in _sides(moment, len(moment.answers)).items():
             if voxel[axis] == index:
                 plane[tuple(voxel[other] for other in others)] = side

@@ -57,7 +57,6 @@ class Moment:
         change: What the last step asked to add to each probability, (D, H, W) float32.
         confidence: In that, (D, H, W) float32, where the agent has one.
         loaded: The mask that the episode goes on from, as long as no step has changed it.
-        closer: The mask after each step, on the scan's grid, where a second look was taken.
     """
 
     image: Image
@@ -71,18 +70,11 @@ class Moment:
     change: Tensor | None = None
     confidence: Tensor | None = None
     loaded: BoxedMask | None = None
-    closer: tuple[BoxedMask | None, ...] = ()
 
     @property
     def waiting(self) -> tuple[Click, ...]:
         """The clicks that the agent has not seen yet."""
         return tuple(click for click in self.clicks if click.step > len(self.answers))
-
-    def looked_closer(self, step: int | None = None) -> BoxedMask | None:
-        """The mask of a second look after some step, or after the last one; None where none was taken."""
-        if step is None:
-            step = 0 if self.loaded is not None else len(self.answers)
-        return self.closer[step - 1] if step else None
 
     @property
     def view(self) -> Box:

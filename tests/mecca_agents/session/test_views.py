@@ -7,14 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mecca_agents import train
 from mecca_agents.session import InteractiveSession, Model, SessionError, load_model
 from mecca_agents.session.inputs.drawn import along, enclosed
-from mecca_agents.session.playing.closer import border, parts
 from mecca_agents.session.playing.views import around, drawn_closer, grown, opening, with_margin
 from mecca_env.data.grid.placement import Placement
 from tests.support.agents import PRESET
@@ -187,57 +185,6 @@ def test_a_view_is_drawn_closer_around_mask_and_clicks_where_it_is_far_too_large
     assert beside == ((25, 16, 15), (65, 44, 53))  # what was said beside the mask stays in view
     assert drawn_closer(np.zeros_like(mask), placement, SHAPE, none, none) == ((0, 0, 0), SHAPE)
     assert with_margin(((30, 20, 20), (60, 40, 40)), SHAPE) == ((25, 16, 16), (65, 44, 44))
-
-
-def test_a_view_is_cut_along_axes_on_which_the_grid_is_coarser_than_the_scan() -> None:
-    placement = Placement((0, 10, 20), (60, 40, 65), (30, 30, 30))
-    cut = parts(placement)
-    assert [core for core, _ in cut] == [
-        ((0, 10, 20), (30, 40, 42)),
-        ((0, 10, 42), (30, 40, 65)),
-        ((30, 10, 20), (60, 40, 42)),
-        ((30, 10, 42), (60, 40, 65)),
-    ]
-    assert cut[0][1] == ((0, 10, 20), (38, 40, 48)) and cut[3][1] == ((22, 10, 36), (60, 40, 65))
-    assert parts(Placement((0, 0, 0), (44, 30, 20), (30, 30, 30))) == [(((0, 0, 0), (44, 30, 20)),) * 2]
-
-
-def test_a_border_is_a_voxel_wide_on_both_sides() -> None:
-    mask = torch.zeros(7, 7, 7, dtype=torch.bool)
-    mask[2:6, 2:6, 2:6] = True
-    found = border(mask)
-    expected = torch.zeros_like(mask)
-    expected[1:7, 1:7, 1:7] = True
-    expected[3:5, 3:5, 3:5] = False
-    assert torch.equal(found, expected) and not border(torch.ones(3, 3, 3, dtype=torch.bool)).any()
-
-
-def test_a_second_look_draws_the_border_as_fine_as_the_scan(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stripes of two voxels are lost on a grid four times as coarse."""
-    target = ellipsoid((96, 96, 24), (40, 40, 9))
-    target[48:, ::4] = target[48:, 1::4] = False
-    dice = []
-    for looks in (False, True):
-        if not looks:
-            monkeypatch.setattr("mecca_agents.session.playing.episode.parts", lambda placement: [((), ())])
-        with InteractiveSession(model) as session:
-            session.set_image(target + np.random.default_rng(0).normal(scale=0.05, size=target.shape))
-            session.set_box((4, 4, 1), (92, 92, 23))
-            mask = session.step()
-            dice.append(2 * (mask & target).sum() / (mask.sum() + target.sum()))
-            sliced = session.overlay("mask", 2, 12)
-            assert sliced is not None and np.array_equal(sliced, mask[:, :, 12])
-            voxel = np.argwhere(mask)[0]
-            session.add_clicks(voxel, inside=False)
-            assert np.array_equal(session.mask(), mask)  # until the next step
-            after = session.step()
-            assert not after[tuple(voxel)] and np.array_equal(session.mask(1), mask)
-            session.undo()
-            assert np.array_equal(session.mask(), mask)
-            session.reset()
-            assert not session.mask().any()
-        monkeypatch.undo()
-    assert dice[1] > dice[0] + 0.01
 
 
 def test_a_line_passes_neighbouring_voxels_each_once() -> None:
