@@ -11,11 +11,11 @@ from mecca_agents.cli import main
 from mecca_agents.runs import read_config
 from mecca_agents.session import load_model
 from mecca_env import ENV_IDS
-from mecca_env.data.built_in import BUILT_IN
+from mecca_env.data.catalog import CATALOG
 from mecca_env.data.phantom import PhantomSource
 from mecca_env.data.shapes import ShapesSource
 
-IDS = [env_id for env_id, key in ENV_IDS.items() if key in BUILT_IN]
+IDS = [env_id for env_id, key in ENV_IDS.items() if key not in CATALOG]
 
 
 @pytest.mark.slow
