@@ -9,7 +9,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-
 OF_A_STREAM = ("stream_index", "segment")
 """The fields of a state that only the episodes of a stream have."""
 

@@ -101,8 +101,9 @@ class EpisodeStream:
     def next_case(self, cases: Cases, labelled: bool | None = None) -> int:
         """The next case, of the labelled ones (True), of the others (False) or of all (None).
 
-        One pass through them after another, shuffled or in the order of a stream (`Cases.walk`), a walk of its own for each of the three; independent draws where
-        cases are endless, since there an order is not worth its memory and repeats are rare anyway.
+        One pass through them after another, shuffled or in the order of a stream (`Cases.walk`), a walk of its own for
+        each of the three; independent draws where cases are endless, since there an order is not worth its memory and
+        repeats are rare anyway.
 
         Raises:
             ValueError: None of very many endless cases is of the kind asked for.

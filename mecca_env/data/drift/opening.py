@@ -22,7 +22,7 @@ STREAM = "Stream"
 SEGMENT = 16
 """Cases of a segment that is drawn and not read, where no number is given."""
 
-_CUT = ("extension", "rotation", "evaluation_extension", "whole", "device")
+_CUT = ("extension", "rotation", "evaluation_extension", "whole", "device", "memory_bytes")
 _LABELLED = ("labelled_fraction", "labelled_cases", "labelled_draw")
 
 
@@ -100,13 +100,14 @@ def open_stream(
         drift = drift or next(iter(DRIFTS))
         source = StreamSource(f"{drift}-stream", _drawn(drift, count or SEGMENT, keywords), (drift, DRIFTS[drift]))
     chosen = open_cases(source, cases=None if count is not None else cases, **keywords)
-    return StreamCases(source, split, chosen.indices, **{name: keywords[name] for name in _LABELLED if name in keywords})
+    return StreamCases(
+        source, split, chosen.indices, **{name: keywords[name] for name in _LABELLED if name in keywords}
+    )
 
 
 def _drawn(drift: str, count: int, keywords: Mapping[str, Any]) -> list[Cases]:
     """The segments of a built-in stream: every one draws other cases."""
-    cut = {name: keywords[name] for name in (*_CUT, "memory_bytes") if name in keywords}
-    labelled = {name: keywords[name] for name in _LABELLED if name in keywords}
+    cut, labelled = _some(keywords, _CUT), _some(keywords, _LABELLED)
     indices = procedural_split(keywords["split"])
     return [
         Cases(DomainSource(domain, **cut), keywords["split"], indices[n * count : (n + 1) * count], **labelled)
@@ -126,11 +127,14 @@ def _given(sources: Sequence[Mapping[str, Any]], count: int | None, keywords: Ma
         if isinstance(part.source, ProceduralSource) and (own["cases"] is None or hasattr(own["cases"], "__index__")):
             many, name = own["cases"] or SEGMENT, part.source.name
             indices = procedural_split(part.split)[taken[name] : taken[name] + many]
-            labelled = {name: keywords[name] for name in _LABELLED if name in keywords}
-            part = Cases(part.source, part.split, indices, **labelled)
+            part = Cases(part.source, part.split, indices, **_some(keywords, _LABELLED))
             taken[name] += many
         parts.append(part)
     return parts
+
+
+def _some(keywords: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    return {name: keywords[name] for name in names if name in keywords}
 
 
 def _count(cases: Any) -> int:

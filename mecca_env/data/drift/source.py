@@ -32,6 +32,7 @@ class StreamSource:
         modalities: Of all of them.
         parts: As given.
         segments: Names of the segments.
+        ends: (S,), the index after the last case of each.
         identity: A text that another stream has not.
 
     Raises:
@@ -42,24 +43,24 @@ class StreamSource:
         self.name, self.parts = name, tuple(parts)
         self.modalities = check_modalities(parts)
         self.segments = tuple(part.source.name for part in parts)
-        self._ends = np.cumsum([len(part) for part in parts])
-        self.identity = repr((identity, self.segments, self._ends.tolist()))
+        self.ends = np.cumsum([len(part) for part in parts])
+        self.identity = repr((identity, self.segments, self.ends.tolist()))
 
     def __len__(self) -> int:
         """Number of cases of all segments."""
-        return int(self._ends[-1])
+        return int(self.ends[-1])
 
     def segment(self, index: int) -> int:
         """The segment that case `index` is of, counted from 0. Raises `IndexError` when out of range."""
         if not 0 <= index < len(self):
             raise IndexError(f"{self.name} case {index}: expected an index in [0, {len(self)})")
-        return int(np.searchsorted(self._ends, index, side="right"))
+        return int(np.searchsorted(self.ends, index, side="right"))
 
     def cases_of(self, segment: int) -> range:
         """The indices of a segment's cases. Raises `IndexError` where there is no such segment."""
         if not 0 <= segment < len(self.parts):
             raise IndexError(f"{self.name} segment {segment}: expected 0 to {len(self.parts) - 1}")
-        end = int(self._ends[segment])
+        end = int(self.ends[segment])
         return range(end - len(self.parts[segment]), end)
 
     def located(self, index: int) -> tuple[Cases, int]:
@@ -93,7 +94,7 @@ class StreamCases(Cases):
     def order(self, seed: int) -> NDArray[np.int64]:
         """All cases as the env with that seed meets them: a pure function of the seed, whatever else it has played."""
         cases = np.asarray(self.indices, dtype=np.int64)
-        segments = np.array([self._stream.segment(int(index)) for index in cases])
+        segments = np.searchsorted(self._stream.ends, cases, side="right")
         shuffled = [
             np.random.default_rng([seed, _ORDER, int(segment)]).permutation(cases[segments == segment])
             for segment in np.unique(segments)
