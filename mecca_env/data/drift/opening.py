@@ -95,10 +95,10 @@ def open_stream(
     keywords |= {"split": split, "memory_bytes": MEMORY_BYTES}
     if sources:
         parts = _given(sources, count, keywords)
-        source = StreamSource("_then_".join(part.source.name for part in parts), parts)
+        source = StreamSource("stream-" + "_then_".join(part.source.name for part in parts), parts)
     else:
         drift = drift or next(iter(DRIFTS))
-        source = StreamSource(f"{drift}-stream", _drawn(drift, count or SEGMENT, keywords), (drift, DRIFTS[drift]))
+        source = StreamSource(f"stream-{drift}", _drawn(drift, count or SEGMENT, keywords), (drift, DRIFTS[drift]))
     chosen = open_cases(source, cases=None if count is not None else cases, **keywords)
     return StreamCases(
         source, split, chosen.indices, **{name: keywords[name] for name in _LABELLED if name in keywords}

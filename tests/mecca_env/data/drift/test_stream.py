@@ -93,7 +93,7 @@ def test_a_snapshot_goes_on_within_the_stream() -> None:
 def test_every_segment_of_a_built_in_stream_has_cases_of_its_own() -> None:
     for split, rest in (("train", 0), ("test", 1)):
         source = open_data("Stream", drift="scanner", split=split, cases=3, **CUT).source
-        assert isinstance(source, StreamSource) and len(source) == 12 and source.name == "scanner-stream"
+        assert isinstance(source, StreamSource) and len(source) == 12 and source.name == "stream-scanner"
         assert source.segments == tuple(f"phantom-{domain.name}" for domain in DRIFTS["scanner"])
         assert [source.cases_of(segment) for segment in (0, 3)] == [range(3), range(9, 12)]
         own = [source.located(index)[1] for index in range(12)]
@@ -101,7 +101,7 @@ def test_every_segment_of_a_built_in_stream_has_cases_of_its_own() -> None:
         assert source.case_name(4) == f"phantom-noisy_{own[4]:010d}-segment1"
     assert len(open_data("Stream", **CUT)) == 4 * 16
     for wrong in (-1, 12):
-        with pytest.raises(IndexError, match=rf"scanner-stream case {wrong}: expected an index in \[0, 12\)"):
+        with pytest.raises(IndexError, match=rf"stream-scanner case {wrong}: expected an index in \[0, 12\)"):
             source.case_name(wrong)
         with pytest.raises(IndexError, match="segment"):
             source.cases_of(wrong)
@@ -112,7 +112,7 @@ def test_data_sets_are_segments_and_may_come_back(tmp_path: Path) -> None:
     files = {"env": "MECCA-Volumes-v0", "root": root, "split": "all"}
     sources = [{"env": "MECCA-Phantom-v0", "cases": 2}, {**files, "cases": ["b", "d"]}, {"env": "MECCA-Phantom-v0"}]
     source = open_data("Stream", sources, cases=3, split="test", **CUT).source
-    assert isinstance(source, StreamSource) and source.name == "phantom_then_hippocampi_then_phantom"
+    assert isinstance(source, StreamSource) and source.name == "stream-phantom_then_hippocampi_then_phantom"
     names = [source.case_name(index) for index in range(len(source))]
     assert names == [
         *(f"phantom_{index:010d}-segment0" for index in (1, 3)),
