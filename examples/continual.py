@@ -1,0 +1,168 @@
+"""Four ways to go on learning while the scans change: never, from the last case alone, with a memory, with a gate.
+
+    python examples/continual.py
+    python examples/continual.py --cases 2 --updates 2 --begin 5 --test-cases 1    # a look, in seconds
+    python examples/continual.py --drift scanner
+
+An agent that has learned bright tumours meets a stream of phantoms whose contrast changes from segment to segment
+(`MECCA-Stream-v0`). Each case is played when it comes, its Dice counts, and only then it is learned from. After each
+segment the agent plays cases of all segments that it never learns from.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+import tyro
+
+from mecca_agents import PRESETS, load_agent, train
+from mecca_agents.online.gate import judge
+from mecca_agents.report.evaluated.continual import Met, forgetting, meet, prompts_to, regret
+from mecca_agents.tables import columns
+from mecca_env.vector_env import MeccaVectorEnv
+
+WAYS = ("never", "fine-tune", "memory", "memory and gate")
+PRESET = PRESETS["general"].replace(shape=(16, 16, 12), channels=8, levels=2, num_envs=4, learning_rate=4e-3)
+PROMPTS = {"protocol": "one-click"}  # a box, then five single clicks
+KEPT_OUT = 4  # one case of so many judges and is never learned from, where there is a gate
+
+
+@dataclass(frozen=True)
+class Options:
+    """Compare them.
+
+    Attributes:
+        drift: What changes: organ, contrast or scanner.
+        cases: Of each segment.
+        updates: After each case.
+        begin: Updates before the stream begins.
+        memory: Earlier cases that are kept.
+        test_cases: Of each segment, for the table of what is remembered.
+        target: Dice that prompts are counted to.
+        seed: Of everything.
+    """
+
+    drift: str = "contrast"
+    cases: int = 12
+    updates: int = 8
+    begin: int = 150
+    memory: int = 12
+    test_cases: int = 6
+    target: float = 0.85
+    seed: int = 0
+
+
+def make_stream(options: Options, split: str, cases: int, num_envs: int = 1, augment: bool = False) -> MeccaVectorEnv:
+    """The stream, or with `split="test"` other cases of the same segments."""
+    keywords = {"shape": PRESET.shape, "augment": augment, "autoreset_mode": "Disabled", "action": "continuous"}
+    envs = gym.make_vec(
+        "MECCA-Stream-v0", num_envs, drift=options.drift, split=split, cases=cases, **keywords, **PROMPTS
+    )
+    return envs.unwrapped
+
+
+@dataclass
+class Learner:
+    """An agent in a stream.
+
+    Attributes:
+        way: One of `WAYS`.
+        run: Whose weights it begins with.
+        options: As given.
+        memory: Cases that it remembers, a reservoir: each that was seen is as likely to be there.
+        judges: Cases that it never learns from, with a gate.
+    """
+
+    way: str
+    run: Path
+    options: Options
+    memory: list[int] = field(default_factory=list)
+    judges: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.agent, _ = load_agent(self.run)
+        self.rng = np.random.default_rng(self.options.seed)
+        self.envs = make_stream(self.options, "train", self.options.cases, PRESET.num_envs, augment=True)
+        self.seen = 0
+
+    def learn(self, case: int, stream: MeccaVectorEnv) -> None:
+        """Learn from a case that was played, in this learner's way."""
+        if self.way == "never":
+            return
+        self.seen += 1
+        if self.way == "memory and gate" and self.seen % KEPT_OUT == 0:
+            self.judges.append(case)
+            return
+        before = (self.agent.weights(), self.agent.training_state())
+        scores = self.scores(stream)
+        for update in range(self.options.updates):
+            cases = [case] * PRESET.num_envs
+            if self.way != "fine-tune" and self.memory:
+                cases[::2] = map(int, self.rng.choice(self.memory, len(cases[::2])))
+            observation, _ = self.envs.reset(options={"cases": cases})
+            self.agent.learn(self.envs, observation, update / self.options.updates)
+        if scores and not judge(scores, self.scores(stream)).counts:
+            self.agent.load_weights(before[0])
+            self.agent.load_training_state(before[1])
+        self.remember(case)
+
+    def remember(self, case: int) -> None:
+        """Keep it, or not, in a memory of bounded size."""
+        if len(self.memory) < self.options.memory:
+            self.memory.append(case)
+        elif (place := int(self.rng.integers(self.seen))) < len(self.memory):
+            self.memory[place] = case
+
+    def scores(self, stream: MeccaVectorEnv) -> dict[str, float]:
+        """Dice on the cases that judge."""
+        return {str(case): play(self, stream, case).dice[-1] for case in self.judges}
+
+
+def play(learner: Learner, envs: MeccaVectorEnv, case: int | None = None) -> Met:
+    """The next case of the stream, or one that is asked for, which does not move the stream."""
+    observation, _ = envs.reset(options=None if case is None else {"cases": [case]})
+    return meet(learner.agent, envs, observation)
+
+
+def through_the_stream(learner: Learner) -> tuple[list[Met], np.ndarray]:
+    """Every case as it was met, and the Dice on test cases of each segment (columns) after each of them (rows)."""
+    options = learner.options
+    stream = make_stream(options, "train", options.cases)
+    judging, test = make_stream(options, "train", options.cases), make_stream(options, "test", options.test_cases)
+    segments = [test.dataset.cases_of(number) for number in range(len(test.dataset.segments))]
+    met, table = [], []
+    stream.reset(seed=options.seed, options={"cases": [0]})  # only the seed counts: the stream has not begun
+    for envs in (judging, test, learner.envs):
+        envs.reset(seed=options.seed)
+    for number in range(1, len(stream.cases) + 1):
+        met.append(play(learner, stream))
+        learner.learn(int(stream.state.case_index[0]), judging)
+        if number % options.cases == 0:
+            table.append([np.mean([play(learner, test, case).dice[-1] for case in cases]) for cases in segments])
+    return met, np.array(table)
+
+
+def main(options: Options) -> dict[str, list[str]]:
+    """The cells of the table, by way."""
+    rows = {}
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder) / "run"
+        preset, settings = PRESET.replace(updates=options.begin), {**PROMPTS, "action": "continuous"}
+        train("intercnn", "MECCA-Phantom-v0", run, preset=preset, settings=settings, seed=options.seed)
+        for way in WAYS:
+            met, table = through_the_stream(Learner(way, run, options))
+            dice = [case.dice[-1] for case in met]
+            prompts, failed = prompts_to(met, options.target)
+            numbers = (np.mean(dice), regret(dice)[-1], np.mean(forgetting(table)), np.mean(table[-1]))
+            rows[way] = [*(f"{n:.3f}" if abs(n) < 1 else f"{n:.1f}" for n in numbers), f"{prompts:.1f} ({failed:.0%})"]
+    return rows
+
+
+if __name__ == "__main__":
+    chosen = tyro.cli(Options)
+    head = ["", "Dice online", "regret", "forgetting", "Dice at the end", f"prompts to {chosen.target} (never)"]
+    print(columns(head, [[way, *cells] for way, cells in main(chosen).items()], left=1))
