@@ -47,9 +47,9 @@ class Options:
     """
 
     drift: str = "contrast"
-    cases: int = 12
+    cases: int = 10
     updates: int = 8
-    begin: int = 150
+    begin: int = 100
     memory: int = 12
     test_cases: int = 6
     target: float = 0.85
