@@ -1,7 +1,7 @@
 """Four ways to go on learning while the scans change: never, from the last case alone, with a memory, with a gate.
 
     python examples/continual.py
-    python examples/continual.py --cases 2 --updates 2 --begin 5 --test-cases 1    # a look, in seconds
+    python examples/continual.py --cases 1 --updates 1 --begin 1 --test-cases 1    # a look, in seconds
     python examples/continual.py --drift scanner
 
 An agent that has learned bright tumours meets a stream of phantoms whose contrast changes from segment to segment
@@ -12,6 +12,7 @@ segment the agent plays cases of all segments that it never learns from.
 from __future__ import annotations
 
 import tempfile
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -73,8 +74,8 @@ class Learner:
         way: One of `WAYS`.
         run: Whose weights it begins with.
         options: As given.
-        memory: Cases that it remembers, a reservoir: each that was seen is as likely to be there.
-        judges: Cases that it never learns from, with a gate.
+        memory: Cases that it remembers, a reservoir: each that was learned from is as likely to be there.
+        judges: Cases that it never learns from, where there is a gate.
     """
 
     way: str
@@ -86,63 +87,62 @@ class Learner:
     def __post_init__(self) -> None:
         self.agent, _ = load_agent(self.run)
         self.rng = np.random.default_rng(self.options.seed)
-        self.envs = make_stream(self.options, "train", self.options.cases, PRESET.num_envs, augment=True)
-        self.seen = 0
+        self.playing = make_stream(self.options, "train", self.options.cases)
+        self.learning = make_stream(self.options, "train", self.options.cases, PRESET.num_envs, augment=True)
+        self.learning.reset(seed=self.options.seed)
+        self.met = self.learned = 0
 
-    def learn(self, case: int, stream: MeccaVectorEnv) -> None:
-        """Learn from a case that was played, in this learner's way."""
+    def learn(self, case: int) -> None:
+        """Learn from a case that was met, in this learner's way."""
+        self.met += 1
         if self.way == "never":
             return
-        self.seen += 1
-        if self.way == "memory and gate" and self.seen % KEPT_OUT == 0:
+        if self.way == "memory and gate" and self.met % KEPT_OUT == 0:
             self.judges.append(case)
             return
-        before = (self.agent.weights(), self.agent.training_state())
-        scores = self.scores(stream)
+        before = deepcopy((self.agent.weights(), self.agent.training_state()))
+        scores = self.scores()
         for update in range(self.options.updates):
             cases = [case] * PRESET.num_envs
             if self.way != "fine-tune" and self.memory:
-                cases[::2] = map(int, self.rng.choice(self.memory, len(cases[::2])))
-            observation, _ = self.envs.reset(options={"cases": cases})
-            self.agent.learn(self.envs, observation, update / self.options.updates)
-        if scores and not judge(scores, self.scores(stream)).counts:
+                cases[::2] = [int(old) for old in self.rng.choice(self.memory, len(cases[::2]))]
+            observation, _ = self.learning.reset(options={"cases": cases})
+            self.agent.learn(self.learning, observation, update / self.options.updates)
+        if scores and not judge(scores, self.scores()).counts:
             self.agent.load_weights(before[0])
             self.agent.load_training_state(before[1])
         self.remember(case)
 
     def remember(self, case: int) -> None:
-        """Keep it, or not, in a memory of bounded size."""
+        """Keep a case, or not, in a memory of bounded size."""
+        self.learned += 1
         if len(self.memory) < self.options.memory:
             self.memory.append(case)
-        elif (place := int(self.rng.integers(self.seen))) < len(self.memory):
+        elif (place := int(self.rng.integers(self.learned))) < len(self.memory):
             self.memory[place] = case
 
-    def scores(self, stream: MeccaVectorEnv) -> dict[str, float]:
-        """Dice on the cases that judge."""
-        return {str(case): play(self, stream, case).dice[-1] for case in self.judges}
+    def scores(self) -> dict[str, float]:
+        """Dice on the cases that judge, with the same prompts each time."""
+        return {str(case): self.dice(self.playing, case) for case in self.judges}
 
-
-def play(learner: Learner, envs: MeccaVectorEnv, case: int | None = None) -> Met:
-    """The next case of the stream, or one that is asked for, which does not move the stream."""
-    observation, _ = envs.reset(options=None if case is None else {"cases": [case]})
-    return meet(learner.agent, envs, observation)
+    def dice(self, envs: MeccaVectorEnv, case: int) -> float:
+        """Dice on a case that is asked for."""
+        observation, _ = envs.reset(seed=self.options.seed, options={"cases": [case]})
+        return meet(self.agent, envs, observation).dice[-1]
 
 
 def through_the_stream(learner: Learner) -> tuple[list[Met], np.ndarray]:
     """Every case as it was met, and the Dice on test cases of each segment (columns) after each of them (rows)."""
     options = learner.options
-    stream = make_stream(options, "train", options.cases)
-    judging, test = make_stream(options, "train", options.cases), make_stream(options, "test", options.test_cases)
+    stream, test = make_stream(options, "train", options.cases), make_stream(options, "test", options.test_cases)
     segments = [test.dataset.cases_of(number) for number in range(len(test.dataset.segments))]
     met, table = [], []
-    stream.reset(seed=options.seed, options={"cases": [0]})  # only the seed counts: the stream has not begun
-    for envs in (judging, test, learner.envs):
-        envs.reset(seed=options.seed)
-    for number in range(1, len(stream.cases) + 1):
-        met.append(play(learner, stream))
-        learner.learn(int(stream.state.case_index[0]), judging)
-        if number % options.cases == 0:
-            table.append([np.mean([play(learner, test, case).dice[-1] for case in cases]) for cases in segments])
+    for number in range(len(stream.cases)):
+        observation, info = stream.reset(seed=options.seed if number == 0 else None)
+        met.append(meet(learner.agent, stream, observation))
+        learner.learn(int(info["case_index"][0]))
+        if (number + 1) % options.cases == 0:
+            table.append([np.mean([learner.dice(test, case) for case in cases]) for cases in segments])
     return met, np.array(table)
 
 
@@ -157,12 +157,20 @@ def main(options: Options) -> dict[str, list[str]]:
             met, table = through_the_stream(Learner(way, run, options))
             dice = [case.dice[-1] for case in met]
             prompts, failed = prompts_to(met, options.target)
-            numbers = (np.mean(dice), regret(dice)[-1], np.mean(forgetting(table)), np.mean(table[-1]))
-            rows[way] = [*(f"{n:.3f}" if abs(n) < 1 else f"{n:.1f}" for n in numbers), f"{prompts:.1f} ({failed:.0%})"]
+            numbers = [np.mean(dice), regret(dice)[-1], np.mean(forgetting(table)), np.mean(table[-1]), prompts]
+            rows[way] = [*(f"{number:.2f}" for number in numbers), f"{failed:.0%}"]
     return rows
 
 
 if __name__ == "__main__":
     chosen = tyro.cli(Options)
-    head = ["", "Dice online", "regret", "forgetting", "Dice at the end", f"prompts to {chosen.target} (never)"]
+    head = [
+        "",
+        "Dice online",
+        "regret",
+        "forgetting",
+        "Dice at the end",
+        f"prompts to {chosen.target:g}",
+        "not reached",
+    ]
     print(columns(head, [[way, *cells] for way, cells in main(chosen).items()], left=1))

@@ -1,4 +1,4 @@
-"""A stream is played, accepted and learned from case by case, goes on where it was, and is told in tables and curves."""
+"""A stream is played, accepted and learned from case by case, goes on where it was, and is told in curves."""
 
 from __future__ import annotations
 
