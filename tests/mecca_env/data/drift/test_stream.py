@@ -76,6 +76,15 @@ def test_a_case_that_is_asked_for_does_not_move_the_stream() -> None:
     assert info["case_index"].tolist() == [order[1]] and info["stream_index"].tolist() == [1]
 
 
+def test_places_are_the_envs_own_memory() -> None:
+    envs = _envs(2)
+    for name in ("stream_index", "segment"):
+        _, info = envs.reset(seed=0)
+        info[name].add_(1)
+        with pytest.raises(RuntimeError, match=rf"^info\['{name}'\]: expected what was handed out"):
+            envs.step(torch.zeros((2, *envs.config.shape), dtype=torch.int64))
+
+
 def test_a_snapshot_goes_on_within_the_stream() -> None:
     envs = _envs(2)
     _played(envs, 5, 3)
