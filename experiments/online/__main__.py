@@ -14,6 +14,7 @@ cores, before the next case comes.
 from __future__ import annotations
 
 import argparse
+import re
 from itertools import product
 from pathlib import Path
 
@@ -21,7 +22,7 @@ import torch
 
 from benchmarks.document import DOCS, write_document
 from experiments.online.report import PICTURE, Told, draw, read_trial, tables
-from experiments.online.stream import ORGANS, PROTOCOLS, Trial
+from experiments.online.stream import ORGANS, PROTOCOLS, WRONG, Trial
 from mecca_agents.benchmark.cells import shard_of
 
 PAGE = DOCS / "online.md"
@@ -40,6 +41,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0, help="for learning after each case")
     parser.add_argument("--clean", type=int, default=16, help="cases of each organ apart from the stream")
     parser.add_argument("--wrong", type=float, default=0.0, help="share of accepted masks that are wrong on purpose")
+    parser.add_argument("--wrong-way", choices=WRONG, default="moved", help="how they are wrong")
     parser.add_argument("--run", default="general", help="whose weights a stream begins with")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--shard", default="1/1", help="i/n: every n-th of the streams, from the i-th")
@@ -54,6 +56,7 @@ def main() -> None:
             seconds=options.seconds,
             clean=options.clean,
             wrong=options.wrong,
+            wrong_way=options.wrong_way,
             run=options.run,
         )
         for order, protocol in product(options.orders, options.protocols)
@@ -72,12 +75,12 @@ def found_in(out: Path) -> dict[str, list[Told]]:
         told = read_trial(folder)
         if told is not None:
             protocol, _, rest = folder.name.partition("-order")
-            wrong = rest.partition("-wrong")[2]
-            name = f"{protocol}, {100 * float(wrong):.0f} % wrong" if wrong else protocol
+            way = re.search(r"-([a-z]+)([\d.]+)$", rest)
+            name = protocol if way is None else f"{protocol}, {100 * float(way[2]):.0f} % {way[1]}"
             several.setdefault(name, []).append(told)
     if not several:
         raise SystemExit(f"{out}: expected trials of this experiment, found none")
-    return dict(sorted(several.items(), key=lambda item: ("wrong" in item[0], item[0])))
+    return dict(sorted(several.items(), key=lambda item: ("%" in item[0], item[0])))
 
 
 def write(out: Path, only_print: bool) -> None:
@@ -86,7 +89,7 @@ def write(out: Path, only_print: bool) -> None:
     text = tables(trials)
     print(text)
     if not only_print:
-        draw({name: of for name, of in trials.items() if "wrong" not in name} or trials, PICTURE)
+        draw({name: of for name, of in trials.items() if "%" not in name} or trials, PICTURE)
         picture = "![Dice of each case when it came, under both kinds of prompts](images/online.png)"
         write_document(f"{picture}\n\n{text}", PAGE, MARKS)
 

@@ -13,12 +13,14 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation
 
 from mecca_agents import evaluate_agent, load_agent
 from mecca_agents.online import learn
@@ -88,6 +90,7 @@ class Trial:
         seconds: What learning may take after each case.
         clean: Test cases of each organ that are played apart from the stream.
         wrong: Share of the accepted masks that are wrong on purpose.
+        wrong_way: How, a key of `WRONG`.
         run: Whose weights it begins with, which are also what never learns.
         organs: In place of `ORGANS`.
     """
@@ -100,13 +103,15 @@ class Trial:
     seconds: float = 60.0
     clean: int = 16
     wrong: float = 0.0
+    wrong_way: str = "moved"
     run: str = "general"
     organs: tuple[Organ, ...] = ORGANS
 
     @property
     def folder(self) -> Path:
         """Where it is kept."""
-        return self.out / (f"{self.protocol}-order{self.order}" + (f"-wrong{self.wrong:g}" if self.wrong else ""))
+        wrong = f"-{self.wrong_way}{self.wrong:g}" if self.wrong else ""
+        return self.out / f"{self.protocol}-order{self.order}{wrong}"
 
     def cases(self) -> list[tuple[Organ, str]]:
         """The stream: of every organ other cases in another order for each `order`."""
@@ -191,11 +196,14 @@ class Trial:
         index = next(index for index in range(len(source)) if source.case_name(index) == case)
         files = source.files(index)
         label = read_scan(files, source.foreground(index), source.modalities).label
-        mask = label if number not in self.wrong_ones() else beside(label, np.random.default_rng([self.order, number]))
+        mask = label if number not in self.wrong_ones() else self._spoilt(label, number)
         with InteractiveSession(load_model(self.run, device="cpu")) as session:
             session.set_image(files.images[0])
             session.set_mask(mask)
             session.accept(self.folder / "project", target=organ.name, link=True)
+
+    def _spoilt(self, label: Bits, number: int) -> Bits:
+        return WRONG[self.wrong_way](label, np.random.default_rng([self.order, number]))
 
     def _play_clean(self, number: int) -> None:
         """Play cases of the test splits after so many of the stream; the first ones also as who never learns."""
@@ -209,8 +217,8 @@ class Trial:
                 write_text(path, json.dumps(found))
 
 
-def beside(label: Bits, rng: np.random.Generator) -> Bits:
-    """A wrong mask: the label, moved by half its length along an axis; what leaves the scan comes in on the other side.
+def moved(label: Bits, rng: np.random.Generator) -> Bits:
+    """The label, moved by half its length along an axis; what leaves the scan comes in on the other side.
 
     Args:
         label: (X, Y, Z).
@@ -219,3 +227,19 @@ def beside(label: Bits, rng: np.random.Generator) -> Bits:
     low, high = bounding_box(label)
     axis = int(rng.integers(3))
     return np.roll(label, (high[axis] - low[axis] + 1) // 2, axis)
+
+
+def grown(label: Bits, rng: np.random.Generator) -> Bits:
+    """The label, grown to every side by an eighth of its mean length, a voxel at least: always too large.
+
+    Args:
+        label: (X, Y, Z).
+        rng: Draws nothing.
+    """
+    low, high = bounding_box(label)
+    sides = [b - a for a, b in zip(low, high, strict=True)]
+    return np.asarray(binary_dilation(label, iterations=max(round(sum(sides) / 24), 1)))
+
+
+WRONG: dict[str, Callable[[Bits, np.random.Generator], Bits]] = {"moved": moved, "grown": grown}
+"""Ways for a mask to be wrong on purpose: at random, and always in the same way, which is the worse."""
