@@ -6,7 +6,16 @@
 
 An agent that has learned bright tumours meets a stream of phantoms whose contrast changes from segment to segment
 (`MECCA-Stream-v0`). Each case is played when it comes, its Dice counts, and only then it is learned from. After each
-segment the agent plays cases of all segments that it never learns from.
+segment the agent plays cases of all segments that it never learns from. In three minutes of one core:
+
+                     Dice online  regret  forgetting  Dice at the end  prompts to 0.85  not reached
+    never                   0.70    9.06        0.00             0.66             2.03          33%
+    fine-tune               0.86    4.33        0.27             0.70             1.53           3%
+    memory                  0.85    4.39        0.00             0.90             1.20          10%
+    memory and gate         0.79    6.20       -0.01             0.90             1.77          20%
+
+Learning from the last case alone does best on the next one, which is of the same kind, and forgets the others. The gate
+costs cases that are never learned from, and here there is nothing that it has to keep away.
 """
 
 from __future__ import annotations
