@@ -138,6 +138,11 @@ class ProjectLearner:
         return self._weights.model
 
     @property
+    def first(self) -> str:
+        """SHA-256 of the weights that people began with."""
+        return self._base.weights
+
+    @property
     def status(self) -> Status:
         """Where it stands."""
         process, status = self._process, self._status
@@ -184,7 +189,7 @@ class ProjectLearner:
             self._take_up()
 
     def poll(self) -> None:
-        """Look at the learner and at the project: take what came of the one, and begin the next where there is reason."""
+        """Look at the learner and at the project: take what came of the one, begin the next where there is reason."""
         with self._lock:
             if self._closed.is_set():
                 return
@@ -262,7 +267,7 @@ class ProjectLearner:
         try:
             number, model, faults = self._stack.load(self._base.device.type)
             self._weights = _Weights(number, model or self._base, self._weights.names)
-            if last := max(self._runs(), key=lambda run: run.time, default=None):
+            if last := max(self._runs(), key=lambda run: run.number, default=None):
                 self._say(verdict=last.why)
             self._show_weights()
             self._look_at_what_is_new()

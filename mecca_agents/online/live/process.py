@@ -16,6 +16,7 @@ from typing import IO
 from mecca_agents.online.live.attended import PATIENCE
 from mecca_agents.online.progress import Progress, read_progress
 
+_HURRY = 2.0  # seconds in which it may tidy up when the server ends
 _KEPT_LINES = 200  # of what it complains about
 
 
@@ -101,10 +102,10 @@ class LearnerProcess:
             self._process.terminate()
 
     def close(self) -> None:
-        """End it, and wait until it is gone."""
+        """End it at once, and wait until it is gone."""
         self.stop()
         try:
-            self._process.wait(PATIENCE)
+            self._process.wait(_HURRY)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

@@ -3,7 +3,7 @@
     PROJECT/runs/0001/           a run as any other; only a person deletes it
             runs/weights.json    what is known of each, and the stacks
 
-The last of a stack counts. A file that is replaced as a whole says so: killed at any time, it is the old or the new one.
+The last of a stack counts. A file that is replaced as a whole says so: killed at any time, it is the old or new one.
 """
 
 from __future__ import annotations
@@ -122,13 +122,13 @@ class WeightStack:
             device: "auto", "cpu" or "cuda".
 
         Returns:
-            Number of the run, 0 of the base, whose model is None here; and a sentence about each later one that cannot be
-            used.
+            Number of the run, 0 of the base, whose model is None here; and a sentence about each later one that
+            cannot be used.
 
         Raises:
             RunError: Nobody knows, since the file is damaged.
         """
-        faults = []
+        faults: list[str] = []
         for number in reversed(self.state().stacks.get(self.base, ())):
             try:
                 return number, load_model(self.run(number), device=device), faults
@@ -147,7 +147,7 @@ class WeightStack:
     def look_at(self, number: int, at_work: int, device: str) -> tuple[LearnedRun, Model | None]:
         """Look at a new run, and take it where its weights count; from then on that is known.
 
-        Where the earlier weights stay, its folder is a copy of theirs and is deleted. One that cannot be used stays there,
+        Where the earlier weights stay, its folder is a copy of theirs and is deleted. One that cannot be used stays,
         and does not count.
 
         Args:
@@ -214,9 +214,7 @@ class WeightStack:
 
     def _change(self, change: Callable[[State], State]) -> None:
         path = self.folder / STATE
-        with os_errors_as(
-            lambda reason: RunError(f"{path}: cannot be written: {reason}; the weights stay as they were")
-        ):
+        with os_errors_as(lambda reason: RunError(f"{path}: cannot be written: {reason}; the earlier weights stay")):
             self.folder.mkdir(parents=True, exist_ok=True)
             try:
                 with FileLock(self.folder / ".lock", timeout=_SECONDS):
