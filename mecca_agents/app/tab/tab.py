@@ -112,10 +112,13 @@ class Tab:
         """
         before = self._log()
         scan: Any = paths[0] if len(paths) == 1 else list(paths)
-        session = self._session_of_now()
+        session = self.session if self.learner is None else self.learner.session_after(self.session)
         with_names(paths, names, lambda: session.set_image(scan))
         if session is not self.session:
-            self._take(session)
+            before_it, self.session = self.session, session
+            before_it.close()
+        if self.closed:
+            session.close()
         self._keep(before)
         self._planes = planes_of(self.session.affine)
         self._opened = self._written_log()
@@ -286,23 +289,6 @@ class Tab:
         self.session.close()
         self.uploads.close()
         self.review = None
-
-    def _session_of_now(self) -> InteractiveSession:
-        """The session for another scan: the same one, or where other weights count by now, one that has these."""
-        now = self.session
-        if self.learner is None or self.learner.model is now.model:
-            return now
-        if now.busy:
-            raise SessionError("session: expected one that is idle, got one that is at work; wait until it is done")
-        fresh = InteractiveSession(self.learner.model, tolerance=now.tolerance)
-        fresh.version = now.version  # no two moments of a page have the same one
-        return fresh
-
-    def _take(self, session: InteractiveSession) -> None:
-        before, self.session = self.session, session
-        before.close()
-        if self.closed:
-            session.close()
 
     def _up_to_date(self) -> ObjectList:
         """The objects, with what the session makes of the chosen one."""

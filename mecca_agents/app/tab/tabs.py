@@ -52,7 +52,8 @@ class Tabs:
                 if left is None:
                     raise SessionError(f"page: expected at most {self.most} at a time, got one more; close one first")
                 self._close(left)
-            tab = Tab(self.model, self.folder, self.most_bytes, self.tolerance, self.learner)
+            model = self.model if self.learner is None else self.learner.model
+            tab = Tab(model, self.folder, self.most_bytes, self.tolerance, self.learner)
             self._open[tab.key] = tab
             return tab
 

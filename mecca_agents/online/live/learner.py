@@ -13,7 +13,7 @@ from mecca_agents.online.live.process import LearnerProcess, learn_command
 from mecca_agents.online.live.stack import LearnedRun, WeightStack
 from mecca_agents.online.project import ProjectError
 from mecca_agents.runs.errors import RunError
-from mecca_agents.session import Model
+from mecca_agents.session import InteractiveSession, Model, SessionError
 from mecca_agents.session.accepting import LABELS, LOGS
 from mecca_agents.tables import plural
 from mecca_env.data.formats.names import check_utf8
@@ -150,6 +150,21 @@ class ProjectLearner:
             return status
         doing = "the learner stops" if process.stopping else process.progress.doing
         return replace(status, learning=True, share=process.progress.share, doing=doing)
+
+    def session_after(self, now: InteractiveSession) -> InteractiveSession:
+        """The session for another scan: the same one, or where other weights count by now, a new one that has these.
+
+        Raises:
+            SessionError: The one of now is at work.
+        """
+        model = self.model
+        if model is now.model:
+            return now
+        if now.busy:
+            raise SessionError("session: expected one that is idle, got one that is at work; wait until it is done")
+        fresh = InteractiveSession(model, tolerance=now.tolerance)
+        fresh.version = now.version  # so that no two moments of both have the same one
+        return fresh
 
     def name_of(self, weights: str) -> str:
         """What weights are called, by their SHA-256."""
