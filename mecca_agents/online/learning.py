@@ -146,8 +146,9 @@ def learn(
             progress.say(f"the new weights are tried on case {number + 1} of {len(parts)}")
             after |= dice_of(work / f"without_{number}", project, [name], torch_device)
         done = trainer.train(work / "all", final, end)
-        progress.say("the new weights are tried")
-        after = after or dice_of(work / "all", project, held, torch_device)
+        if held:
+            progress.say("the new weights are tried")
+            after = dice_of(work / "all", project, held, torch_device)
         verdict = judge(before, after)
         found = Learning(
             out=out,

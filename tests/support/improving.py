@@ -53,9 +53,9 @@ class Improving(Agent):
         pass
 
 
-def improving_run(folder: Path) -> Path:
-    """A run of it that is no good yet."""
-    preset = Preset(shape=(12, 12, 10), num_envs=1, updates=1)
+def improving_run(folder: Path, updates: int = 1) -> Path:
+    """A run of it; with one update it is no good yet."""
+    preset = Preset(shape=(12, 12, 10), num_envs=1, updates=updates)
     settings = {"horizon": 2, "clicks": (1, 1)}
     method = "tests.support.improving:Improving"
     train(method, "MECCA-Shapes-v0", folder, preset=preset, settings=settings, device="cpu", stream=StringIO())
