@@ -26,8 +26,8 @@ class Learn:
         skip_bad: Leave cases that are at fault out, with a warning, rather than refuse to start.
         seed: Seed of the learning.
         device: auto, cpu or cuda.
-        attended: For a program that starts this one: lowest priority, lines of JSON about the progress on standard
-            output, and an end as soon as standard input is closed.
+        attended: For a program that starts this one: lines of JSON about the progress on standard output, and an end
+            as soon as standard input is closed.
     """
 
     project: Annotated[Positional[Path], arg(metavar="PROJECT")]

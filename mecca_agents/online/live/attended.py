@@ -1,4 +1,4 @@
-"""A learner that another program has started: it tells that one of its progress, yields to it, and ends with it."""
+"""A learner that another program has started: it tells that one of its progress, and ends with it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,6 @@ from typing import TextIO
 
 from mecca_agents.online.progress import Progress
 
-LOWEST = 19
-"""Nice value: of two that want a core, a program of usual priority gets nearly all of it."""
-
 PATIENCE = 20.0
 """Seconds in which an update may be finished when the learning is to end."""
 
@@ -22,7 +19,7 @@ _OFTEN = 0.2  # seconds between two lines about the same
 
 
 def attend(out: TextIO | None = None) -> Callable[[Progress], None]:
-    """Lower this process's priority, end it when its standard input is closed, and return what tells of progress.
+    """End this process when its standard input is closed, and return what tells of its progress.
 
     Standard input is closed when the program at its other end is gone, however that came about. What was being done is
     finished first where it can be, as at SIGTERM.
@@ -30,8 +27,6 @@ def attend(out: TextIO | None = None) -> Callable[[Progress], None]:
     Args:
         out: Where a line of JSON is written for each piece of news (`Progress.line`); None: standard output.
     """
-    if hasattr(os, "nice"):
-        os.nice(LOWEST)
     threading.Thread(target=_end_with_the_other, daemon=True).start()
     return Teller(out or sys.stdout)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mecca_agents.online.effort import Effort, Efforts, MeanEffort, means_by_weights
 from mecca_agents.online.learning import FEWEST
-from mecca_agents.online.live.process import LearnerProcess, learn_command
+from mecca_agents.online.live.process import LOWEST, LearnerProcess, learn_command
 from mecca_agents.online.live.stack import LearnedRun, WeightStack
 from mecca_agents.online.project import ProjectError
 from mecca_agents.runs.errors import RunError
@@ -32,6 +32,7 @@ class LearnSettings:
         project: Folder that accepted masks go into; made with the first of them.
         minutes: What each learning may take.
         updates: So many updates, in place of minutes.
+        niceness: Of the learner, from 0, the usual priority, to 19.
 
     Raises:
         ValueError: Minutes or updates are out of range.
@@ -40,6 +41,7 @@ class LearnSettings:
     project: Path
     minutes: float = 1.0
     updates: int | None = None
+    niceness: int = LOWEST
 
     def __post_init__(self) -> None:
         if not 0 < self.minutes < float("inf"):
@@ -118,7 +120,7 @@ class ProjectLearner:
         self._weights = _Weights(0, model)
         self._efforts = Efforts(project)
         self._process: LearnerProcess | None = None
-        self._out = 0
+        self._log_fault = ""
         self._seen: object = None  # the files of the cases when they were read last
         self._tried: object = None  # and when a learning began last
         self._status = Status()
@@ -240,16 +242,16 @@ class ProjectLearner:
         """Begin a learning, after what an earlier one may have left."""
         try:
             self._look_at_what_is_new()
-            self._out = self._stack.next_number()
+            out = self._stack.run(self._stack.next_number())
             command = learn_command(
                 self.project,
                 self._stack.run(self._weights.number),
-                self._stack.run(self._out),
+                out,
                 device=self._base.device.type,
                 minutes=self.settings.minutes,
                 updates=self.settings.updates,
             )
-            self._process = LearnerProcess(command)
+            self._process = LearnerProcess(command, self.settings.niceness)
             self._say(fault="")
         except (ValueError, OSError) as error:
             self._say(fault=f"no learning was begun: {error}")
@@ -321,8 +323,9 @@ class ProjectLearner:
         cases = self._efforts.cases
         means = tuple(means_by_weights(cases))
         self._say(cases=cases, means=means, without_log=self._efforts.without_log)
-        if self._efforts.faults:
-            self._say(fault=self._efforts.faults[0])
+        before, self._log_fault = self._log_fault, next(iter(self._efforts.faults), "")
+        if self._log_fault or self._status.fault == before:
+            self._say(fault=self._log_fault)
 
     def _say_what_is_waited_for(self, cases: int) -> None:
         if not self._status.on:

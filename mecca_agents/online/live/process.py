@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -9,12 +10,16 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from mecca_agents.online.live.attended import PATIENCE
 from mecca_agents.online.progress import Progress, read_progress
+
+LOWEST = 19
+"""Nice value: of two that want a core, a program of usual priority gets nearly all of it."""
 
 _HURRY = 2.0  # seconds in which it may tidy up when the server ends
 _KEPT_LINES = 200  # of what it complains about
@@ -47,6 +52,7 @@ class LearnerProcess:
 
     Args:
         command: That starts it (`learn_command`).
+        niceness: From 0, the usual priority, to `LOWEST`.
 
     Attributes:
         progress: How far it is.
@@ -55,7 +61,7 @@ class LearnerProcess:
         OSError: It cannot be started.
     """
 
-    def __init__(self, command: Sequence[str]) -> None:
+    def __init__(self, command: Sequence[str], niceness: int = LOWEST) -> None:
         self.progress = Progress(0.0, "the learner starts")
         self._complaints: deque[str] = deque(maxlen=_KEPT_LINES)
         self._stopped_at: float | None = None
@@ -64,6 +70,9 @@ class LearnerProcess:
         self._process = subprocess.Popen(
             command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, errors="replace", start_new_session=True
         )
+        if hasattr(os, "setpriority"):
+            with suppress(ProcessLookupError):  # it has ended already
+                os.setpriority(os.PRIO_PROCESS, self.pid, niceness)
         self._readers = [
             threading.Thread(target=_read, args=(stream, take), daemon=True)
             for stream, take in ((self._process.stdout, self._hear), (self._process.stderr, self._complaints.append))

@@ -32,7 +32,7 @@ from mecca_agents.online.live import LearnSettings
 from mecca_agents.session import load_model
 
 run, project, scan = map(Path, sys.argv[1:])
-learning = LearnSettings(project, updates=8)
+learning = LearnSettings(project, updates=8, niceness=0)  # tests run on all cores
 serve(load_model(run, device="cpu"), Settings(scan.parent, (scan,), port=0, learning=learning), show=False)
 """
 

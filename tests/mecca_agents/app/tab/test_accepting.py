@@ -131,7 +131,7 @@ def test_new_weights_come_with_the_next_scan_and_not_before(
     with pytest.raises(SessionError, match="closed"):
         before.step()
     tab.step()
-    assert tab.cases == 2  # that of the session before is in the table of times
+    assert tab.cases == 3  # the two objects of the session before are in the table of times
     learner._weights.model = model
     tab.open_scan([case.scan], ["back.nii.gz"])
     assert tab.session.model is model

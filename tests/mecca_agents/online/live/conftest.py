@@ -59,7 +59,7 @@ class Fake:
 
     made: list[Fake] = []
 
-    def __init__(self, command: list[str]) -> None:
+    def __init__(self, command: list[str], niceness: int) -> None:
         self.command, self.progress, self.stopping, self.end = command, Progress(0.25, "learning"), False, None
         self.closed = False
         self.made.append(self)

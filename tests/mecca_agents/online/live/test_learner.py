@@ -183,7 +183,7 @@ def test_what_cannot_be_used_or_written_leaves_the_weights(
 def test_a_learner_that_cannot_be_started(
     begin: Begin, begun_model: Model, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(command: list[str]) -> None:
+    def refuse(*_: Any) -> None:
         raise OSError(12, "Cannot allocate memory")
 
     monkeypatch.setattr(module, "LearnerProcess", refuse)
@@ -201,6 +201,9 @@ def test_a_damaged_log_is_named_and_the_other_cases_are_shown(begin: Begin, begu
     assert f"{first}.json: expected the log of a session" in learner.status.fault
     assert [case.case for case in learner.status.cases] == [second] and learner.status.means[0].cases == 1
     assert learner.name_of(learner.status.cases[0].weights) == "begun"
+    (project / "logs" / f"{first}.json").unlink()
+    learner.poll()
+    assert learner.status.fault == "" and learner.status.without_log == 1
     assert learner.name_of("0123456789") == "other weights (01234567)"
 
 
