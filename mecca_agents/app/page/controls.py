@@ -86,7 +86,7 @@ class Controls:
             self._button("Save mask", "", commands.save_mask, "grow", needs_scan=True, tip="As NIfTI")
             self._button("Save session", "", commands.save_log, "grow", needs_scan=True, tip="Its log, as JSON")
         if self.runner.tab.learner is not None:
-            tip = "Into the project, with scan and log (Shift + Enter)"
+            tip = "Into the project, with scan and log (J)"
             self._button("Accept", "check", commands.accept, "w-full", needs_scan=True, tip=tip)
         with ui.row().classes("w-full no-wrap gap-1"):
             self._button("Load mask", "", dialogs.mask, "grow", needs_scan=True, tip="And go on from it")

@@ -55,7 +55,7 @@ _SHORTCUTS = (
     Shortcut("G", {"g": "next advice"}, "go to the next advised region"),
     Shortcut("W", {"w": "auto window"}, "window and level as at first"),
 )
-_ACCEPT = Shortcut("Shift + Enter", {"Shift+Enter": "accept"}, "accept the mask into the project")
+_ACCEPT = Shortcut("J", {"j": "accept"}, "accept the mask into the project")
 
 _MOUSE = (
     ("Wheel", "next, previous slice"),

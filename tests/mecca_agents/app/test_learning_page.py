@@ -44,6 +44,7 @@ class _Place:
         self.folder, self.project, self.run = folder, folder / "project", improving_run(folder / "begun")
         for number in (10, 11, 12):
             write_nifti(folder / "scans" / f"scan{number}.nii.gz", intensities(ellipsoid(), number))
+        self.truth = write_nifti(folder / "truth.nii.gz", ellipsoid().astype(np.uint8))
         accept(load_model(self.run, device="cpu"), self.project, 3, target="thing")
         self.servers: list[subprocess.Popen[str]] = []
 
@@ -120,8 +121,8 @@ def _switch(person: Person) -> None:
     person.page.get_by_role("switch").click()
 
 
-def _prompt_and_accept(person: Person, name: str) -> None:
-    """A click in the middle of a view, a step, and the key that accepts."""
+def _prompt_and_accept(person: Person, name: str, mask: Path | None = None) -> None:
+    """A click in the middle of a view, a step, where it is bad another mask, and the key that accepts."""
     person.press("c")
     person.until("() => document.querySelector('.mv-view').classList.contains('mv-click')")
     picture = person.page.locator("[data-plane=axial] > svg").bounding_box()
@@ -130,7 +131,9 @@ def _prompt_and_accept(person: Person, name: str) -> None:
     person.press("s")
     person.until("() => document.querySelectorAll('path.mv-is-mask').length > 0")
     person.idle()
-    person.press("Shift+Enter")
+    if mask is not None:
+        person.send("Load mask", mask)
+    person.press("j")
     person.hears(f"Accepted as {name}-")
 
 
@@ -138,8 +141,8 @@ def test_accept_learn_go_on_with_the_new_weights_and_back(place: _Place, come: C
     url = place.serve()
     person, other = come(url), come(url)
     _sees(person, "at-work", "At work: begun")
-    _prompt_and_accept(person, "scan10")
-    assert place.dice("scan10") < 0.2
+    _prompt_and_accept(person, "scan10", place.truth)
+    assert place.dice("scan10") == 1
     _sees(person, "learned-cases", "scan10")
     _sees(other, "learning-doing", "4 cases accepted")
 
