@@ -29,23 +29,8 @@ class LearningPanel:
 
     def build(self) -> None:
         """Make it, at this spot of the page."""
-        with ui.row().classes("w-full items-center no-wrap gap-2"):
-            self._switch = ui.switch("Learn from accepted scans").props("dense size=sm").classes("text-xs")
-            # of a person alone: what `refresh` sets would come back late and count as one's wish
-            self._switch.on("update:model-value", self.runner.guarded(self._switched), [None])
-            ui.space()
-            self._stop = self._button("Stop", "stop", self.learner.stop, "What is being learned is lost")
-            self._back = self._button(
-                "Back", "history", self.learner.back, "To the earlier weights, from the next scan on"
-            )
-        self._bar = ui.linear_progress(value=0, show_value=False).props("size=4px instant-feedback").classes("w-full")
-        self._doing = ui.label().classes("text-xs min-h-[16px] learning-doing")
-        self._at_work = ui.label().classes("text-xs at-work")
-        self._verdict = ui.label().classes("text-xs opacity-80 verdict")
-        self._fault = ui.label().classes("text-xs text-amber-5 learning-fault")
-        self._means = self._table(_MEANS, "learned-means")
-        self._cases = self._table(_COLUMNS, "learned-cases")
-        self._note = ui.label().classes("text-xs opacity-80")
+        with ui.column().classes("w-full gap-1 no-wrap"):
+            self._build()
 
     def refresh(self) -> None:
         """Show where it stands."""
@@ -68,6 +53,25 @@ class LearningPanel:
         if status.news != self._news:
             self._news = status.news
             self.runner.say(f"From the next scan on: {status.at_work}.", "info")
+
+    def _build(self) -> None:
+        with ui.row().classes("w-full items-center no-wrap gap-2"):
+            self._switch = ui.switch("Learn from accepted scans").props("dense size=sm").classes("text-xs")
+            # of a person alone: what `refresh` sets would come back late and count as one's wish
+            self._switch.on("update:model-value", self.runner.guarded(self._switched), [None])
+            ui.space()
+            self._stop = self._button("Stop", "stop", self.learner.stop, "What is being learned is lost")
+            self._back = self._button(
+                "Back", "history", self.learner.back, "To the earlier weights, from the next scan on"
+            )
+        self._bar = ui.linear_progress(value=0, show_value=False).props("size=4px instant-feedback").classes("w-full")
+        self._doing = ui.label().classes("text-xs min-h-[16px] learning-doing")
+        self._at_work = ui.label().classes("text-xs at-work")
+        self._verdict = ui.label().classes("text-xs opacity-80 verdict")
+        self._fault = ui.label().classes("text-xs text-amber-5 learning-fault")
+        self._means = self._table(_MEANS, "learned-means")
+        self._cases = self._table(_COLUMNS, "learned-cases")
+        self._note = ui.label().classes("text-xs opacity-80")
 
     def _show_tables(self, status: Status) -> None:
         name_of = self.learner.name_of

@@ -109,8 +109,7 @@ def _top_line(runner: Runner) -> Callable[[], None]:
     ui.space()
     agent = ui.row().classes("items-center no-wrap gap-1 text-xs max-w-[60%]")
     with agent:
-        if runner.tab.session.model.run.built_in:
-            ui.icon("warning", color="amber-5").classes("text-base")
+        warning = ui.icon("warning", color="amber-5").classes("text-base")
         trained = ui.label().classes("ellipsis").mark("trained")
         with trained:
             tip = ui.tooltip("")
@@ -122,6 +121,7 @@ def _top_line(runner: Runner) -> Callable[[], None]:
             text = f"{tab.learner.name_of(model.weights)}: {text}"
         for label in (trained, tip):
             label.set_text(text)
+        warning.visible = model.run.built_in is not None
         if not tab.planes:
             scan.set_text("no scan yet")
             return
