@@ -128,6 +128,9 @@ class LearnerProcess:
         text = "\n".join(line.rstrip("\n") for line in self._complaints)
         found = text.rpartition("mecca: ")[2].splitlines() if "mecca: " in text else text.splitlines()[-1:]
         first, *others = found or [""]
+        if first.endswith(":") and others:  # the headline of a list
+            listed = [line.strip() for line in others if line.startswith("  ")] or others
+            first, others = f"{first} {listed[0]}", listed[1:]
         more = f" (and {len(others)} more)" if others else ""
         return f"the learner ended: {first}{more}" if first else f"the learner ended with exit code {code}"
 

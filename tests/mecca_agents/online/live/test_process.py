@@ -49,6 +49,10 @@ def test_progress_is_heard_among_other_lines() -> None:
     ("program", "words"),
     [
         ("import sys; sys.exit('update 1/2\\nmecca: a: expected b\\nc: expected d')", "a: expected b (and 1 more)"),
+        (
+            "import sys; sys.exit('mecca: p: 2 faults:\\n  a\\n  b\\nCorrect them')",
+            "the learner ended: p: 2 faults: a (and 1 more)",
+        ),
         ("import sys; print('mecca: no room', file=sys.stderr); sys.exit(2)", "the learner ended: no room"),
         ("raise RuntimeError('x')", "the learner ended: RuntimeError: x"),
         ("import sys; sys.exit(3)", "the learner ended with exit code 3"),
