@@ -12,9 +12,9 @@ from nicegui import ui
 from mecca_agents.app.page.browser_input import read_radius
 from mecca_agents.app.page.elements import RADIUS, Viewer
 from mecca_agents.app.page.open_dialogs import OpenDialogs
+from mecca_agents.app.page.panels.side_panel import SidePanel
 from mecca_agents.app.page.runner import Runner
 from mecca_agents.app.page.session_commands import SessionCommands
-from mecca_agents.app.page.side_panel import SidePanel
 from mecca_agents.app.page.view_controls import ViewControls
 from mecca_agents.app.page.what_next import what_next
 from mecca_agents.app.tab.brush import MOST_RADIUS

@@ -10,11 +10,11 @@ from nicegui import ui
 
 from mecca_agents.app.page.controls import Controls
 from mecca_agents.app.page.elements import STYLE, Viewer
-from mecca_agents.app.page.learning_panel import LearningPanel
-from mecca_agents.app.page.objects_panel import ObjectsPanel
+from mecca_agents.app.page.panels.learning_panel import LearningPanel
+from mecca_agents.app.page.panels.objects_panel import ObjectsPanel
+from mecca_agents.app.page.panels.side_panel import SidePanel
 from mecca_agents.app.page.runner import Runner
 from mecca_agents.app.page.session_commands import SessionCommands
-from mecca_agents.app.page.side_panel import SidePanel
 from mecca_agents.app.page.view_controls import ViewControls
 from mecca_agents.app.tab.tabs import Tabs
 from mecca_agents.session import SessionError

@@ -8,8 +8,8 @@ from typing import Any
 from nicegui import ui
 
 from mecca_agents.app.page.elements import Viewer
-from mecca_agents.app.page.learning_panel import LearningPanel
-from mecca_agents.app.page.objects_panel import ObjectsPanel
+from mecca_agents.app.page.panels.learning_panel import LearningPanel
+from mecca_agents.app.page.panels.objects_panel import ObjectsPanel
 from mecca_agents.app.page.shortcuts import mouse, shortcuts
 from mecca_agents.app.tab.tab import Tab
 from mecca_agents.session import StepTime
