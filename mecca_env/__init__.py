@@ -33,6 +33,7 @@ ENV_IDS = {
         "Volumes",
         "Phantom",
         "Shapes",
+        "Stream",
     )
 }
 """Every environment id and the key of its data set."""

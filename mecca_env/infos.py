@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mecca_env.process.transitions import MEASURES, Transition, known
-from mecca_env.state import State
+from mecca_env.state import OF_A_STREAM, State
 
 Info: TypeAlias = dict[str, Any]
 
@@ -33,7 +33,8 @@ def info_of(state: State, transition: Transition | None) -> Info:
         "clicks": state.clicks,
         "n_clicks": state.n_clicks,
     }
-    for key, values in (("click_signs", state.signs), ("user", state.user), ("advice", state.advice)):
+    optional = {"click_signs": state.signs, "user": state.user, "advice": state.advice}
+    for key, values in (optional | {name: getattr(state, name) for name in OF_A_STREAM}).items():
         if values is not None:
             info[key] = values
     if transition is not None:

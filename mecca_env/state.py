@@ -9,6 +9,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+OF_A_STREAM = ("stream_index", "segment")
+"""The fields of a state that only the episodes of a stream have."""
+
 
 @dataclass(frozen=True, eq=False)
 class State:
@@ -42,6 +45,8 @@ class State:
     budgets: Tensor | None = (
         None  # (B, T + 1) int64, clicks before each step, 0 after the last; None: all have the same
     )
+    stream_index: Tensor | None = None  # (B,) int64, place of the case in the env's stream; None: it has no stream
+    segment: Tensor | None = None  # (B,) int64, of the stream, whose distribution is its own; None likewise
 
     @cached_property
     def prediction(self) -> Tensor:

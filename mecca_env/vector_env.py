@@ -30,7 +30,7 @@ from mecca_env.arguments import (
     refuse_ended,
 )
 from mecca_env.data.base import VolumeSource
-from mecca_env.data.mixture import open_mixture
+from mecca_env.data.drift import open_data
 from mecca_env.data.targets import LabelChoice
 from mecca_env.episodes.batch import EpisodeBatch
 from mecca_env.episodes.maker import DEVICE_CACHE_BYTES, EpisodeMaker
@@ -61,11 +61,11 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
     `max_episode_steps`, where that is given.
 
     Info: batched tensors. Of the state that the observation shows: `case_index` (B,), `labelled` (B,), `step` (B,),
-    `dice` (B,), `clicks` (B, K, 3), every click of the episode so far in order, padded with -1, `n_clicks` (B,), and
-    with a guide `advice` (B, D, H, W) bool. Of the transition, as the reward is: `voxel_reward` (B, D, H, W),
-    `misunderstanding` and `misunderstanding_literal` (B,), zero after a reset. Of an unlabelled episode `dice` and the
-    last two are NaN, rewards zero. Where episodes end and are reset in the same step, `final_obs` and `final_info` hold
-    what ended, for the rows marked in `_final_obs` and `_final_info`.
+    `dice` (B,), `clicks` (B, K, 3), every click of the episode so far in order, padded with -1, `n_clicks` (B,), with a
+    guide `advice` (B, D, H, W) bool, and of a stream `stream_index` and `segment` (B,). Of the transition, as the
+    reward is: `voxel_reward` (B, D, H, W), `misunderstanding` and `misunderstanding_literal` (B,), zero after a reset.
+    Of an unlabelled episode `dice` and the last two are NaN, rewards zero. Where episodes end and are reset in the same
+    step, `final_obs` and `final_info` hold what ended, for the rows marked in `_final_obs` and `_final_info`.
 
     Randomness: env i depends on `seed + i` and its actions alone, on no other env and on no global generator.
     Observations and infos are not copied and never written to later; a write of yours is refused at the next step.
@@ -76,7 +76,9 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
         root: Its folder; None looks under $MECCA_DATA.
         sources: Further data sets: each case is drawn from one of all, by weights (`mecca_env.data.mixture`). Each a
             mapping with `env`, an id, and where wanted `root`, `label`, `modalities`, `cases` and `weight`, 1 if not.
+            Of `MECCA-Stream-v0` they are the segments, one after another (`mecca_env.data.drift`), without weights.
         weight: How often the data set itself comes, beside `sources`.
+        drift: What changes in a built-in stream: "organ" (None), "contrast" or "scanner".
         split: "train", "test" or "all".
         cases: Only these cases of the split: names, indices, or how many from its beginning.
         label: Label values that are foreground, None for the data set's own, or all above 0; or "each": every value
@@ -121,6 +123,7 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
         root: str | PathLike[str] | None = None,
         sources: Sequence[Mapping[str, Any]] = (),
         weight: float = 1.0,
+        drift: str | None = None,
         split: str = "train",
         cases: int | Sequence[str | int] | None = None,
         label: LabelChoice = None,
@@ -145,10 +148,11 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
         self.config = read_settings(settings)
         self.device = read_device(device)
         simulator = Simulator(self.config, self.device)  # before the data set: it refuses settings that do not fit
-        self.cases = open_mixture(
+        self.cases = open_data(
             dataset,
             sources,
             weight,
+            drift,
             root=root,
             split=split,
             cases=cases,

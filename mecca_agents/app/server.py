@@ -18,6 +18,7 @@ from mecca_agents.app.guard import Guard
 from mecca_agents.app.tab.folder import Folder
 from mecca_agents.app.tab.review import score
 from mecca_agents.app.tab.tabs import Tabs
+from mecca_agents.online.live import LearnSettings, ProjectLearner
 from mecca_agents.runtime.addresses import check_secret, in_url, is_local, listen, new_secret
 from mecca_agents.session import InteractiveSession, Model
 from mecca_env.data.world.grids import checked_tolerance
@@ -39,6 +40,7 @@ class Settings:
         tolerance: Millimetres that files of a scan, and masks of it, may lie apart; None: next to nothing.
         reconnect: Seconds that a page waits for its browser to come back before it is thrown away.
         workers: Threads for what takes long.
+        learning: The project that accepted masks go into, and how is learned from it; None: there is none.
 
     Raises:
         ValueError: The address is not this machine's own and there is no token; or the token is too short, or the
@@ -55,6 +57,7 @@ class Settings:
     tolerance: float | None = None
     reconnect: float = 60.0
     workers: int = 2
+    learning: LearnSettings | None = None
 
     def __post_init__(self) -> None:
         checked_tolerance(self.tolerance)
@@ -77,6 +80,7 @@ def make_app(model: Model, settings: Settings) -> tuple[Any, Tabs]:
     Raises:
         ImportError: NiceGUI is not installed.
         SessionError: The folder is none.
+        mecca_agents.online.ProjectError: The project cannot be one.
     """
     try:
         from fastapi import FastAPI
@@ -86,15 +90,20 @@ def make_app(model: Model, settings: Settings) -> tuple[Any, Tabs]:
     from mecca_agents.app.page.page import add_page
     from mecca_agents.app.routes import routes
 
-    tabs = Tabs(model, Folder(settings.folder), settings.most_upload, settings.most_pages, settings.tolerance)
+    learner = None if settings.learning is None else ProjectLearner(settings.learning, model)
+    tabs = Tabs(model, Folder(settings.folder), settings.most_upload, settings.most_pages, settings.tolerance, learner)
     workers = ThreadPoolExecutor(settings.workers, thread_name_prefix="mecca")
 
     @asynccontextmanager
     async def lifespan(_: Any) -> AsyncIterator[None]:
         workers.submit(warm_up, model)
+        if learner is not None:
+            learner.begin()
         try:
             yield
         finally:
+            if learner is not None:
+                learner.close()
             tabs.close()
             workers.shutdown(wait=False, cancel_futures=True)
 

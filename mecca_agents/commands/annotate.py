@@ -23,6 +23,9 @@ class Annotate:
         token: Token to ask for, in place of a random one.
         max_upload_mb: Most megabytes (2^20 bytes) that a page may send.
         tolerance: Millimetres that files of a scan, and masks of it, may lie apart; by default next to nothing.
+        project: Accepted masks go into this folder, with scan and log, and can be learned from. Which of the weights
+            that were learned from it count is kept there, too.
+        learn_minutes: What each learning may take.
         no_show: Do not open the page in this machine's browser.
         device: auto, cpu or cuda.
     """
@@ -36,12 +39,15 @@ class Annotate:
     token: Annotated[str | None, arg(metavar="WORD", help_behavior_hint="")] = None
     max_upload_mb: int = 512
     tolerance: Annotated[float | None, arg(metavar="MM", help_behavior_hint="")] = None
+    project: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")] = None
+    learn_minutes: float = 1.0
     no_show: Annotated[bool, FlagCreatePairsOff, arg(help_behavior_hint="")] = False
     device: str = "auto"
 
     def run(self) -> int:
         """Serve until Ctrl-C; the exit code."""
         from mecca_agents.app.server import Settings, new_token, serve
+        from mecca_agents.online.live import LearnSettings
         from mecca_agents.runtime.addresses import is_local
         from mecca_agents.session import load_model
         from mecca_env.data.formats.names import check_utf8
@@ -53,6 +59,8 @@ class Annotate:
             check_utf8(path)
         if self.max_upload_mb < 1:
             raise ValueError(f"max_upload_mb: expected at least 1, got {self.max_upload_mb}")
+        if self.project is not None and self.checkpoint != "last":
+            raise ValueError(f"checkpoint: expected last with a project, which is learned from, got {self.checkpoint}")
         folder = self.folder or (self.scan[0].resolve().parent if self.scan else Path.cwd())
         settings = Settings(
             folder=folder,
@@ -62,6 +70,7 @@ class Annotate:
             token=self.token if is_local(self.host) else self.token or new_token(),
             most_upload=self.max_upload_mb << 20,
             tolerance=self.tolerance,
+            learning=None if self.project is None else LearnSettings(self.project, self.learn_minutes),
         )
         model = load_model(self.run_folder, checkpoint=self.checkpoint, device=self.device)
         serve(model, settings, show=not self.no_show)

@@ -43,12 +43,12 @@ class Data:
 
     def _look(self) -> Findings:
         from mecca_env import ENV_IDS
-        from mecca_env.data.built_in import BUILT_IN
+        from mecca_env.data.catalog import CATALOG
         from mecca_env.data.checking import look_at, look_at_dataset
 
         settings: dict[str, Any] = {"labels": self.label, "tolerance": self.tolerance}
         if self.env is not None:
-            keys = {env: key for env, key in ENV_IDS.items() if key not in BUILT_IN}
+            keys = {env: key for env, key in ENV_IDS.items() if key in CATALOG}
             if self.env not in keys:
                 raise ValueError(f"env: expected one that reads files, {', '.join(keys)}, got {self.env!r}")
             return look_at_dataset(keys[self.env], self.root, modalities=self.modalities, **settings)

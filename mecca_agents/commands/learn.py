@@ -26,6 +26,8 @@ class Learn:
         skip_bad: Leave cases that are at fault out, with a warning, rather than refuse to start.
         seed: Seed of the learning.
         device: auto, cpu or cuda.
+        attended: For a program that starts this one: lines of JSON about the progress on standard output, and an end
+            as soon as standard input is closed.
     """
 
     project: Annotated[Positional[Path], arg(metavar="PROJECT")]
@@ -36,10 +38,12 @@ class Learn:
     skip_bad: Annotated[bool, FlagCreatePairsOff, arg(help_behavior_hint="")] = False
     seed: int = 0
     device: str = "auto"
+    attended: Annotated[bool, FlagCreatePairsOff, arg(help_behavior_hint="")] = False
 
     def run(self) -> int:
         """Do it and print a table; the exit code."""
         from mecca_agents.online import learn
+        from mecca_agents.online.live.attended import attend
 
         found = learn(
             self.project,
@@ -50,6 +54,7 @@ class Learn:
             skip_bad=self.skip_bad,
             seed=self.seed,
             device=self.device,
+            on_progress=attend() if self.attended else None,
         )
         print(learning_table(found))
         return 0

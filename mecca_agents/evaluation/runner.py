@@ -27,7 +27,9 @@ from mecca_agents.runs.folder import check_writable
 from mecca_agents.runs.loading import load_agent
 from mecca_agents.runtime.devices import find_device
 from mecca_agents.tables import write_rows
+from mecca_env import ENV_IDS
 from mecca_env.atomic import os_errors_as
+from mecca_env.data.drift import STREAM
 from mecca_env.data.inventory import stem
 from mecca_env.data.targets import LabelChoice, foreground_values
 from mecca_env.metrics import surface_metrics
@@ -189,6 +191,7 @@ def evaluation_envs(
     keywords = {
         "root": root if root is not None else tested.root,
         "label": tested.label,
+        "sources": tested.sources if ENV_IDS.get(tested.env) == STREAM else (),  # of a mixture the first is tested
         "shape": config.preset.shape,
         "split": split,
         "skip_bad": skip_bad,
@@ -212,7 +215,7 @@ def evaluation_envs(
 def _on(config: RunConfig, env: str | None, label: LabelChoice) -> RunConfig:
     """The same run on another data set, with that one's folder and label, or with another label."""
     if env is not None and env != config.env:
-        config = replace(config, env=env, dataset="", root=None, label=None)
+        config = replace(config, env=env, dataset="", root=None, label=None, sources=())
     return config if label is None else replace(config, label=foreground_values(label))
 
 

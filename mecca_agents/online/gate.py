@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mecca_agents.evaluation import evaluate_agent
+from mecca_agents.evaluation.play import play
+from mecca_agents.evaluation.runner import evaluation_envs
 from mecca_agents.evaluation.statistics import FEWEST_CASES, case_interval
 from mecca_agents.online.memory import of_project
 from mecca_agents.runs.loading import load_agent
@@ -80,18 +81,16 @@ def dice_of(run: Path, project: Path, cases: Sequence[str], device: torch.device
     """
     agent, config = load_agent(run, device)
     found: dict[str, list[float]] = {case: [] for case in cases}
+    envs = evaluation_envs(
+        of_project(config, project),
+        split="all",
+        cases=list(cases),
+        skip_bad=True,  # of these cases none is; others may just be put there
+        device=device,
+    )
     for seed in USER_SEEDS:
-        results = evaluate_agent(
-            agent,
-            of_project(config, project),
-            split="all",
-            cases=list(cases),
-            skip_bad=True,  # of these cases none is; others may just be put there
-            seed=seed,
-            device=device,
-        )
-        last = max(result.step for result in results)
-        for result in results:
-            if result.step == last:
-                found[result.case].append(result.dice)
+        for case in envs.cases.indices:
+            *_, last = play(agent, envs, int(case), seed)
+            found[last.case].append(float(last.after.dice[0]))
+    envs.close()
     return {case: float(np.mean(values)) for case, values in found.items()}

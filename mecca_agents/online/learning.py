@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from math import inf, isfinite
@@ -13,6 +13,7 @@ from typing import Any, TextIO
 
 from mecca_agents.online.gate import Verdict, dice_of, judge
 from mecca_agents.online.memory import first_data, mixture
+from mecca_agents.online.progress import Progress, Progression
 from mecca_agents.online.project import AcceptedCase, ProjectError, kept_out, read_project
 from mecca_agents.online.record import cases_of, publish
 from mecca_agents.presets import Preset, find_preset
@@ -78,6 +79,7 @@ def learn(
     seed: int = 0,
     device: str = "auto",
     stream: TextIO | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
 ) -> Learning:
     """Go on with a run's method from its weights, on the accepted cases of a project and on what it knew before.
 
@@ -99,6 +101,7 @@ def learn(
         seed: Of the trainings.
         device: "auto", "cpu" or "cuda".
         stream: Where progress is shown; None takes standard error.
+        on_progress: Called with how far it is, after each update and whenever something else is begun.
 
     Raises:
         ValueError: An argument is out of range.
@@ -117,6 +120,8 @@ def learn(
     steps = (preset or find_preset("online")).flat()
     own = config.preset.replace(**{name: steps[name] for name in STEPS}, simulated_labels=False)
     own = own if updates is None else own.replace(updates=updates)
+    progress = Progression(on_progress)
+    progress.say("the cases are read")
     cases = read_project(project, skip_bad=skip_bad)
     names = [case.name for case in cases]
     if len(names) < FEWEST:
@@ -128,17 +133,22 @@ def learn(
     held = kept_out(names, earlier, before_held)
     known = sorted({*earlier, *names} - set(held))
     with _working_in(project / FOLDER) as work, _stopped_in_words():
-        trainer = _Trainer(project, begun, config, own, earlier, seed, device, stream)
+        trainer = _Trainer(project, begun, config, own, earlier, seed, device, stream, progress)
         final = [case for case in cases if case.name not in held]
         parts = [(name, [case for case in cases if case.name != name]) for name in (names if not held else ())]
+        progress.expect(len(parts) + 1)
+        progress.say("the earlier weights are tried")
         before = dice_of(begun, project, held or names, torch_device)
         end = time.monotonic() + 60 * minutes if updates is None else inf
         after: dict[str, float] = {}
         for number, (name, others) in enumerate(parts):
             trainer.train(work / f"without_{number}", others, _share(end, len(parts) + 1 - number))
+            progress.say(f"the new weights are tried on case {number + 1} of {len(parts)}")
             after |= dice_of(work / f"without_{number}", project, [name], torch_device)
         done = trainer.train(work / "all", final, end)
-        after = after or dice_of(work / "all", project, held, torch_device)
+        if held:
+            progress.say("the new weights are tried")
+            after = dice_of(work / "all", project, held, torch_device)
         verdict = judge(before, after)
         found = Learning(
             out=out,
@@ -165,10 +175,12 @@ class _Trainer:
     seed: int
     device: str
     stream: TextIO | None
+    progress: Progression
     pace: float | None = None  # seconds an update takes
 
     def train(self, folder: Path, cases: Sequence[AcceptedCase], end: float) -> int:
         """Train until `end`, on the clock of `time.monotonic`, or to the preset's last update; how many were made."""
+        self.progress.begin()
         if end == inf:
             return self._train(folder, cases, self.preset, inf)
         if self.pace is None:
@@ -188,6 +200,8 @@ class _Trainer:
             done = tally.updates
             if times is not None:
                 times.append(time.monotonic())
+            else:
+                self.progress.trained(done / preset.updates)
             if time.monotonic() > end:
                 raise _TimeUp
 

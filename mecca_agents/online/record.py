@@ -20,24 +20,34 @@ FORMAT = 1
 """Version of the file."""
 
 
-def cases_of(run: Path) -> tuple[frozenset[str], frozenset[str]]:
-    """Names of the accepted cases that a run has learned from, and of those that it was kept from; none of most runs.
+def read_record(run: Path) -> dict[str, Any] | None:
+    """What a run's `learned.json` says; None of a run that has none.
 
     Raises:
-        RunError: Its `learned.json` is damaged.
+        RunError: It is damaged.
     """
     path = run / LEARNED
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         if data["format"] != FORMAT:
             raise ValueError(f"format {data['format']!r}, not {FORMAT}")
-        learned, kept = (frozenset(str(name) for name in data[key]) for key in ("learned", "kept_out"))
-        return learned, kept
+        learned, kept = ([str(name) for name in data[key]] for key in ("learned", "kept_out"))
+        return {**data, "learned": learned, "kept_out": kept}
     except FileNotFoundError:
-        return frozenset(), frozenset()
+        return None
     except (OSError, ValueError, KeyError, TypeError) as error:
         found = f"{type(error).__name__}: {error}"
         raise RunError(f"{path}: expected what a run has learned from, found something else ({found})") from error
+
+
+def cases_of(run: Path) -> tuple[frozenset[str], frozenset[str]]:
+    """Names of the accepted cases that a run has learned from, and of those that it was kept from; none of most runs.
+
+    Raises:
+        RunError: Its `learned.json` is damaged.
+    """
+    record = read_record(run) or {"learned": (), "kept_out": ()}
+    return frozenset(record["learned"]), frozenset(record["kept_out"])
 
 
 def publish(run: Path, out: Path, record: dict[str, Any]) -> None:

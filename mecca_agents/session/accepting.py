@@ -15,7 +15,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -57,7 +57,7 @@ def put_case(
         project: Its folder; made where it is missing.
         image: The scan, of one modality.
         mask: (X, Y, Z).
-        log: Of the session.
+        log: Of the session; its first file gives the case a part of its name.
         target: What the mask is of, in one word; None: nobody said.
         link: Put a link to the scan's file there, in place of a copy.
 
@@ -75,7 +75,7 @@ def put_case(
         raise SessionError(f"accept: expected a scan of one modality, got one of {modalities}")
     if not mask.any():
         raise SessionError("accept: expected a mask with foreground, got an empty one")
-    name, there = _name_of(project, image, target)
+    name, there = _name_of(project, image, log.files, target)
     linked = _linked(image) if link and not there else None
     with _written(project):
         for folder in (IMAGES, LABELS, LOGS):
@@ -122,8 +122,8 @@ def writing(project: Path) -> Iterator[None]:
         lock.release()
 
 
-def _name_of(project: Path, image: Image, target: str | None) -> tuple[str, bool]:
-    """The case's name, and whether the scan is the one that lies in the project under it."""
+def _name_of(project: Path, image: Image, files: Sequence[str], target: str | None) -> tuple[str, bool]:
+    """The case's name, by the first of the files, and whether the scan is the one that lies in the project under it."""
     if target is not None and (not re.fullmatch(r"[\w-]{1,40}", target) or BETWEEN in target):
         raise SessionError(f"target: expected one word of letters, digits, - and _, got {target!r:.80}")
     begin = f"{target}{BETWEEN}" if target else ""
@@ -131,7 +131,7 @@ def _name_of(project: Path, image: Image, target: str | None) -> tuple[str, bool
         own = str(stem(path))
         if path.parent == (project / IMAGES).resolve() and own.startswith(begin):
             return own, True
-    file = str(stem(image.files[0])) if image.files else "scan"
+    file = str(stem(files[0])) if files else "scan"
     readable = re.sub(r"_{2,}", "_", file)[:_KEPT_OF_NAME].strip("_.") or "scan"
     return f"{begin}{readable}-{image.identity[:8]}", False
 

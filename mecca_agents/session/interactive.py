@@ -246,7 +246,14 @@ class InteractiveSession(SessionQueries):
         refuse_over(path, image.places)
         self._log_of(image).save(path)
 
-    def accept(self, project: str | PathLike[str], *, target: str | None = None, link: bool = False) -> str:
+    def accept(
+        self,
+        project: str | PathLike[str],
+        *,
+        target: str | None = None,
+        link: bool = False,
+        names: Sequence[str] | None = None,
+    ) -> str:
         """Put scan, mask and log into a project's folder, for `mecca learn`; what of this scan was there is replaced.
 
         The folder holds plain NIfTI and JSON, and `MECCA-Volumes-v0` reads it (`mecca_agents.session.accepting`).
@@ -256,6 +263,7 @@ class InteractiveSession(SessionQueries):
             project: The folder; made where it is missing.
             target: What was segmented, in one word, where a project is about several things.
             link: Put a link to the scan's file there, in place of a copy.
+            names: Of the scan's files, as people know them; None: those that were opened, with their folders.
 
         Returns:
             The name of the case.
@@ -269,6 +277,7 @@ class InteractiveSession(SessionQueries):
             moment = self._opened_history().now
             mask = cast("NDArray[np.bool_]", whole_layer(moment, "mask"))
             log = self._log_of(moment.image)
+            log = log if names is None else log.named(names)
             return put_case(Path(project), moment.image, mask, log, target=target, link=link)
 
     def load_log(self, log: SessionLog | str | PathLike[str], image: ImageLike | None = None) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,14 @@ class SessionLog:
     image: str
     entries: tuple[Entry, ...]
     format: int = FORMAT
+
+    def named(self, files: Sequence[str]) -> SessionLog:
+        """The log with the names of the scan's files that people know, and of what was saved the name alone."""
+        entries = tuple(
+            replace(entry, details={"path": Path(entry.details["path"]).name}) if entry.action == Save.name else entry
+            for entry in self.entries
+        )
+        return replace(self, files=tuple(files), entries=entries)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write it as JSON: whole or not at all. Raises `SessionError`."""

@@ -45,15 +45,9 @@ class MixedSource:
         self.parts = tuple(parts)
         self._ends = np.cumsum(weights) / float(np.sum(weights))
         self.name = "+".join(part.source.name for part in parts)
-        self.modalities = parts[0].source.modalities
+        self.modalities = check_modalities(parts)
         names = [[part.source.case_name(int(i)) for i in part.indices] for part in parts if not part.endless]
         self.identity = repr((self._ends.tolist(), [part.source.name for part in parts], names))
-        for part in parts:
-            if part.source.modalities != self.modalities:
-                raise DataError(
-                    f"sources: expected the {self.modalities} modalities of {parts[0].source.name}, "
-                    f"found {part.source.modalities} of {part.source.name}"
-                )
 
     def __len__(self) -> int:
         """2^30."""
@@ -112,12 +106,28 @@ def open_mixture(
     keywords["memory_bytes"] = MEMORY_BYTES
     parts = [open_cases(dataset, **keywords)]
     for source in chosen:
-        own = {name: source.get(name) for name in ("root", "label", "modalities", "cases")}
-        own |= {name: source[name] for name in ("split",) if name in source}
-        parts.append(open_cases(source["dataset"], **{**keywords, **own}))
+        parts.append(open_cases(source["dataset"], **{**keywords, **own_keywords(source)}))
     mixed = MixedSource(parts, [checked_weight("weight", weight), *(source["weight"] for source in chosen)])
     fraction = float(keywords.get("labelled_fraction", 1.0))
     return MixedCases(mixed, str(keywords.get("split", "train")), range(CASES), fraction)
+
+
+def own_keywords(source: Mapping[str, Any]) -> dict[str, Any]:
+    """The keywords of `mecca_env.data.selection.open_cases` that are a source's own, whatever the others have."""
+    own = {name: source.get(name) for name in ("root", "label", "modalities", "cases")}
+    return own | {name: source[name] for name in ("split",) if name in source}
+
+
+def check_modalities(parts: Sequence[Cases]) -> int:
+    """The number of modalities of several data sets. Raises `DataError` where it is not the same of all."""
+    first = parts[0].source
+    for part in parts:
+        if part.source.modalities != first.modalities:
+            raise DataError(
+                f"sources: expected the {first.modalities} modalities of {first.name}, "
+                f"found {part.source.modalities} of {part.source.name}"
+            )
+    return first.modalities
 
 
 def read_source(number: int, source: Mapping[str, Any]) -> dict[str, Any]:

@@ -88,6 +88,23 @@ class Cases:
         everything = np.asarray(self.indices, dtype=np.int64)
         return everything[np.isin(everything, list(self._labelled), invert=not labelled)]
 
+    def walk(self, rng: np.random.Generator, seed: int, labelled: bool | None = None) -> NDArray[np.int64]:
+        """One pass through the cases, or through the labelled (True) or the others (False), in the order of an env.
+
+        Args:
+            rng: Of the env; what is shuffled is shuffled by it.
+            seed: Of the env, not below 0.
+            labelled: Which.
+        """
+        return rng.permutation(np.asarray(self.indices if labelled is None else self.pool(labelled)))
+
+    def place(self, index: int, seed: int) -> tuple[int, int] | None:
+        """Where case `index` stands in the stream of the env with that seed, and in which segment; None: in no stream.
+
+        Both are counted from 0.
+        """
+        return None
+
     def check_share(self, share: float | None) -> None:
         """Refuse a share of labelled episodes (`EnvConfig.labelled_share`) that these cases cannot give.
 

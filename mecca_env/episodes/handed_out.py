@@ -14,11 +14,11 @@ from operator import attrgetter
 import torch
 from torch import Tensor
 
-from mecca_env.state import State
+from mecca_env.state import OF_A_STREAM, State
 
 _OBSERVED = ("volume", "probability", "hint", "box", "time")
 _TOLD = {name: name for name in ("case_index", "labelled", "step", "clicks", "n_clicks", "advice", "user")}
-_TOLD["signs"] = "click_signs"
+_TOLD |= {"signs": "click_signs", **{name: name for name in OF_A_STREAM}}
 # `info` has a copy of `dice`, which itself is counted as one with the reward, and that is the caller's.
 _WATCHED = tuple(field.name for field in fields(State) if field.name != "dice")
 _writes: Callable[[Tensor], int] = attrgetter("_version")

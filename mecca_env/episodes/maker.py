@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mecca_env.data.base import DataError, PreparedCase
 from mecca_env.data.caching.device import CaseStream, threads_ahead
+from mecca_env.data.drift import StreamSource
 from mecca_env.data.files import FileSource
 from mecca_env.data.grid.crops import measured
 from mecca_env.data.grid.placement import Placement
@@ -68,7 +69,7 @@ class EpisodeMaker:
         self._augment = cases.split == "train" if config.augment is None else config.augment
         self._views = ViewMaker(config, self._augment)
         self._starts = read_choice("start", config.start, STARTS)
-        ours = isinstance(cases.source, (FileSource, ProceduralSource, MixedSource))
+        ours = isinstance(cases.source, (FileSource, ProceduralSource, MixedSource, StreamSource))
         threads = threads_ahead() if ours else 1
         self._prepared = CaseStream(
             cases.source,
@@ -121,6 +122,7 @@ class EpisodeMaker:
                 box=box_map(each.view.box, placements[row], self._device) if self._config.shows_box else None,
                 mask=self._start(given[row], each, label[row], placements[row]),
                 first_click=each.view.at(placements[row]).first_click,
+                place=sources[row].place(self._cases, each.index),
             )
             made.append((episode, placements[row]))
         return made

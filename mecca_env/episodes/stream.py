@@ -101,8 +101,9 @@ class EpisodeStream:
     def next_case(self, cases: Cases, labelled: bool | None = None) -> int:
         """The next case, of the labelled ones (True), of the others (False) or of all (None).
 
-        One shuffled pass through them after another, a walk of its own for each of the three; independent draws where
-        cases are endless, since there an order is not worth its memory and repeats are rare anyway.
+        One pass through them after another, shuffled or in the order of a stream (`Cases.walk`), a walk of its own for
+        each of the three; independent draws where cases are endless, since there an order is not worth its memory and
+        repeats are rare anyway.
 
         Raises:
             ValueError: None of very many endless cases is of the kind asked for.
@@ -118,11 +119,20 @@ class EpisodeStream:
             )
         order = self._walks.get(labelled, np.empty(0, dtype=np.int64))
         if len(order) == 0:
-            order = self.rng.permutation(np.asarray(cases.indices if labelled is None else cases.pool(labelled)))
+            order = cases.walk(self.rng, self._key, labelled)
         self._walks[labelled] = order[1:]
         return int(order[0])
 
     def next_key(self) -> int:
         """The random stream of the next episode."""
         self.episode += 1
-        return stream(max(self.seed, -1 - self.seed), self.episode)
+        return stream(self._key, self.episode)
+
+    def place(self, cases: Cases, index: int) -> tuple[int, int] | None:
+        """Where a case stands in this env's stream, see `Cases.place`."""
+        return cases.place(index, self._key)
+
+    @property
+    def _key(self) -> int:
+        """A number that all random streams of the env follow from, whatever it was made of."""
+        return max(self.seed, -1 - self.seed)

@@ -20,7 +20,7 @@ from mecca_env.process.signs import append_signs, signs_of
 from mecca_env.process.transitions import Transition, make_transition
 from mecca_env.process.users import MixedUser, make_user
 from mecca_env.process.users.named import click_room
-from mecca_env.state import Progress, State
+from mecca_env.state import OF_A_STREAM, Progress, State
 from mecca_env.tensors.rng import fold, word
 from mecca_env.tensors.transfer import to_device
 
@@ -39,6 +39,7 @@ class EpisodeStart:
         box: What is shown of a box, (D, H, W) float32; needed where `EnvConfig.shows_box`.
         mask: What the episode goes on from, (D, H, W) bool; None: every probability is a half.
         first_click: A voxel inside the target that is clicked before all others; None: the user begins.
+        place: Where it stands in a stream, and in which segment; None: in no stream.
     """
 
     volume: Tensor
@@ -50,6 +51,7 @@ class EpisodeStart:
     box: Tensor | None = None
     mask: Tensor | None = None
     first_click: tuple[int, int, int] | None = None
+    place: tuple[int, int] | None = None
 
 
 class Simulator:
@@ -182,7 +184,7 @@ class Simulator:
         return boundary_weights(surface, config.shape, config.boundary_weight, config.boundary_sigma)
 
     def _prompting(self, episodes: Sequence[EpisodeStart]) -> dict[str, Tensor]:
-        """The fields of a state that only some settings have: signs, box, time, users and budgets."""
+        """The fields of a state that only some settings have: signs, box, time, users, budgets, places."""
         config, made = self.config, dict[str, Tensor]()
         if config.signed:
             made["signs"] = torch.zeros((len(episodes), self._room), dtype=torch.int8, device=self.device)
@@ -196,6 +198,9 @@ class Simulator:
             made["user"] = to_device(torch.tensor(drawn), self.device)
         if any(least < most for least, most in self._ranges):
             made["budgets"] = to_device(torch.tensor([self._drawn_budgets(e.key) for e in episodes]), self.device)
+        places = [e.place for e in episodes if e.place is not None]
+        for name, column in zip(OF_A_STREAM, zip(*places, strict=True), strict=False):
+            made[name] = to_device(torch.tensor(column), self.device)
         return made
 
     def _drawn_budgets(self, key: int) -> list[int]:

@@ -21,6 +21,7 @@ WRITERS: dict[str, Callable[[Path], Path] | None] = {
     "MECCA-Volumes-v0": write_pairs,
     "MECCA-Phantom-v0": None,
     "MECCA-Shapes-v0": None,
+    "MECCA-Stream-v0": None,
 }
 
 Keywords = Callable[[str], dict[str, Any]]

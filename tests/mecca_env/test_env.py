@@ -16,7 +16,7 @@ from gymnasium.envs.registration import EnvSpec
 
 import mecca_env
 from mecca_env.data.base import DataError
-from mecca_env.data.built_in import BUILT_IN
+from mecca_env.data.catalog import CATALOG
 from mecca_env.env import MeccaEnv
 from tests.support.envs import GRID, SETTINGS, Blobs, make_envs
 from tests.support.volumes import AFFINE, SHAPE, write_decathlon
@@ -230,7 +230,7 @@ def test_the_spec_of_an_env_makes_it_again() -> None:
     assert all(np.array_equal(here[key], there[key]) for key in here)
 
 
-DATA_IDS = [env_id for env_id, key in mecca_env.ENV_IDS.items() if key not in BUILT_IN]
+DATA_IDS = [env_id for env_id, key in mecca_env.ENV_IDS.items() if key in CATALOG]
 
 
 @pytest.mark.parametrize("env_id", DATA_IDS)

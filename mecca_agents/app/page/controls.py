@@ -12,9 +12,9 @@ from nicegui import ui
 from mecca_agents.app.page.browser_input import read_radius
 from mecca_agents.app.page.elements import RADIUS, Viewer
 from mecca_agents.app.page.open_dialogs import OpenDialogs
+from mecca_agents.app.page.panels.side_panel import SidePanel
 from mecca_agents.app.page.runner import Runner
 from mecca_agents.app.page.session_commands import SessionCommands
-from mecca_agents.app.page.side_panel import SidePanel
 from mecca_agents.app.page.view_controls import ViewControls
 from mecca_agents.app.page.what_next import what_next
 from mecca_agents.app.tab.brush import MOST_RADIUS
@@ -85,6 +85,9 @@ class Controls:
         with ui.row().classes("w-full no-wrap gap-1"):
             self._button("Save mask", "", commands.save_mask, "grow", needs_scan=True, tip="As NIfTI")
             self._button("Save session", "", commands.save_log, "grow", needs_scan=True, tip="Its log, as JSON")
+        if self.runner.tab.learner is not None:
+            tip = "Into the project, with scan and log (J)"
+            self._button("Accept", "check", commands.accept, "w-full", needs_scan=True, tip=tip)
         with ui.row().classes("w-full no-wrap gap-1"):
             self._button("Load mask", "", dialogs.mask, "grow", needs_scan=True, tip="And go on from it")
             self._button("Load session", "", dialogs.log, "grow", needs_scan=True, tip="And do all of it again")
@@ -162,6 +165,8 @@ class Controls:
             "next advice": self.side_panel.next_advice,
             "auto window": view_controls.auto_window,
         }
+        if self.runner.tab.learner is not None:
+            known["accept"] = commands.accept
         for step, name in ((-1, "smaller"), (1, "larger")):
             known[f"{name} brush"] = lambda step=step: self._grow(step)  # type: ignore[misc]
         for tool in (*self._tools, *_PAINTING):

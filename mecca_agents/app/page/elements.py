@@ -40,7 +40,7 @@ class Viewer(Element, component=_WEB / "viewer.js", esm={"mecca-viewer": str(_WE
         super().__init__()
         self._tab = tab
         self.set(base=f"/session/{tab.key}", lines=_lines(tab), colours=MARKS, planes=[], radius=RADIUS)
-        self.set(keys=commands_by_key(tab.signed))
+        self.set(keys=commands_by_key(tab.signed, tab.learner is not None))
         self.set(tool="move", hidden=[], marks=[], version=0, shape=[1, 1, 1], spacing=[1, 1, 1], window=[0, 1])
         self.set(range=[0, 1], display={}, box=None, view=None, draft=None, goto=None, dirty=False)
 

@@ -10,10 +10,11 @@ from nicegui import ui
 
 from mecca_agents.app.page.controls import Controls
 from mecca_agents.app.page.elements import STYLE, Viewer
-from mecca_agents.app.page.objects_panel import ObjectsPanel
+from mecca_agents.app.page.panels.learning_panel import LearningPanel
+from mecca_agents.app.page.panels.objects_panel import ObjectsPanel
+from mecca_agents.app.page.panels.side_panel import SidePanel
 from mecca_agents.app.page.runner import Runner
 from mecca_agents.app.page.session_commands import SessionCommands
-from mecca_agents.app.page.side_panel import SidePanel
 from mecca_agents.app.page.view_controls import ViewControls
 from mecca_agents.app.tab.tabs import Tabs
 from mecca_agents.session import SessionError
@@ -72,7 +73,9 @@ def _build(runner: Runner) -> None:
         with ui.element("div").classes("annotate-views"):
             viewer = Viewer(runner.tab)
         commands, view_controls = SessionCommands(runner), ViewControls(runner.tab, viewer)
-        side_panel = SidePanel(runner.tab, viewer, ObjectsPanel(runner, commands))
+        learner = runner.tab.learner
+        learning = None if learner is None else LearningPanel(runner, learner)
+        side_panel = SidePanel(runner.tab, viewer, ObjectsPanel(runner, commands), learning)
         with viewer:
             side_panel.build()
         controls = Controls(runner, commands, viewer, view_controls, side_panel)
@@ -104,16 +107,21 @@ def _top_line(runner: Runner) -> Callable[[], None]:
     ui.label("mecca annotate").classes("text-base font-bold whitespace-nowrap")
     scan = ui.label().classes("text-sm ellipsis").mark("scan")
     ui.space()
-    model = runner.tab.session.model
     agent = ui.row().classes("items-center no-wrap gap-1 text-xs max-w-[60%]")
     with agent:
-        if model.run.built_in:
-            ui.icon("warning", color="amber-5").classes("text-base")
-        text = f"{model.method}, trained on {model.trained_on}"
-        ui.label(text).classes("ellipsis").mark("trained").tooltip(text)
+        warning = ui.icon("warning", color="amber-5").classes("text-base")
+        trained = ui.label().classes("ellipsis").mark("trained")
+        with trained:
+            tip = ui.tooltip("")
 
     def refresh() -> None:
-        tab = runner.tab
+        tab, model = runner.tab, runner.tab.session.model
+        text = f"{model.method}, trained on {model.trained_on}"
+        if tab.learner is not None and model.weights != tab.learner.first:
+            text = f"{tab.learner.name_of(model.weights)}: {text}"
+        for label in (trained, tip):
+            label.set_text(text)
+        warning.visible = model.run.built_in is not None
         if not tab.planes:
             scan.set_text("no scan yet")
             return

@@ -113,6 +113,15 @@ class SessionCommands:
         if await self._save(self.tab.log_file) and len(self.tab.objects.items) == 1:
             self._all_saved()
 
+    async def accept(self) -> None:
+        """Put scan, mask and log of the chosen object into the project."""
+        name = await self.runner.do("the mask is accepted", self.tab.accept)
+        if name is None:
+            return
+        self.runner.say(f"Accepted as {name}.", "positive")
+        if len(self.tab.objects.items) == 1:
+            self._all_saved()
+
     async def save_labels(self) -> None:
         """Hand all objects to the browser: a label map, and their names beside it."""
         made = await self.runner.do("saving", self.tab.labels_files)

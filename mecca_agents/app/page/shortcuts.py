@@ -55,6 +55,7 @@ _SHORTCUTS = (
     Shortcut("G", {"g": "next advice"}, "go to the next advised region"),
     Shortcut("W", {"w": "auto window"}, "window and level as at first"),
 )
+_ACCEPT = Shortcut("J", {"j": "accept"}, "accept the mask into the project")
 
 _MOUSE = (
     ("Wheel", "next, previous slice"),
@@ -71,13 +72,15 @@ _SIGNED_MOUSE = (
 )
 
 
-def shortcuts(signed: bool) -> tuple[Shortcut, ...]:
+def shortcuts(signed: bool, project: bool = False) -> tuple[Shortcut, ...]:
     """All keys, in the order of the list.
 
     Args:
         signed: Whether the agent is told on which side of the target's border a click is.
+        project: Whether masks are accepted into one.
     """
-    return tuple(_SIGNED_TOOLS if signed and each is _TOOLS else each for each in _SHORTCUTS)
+    every = (*_SHORTCUTS, _ACCEPT) if project else _SHORTCUTS
+    return tuple(_SIGNED_TOOLS if signed and each is _TOOLS else each for each in every)
 
 
 def mouse(signed: bool) -> tuple[tuple[str, str], ...]:
@@ -85,6 +88,6 @@ def mouse(signed: bool) -> tuple[tuple[str, str], ...]:
     return _SIGNED_MOUSE if signed else _MOUSE
 
 
-def commands_by_key(signed: bool) -> dict[str, str]:
-    """The command of every key."""
-    return {key: command for shortcut in shortcuts(signed) for key, command in shortcut.keys.items()}
+def commands_by_key(signed: bool, project: bool = False) -> dict[str, str]:
+    """The command of every key (`shortcuts`)."""
+    return {key: command for shortcut in shortcuts(signed, project) for key, command in shortcut.keys.items()}

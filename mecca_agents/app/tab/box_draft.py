@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from mecca_agents.session import SessionError
 from mecca_env.data.base import Box, Triple
 
@@ -57,6 +59,16 @@ class BoxDraft:
     def missing(self) -> list[int]:
         """The axes along which it has not been drawn."""
         return [axis for axis, extent in enumerate(self.extents) if extent is None]
+
+
+def holds(outer: Box, inner: Box) -> bool:
+    """Whether one box lies within another one."""
+    return bool((np.less_equal(outer[0], inner[0]) & np.less_equal(inner[1], outer[1])).all())
+
+
+def around(one: Box, other: Box) -> tuple[list[int], list[int]]:
+    """The corners of the smallest box that holds both."""
+    return np.minimum(one[0], other[0]).tolist(), np.maximum(one[1], other[1]).tolist()
 
 
 def _extent(one: float, other: float, sides: int) -> Extent | None:

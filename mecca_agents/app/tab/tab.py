@@ -7,35 +7,32 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mecca_agents.app.drawing.planes import Plane, planes_of
-from mecca_agents.app.tab.box_draft import BoxDraft
+from mecca_agents.app.tab.box_draft import BoxDraft, around, holds
 from mecca_agents.app.tab.brush import covered
 from mecca_agents.app.tab.folder import Folder
 from mecca_agents.app.tab.joined import Joined
 from mecca_agents.app.tab.marks import Mark, Strokes, marks_of
+from mecca_agents.app.tab.names import fitting, target_of, with_names
 from mecca_agents.app.tab.objects import ObjectList, label_map, names_text
 from mecca_agents.app.tab.review import Review
 from mecca_agents.app.tab.uploads import Uploads
+from mecca_agents.online.live import ProjectLearner
 from mecca_agents.session import Click, Entry, InteractiveSession, Model, SessionError, SessionLog, read_log
-from mecca_agents.session.actions import Save, SetBox, SetMask
+from mecca_agents.session.actions import SetBox, SetMask
 from mecca_agents.session.inputs.mask import boxed, open_mask
 from mecca_agents.session.timing import write_timing_table
 from mecca_env.atomic import write_text
-from mecca_env.data.base import Box
 from mecca_env.data.inventory import stem
 from mecca_env.data.saving import save_mask
 
-Done = TypeVar("Done")
-
 MOST_CASES = 200
 """Earlier cases of a page whose times are kept for the table."""
-
-_LONGEST_NAME = 255  # bytes, in the file systems of today
 
 
 class Tab:
@@ -46,10 +43,12 @@ class Tab:
         folder: Where the page may open files.
         most_bytes: Of uploads.
         tolerance: Millimetres that files of a scan may lie apart; None: next to nothing.
+        learner: Of the project that accepted masks go into, whose weights each new scan gets; None: no project.
 
     Attributes:
         key: A random name that nobody else knows.
-        session: The session.
+        session: The session; another one where a scan is opened with other weights.
+        learner: As given.
         uploads: What the browser has sent.
         review: The label, if there is one.
         draft: The box as far as it is drawn.
@@ -59,9 +58,17 @@ class Tab:
         closed: Whether it is over: the page has to be loaded anew.
     """
 
-    def __init__(self, model: Model, folder: Folder, most_bytes: int, tolerance: float | None = None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        folder: Folder,
+        most_bytes: int,
+        tolerance: float | None = None,
+        learner: ProjectLearner | None = None,
+    ) -> None:
         self.key = secrets.token_urlsafe(24)
         self.session = InteractiveSession(model, tolerance=tolerance)
+        self.learner = learner
         self.folder = folder
         self.uploads = Uploads(most_bytes)
         self.review: Review | None = None
@@ -97,7 +104,7 @@ class Tab:
         return marks_of(self.session.clicks, self.session.steps, self._strokes)
 
     def open_scan(self, paths: Sequence[Path], names: Sequence[str]) -> None:
-        """Open a scan, a file for each modality, known by these names.
+        """Open a scan, a file for each modality, known by these names; with a project, by the weights that count now.
 
         Raises:
             mecca_env.data.base.DataError: It cannot be used; what was open stays.
@@ -105,7 +112,13 @@ class Tab:
         """
         before = self._log()
         scan: Any = paths[0] if len(paths) == 1 else list(paths)
-        with_names(paths, names, lambda: self.session.set_image(scan))
+        session = self.session if self.learner is None else self.learner.session_after(self.session)
+        with_names(paths, names, lambda: session.set_image(scan))
+        if session is not self.session:
+            before_it, self.session = self.session, session
+            before_it.close()
+        if self.closed:
+            session.close()
         self._keep(before)
         self._planes = planes_of(self.session.affine)
         self._opened = self._written_log()
@@ -259,6 +272,17 @@ class Tab:
         """Cases that the table of times has, of which a step was taken."""
         return len(self._earlier) + (1 if self.name and self.session.steps else 0)
 
+    def accept(self) -> str:
+        """Put scan, mask and log of the chosen object into the project; the name of the case.
+
+        Raises:
+            SessionError: There is no project, or as in `names.target_of` and `InteractiveSession.accept`.
+            mecca_env.data.base.DataError: A file cannot be written.
+        """
+        if self.learner is None:
+            raise SessionError("accept: expected a project, got none; begin with mecca annotate --project DIR")
+        return self.session.accept(self.learner.project, target=target_of(self.objects), names=self._names)
+
     def close(self) -> None:
         """Let go of everything and delete the uploads; closing twice does nothing."""
         self.closed = True
@@ -299,11 +323,11 @@ class Tab:
     def _go_on_from(self, mask: NDArray[np.bool_]) -> None:
         """Go on from a mask that may reach beyond what the agent sees; one or two actions of the session."""
         session, view, box = self.session, self.session.view, boxed(mask).box
-        if _holds(view, box):
+        if holds(view, box):
             session.set_mask(mask)
             return
         # a view that the agent has found itself it finds anew, around the mask
-        session.set_box(*(_around(session.box, box) if session.box is not None else (None, None)))
+        session.set_box(*(around(session.box, box) if session.box is not None else (None, None)))
         try:
             session.set_mask(mask)
         except ValueError:
@@ -332,7 +356,7 @@ class Tab:
     def _made(self, ending: str, write: Callable[[Path], Any]) -> tuple[str, bytes]:
         if not self.name:
             raise SessionError("save: expected a scan, got none yet; open one first")
-        name = _fitting(stem(self._names[0]) or "scan", ending)
+        name = fitting(stem(self._names[0]) or "scan", ending)
         folder = self.uploads.folder / secrets.token_hex(8)
         folder.mkdir()
         try:
@@ -343,7 +367,7 @@ class Tab:
 
     def _log_for_people(self, path: Path) -> SessionLog:
         self.session.save_log(path)
-        return self._for_people(read_log(path))
+        return read_log(path).named(self._names)
 
     def _written_log(self) -> SessionLog:
         path = self.uploads.folder / f"{secrets.token_hex(8)}.json"
@@ -353,45 +377,12 @@ class Tab:
         finally:
             path.unlink(missing_ok=True)
 
-    def _for_people(self, log: SessionLog) -> SessionLog:
-        """The log with the names that people know, in place of those that files have here."""
-        entries = tuple(
-            replace(entry, details={"path": Path(entry.details["path"]).name}) if entry.action == Save.name else entry
-            for entry in log.entries
-        )
-        return replace(log, files=self._names, entries=entries)
-
     def _log(self) -> SessionLog | None:
         """The log so far, where a step was taken."""
         if not self.name or not self.session.timing():
             return None
-        return self._for_people(self._written_log())
+        return self._written_log().named(self._names)
 
     def _keep(self, log: SessionLog | None) -> None:
         if log is not None:
             self._earlier = [*self._earlier, log][-MOST_CASES:]
-
-
-def _holds(outer: Box, inner: Box) -> bool:
-    return bool((np.less_equal(outer[0], inner[0]) & np.less_equal(inner[1], outer[1])).all())
-
-
-def _around(one: Box, other: Box) -> tuple[list[int], list[int]]:
-    """The corners of the smallest box that holds both."""
-    return np.minimum(one[0], other[0]).tolist(), np.maximum(one[1], other[1]).tolist()
-
-
-def _fitting(name: str, ending: str) -> str:
-    """A name and an ending, shortened where no file could be called so."""
-    return name.encode(errors="replace")[: _LONGEST_NAME - len(ending)].decode(errors="ignore") + ending
-
-
-def with_names(paths: Sequence[Path], names: Sequence[str], do: Callable[[], Done]) -> Done:
-    """Do something with files, and name them in its complaints as people know them."""
-    try:
-        return do()
-    except ValueError as error:
-        text = str(error)
-        for path, name in zip(paths, names, strict=True):
-            text = text.replace(str(path), name)
-        raise type(error)(text) from error

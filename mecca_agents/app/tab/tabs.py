@@ -6,6 +6,7 @@ import threading
 
 from mecca_agents.app.tab.folder import Folder
 from mecca_agents.app.tab.tab import Tab
+from mecca_agents.online.live import ProjectLearner
 from mecca_agents.session import Model, SessionError
 
 
@@ -18,12 +19,19 @@ class Tabs:
         most_bytes: Of uploads, for each page.
         most: Pages at a time.
         tolerance: Millimetres that files of a scan may lie apart; None: next to nothing.
+        learner: Of the project that they accept masks into; None: there is no project.
     """
 
     def __init__(
-        self, model: Model, folder: Folder, most_bytes: int, most: int, tolerance: float | None = None
+        self,
+        model: Model,
+        folder: Folder,
+        most_bytes: int,
+        most: int,
+        tolerance: float | None = None,
+        learner: ProjectLearner | None = None,
     ) -> None:
-        self.model, self.folder, self.tolerance = model, folder, tolerance
+        self.model, self.folder, self.tolerance, self.learner = model, folder, tolerance, learner
         self.most_bytes, self.most = most_bytes, most
         self._open: dict[str, Tab] = {}
         self._lock = threading.Lock()
@@ -44,7 +52,8 @@ class Tabs:
                 if left is None:
                     raise SessionError(f"page: expected at most {self.most} at a time, got one more; close one first")
                 self._close(left)
-            tab = Tab(self.model, self.folder, self.most_bytes, self.tolerance)
+            model = self.model if self.learner is None else self.learner.model
+            tab = Tab(model, self.folder, self.most_bytes, self.tolerance, self.learner)
             self._open[tab.key] = tab
             return tab
 

@@ -1,1 +1,1 @@
-"""What is told of a single evaluation: the scores of a challenge, a curve."""
+"""What is told of a single evaluation: the scores of a challenge, a curve, what a stream taught."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,13 +45,14 @@ class Scene:
     body: Ellipsoid | None
 
     @classmethod
-    def draw(cls, rng: np.random.Generator) -> Scene:
-        """A random scene."""
+    def draw(cls, rng: np.random.Generator, families: Collection[str] = tuple(FAMILIES)) -> Scene:
+        """A random scene, its target of one of these families, each as often as it weighs."""
         size, spacing = draw_grid(rng)
         extent = Point(*(n * step for n, step in zip(size, spacing, strict=True)))
         voxels, voxel = size[0] * size[1] * size[2], spacing.x * spacing.y * spacing.z
         thin = 0.7 * max(spacing)
-        family = FAMILIES[chosen(rng, {name: family.weight for name, family in FAMILIES.items()})]
+        weights = {name: family.weight for name, family in FAMILIES.items() if name in families}
+        family = FAMILIES[chosen(rng, weights)]
         volume = max(log_uniform(rng, 0.005, family.largest) * voxels, 1.5 * LEAST) * voxel
         centre = Point(*(side * place for side, place in zip(extent, rng.uniform(-0.2, 0.2, 3).tolist(), strict=True)))
         target = _held(rng, family.make(rng, centre, volume, thin, 0), extent)

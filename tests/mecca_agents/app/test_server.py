@@ -220,6 +220,8 @@ def test_an_upload_that_is_too_large_leaves_nothing(served: Served, targets: Any
         (["--host", "0.0.0.0", "--token", "short"], "token: expected at least 16"),
         (["--host", "192.0.2.1"], "192.0.2.1:0: cannot be listened on"),
         (["--max-upload-mb", "0"], "max_upload_mb: expected at least 1"),
+        (["--project", "p", "--checkpoint", "best"], "checkpoint: expected last with a project, which is learned from"),
+        (["--project", "p", "--learn-minutes", "0"], "minutes of a learning: expected a number above 0, got 0.0"),
     ],
 )
 def test_what_the_command_refuses(

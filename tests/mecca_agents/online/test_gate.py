@@ -28,6 +28,13 @@ def test_with_more_the_interval_may_not_begin_below_a_point() -> None:
     assert _judged(*[0.3, *[-0.001] * 8]) == (True, True)
 
 
+def test_where_half_of_the_masks_are_wrong_a_gain_on_those_does_not_pay_for_a_loss_on_the_others() -> None:
+    """The cases differ too much then for an interval that begins near 0: at eight cases 5 points of either kind."""
+    assert _judged(*[-0.05] * 4, *[0.05] * 4) == (False, True)
+    assert _judged(*[-0.05] * 4, *[0.1] * 4) == (False, True)
+    assert _judged(*[0.02] * 4, *[0.1] * 4) == (True, True)  # what is gained on all
+
+
 def test_the_sentence_says_what_was_found() -> None:
     verdict = judge({"a": 0.5, "b": 0.7}, {"b": 0.6, "a": 0.5})
     assert verdict.why == (

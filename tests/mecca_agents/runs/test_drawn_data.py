@@ -7,15 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from mecca_agents import PRESETS, evaluate, train
 from mecca_agents.cli import main
+from mecca_agents.evaluation.runner import evaluation_envs
 from mecca_agents.runs import read_config
 from mecca_agents.session import load_model
 from mecca_env import ENV_IDS
-from mecca_env.data.built_in import BUILT_IN
+from mecca_env.data.catalog import CATALOG
 from mecca_env.data.phantom import PhantomSource
 from mecca_env.data.shapes import ShapesSource
 
-IDS = [env_id for env_id, key in ENV_IDS.items() if key in BUILT_IN]
+SEGMENTS = [{"env": "MECCA-Phantom-v0", "cases": 2}]
+IDS = [env_id for env_id, key in ENV_IDS.items() if key not in CATALOG]
 
 
 @pytest.mark.slow
@@ -30,6 +33,18 @@ def test_train_then_evaluate(
     assert (config.dataset, config.root, config.built_in) == ("shapes", None, ShapesSource)
     assert main(["evaluate", str(run)]) == 0
     assert "shapes, 2 cases, random" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_run_on_a_stream_is_tested_on_its_segments(tmp_path: Path) -> None:
+    preset = PRESETS["brief"].replace(shape=(10, 9, 8), updates=1)
+    train("random", "MECCA-Stream-v0", tmp_path / "run", preset=preset, sources=SEGMENTS, device="cpu")
+    config = read_config(tmp_path / "run")
+    assert (config.dataset, config.root, config.stood_in) == ("stream-phantom", None, False)
+    tested = {result.case for result in evaluate(tmp_path / "run")}
+    assert tested == {"phantom_0000000001-segment0", "phantom_0000000003-segment0"}
+    drawn = evaluation_envs(config, env="MECCA-Phantom-v0", cases=1)
+    assert drawn.dataset.name == "phantom"
 
 
 def test_a_model_says_on_what_it_was_trained() -> None:

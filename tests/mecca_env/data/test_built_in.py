@@ -12,6 +12,7 @@ import torch
 import mecca_env
 from mecca_env.data.built_in import BUILT_IN, STAND_IN, built_in
 from mecca_env.data.catalog import CATALOG
+from mecca_env.data.drift import STREAM
 from mecca_env.data.procedural.source import CASES, ProceduralSource
 from mecca_env.data.selection import open_cases
 from tests.support.envs import SETTINGS
@@ -20,7 +21,7 @@ CROPS = {"extension": (1, 11), "rotation": 15.0, "evaluation_extension": 6}
 
 
 def test_every_key_has_an_id_and_a_name_of_its_own() -> None:
-    assert set(mecca_env.ENV_IDS.values()) == {*CATALOG, *BUILT_IN}
+    assert set(mecca_env.ENV_IDS.values()) == {*CATALOG, *BUILT_IN, STREAM}
     assert (
         len({source.name for source in BUILT_IN.values()}) == len({source.words for source in BUILT_IN.values()}) == 2
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from mecca_agents.app.page.session_commands import SessionCommands
 from mecca_agents.app.tab.folder import Folder
 from mecca_agents.app.tab.tab import Tab
+from mecca_agents.online.live import LearnSettings, ProjectLearner
 from mecca_agents.session import Model, SessionError
 from tests.support.annotation import Case, run
 
@@ -26,6 +28,9 @@ class Direct:
 
     def say(self, message: str, kind: str = "") -> None:
         self.said.append(message)
+
+    def refresh(self) -> None:
+        pass
 
 
 @pytest.fixture
@@ -79,6 +84,19 @@ def test_strokes_of_the_brush(commands: SessionCommands) -> None:
     run(commands.undo())
     assert said[1:] == ["Taken back: the stroke of the eraser.", "Taken back: the stroke of the brush."]
     assert session.pristine
+
+
+def test_what_is_accepted_is_said_and_saved(commands: SessionCommands, signed_model: Model, tmp_path: Path) -> None:
+    tab, said = commands.tab, commands.runner.said  # type: ignore[attr-defined]
+    tab.learner = ProjectLearner(LearnSettings(tmp_path / "project"), signed_model)
+    run(commands.brush_drawn({"points": [[30, 25, 20]], "axis": 2, "radius": 2, "inside": True}))
+    assert commands.unsaved
+    run(commands.accept())
+    (label,) = (tmp_path / "project" / "labels").iterdir()
+    assert said == [f"Accepted as {label.name.partition('.')[0]}."] and not commands.unsaved
+    tab.objects = tab.objects.renamed(0, "??")
+    with pytest.raises(SessionError, match="accept: expected an object's name"):
+        run(commands.accept())
 
 
 @pytest.mark.parametrize(

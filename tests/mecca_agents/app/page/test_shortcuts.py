@@ -7,10 +7,12 @@ import pytest
 from mecca_agents.app.page.shortcuts import commands_by_key, mouse, shortcuts
 
 
+@pytest.mark.parametrize("project", [False, True])
 @pytest.mark.parametrize("signed", [False, True])
-def test_no_key_is_taken_twice(signed: bool) -> None:
-    keys = [key for shortcut in shortcuts(signed) for key in shortcut.keys if not key.startswith("Arrow")]
-    assert len(keys) == len(set(keys)) and set(keys) <= set(commands_by_key(signed))
+def test_no_key_is_taken_twice(signed: bool, project: bool) -> None:
+    keys = [key for shortcut in shortcuts(signed, project) for key in shortcut.keys if not key.startswith("Arrow")]
+    assert len(keys) == len(set(keys)) and set(keys) <= set(commands_by_key(signed, project))
+    assert ("accept" in commands_by_key(signed, project).values()) == project
 
 
 def test_tools_that_mark() -> None:

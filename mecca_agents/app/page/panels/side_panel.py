@@ -8,7 +8,8 @@ from typing import Any
 from nicegui import ui
 
 from mecca_agents.app.page.elements import Viewer
-from mecca_agents.app.page.objects_panel import ObjectsPanel
+from mecca_agents.app.page.panels.learning_panel import LearningPanel
+from mecca_agents.app.page.panels.objects_panel import ObjectsPanel
 from mecca_agents.app.page.shortcuts import mouse, shortcuts
 from mecca_agents.app.tab.tab import Tab
 from mecca_agents.session import StepTime
@@ -24,10 +25,11 @@ class SidePanel:
         tab: The page that has the session.
         viewer: Goes to the advised regions.
         objects: The list of objects, a tab of the panel.
+        learning: Another one; None where there is no project.
     """
 
-    def __init__(self, tab: Tab, viewer: Viewer, objects: ObjectsPanel) -> None:
-        self.tab, self.viewer, self.objects = tab, viewer, objects
+    def __init__(self, tab: Tab, viewer: Viewer, objects: ObjectsPanel, learning: LearningPanel | None = None) -> None:
+        self.tab, self.viewer, self.objects, self.learning = tab, viewer, objects, learning
         self._advised = -1
         self._went = 0
 
@@ -36,6 +38,7 @@ class SidePanel:
         with ui.tabs().props("dense no-caps align=left").classes("w-full h-8 min-h-0") as headings:
             names = ("Steps", "Objects", "Advice", "Keys and mouse")
             steps, objects, advice, keys = (ui.tab(name) for name in names)
+            learning = None if self.learning is None else ui.tab("Learning")
         with ui.tab_panels(headings, value=steps).classes("w-full bg-transparent").props("keep-alive"):
             with ui.tab_panel(steps).classes("q-pa-xs"):
                 self._table = ui.table(rows=[], columns=[], row_key="step").props("dense flat hide-bottom square")
@@ -46,7 +49,10 @@ class SidePanel:
             with ui.tab_panel(advice).classes("q-pa-xs"):
                 self._advice = ui.column().classes("w-full gap-0")
             with ui.tab_panel(keys).classes("q-pa-xs"):
-                _keys(self.tab.signed)
+                _keys(self.tab)
+            if self.learning is not None:
+                with ui.tab_panel(learning).classes("q-pa-xs"):
+                    self.learning.build()
         self.refresh()
 
     def refresh(self) -> None:
@@ -57,6 +63,8 @@ class SidePanel:
 
     def tick(self) -> None:
         """Let the time go on."""
+        if self.learning is not None:
+            self.learning.refresh()
         if not self.tab.planes:
             self._table.visible = False
             self._note.set_text("Times, clicks and scores of each step stand here.")
@@ -113,8 +121,9 @@ def _row(step: StepTime, waiting: bool = False) -> dict[str, Any]:
     return {"step": step.step, "clicks": step.clicks, "person": person, "agent": agent, "dice": "", "assd": ""}
 
 
-def _keys(signed: bool) -> None:
+def _keys(tab: Tab) -> None:
+    listed = shortcuts(tab.signed, tab.learner is not None)
     with ui.element("div").classes("grid gap-x-3 text-xs").style("grid-template-columns: auto 1fr"):
-        for keys, words in (*((s.label, s.words) for s in shortcuts(signed) if s.words), *mouse(signed)):
+        for keys, words in (*((s.label, s.words) for s in listed if s.words), *mouse(tab.signed)):
             ui.label(keys).classes("font-mono whitespace-nowrap")
             ui.label(words).classes("opacity-80")

@@ -1,0 +1,1 @@
+"""What learning from accepted scans is worth while hippocampi and then left atria come: docs/online.md."""

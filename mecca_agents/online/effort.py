@@ -1,0 +1,132 @@
+"""What each accepted case took a person, from the logs of a project, and whether it became less."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mecca_agents.session import SessionError, SessionLog, read_log
+from mecca_agents.session.accepting import BETWEEN, LABELS, LOGS
+from mecca_agents.session.actions import AddClicks, SetBox, SetMask, Step
+from mecca_env.data.inventory import stem, visible_files
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What a case took. What was taken back counts as well: it took its time.
+
+    Attributes:
+        case: Its name.
+        accepted: When the last thing was done to it, ISO 8601, UTC.
+        prompts: Boxes, clicks, lines, areas, strokes of a brush and masks that were loaded.
+        steps: Of the agent.
+        seconds: Of the person, from the opened scan to the last action, without the machine's own.
+        weights: SHA-256 of the agent's.
+    """
+
+    case: str
+    accepted: str
+    prompts: int
+    steps: int
+    seconds: float
+    weights: str
+
+    @property
+    def target(self) -> str:
+        """What was segmented, as the case's name says."""
+        target, between, _ = self.case.partition(BETWEEN)
+        return target if between else ""
+
+
+@dataclass(frozen=True)
+class MeanEffort:
+    """What cases took with the same weights.
+
+    Attributes:
+        weights: SHA-256 of them.
+        cases: How many.
+        prompts: Of a case, the mean.
+        steps: Likewise.
+        seconds: Likewise.
+    """
+
+    weights: str
+    cases: int
+    prompts: float
+    steps: float
+    seconds: float
+
+
+def effort_of(case: str, log: SessionLog) -> Effort:
+    """What a case took, by its log."""
+    pauses = [now.at - before.end for before, now in zip(log.entries, log.entries[1:], strict=False)]
+    prompts = sum(
+        entry.action in (SetBox.name, SetMask.name) or (entry.action == AddClicks.name and entry.details["new"] > 0)
+        for entry in log.entries
+    )
+    steps = sum(entry.action == Step.name for entry in log.entries)
+    return Effort(case, log.entries[-1].time, prompts, steps, sum(pauses), log.weights)
+
+
+def means_by_weights(efforts: Sequence[Effort]) -> list[MeanEffort]:
+    """The means over the cases that were segmented with the same weights, in the order in which these came to work."""
+    found: dict[str, list[Effort]] = {}
+    for effort in efforts:
+        found.setdefault(effort.weights, []).append(effort)
+    return [
+        MeanEffort(
+            weights,
+            len(cases),
+            *(sum(getattr(case, name) for case in cases) / len(cases) for name in ("prompts", "steps", "seconds")),
+        )
+        for weights, cases in found.items()
+    ]
+
+
+class Efforts:
+    """What a project's cases took, read again where a file has changed.
+
+    Args:
+        project: Its folder; it need not be there yet.
+
+    Attributes:
+        cases: Of those that have a log, in the order of acceptance.
+        without_log: How many have none: their masks came from elsewhere.
+        faults: A sentence about each log that cannot be read.
+    """
+
+    def __init__(self, project: Path) -> None:
+        self._project = project
+        self._read: dict[Path, tuple[tuple[int, int], Effort | str]] = {}
+        self.cases: tuple[Effort, ...] = ()
+        self.without_log = 0
+        self.faults: tuple[str, ...] = ()
+
+    def read(self) -> None:
+        """Bring them up to date."""
+        labels = {stem(path) for path in visible_files(self._project / LABELS)} - {None}
+        paths = {path.stem: path for path in visible_files(self._project / LOGS) if path.suffix == ".json"}
+        there = {case: path for case, path in paths.items() if case in labels}
+        self._read = {path: found for path, found in self._read.items() if path in there.values()}
+        found = [self._of(case, path) for case, path in there.items()]
+        self.cases = tuple(sorted((one for one in found if isinstance(one, Effort)), key=lambda one: one.accepted))
+        self.faults = tuple(one for one in found if isinstance(one, str))
+        self.without_log = len(labels - there.keys())
+
+    def _of(self, case: str, path: Path) -> Effort | str:
+        try:
+            state = path.stat()
+            version = (state.st_mtime_ns, state.st_size)
+            if path not in self._read or self._read[path][0] != version:
+                self._read[path] = (version, _effort_in(case, path))
+        except OSError as error:
+            return f"{path}: cannot be read ({error.strerror or error})"
+        return self._read[path][1]
+
+
+def _effort_in(case: str, path: Path) -> Effort | str:
+    try:
+        return effort_of(case, read_log(path))
+    except SessionError as error:
+        return str(error)

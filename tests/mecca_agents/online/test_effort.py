@@ -1,0 +1,80 @@
+"""What accepted cases took: counted by hand from logs, read from a project, and its means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from mecca_agents.online.effort import Effort, Efforts, MeanEffort, effort_of, means_by_weights
+from mecca_agents.session import Entry, Model, SessionLog
+from tests.mecca_agents.online.conftest import accept
+
+
+def _log(
+    actions: Sequence[tuple[str, float, float, dict[str, object]]], weights: str = "a", day: int = 1
+) -> SessionLog:
+    entries = tuple(
+        Entry(name, at, took, f"2026-01-{day:02}T00:00:{number:02}.000+00:00", details)
+        for number, (name, at, took, details) in enumerate(actions)
+    )
+    return SessionLog("mecca", "phantom", weights, ("x.nii",), (4, 4, 4), "id", entries)
+
+
+def test_everything_counts_that_a_person_did() -> None:
+    """Pauses of 2, 3, 1, 4, 5 and 2 seconds; a click that said nothing new is none, an undone one is one."""
+    log = _log(
+        [
+            ("set_image", 0.0, 1.0, {}),
+            ("set_box", 3.0, 0.5, {}),
+            ("add_clicks", 6.5, 0.0, {"new": 3}),
+            ("add_clicks", 7.5, 0.0, {"new": 0}),
+            ("step", 11.5, 2.0, {}),
+            ("undo", 18.5, 0.0, {}),
+            ("set_mask", 20.5, 0.0, {}),
+        ]
+    )
+    found = effort_of("spleen__scan-1", log)
+    assert (found.prompts, found.steps, found.seconds) == (3, 1, pytest.approx(2 + 3 + 1 + 4 + 5 + 2))
+    assert found.accepted == log.entries[-1].time and found.target == "spleen" and found.weights == "a"
+    assert effort_of("scan-1", log).target == ""
+
+
+def test_means_of_weights_in_the_order_in_which_they_came_to_work() -> None:
+    cases = [Effort("", "", p, s, t, w) for p, s, t, w in [(4, 2, 10.0, "b"), (2, 2, 4.0, "a"), (6, 1, 20.0, "b")]]
+    assert means_by_weights(cases) == [MeanEffort("b", 2, 5.0, 1.5, 15.0), MeanEffort("a", 1, 2.0, 2.0, 4.0)]
+    assert means_by_weights([]) == []
+
+
+def test_a_project_is_read_in_the_order_of_acceptance(model: Model, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    efforts = Efforts(project)
+    efforts.read()
+    assert efforts.cases == () and efforts.without_log == 0
+    first, second, third = accept(model, project, 3)
+    for name, day in ((first, 3), (second, 2), (third, 9)):
+        _log([("set_image", 0.0, 1.0, {})], day=day).save(project / "logs" / f"{name}.json")
+    efforts.read()
+    assert [effort.case for effort in efforts.cases] == [second, first, third]
+
+    (project / "logs" / f"{first}.json").write_text("{")
+    (project / "logs" / f"{second}.json").unlink()
+    (project / "labels" / f"{third}.nii.gz").unlink()  # a case that vanished leaves its log
+    efforts.read()
+    assert efforts.cases == () and efforts.without_log == 1
+    (fault,) = efforts.faults
+    assert f"{first}.json: expected the log of a session" in fault
+
+
+def test_what_has_not_changed_is_not_read_again(model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mecca_agents.online import effort
+
+    accept(model, tmp_path, 2)
+    read: list[Path] = []
+    real = effort.read_log
+    monkeypatch.setattr(effort, "read_log", lambda path: (read.append(path), real(path))[1])
+    efforts = Efforts(tmp_path)
+    for _ in range(3):
+        efforts.read()
+    assert len(read) == 2 and len(efforts.cases) == 2 and efforts.cases[0].weights == model.weights
