@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from mecca_agents.session.errors import SessionError
 from mecca_agents.session.inputs.mask import BoxedMask
 from mecca_agents.session.inputs.scan import Image
 from mecca_agents.session.playing.model import Model
+from mecca_agents.session.playing.moment import Chosen, Click, Moment
 from mecca_agents.session.playing.views import (
     DOUBT,
     MOST_CHANGES,
@@ -38,75 +40,6 @@ from mecca_env.process.simulator import EpisodeStart, Simulator, mask_action
 from mecca_env.state import State, observe
 
 _ROUNDING = 1e-6  # voxels: what a click on the border of the view may lie outside of it
-
-
-@dataclass(frozen=True)
-class Click:
-    """A click.
-
-    Attributes:
-        point: Where, in voxels of the scan, fractions included.
-        voxel: The voxel of the agent's grid that it lies in.
-        step: Number of the step that it is for, from 1.
-        repeated: That `place` was clicked before, and with signs the last word on it was the same: nobody learns
-            anything from it, and it is not kept.
-        inside: Which side of the target's border it is on, where clicks have signs.
-    """
-
-    point: tuple[float, float, float]
-    voxel: Triple
-    step: int
-    repeated: bool = False
-    inside: bool | None = None
-
-    @property
-    def place(self) -> Triple:
-        """The voxel that a second click in would repeat this one: of the scan where the mask keeps to what was said."""
-        if self.inside is None:
-            return self.voxel
-        x, y, z = (round(v) for v in self.point)
-        return x, y, z
-
-
-@dataclass(frozen=True, eq=False)
-class Moment:
-    """A session at one moment; nothing in it is ever written to.
-
-    Attributes:
-        image: The scan.
-        box: What the person drew; None: the whole scan.
-        placement: Where the agent's grid lies in the scan.
-        first: The state that the episode began with.
-        answered: The state that the last step has left, before any click.
-        state: The same with the clicks made since.
-        clicks: All that were new to the agent, in order.
-        answers: The probability after each step, (D, H, W).
-        change: What the last step asked to add to each probability, (D, H, W) float32.
-        confidence: In that, (D, H, W) float32, where the agent has one.
-        loaded: The mask that the episode goes on from, as long as no step has changed it.
-    """
-
-    image: Image
-    box: Box | None
-    placement: Placement
-    first: State
-    answered: State
-    state: State
-    clicks: tuple[Click, ...] = ()
-    answers: tuple[Tensor, ...] = ()
-    change: Tensor | None = None
-    confidence: Tensor | None = None
-    loaded: BoxedMask | None = None
-
-    @property
-    def waiting(self) -> tuple[Click, ...]:
-        """The clicks that the agent has not seen yet."""
-        return tuple(click for click in self.clicks if click.step > len(self.answers))
-
-    @property
-    def view(self) -> Box:
-        """Box that the agent sees of the scan."""
-        return self.placement.low, self.placement.high
 
 
 class EpisodePlayer:
@@ -260,12 +193,12 @@ class EpisodePlayer:
                 return found[-1]
         return min(found, key=_doubt)
 
-    def _acted(self, moment: Moment) -> Moment:
-        """The moment after one action."""
+    def _acted(self, moment: Moment, action: Any = None) -> Moment:
+        """The moment after one action: this one, or the agent's best."""
         agent, config = self.model.agent, self.model.config
         observation = observe(moment.state)
         try:
-            action = agent.act(observation)
+            action = agent.act(observation) if action is None else action
             adjustment, confidence = self._actions.read(action)
             self._actions.refuse(wait=True)
             certainty = checked_confidence(agent, observation, action, config.shape)
@@ -280,6 +213,34 @@ class EpisodePlayer:
             change=change_of(adjustment, config)[0],
             confidence=certainty,
             loaded=None,
+            chosen=None,
+        )
+
+    def propose(self, moment: Moment, seed: int, view: Box | None = None) -> tuple[Moment, Moment]:
+        """The moments after each of two samples of what the agent might do, in the view that a step would end in.
+
+        Args:
+            moment: The one before.
+            seed: Of what is drawn.
+            view: In this view, in place of that.
+
+        Raises:
+            SessionError: The agent proposes no two that differ, or what it answered is no action.
+        """
+        if view is None:
+            view = self.step(moment).view if self._finds_its_view(moment) else moment.view
+        seen = moment if view == moment.view else self._seen_in(moment, view)
+        try:
+            actions = self.model.agent.propose(observe(seen.state), seed)
+        except (ValueError, TypeError, FloatingPointError) as error:
+            raise SessionError(f"{self.model.folder}: expected two actions of the agent, got none: {error}") from error
+        if actions is None:
+            raise SessionError("proposals: expected an agent in doubt, got one whose two masks would be the same")
+        one, other = (self._acted(seen, action) for action in actions)
+        masks = one.state.prediction[0], other.state.prediction[0]
+        return (
+            replace(one, chosen=Chosen(0, actions[0], masks[1])),
+            replace(other, chosen=Chosen(1, actions[1], masks[0])),
         )
 
     def regions(self, moment: Moment) -> Tensor:
@@ -334,6 +295,7 @@ class EpisodePlayer:
             change=None if moment.change is None else moved(moment.change),
             confidence=None if moment.confidence is None else moved(moment.confidence),
             loaded=moment.loaded,
+            chosen=moment.chosen and replace(moment.chosen, other=moved(moment.chosen.other.float()) > 0.5),
         )
         return replace(after, state=self._hinted(after)) if after.waiting else after
 
