@@ -134,7 +134,7 @@ class EpisodePlayer:
             raise SessionError(f"inside: expected {wanted} with clicks inside and outside the target, got {inside!r}")
         there = self._seen_points(points, moment)
         view = self._view_for(there, moment, inside)
-        seen = moment if view == moment.view else self._seen_in(moment, view)
+        seen = self.in_view(moment, view)
         said = {click.place: click.inside for click in moment.clicks}  # the last word on each
         made = []
         for point, voxel in zip(there, _voxels(there, seen.placement), strict=True):
@@ -229,7 +229,7 @@ class EpisodePlayer:
         """
         if view is None:
             view = self.step(moment).view if self._finds_its_view(moment) else moment.view
-        seen = moment if view == moment.view else self._seen_in(moment, view)
+        seen = self.in_view(moment, view)
         try:
             actions = self.model.agent.propose(observe(seen.state), seed)
         except (ValueError, TypeError, FloatingPointError) as error:
@@ -242,6 +242,10 @@ class EpisodePlayer:
             replace(one, chosen=Chosen(0, actions[0], masks[1])),
             replace(other, chosen=Chosen(1, actions[1], masks[0])),
         )
+
+    def in_view(self, moment: Moment, view: Box) -> Moment:
+        """The same moment in a view of the scan, which may be its own."""
+        return moment if view == moment.view else self._seen_in(moment, view)
 
     def regions(self, moment: Moment) -> Tensor:
         """The supervoxels that the guide chooses from, (D, H, W); only where there are any."""
