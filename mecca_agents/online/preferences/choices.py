@@ -62,7 +62,7 @@ def read_choices(project: Path | str, model: Model, *, skip_bad: bool = False) -
     folder = Path(project)
     if not (folder / LOGS).is_dir():
         raise ProjectError(f"{folder}: expected a project with {IMAGES}/ and {LOGS}/, found no {LOGS}/")
-    scans = {stem(path): path for path in visible_files(folder / IMAGES)} if (folder / IMAGES).is_dir() else {}
+    scans = {str(stem(path)): path for path in visible_files(folder / IMAGES)}
     choices: list[Choice] = []
     faults: list[str] = []
     for path in sorted(path for path in visible_files(folder / LOGS) if path.suffix == ".json"):
