@@ -120,11 +120,11 @@ def learn_from_choices(
     masks = [case.name for case in read_project(project, skip_bad=skip_bad)] if (project / LABELS).is_dir() else []
     earlier, before_held = cases_of(begun)
     held = kept_out(sorted({*masks, *(choice.case for choice in choices)}), earlier, before_held)
-    fit, test = _parted(project, choices, held)
+    fit, test = parted(project, choices, held)
     with working_in(project / FOLDER) as work, stopped_in_words():
         known, unknown = situations_of(before, fit), situations_of(before, test)
         end = inf if updates is not None else time.monotonic() + 60 * minutes
-        agent, improvement = _learner(model, seed), None
+        agent, improvement = learner(model, seed), None
         with _watched(end, "reward model", None, stream) as over:
             reward = fit_reward(known, seed, over)
         verdict = ChoiceVerdict(Share(foreseen(reward, unknown), len(test)), None, None)
@@ -152,7 +152,7 @@ def learn_from_choices(
     return found
 
 
-def _parted(project: Path, choices: Sequence[Choice], held: Sequence[str]) -> tuple[list[Choice], list[Choice]]:
+def parted(project: Path, choices: Sequence[Choice], held: Sequence[str]) -> tuple[list[Choice], list[Choice]]:
     """The choices to learn from, and those to judge by. Raises `ProjectError` where either are too few."""
     fit = [choice for choice in choices if choice.case not in held]
     test = [choice for choice in choices if choice.case in held]
@@ -173,7 +173,7 @@ def _parted(project: Path, choices: Sequence[Choice], held: Sequence[str]) -> tu
     return fit, test
 
 
-def _learner(model: Model, seed: int) -> NetworkAgent:
+def learner(model: Model, seed: int) -> NetworkAgent:
     """The same method with the same weights, and the steps of the preset `online`."""
     steps = find_preset("online").flat()
     preset = model.run.preset.replace(**{name: steps[name] for name in STEPS})

@@ -57,7 +57,8 @@ class RewardModel(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """The worth of voxels in B situations, (B, D, H, W) in [-1, 1]."""
-        return torch.tanh(self.network(inputs)["worth"].squeeze(1))
+        worth: Tensor = self.network(inputs)["worth"]
+        return worth.squeeze(1).tanh()
 
     def margins(self, situations: Situations) -> Tensor:
         """By how much the mask that was taken scores higher than the other one, (B,)."""
@@ -126,7 +127,7 @@ def fit_reward(situations: Situations, seed: int, over: Callable[[], bool] = lam
     draws = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=DECAY)
     for _ in range(EPOCHS):
-        for part in torch.split(torch.randperm(len(situations), generator=draws), BATCH):  # type: ignore[no-untyped-call]
+        for part in torch.split(torch.randperm(len(situations), generator=draws), BATCH):
             if over():
                 return model
             axes = [-1 - axis for axis in range(3) if bool(torch.rand((), generator=draws) < 0.5)]
