@@ -64,7 +64,7 @@ def learning_table(found: Learning) -> str:
 
 
 def choices_table(found: ChoiceLearning) -> str:
-    """What came of learning from choices: what the reward model foresees, Dice where masks were accepted, the verdict."""
+    """What came of learning from choices: what the reward model foresees, Dice of accepted masks, the verdict."""
     verdict, done = found.verdict, found.improvement
     first = f"{found.choices} choices, {0 if done is None else done.updates} updates"
     foreseen = f"of the choices kept out, the reward model foresees {verdict.foreseen}"

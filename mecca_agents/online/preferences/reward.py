@@ -57,8 +57,8 @@ class RewardModel(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """The worth of voxels in B situations, (B, D, H, W) in [-1, 1]."""
-        worth: Tensor = self.network(inputs)["worth"]
-        return worth.squeeze(1).tanh()
+        worth: Tensor = self.network(inputs)["worth"].squeeze(1).tanh()
+        return worth
 
     def margins(self, situations: Situations) -> Tensor:
         """By how much the mask that was taken scores higher than the other one, (B,)."""
