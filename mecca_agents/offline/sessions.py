@@ -26,8 +26,8 @@ _DESCRIPTION = (
 def session_episode(session: InteractiveSession) -> Episode:
     """A session as an episode of the environment: what the agent saw at each step, and did.
 
-    Steps that were undone, and what came before the present box, mask or reset, are not part of it. Where a person chose
-    between two proposals at any step, the infos say at each which was taken, and what the other mask was.
+    Steps that were undone, and what came before the present box, mask or reset, are not part of it. Where a person
+    chose between two proposals at any step, the infos say at each which was taken, and what the other mask was.
 
     Args:
         session: One with a scan and at least one step.

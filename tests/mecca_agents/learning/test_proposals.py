@@ -22,7 +22,7 @@ def test_noise_is_normal_at_every_voxel_and_smooth_between_them() -> None:
     assert noise.shape == (600, *SHAPE) and torch.equal(noise[3], smooth_noise(SHAPE, 3, CPU))
     assert noise.mean(0).abs().max() < 0.25 and ((noise.std(0) - 1).abs() < 0.2).all()
     neighbours = (noise[:, 1:] * noise[:, :-1]).mean(0)
-    assert neighbours.min() > 0.8 and (noise[:, 0] * noise[:, -1]).mean(0).abs().max() < 0.25
+    assert neighbours.min() > 0.6 and (noise[:, 0] * noise[:, -1]).mean(0).abs().max() < 0.25
 
 
 def test_voxels_are_drawn_as_the_policy_says() -> None:
