@@ -57,13 +57,13 @@ class RewardModel(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """The worth of voxels in B situations, (B, D, H, W) in [-1, 1]."""
-        worth: Tensor = self.network(inputs)["worth"].squeeze(1).tanh()
-        return worth
+        worth: Tensor = self.network(inputs)["worth"]
+        return worth.squeeze(1).tanh()
 
     def margins(self, situations: Situations) -> Tensor:
         """By how much the mask that was taken scores higher than the other one, (B,)."""
         taken, other = situations.masks.unbind(dim=1)
-        more = (self(situations.inputs) * (taken.float() - other.float())).flatten(1).sum(1)
+        more: Tensor = (self(situations.inputs) * (taken.float() - other.float())).flatten(1).sum(1)
         return self.log_sharpness.exp() * more / situations.size
 
 
@@ -133,7 +133,7 @@ def fit_reward(situations: Situations, seed: int, over: Callable[[], bool] = lam
             axes = [-1 - axis for axis in range(3) if bool(torch.rand((), generator=draws) < 0.5)]
             loss = softplus(-model.margins(situations[part.to(inputs.device)].mirrored(axes))).mean()
             if not bool(loss.isfinite()):
-                raise FloatingPointError(f"loss of the reward model became {float(loss)}")
+                raise FloatingPointError(f"loss of the reward model became {float(loss.detach())}")
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
