@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
@@ -43,15 +43,36 @@ class Learn:
     def run(self) -> int:
         """Do it and print a table; the exit code."""
         from mecca_agents.online import learn
+
+        if self.preferences:
+            return self._from_choices()
+        found = learn(
+            self.project,
+            self.run_folder,
+            self.out,
+            minutes=self.minutes,
+            updates=self.updates,
+            skip_bad=self.skip_bad,
+            seed=self.seed,
+            device=self.device,
+        )
+        print(learning_table(found))
+        return 0
+
+    def _from_choices(self) -> int:
         from mecca_agents.online.preferences import learn_from_choices
 
-        where = self.project, self.run_folder, self.out
-        how: dict[str, Any] = {"minutes": self.minutes, "updates": self.updates, "skip_bad": self.skip_bad}
-        how |= {"seed": self.seed, "device": self.device}
-        if self.preferences:
-            print(choices_table(learn_from_choices(*where, **how)))
-        else:
-            print(learning_table(learn(*where, **how)))
+        found = learn_from_choices(
+            self.project,
+            self.run_folder,
+            self.out,
+            minutes=self.minutes,
+            updates=self.updates,
+            skip_bad=self.skip_bad,
+            seed=self.seed,
+            device=self.device,
+        )
+        print(choices_table(found))
         return 0
 
 
