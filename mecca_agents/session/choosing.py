@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mecca_agents.session.errors import SessionError
 from mecca_agents.session.inputs.mask import BoxedMask, LoggedMask
 from mecca_agents.session.playing.episode import EpisodePlayer
 from mecca_agents.session.playing.layers import whole_layer
-from mecca_agents.session.playing.moment import Moment
+from mecca_agents.session.playing.moment import Chosen, Moment
 from mecca_env.data.base import Box, Triple
+from mecca_env.state import observe
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,9 +79,20 @@ def propose(player: EpisodePlayer, moment: Moment, seed: int, view: Box | None =
     Raises:
         SessionError: The agent is in no doubt, or what it answered is no action.
     """
-    one, other = player.propose(moment, seed, view)
-    masks = tuple(cast("NDArray[np.bool_]", whole_layer(after, "mask")) for after in (one, other))
-    return Proposals(moment, seed, (one, other), (masks[0], masks[1]))
+    seen = player.in_view(moment, view or player.view_of_step(moment))
+    try:
+        actions = player.model.agent.propose(observe(seen.state), seed)
+    except (ValueError, TypeError, FloatingPointError) as error:
+        raise SessionError(f"{player.model.folder}: expected two actions of the agent, got none: {error}") from error
+    if actions is None:
+        raise SessionError("proposals: expected an agent in doubt, got one whose two masks would be the same")
+    one, other = (player.act(seen, action) for action in actions)
+    after = (
+        replace(one, chosen=Chosen(0, actions[0], other.state.prediction[0])),
+        replace(other, chosen=Chosen(1, actions[1], one.state.prediction[0])),
+    )
+    masks = [cast("NDArray[np.bool_]", whole_layer(each, "mask")) for each in after]
+    return Proposals(moment, seed, after, (masks[0], masks[1]))
 
 
 def next_seed(before: Proposals | None, moment: Moment, actions: int) -> int:

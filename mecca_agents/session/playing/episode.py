@@ -16,7 +16,7 @@ from mecca_agents.session.errors import SessionError
 from mecca_agents.session.inputs.mask import BoxedMask
 from mecca_agents.session.inputs.scan import Image
 from mecca_agents.session.playing.model import Model
-from mecca_agents.session.playing.moment import Chosen, Click, Moment
+from mecca_agents.session.playing.moment import Click, Moment
 from mecca_agents.session.playing.views import (
     DOUBT,
     MOST_CHANGES,
@@ -216,32 +216,13 @@ class EpisodePlayer:
             chosen=None,
         )
 
-    def propose(self, moment: Moment, seed: int, view: Box | None = None) -> tuple[Moment, Moment]:
-        """The moments after each of two samples of what the agent might do, in the view that a step would end in.
+    def act(self, moment: Moment, action: Any) -> Moment:
+        """The moment after an action that the agent has answered with. Raises `SessionError` where it is none."""
+        return self._acted(moment, action)
 
-        Args:
-            moment: The one before.
-            seed: Of what is drawn.
-            view: In this view, in place of that.
-
-        Raises:
-            SessionError: The agent proposes no two that differ, or what it answered is no action.
-        """
-        if view is None:
-            view = self.step(moment).view if self._finds_its_view(moment) else moment.view
-        seen = self.in_view(moment, view)
-        try:
-            actions = self.model.agent.propose(observe(seen.state), seed)
-        except (ValueError, TypeError, FloatingPointError) as error:
-            raise SessionError(f"{self.model.folder}: expected two actions of the agent, got none: {error}") from error
-        if actions is None:
-            raise SessionError("proposals: expected an agent in doubt, got one whose two masks would be the same")
-        one, other = (self._acted(seen, action) for action in actions)
-        masks = one.state.prediction[0], other.state.prediction[0]
-        return (
-            replace(one, chosen=Chosen(0, actions[0], masks[1])),
-            replace(other, chosen=Chosen(1, actions[1], masks[0])),
-        )
+    def view_of_step(self, moment: Moment) -> Box:
+        """The view that a step would end in. Raises `SessionError` as `step` does."""
+        return self.step(moment).view if self._finds_its_view(moment) else moment.view
 
     def in_view(self, moment: Moment, view: Box) -> Moment:
         """The same moment in a view of the scan, which may be its own."""
