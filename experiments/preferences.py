@@ -1,6 +1,6 @@
 """What choices between two proposals are worth: the table of docs/online.md.
 
-    python -m experiments.preferences            # ten minutes of one core; writes the page
+    python -m experiments.preferences            # a quarter of an hour of one core; writes the page
     python -m experiments.preferences --choices 50 200 --tests 10 --print
 
 A simulated person works with `InteractiveSession` on phantoms, of which the run for any organ never saw one, and takes
