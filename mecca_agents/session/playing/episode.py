@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -133,7 +134,7 @@ class EpisodePlayer:
             raise SessionError(f"inside: expected {wanted} with clicks inside and outside the target, got {inside!r}")
         there = self._points(points, moment)
         view = self._view_for(there, moment, inside)
-        seen = moment if view == moment.view else self._seen_in(moment, view)
+        seen = self.in_view(moment, view)
         said = {click.place: click.inside for click in moment.clicks}  # the last word on each
         made = []
         for point, voxel in zip(there, _voxels(there, seen.placement), strict=True):
@@ -191,12 +192,12 @@ class EpisodePlayer:
                 return found[-1]
         return min(found, key=_doubt)
 
-    def _acted(self, moment: Moment) -> Moment:
-        """The moment after one action."""
+    def _acted(self, moment: Moment, action: Any = None) -> Moment:
+        """The moment after one action: this one, or the agent's best."""
         agent, config = self.model.agent, self.model.config
         observation = observe(moment.state)
         try:
-            action = agent.act(observation)
+            action = agent.act(observation) if action is None else action
             adjustment, confidence = self._actions.read(action)
             self._actions.refuse(wait=True)
             certainty = checked_confidence(agent, observation, action, config.shape)
@@ -211,7 +212,20 @@ class EpisodePlayer:
             change=change_of(adjustment, config)[0],
             confidence=certainty,
             loaded=None,
+            chosen=None,
         )
+
+    def act(self, moment: Moment, action: Any) -> Moment:
+        """The moment after an action that the agent has answered with. Raises `SessionError` where it is none."""
+        return self._acted(moment, action)
+
+    def view_of_step(self, moment: Moment) -> Box:
+        """The view that a step would end in. Raises `SessionError` as `step` does."""
+        return self.step(moment).view if self._finds_its_view(moment) else moment.view
+
+    def in_view(self, moment: Moment, view: Box) -> Moment:
+        """The same moment in a view of the scan, which may be its own."""
+        return moment if view == moment.view else self._seen_in(moment, view)
 
     def regions(self, moment: Moment) -> Tensor:
         """The supervoxels that the guide chooses from, (D, H, W); only where there are any."""
@@ -268,6 +282,7 @@ class EpisodePlayer:
             change=None if moment.change is None else moved(moment.change),
             confidence=None if moment.confidence is None else moved(moment.confidence),
             loaded=moment.loaded,
+            chosen=moment.chosen and replace(moment.chosen, other=moved(moment.chosen.other.float()) > 0.5),
         )
         return replace(after, state=self._hinted(after)) if after.waiting else after
 

@@ -1,8 +1,9 @@
-"""A session at one moment: what the agent has answered so far, and what it was told."""
+"""A session at one moment: what it shows, what was clicked and answered, and between which masks a person chose."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 
@@ -42,6 +43,21 @@ class Click:
 
 
 @dataclass(frozen=True, eq=False)
+class Chosen:
+    """A step that a person chose of two.
+
+    Attributes:
+        index: Which, 0 or 1.
+        action: What the agent did in it, as the environment takes it.
+        other: The mask that the other one led to, (D, H, W) bool.
+    """
+
+    index: int
+    action: Any
+    other: Tensor
+
+
+@dataclass(frozen=True, eq=False)
 class Moment:
     """A session at one moment; nothing in it is ever written to.
 
@@ -57,6 +73,7 @@ class Moment:
         change: What the last step asked to add to each probability, (D, H, W) float32.
         confidence: In that, (D, H, W) float32, where the agent has one.
         loaded: The mask that the episode goes on from, as long as no step has changed it.
+        chosen: The last step, where a person chose it of two.
     """
 
     image: Image
@@ -70,6 +87,7 @@ class Moment:
     change: Tensor | None = None
     confidence: Tensor | None = None
     loaded: BoxedMask | None = None
+    chosen: Chosen | None = None
 
     @property
     def waiting(self) -> tuple[Click, ...]:
