@@ -116,6 +116,15 @@ class Agent(ABC):
         """
         return None
 
+    def propose(self, observation: Observation, seed: int) -> tuple[Any, Any] | None:
+        """Two actions between which a person may choose; None where there are no two whose masks visibly differ.
+
+        Args:
+            observation: One observation.
+            seed: Of what is drawn for them.
+        """
+        return None
+
     @classmethod
     def passes(cls, preset: Preset) -> int:
         """Number of times that an update passes each volume that it plays through its networks with gradients.

@@ -83,8 +83,8 @@ class NetworkSettings(_Settings):
         shared_blocks: Blocks of P-Net that policy and value share; each has the others to itself (Sec. 3.2).
         levels: Coarser grids of U-Net, each half as fine as the one before.
         evidence: Whether networks that see prompts are also told, for every voxel, how usual its intensity is among
-            what is marked as target and as background, and are pulled to the sides of signed clicks
-            (`networks.evidence`).
+            what is marked as target and as background, and whether it is nearer to the one or to the other on paths
+            that shun edges; and are pulled to the sides of signed clicks (`networks.evidence`).
         precision: "float32", or "bf16" for convolutions in bfloat16 (autocast), on a GPU; a CPU refuses to train so,
             and acts in float32.
         compile: Compile the networks (`torch.compile`) on a GPU, which needs Triton and takes a minute at the start;
@@ -328,7 +328,7 @@ PAPER_GRID = BRIEF.replace(shape=Preset().shape, dilations=Preset().network.dila
 GENERAL = FAST.replace(
     shape=(32, 32, 32),
     num_envs=4,
-    updates=1200,
+    updates=1800,
     final_learning_rate=0.02,
     network="unet",
     evidence=True,

@@ -125,7 +125,10 @@ class Mecca(ActorCritic):
     def act(self, observation: Observation) -> Any:
         """As every actor-critic acts, (B, D, H, W) int64; with a guide, the confidence in it goes along."""
         state = stack_observation(observation)
-        action = self.best_action(state)
+        return self.answer(state, self.best_action(state))
+
+    def answer(self, state: Tensor, action: Tensor) -> Any:
+        """An action taken in B states, (B, D, H, W) int64, with the confidence in it where there is a guide."""
         return for_env(action, self._confidence(state, action), guide=True) if self.task.guide else action
 
     @torch.no_grad()

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 if TYPE_CHECKING:
-    from mecca_agents.online import Learning
+    from mecca_agents.online import Learning, Verdict
+    from mecca_agents.online.preferences import ChoiceLearning
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Learn:
             that acts where none is named. It stays as it is.
         minutes: What learning may take.
         updates: So many updates, in place of minutes.
+        preferences: Learn from choices between two proposals, in the place of masks.
         skip_bad: Leave cases that are at fault out, with a warning, rather than refuse to start.
         seed: Seed of the learning.
         device: auto, cpu or cuda.
@@ -35,6 +37,7 @@ class Learn:
     run_folder: Annotated[Path | None, arg(name="run", metavar="RUN", help_behavior_hint="")] = None
     minutes: float = 5.0
     updates: Annotated[int | None, arg(metavar="N", help_behavior_hint="")] = None
+    preferences: Annotated[bool, FlagCreatePairsOff, arg(help_behavior_hint="")] = False
     skip_bad: Annotated[bool, FlagCreatePairsOff, arg(help_behavior_hint="")] = False
     seed: int = 0
     device: str = "auto"
@@ -45,6 +48,8 @@ class Learn:
         from mecca_agents.online import learn
         from mecca_agents.online.live.attended import attend
 
+        if self.preferences:
+            return self._from_choices()
         found = learn(
             self.project,
             self.run_folder,
@@ -59,16 +64,48 @@ class Learn:
         print(learning_table(found))
         return 0
 
+    def _from_choices(self) -> int:
+        from mecca_agents.online.preferences import learn_from_choices
+
+        found = learn_from_choices(
+            self.project,
+            self.run_folder,
+            self.out,
+            minutes=self.minutes,
+            updates=self.updates,
+            skip_bad=self.skip_bad,
+            seed=self.seed,
+            device=self.device,
+        )
+        print(choices_table(found))
+        return 0
+
 
 def learning_table(found: Learning) -> str:
     """What came of a learning: Dice before and after, case by case, the verdict, and what is in the folder."""
+    how = "each judged by weights that learned from the others" if found.leave_one_out else "kept out of the learning"
+    first = f"{len(found.verdict.before)} cases, {how}, {found.updates} updates"
+    lines = [first, _dice_table(found.verdict), found.verdict.why, found.note]
+    return "\n".join([*filter(None, lines), _left(found.out, found.verdict.counts)])
+
+
+def choices_table(found: ChoiceLearning) -> str:
+    """What came of learning from choices: what the reward model foresees, Dice of accepted masks, the verdict."""
+    verdict, done = found.verdict, found.improvement
+    first = f"{found.choices} choices, {0 if done is None else done.updates} updates"
+    foreseen = f"of the choices kept out, the reward model foresees {verdict.foreseen}"
+    table = "" if verdict.dice is None else _dice_table(verdict.dice)
+    lines = [first, "" if done is None else foreseen, table, verdict.why]
+    return "\n".join([*filter(None, lines), _left(found.out, verdict.counts)])
+
+
+def _dice_table(verdict: Verdict) -> str:
     from mecca_agents.tables import columns
 
-    verdict = found.verdict
     pairs = [(case, 100 * before, 100 * verdict.after[case]) for case, before in verdict.before.items()]
     rows = [[case, f"{before:.1f}", f"{after:.1f}", f"{after - before:+.1f}"] for case, before, after in pairs]
-    table = columns(["case", "Dice % before", "after", "difference"], rows, left=1)
-    how = "each judged by weights that learned from the others" if found.leave_one_out else "kept out of the learning"
-    kind = "new" if verdict.counts else "earlier"
-    lines = [f"{len(rows)} cases, {how}, {found.updates} updates", table, verdict.why, found.note]
-    return "\n".join([*filter(None, lines), f"{found.out}: a run with the {kind} weights"])
+    return columns(["case", "Dice % before", "after", "difference"], rows, left=1)
+
+
+def _left(out: Path, counts: bool) -> str:
+    return f"{out}: a run with the {'new' if counts else 'earlier'} weights"

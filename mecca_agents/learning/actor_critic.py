@@ -16,6 +16,7 @@ from mecca_agents.agent import Observation, TaskSpec
 from mecca_agents.learning.a2c import Losses, a2c_losses, all_actions_losses
 from mecca_agents.learning.distributions import VoxelCategorical, target_policy
 from mecca_agents.learning.network_agent import NetworkAgent, between
+from mecca_agents.learning.proposals import smooth_noise, two_samples
 from mecca_agents.learning.rollout import Decision, Rollout, collect, stack_observation
 from mecca_agents.presets import Preset
 from mecca_agents.runtime.distributed import total, world_size
@@ -81,6 +82,23 @@ class ActorCritic(NetworkAgent):
     def act(self, observation: Observation) -> Any:
         """The action that `choose` takes for every voxel, (B, D, H, W) int64."""
         return self.best_action(stack_observation(observation))
+
+    @torch.no_grad()
+    def propose(self, observation: Observation, seed: int) -> tuple[Any, Any] | None:
+        """Two samples of the policy."""
+        state = stack_observation(observation)
+        with torch.inference_mode():
+            policy = self.policy(self.outputs("segmentation", state, only="policy")["policy"], state)
+
+        def sample(noise: Tensor) -> tuple[Any, Tensor]:
+            action = policy.at(noise.sigmoid().unsqueeze(0))
+            return self.answer(state, action), observation["probability"] + self.adjustments[action] > 0.5
+
+        return two_samples(sample, smooth_noise(self.task.shape, seed, self.device))
+
+    def answer(self, state: Tensor, action: Tensor) -> Any:
+        """An action taken in B states, (B, D, H, W) int64, as the environment wants it."""
+        return action
 
     def best_action(self, state: Tensor) -> Tensor:
         """The action that `choose` takes in B states, (B, D, H, W) int64."""

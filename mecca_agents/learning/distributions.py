@@ -24,13 +24,17 @@ class VoxelCategorical:
         Of several processes that train together, each draws the numbers of the whole batch and takes its own, so that
         the actions are those of one process.
         """
+        probs = self.log_probs
+        part = part_of(len(probs) * world_size())
+        shape = (part.total, *probs.shape[2:])
+        uniform = torch.rand(shape, generator=generator, device=probs.device, dtype=probs.dtype)
+        return self.at(uniform.narrow(0, part.first, part.count))
+
+    def at(self, uniform: Tensor) -> Tensor:
+        """The actions at which the cumulative distribution passes these numbers in [0, 1], (B, D, H, W) int64."""
         cumulative = self.log_probs.detach().exp().cumsum(dim=1)
-        part = part_of(len(cumulative) * world_size())
-        shape = (part.total, 1, *cumulative.shape[2:])
-        uniform = torch.rand(shape, generator=generator, device=cumulative.device, dtype=cumulative.dtype)
-        uniform = uniform.narrow(0, part.first, part.count)
         # The last bound is left out, so that rounding in the sum can never choose an action beyond it.
-        return (cumulative[:, :-1] <= uniform).sum(dim=1)
+        return (cumulative[:, :-1] <= uniform.unsqueeze(1)).sum(dim=1)
 
     def mode(self) -> Tensor:
         """The most probable actions, (B, D, H, W) int64."""

@@ -17,6 +17,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from mecca_agents.agent import Learned, Observation, TaskSpec, only_labelled
 from mecca_agents.learning.network_agent import NetworkAgent, check_finite
+from mecca_agents.learning.proposals import smooth_noise, two_samples
 from mecca_agents.learning.rollout import for_env
 from mecca_agents.presets import Preset
 from mecca_agents.runtime.distributed import total
@@ -59,6 +60,18 @@ class MaskPredictor(NetworkAgent):
         with torch.inference_mode():
             logits = self.logits(observation)
         return self.for_env(action_to(logits, observation), observation)
+
+    @torch.no_grad()
+    def propose(self, observation: Observation, seed: int) -> tuple[Any, Any] | None:
+        """Two samples of the mask, whose voxels are foreground as probably as predicted, as actions."""
+        with torch.inference_mode():
+            logits = self.logits(observation)
+
+        def sample(noise: Tensor) -> tuple[Any, Tensor]:
+            moved = logits + noise
+            return self.for_env(action_to(moved, observation), observation), moved > 0
+
+        return two_samples(sample, smooth_noise(self.task.shape, seed, self.device))
 
     @torch.no_grad()
     def confidence(self, observation: Observation, action: Any) -> Tensor | None:

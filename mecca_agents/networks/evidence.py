@@ -1,9 +1,11 @@
-"""What prompts say of intensities: channels that a network is told besides its observation.
+"""What prompts say of the scan: channels that a network is told besides its observation.
 
 A convolution sees what lies around a voxel, and a person who clicks means all that looks like it. So for each kind of
 mark (the present mask, signed clicks) intensities are counted among what it marks as target and among what it marks as
 background, as in GrabCut (Rother et al., 2004), and every voxel is told the logarithm of the ratio. Of a box every
-voxel is told how deep inside it lies: what looks like the inside of a box often lies outside of it as well.
+voxel is told how deep inside it lies: what looks like the inside of a box often lies outside of it as well. And every
+voxel is told whether it is nearer to clicks inside, or to those outside and to what a box leaves out, on paths that
+shun edges (`networks.paths`), and the same with the middle of the box as if it had been clicked.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv1d
+
+from mecca_agents.networks.paths import distances, nearer
 
 BINS = 48
 """Of an intensity, over `RANGE`."""
@@ -29,6 +33,15 @@ PRIOR = 0.1
 
 PULL = 4.0
 """What a click adds to the logit of its own voxel before a network has learned how much it should be."""
+
+CLICKED = 0.99
+"""A hint is above it at clicks alone."""
+
+BESIDE = 0.1
+"""Where the hint of clicks outside is above it, the middle of a box says nothing."""
+
+CORE = 0.35
+"""Half-axes of the ellipsoid in the middle of a box that is taken to be inside, as a share of the box's own."""
 
 NARROW = 3
 """Power of a hint that clicks pull by: so that they do so right beside them, and not as far as hints reach."""
@@ -51,7 +64,7 @@ class Layout:
     @property
     def channels(self) -> int:
         """Number of channels that `evidence` makes of it."""
-        return 1 + self.signed + self.box
+        return 1 + 4 * self.signed + self.box + (self.signed or self.box)
 
     def marks(self, inputs: Tensor) -> list[tuple[Tensor, Tensor]]:
         """How much every voxel is marked as target and as background, each (B, D, H, W), for each kind of mark."""
@@ -69,7 +82,23 @@ class Layout:
 
 
 def evidence(inputs: Tensor, layout: Layout) -> Tensor:
-    """Half the logarithm of how much more usual an intensity is in the target than in the background, and `depth`.
+    """All that a network is told: `likeness` for each kind of mark, `depth` in the box, and `reached`.
+
+    Args:
+        inputs: An observation as channels, (B, C, D, H, W).
+        layout: Which of them is what.
+
+    Returns:
+        (B, K, D, H, W), K = `layout.channels`.
+    """
+    maps = likeness(inputs, layout)
+    if layout.box:
+        maps.append(depth(layout.shown_box(inputs)))
+    return torch.stack([*maps, *reached(inputs, layout)], dim=1)
+
+
+def likeness(inputs: Tensor, layout: Layout) -> list[Tensor]:
+    """Half the logarithm of how much more usual an intensity is in the target than in the background.
 
     The mean over modalities; 0 where nothing is marked.
 
@@ -78,7 +107,7 @@ def evidence(inputs: Tensor, layout: Layout) -> Tensor:
         layout: Which of them is what.
 
     Returns:
-        (B, K, D, H, W), a map for each kind of mark, and one for the box, where there is any.
+        A map for each kind of mark, (B, D, H, W).
     """
     volume = inputs[:, : layout.modalities].flatten(2)
     bins = ((volume + RANGE) * (BINS / (2 * RANGE))).clamp(0, BINS - 1).long().unbind(1)
@@ -90,10 +119,57 @@ def evidence(inputs: Tensor, layout: Layout) -> Tensor:
         for of, prior in zip(bins, usual, strict=True):
             target, background = (_spread(mark, of, prior) for mark in marks)
             ratios.append((target / background).log().gather(1, of))
-        maps.append(torch.stack(ratios).mean(0) / 2)
+        maps.append(torch.stack(ratios).mean(0).view_as(inputs[:, 0]) / 2)
+    return maps
+
+
+def reached(inputs: Tensor, layout: Layout) -> list[Tensor]:
+    """What is near to clicks and to the box on paths that shun edges.
+
+    What lies beyond a box is outside the target; without a box the border of the grid takes its place, which a target
+    that is looked at seldom reaches.
+
+    Args:
+        inputs: An observation as channels, (B, C, D, H, W).
+        layout: Which of them is what.
+
+    Returns:
+        Maps (B, D, H, W). With a box or signs: 1 where clicks inside or the middle of the box are near, -1 where clicks
+        outside or what is beyond the box are, 0 where nothing is inside for sure. With signs also the same without the
+        middle of the box, and how near, from 1 down to 0, clicks inside and clicks outside are.
+    """
+    if not (layout.box or layout.signed):
+        return []
+    nothing = torch.zeros_like(inputs[:, 0], dtype=torch.bool)
+    inside = outside = near_outside = core = nothing
+    boxed = nothing
+    if layout.signed:
+        hints = inputs[:, layout.modalities + 1], inputs[:, layout.modalities + 2]
+        inside, outside, near_outside = hints[0] > CLICKED, hints[1] > CLICKED, hints[1] > BESIDE
     if layout.box:
-        maps.append(depth(layout.shown_box(inputs)).flatten(1))
-    return torch.stack(maps, dim=1).view(len(inputs), -1, *inputs.shape[2:])
+        box = layout.shown_box(inputs)
+        boxed, core = box > 0, depth(box) >= 1 - CORE**2
+    beyond = torch.where(_anywhere(boxed), ~boxed, _border(nothing))
+    seeds = torch.stack((inside, core & ~near_outside, outside, beyond & ~inside), dim=1)
+    clicked, middle, refused, left_out = distances(inputs[:, : layout.modalities], seeds).unbind(1)
+    against = torch.minimum(refused, left_out)
+    maps = [nearer(torch.minimum(clicked, middle), against).where(_anywhere(inside | core), 0.0)]
+    if layout.signed:
+        maps.append(nearer(clicked, against).where(_anywhere(inside), 0.0))
+        maps += [(-clicked).exp(), (-refused).exp()]
+    return maps
+
+
+def _anywhere(mask: Tensor) -> Tensor:
+    """Whether there is any, (B, 1, 1, 1)."""
+    return mask.flatten(1).any(1).view(-1, 1, 1, 1)
+
+
+def _border(like: Tensor) -> Tensor:
+    """The outermost voxels of a grid, (B, D, H, W) bool."""
+    border = torch.ones_like(like)
+    border[:, 1:-1, 1:-1, 1:-1] = False
+    return border
 
 
 def depth(box: Tensor) -> Tensor:

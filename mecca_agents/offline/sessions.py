@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from mecca_agents.offline.recorder import Episode, Recorder, first_row
 from mecca_agents.session import InteractiveSession, Model, SessionError
 from mecca_agents.session.log import SessionLog, read_log
+from mecca_agents.session.playing.moment import Chosen
 from mecca_env.actions import action_space, observation_space
 from mecca_env.state import observe
 
@@ -22,7 +26,8 @@ _DESCRIPTION = (
 def session_episode(session: InteractiveSession) -> Episode:
     """A session as an episode of the environment: what the agent saw at each step, and did.
 
-    Steps that were undone, and what came before the present box, mask or reset, are not part of it.
+    Steps that were undone, and what came before the present box, mask or reset, are not part of it. Where a person
+    chose between two proposals at any step, the infos say at each which was taken, and what the other mask was.
 
     Args:
         session: One with a scan and at least one step.
@@ -30,13 +35,23 @@ def session_episode(session: InteractiveSession) -> Episode:
     Raises:
         SessionError: There is no step, or the first ones are beyond what can be undone.
     """
-    states = session.states()
+    states, choices = session.states(), session.choices()
     if len(states) == 1:
         raise SessionError("session: expected at least one step, got none")
-    recorder = Recorder(first_row(observe(states[0])), case=Path(session.files[0]).name if session.files else None)
-    for before, after in pairwise(states):
-        recorder.step(first_row(session.model.agent.act(observe(before))), first_row(observe(after)))
+    about = [_choice_info(choice, states[0].shape) if any(choices) else None for choice in (None, *choices)]
+    case = Path(session.files[0]).name if session.files else None
+    recorder = Recorder(first_row(observe(states[0])), about[0], case=case)
+    for (before, after), choice, info in zip(pairwise(states), choices, about[1:], strict=True):
+        action = session.model.agent.act(observe(before)) if choice is None else choice.action
+        recorder.step(first_row(action), first_row(observe(after)), info=info)
     return recorder.episode()
+
+
+def _choice_info(choice: Chosen | None, shape: tuple[int, ...]) -> dict[str, Any]:
+    """Which of two proposals a step was, -1 where there were none, and the mask of the other one, (D, H, W)."""
+    if choice is None:
+        return {"choice": np.int64(-1), "other": np.zeros(shape, np.bool_)}
+    return {"choice": np.int64(choice.index), "other": choice.other.cpu().numpy()}
 
 
 def record_sessions(

@@ -132,7 +132,7 @@ def learn(
     earlier, before_held = cases_of(begun)
     held = kept_out(names, earlier, before_held)
     known = sorted({*earlier, *names} - set(held))
-    with _working_in(project / FOLDER) as work, _stopped_in_words():
+    with working_in(project / FOLDER) as work, stopped_in_words():
         trainer = _Trainer(project, begun, config, own, earlier, seed, device, stream, progress)
         final = [case for case in cases if case.name not in held]
         parts = [(name, [case for case in cases if case.name != name]) for name in (names if not held else ())]
@@ -225,7 +225,7 @@ class _Trainer:
 
 
 @contextmanager
-def _working_in(folder: Path) -> Iterator[Path]:
+def working_in(folder: Path) -> Iterator[Path]:
     """A folder for one learner at a time, empty at the beginning, whoever was killed before, and gone at the end."""
     with locked(folder):
         work = folder / "work"
@@ -238,7 +238,8 @@ def _working_in(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _stopped_in_words() -> Iterator[None]:
+def stopped_in_words() -> Iterator[None]:
+    """Whoever stops a learner is told what stays."""
     try:
         yield
     except Stopped as stopped:

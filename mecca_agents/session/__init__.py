@@ -13,9 +13,9 @@ session.save("mask.nii.gz")
 from mecca_agents.session.errors import SessionError
 from mecca_agents.session.interactive import MOST_VOXELS, InteractiveSession
 from mecca_agents.session.log import Entry, SessionLog, read_log
-from mecca_agents.session.playing.episode import Click
 from mecca_agents.session.playing.layers import Layer, Region
 from mecca_agents.session.playing.model import Model, load_model
+from mecca_agents.session.playing.moment import Click
 from mecca_agents.session.timing import StepTime
 
 __all__ = [

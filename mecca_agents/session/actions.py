@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Self
 
+from mecca_agents.session.choosing import LoggedPair, Proposals, propose
+from mecca_agents.session.errors import SessionError
 from mecca_agents.session.history import Action, Details, History
 from mecca_agents.session.inputs.mask import LoggedMask, MaskLike, boxed, open_mask
 from mecca_agents.session.inputs.scan import read_box
-from mecca_agents.session.playing.episode import Click
 from mecca_agents.session.playing.layers import whole_layer
+from mecca_agents.session.playing.moment import Click
 from mecca_env.data.saving import refuse_over, save_mask
 
 # How what a log keeps is read from JSON; each raises `ValueError` where it finds something else.
@@ -48,6 +50,13 @@ def read_list(value: Any) -> list[Any]:
     if not isinstance(value, list):
         raise ValueError(f"{value!r:.80} where a list should be")
     return value
+
+
+def _pair(value: Any) -> list[str]:
+    texts = [read_text(text) for text in read_list(value)]
+    if len(texts) != 2:
+        raise ValueError(f"{len(texts)} masks where two should be")
+    return texts
 
 
 def _corner(value: Any) -> list[int] | None:
@@ -183,6 +192,58 @@ class Step(Action[NDArray[np.bool_] | None]):
         return {"number": len(after.answers), "clicks": len(before.waiting)}, mask
 
 
+@dataclass(frozen=True, eq=False)
+class Choose(Action[NDArray[np.bool_]]):
+    """Go on with one of two proposals of a step; the log keeps both.
+
+    Attributes:
+        index: Which one, 0 or 1.
+        proposals: The two, or what a log has of them.
+        seed: Of what was drawn, where a log has them.
+    """
+
+    index: int
+    proposals: Proposals | LoggedPair | None
+    seed: int = 0
+
+    name = "choose"
+    logged = {
+        **{"number": read_integer, "clicks": read_integer, "index": read_integer, "seed": read_integer},
+        **{"low": _corner, "high": _corner, "pair": _pair},
+    }
+
+    @classmethod
+    def from_log(cls, details: Mapping[str, Any]) -> Self:
+        """With the two that a log keeps."""
+        one, other = details["pair"]
+        return cls(details["index"], LoggedPair(details["low"], details["high"], (one, other)), details["seed"])
+
+    def do(self, history: History) -> tuple[Details, NDArray[np.bool_]]:
+        """Go on to the moment after it; its mask. What a log has is proposed again, in the view that it was in."""
+        before = history.now
+        if isinstance(self.index, bool) or self.index not in (0, 1):
+            raise SessionError(f"index: expected 0 or 1, got {self.index!r}")
+        found = self.proposals
+        if isinstance(found, LoggedPair):
+            logged = found
+            found = propose(history.player, before, self.seed, logged.view(before.image.shape))
+        elif found is None or found.before is not before:
+            raise SessionError("choose: expected proposals for what is there now, got none; call proposals() first")
+        else:
+            logged = found.packed()
+        after = found.after[self.index]
+        history.advance(self, after)
+        return {
+            "number": len(after.answers),
+            "clicks": len(before.waiting),
+            "index": self.index,
+            "seed": found.seed,
+            "low": logged.low,
+            "high": logged.high,
+            "pair": list(logged.bits),
+        }, found.masks[self.index]
+
+
 @dataclass(frozen=True)
 class Undo(Action[str]):
     """Take back the last action that changed the moment."""
@@ -249,6 +310,6 @@ class Save(Action[None]):
 
 
 ACTIONS: dict[str, type[Action[Any]]] = {
-    kind.name: kind for kind in (SetBox, SetMask, AddClicks, Step, Undo, Redo, Reset, Save)
+    kind.name: kind for kind in (SetBox, SetMask, AddClicks, Step, Choose, Undo, Redo, Reset, Save)
 }
 """All of them, by the names that logs have for them."""

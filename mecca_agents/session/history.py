@@ -11,8 +11,8 @@ from typing_extensions import Self
 
 from mecca_agents.session.errors import SessionError
 from mecca_agents.session.inputs.scan import Image
-from mecca_agents.session.playing.episode import EpisodePlayer, Moment
-from mecca_env.state import State
+from mecca_agents.session.playing.episode import EpisodePlayer
+from mecca_agents.session.playing.moment import Moment
 
 MOST_UNDONE = 100
 """Actions that can be undone; the oldest are forgotten first."""
@@ -108,18 +108,18 @@ class History:
         self.now = after
         return kind
 
-    def states(self) -> list[State]:
-        """States that the agent saw at each step since the last box, mask or reset, and the present one.
+    def moments(self) -> list[Moment]:
+        """The moments before each step since the last box, mask or reset, and the present one.
 
         Raises:
             SessionError: The first steps are beyond what can be undone.
         """
-        found, after = [self.now.state], self.now
+        found, after = [self.now], self.now
         for kind, before in reversed(self._past):
             if kind.begins_episode:
                 break
             if len(before.answers) < len(after.answers):  # a step
-                found.append(before.state)
+                found.append(before)
             after = before
         if len(found) != len(self.now.answers) + 1:
             raise SessionError(

@@ -16,18 +16,18 @@ from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Self
 
 from mecca_agents.session.accepting import put_case
-from mecca_agents.session.actions import AddClicks, Redo, Reset, Save, SetBox, SetMask, Step, Undo
+from mecca_agents.session.actions import AddClicks, Choose, Redo, Reset, Save, SetBox, SetMask, Step, Undo
+from mecca_agents.session.choosing import Proposals, next_seed, propose
 from mecca_agents.session.errors import SessionError
 from mecca_agents.session.history import Action, History, Result
 from mecca_agents.session.inputs.drawn import along, enclosed
 from mecca_agents.session.inputs.mask import MaskLike
 from mecca_agents.session.inputs.scan import Image, ImageLike, open_image
 from mecca_agents.session.log import SET_IMAGE, Entry, SessionLog, read_log, replay
-from mecca_agents.session.playing.episode import Click
 from mecca_agents.session.playing.layers import whole_layer
 from mecca_agents.session.playing.model import Model, load_model
+from mecca_agents.session.playing.moment import Click
 from mecca_agents.session.queries import SessionQueries
-from mecca_agents.session.timing import StepTime, step_times
 from mecca_env.data.saving import refuse_over
 from mecca_env.data.world.grids import checked_tolerance
 
@@ -46,7 +46,7 @@ class InteractiveSession(SessionQueries):
     A call that is refused raises one `ValueError` that says what was expected and what was given, and changes nothing.
 
     Threads: the methods of this class that change the session, or save, work one at a time; while one of them works
-    in another thread, they are refused (`busy`). What only looks (`SessionQueries`, `log`, `timing`, `waiting`) may be
+    in another thread, they are refused (`busy`). What only looks (`SessionQueries`) may be
     called from any thread at any time, never waits, and shows the session as it was before a change or as it is after.
 
     Steps may be taken without clicks, the agent then goes on by itself; and more of them than an episode of the
@@ -83,8 +83,7 @@ class InteractiveSession(SessionQueries):
         self._most_voxels = most_voxels
         self.tolerance = checked_tolerance(tolerance)
         self._working = threading.Lock()
-        self._entries: tuple[Entry, ...] = ()
-        self._opened_at = 0.0  # by the clock of `time.perf_counter`
+        self._proposals: Proposals | None = None
 
     @property
     def busy(self) -> bool:
@@ -199,8 +198,31 @@ class InteractiveSession(SessionQueries):
         """
         return cast("NDArray[np.bool_]", self._do(Step()))
 
+    def proposals(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Two masks that the next step might lead to, (X, Y, Z) each, for `choose`; asked again, two others.
+
+        They are two samples of the agent's policy that differ where it is in doubt (`mecca_agents.learning.proposals`).
+        The session stays what it is: a step may as well be taken, or clicks made, after which these two are void.
+
+        Raises:
+            SessionError: The agent is in no doubt, proposes nothing, or its answer is no action.
+        """
+        with self._exclusively():
+            history = self._opened_history()
+            seed = next_seed(self._proposals, history.now, len(self._entries))
+            self._proposals = propose(history.player, history.now, seed)
+            return self._proposals.masks
+
+    def choose(self, index: int) -> NDArray[np.bool_]:
+        """Take a step to one of the two `proposals`, 0 or 1, and return its mask; can be undone. The log keeps both.
+
+        Raises:
+            SessionError: There is no such proposal, or something was done since they were asked for.
+        """
+        return self._do(Choose(index, self._proposals))
+
     def undo(self) -> str:
-        """Take back the last box, mask, clicks (of one call), step or reset, exactly; its name, as in the log.
+        """Take back the last box, mask, clicks (of one call), step, choice or reset, exactly; its name, as in the log.
 
         Raises:
             SessionError: There is none.
@@ -304,23 +326,10 @@ class InteractiveSession(SessionQueries):
             replay(found.entries[1:], history)
             self._replace(history, found.entries, time.perf_counter() - found.entries[-1].end)
 
-    def log(self) -> tuple[Entry, ...]:
-        """Everything done since the scan was opened, with its times."""
-        self._opened_history()
-        return self._entries
-
-    def timing(self) -> list[StepTime]:
-        """Cost of each step: clicks, seconds of the person, seconds of the agent."""
-        return step_times(self.log())[0]
-
-    def waiting(self) -> StepTime:
-        """The same of the step that is not taken yet, up to now."""
-        return step_times(self.log(), self._seconds())[1]
-
     def close(self) -> None:
         """Let go of scan and history; a closed session refuses everything. Closing twice does nothing."""
         self._closed = True
-        self._history = None
+        self._history = self._proposals = None
         self._entries = ()
 
     def __enter__(self) -> Self:
@@ -375,11 +384,8 @@ class InteractiveSession(SessionQueries):
         if self._closed:
             return
         self._history, self._entries, self._opened_at = history, entries, opened_at
+        self._proposals = None
         self.version += 1
-
-    def _seconds(self) -> float:
-        """Since the scan was opened."""
-        return time.perf_counter() - self._opened_at
 
 
 def _now() -> str:

@@ -125,7 +125,7 @@ def replay(entries: Iterable[Entry], history: History) -> None:
         SessionError: One of them cannot be done, or does not lead where it led.
     """
     for count, entry in enumerate(entries, 1):
-        action = _action(entry)
+        action = action_of(entry)
         if isinstance(action, Save):  # the file is there, or was not wanted here
             continue
         details, _ = action.do(history)
@@ -133,7 +133,8 @@ def replay(entries: Iterable[Entry], history: History) -> None:
             raise SessionError(f"log: expected action {count}, {entry.action}, to give {entry.details}, got {details}")
 
 
-def _action(entry: Entry) -> Action[Any]:
+def action_of(entry: Entry) -> Action[Any]:
+    """The action that an entry is of, to do it again. Raises `SessionError` where there is no such action."""
     kind = ACTIONS.get(entry.action)
     if kind is None:
         raise SessionError(f"log: expected an action of a session, found {entry.action!r}")

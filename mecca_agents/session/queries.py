@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, cast
 
 import numpy as np
@@ -9,9 +10,12 @@ from numpy.typing import NDArray
 
 from mecca_agents.session.errors import SessionError
 from mecca_agents.session.history import History
-from mecca_agents.session.playing.episode import Click, EpisodePlayer, Moment
+from mecca_agents.session.log import Entry
+from mecca_agents.session.playing.episode import EpisodePlayer
 from mecca_agents.session.playing.layers import Layer, Region, advised_regions, layer_slice, whole_layer
 from mecca_agents.session.playing.model import Model
+from mecca_agents.session.playing.moment import Chosen, Click, Moment
+from mecca_agents.session.timing import StepTime, step_times
 from mecca_env.data.base import Box, Triple
 from mecca_env.data.world.nifti import Header
 from mecca_env.state import State
@@ -33,6 +37,8 @@ class SessionQueries:
         self.version = 0
         self._player = EpisodePlayer(model)
         self._history: History | None = None
+        self._entries: tuple[Entry, ...] = ()
+        self._opened_at = 0.0  # by the clock of `time.perf_counter`
         self._closed = False
 
     @property
@@ -159,7 +165,28 @@ class SessionQueries:
         Raises:
             SessionError: The first steps are beyond what can be undone.
         """
-        return self._opened_history().states()
+        return [moment.state for moment in self._opened_history().moments()]
+
+    def choices(self) -> list[Chosen | None]:
+        """The step at which a person chose of two proposals, for each step since the last box, mask or reset, or None.
+
+        Raises:
+            SessionError: As `states`.
+        """
+        return [moment.chosen for moment in self._opened_history().moments()[1:]]
+
+    def log(self) -> tuple[Entry, ...]:
+        """Everything done since the scan was opened, with its times."""
+        self._opened_history()
+        return self._entries
+
+    def timing(self) -> list[StepTime]:
+        """Cost of each step: clicks, seconds of the person, seconds of the agent."""
+        return step_times(self.log())[0]
+
+    def waiting(self) -> StepTime:
+        """The same of the step that is not taken yet, up to now."""
+        return step_times(self.log(), self._seconds())[1]
 
     @property
     def can_undo(self) -> bool:
@@ -170,6 +197,10 @@ class SessionQueries:
     def can_redo(self) -> bool:
         """Whether `redo` has something to do again."""
         return self._opened_history().can_redo
+
+    def _seconds(self) -> float:
+        """Since the scan was opened."""
+        return time.perf_counter() - self._opened_at
 
     def _checked(self, modality: int) -> int:
         if not 0 <= modality < self.model.modalities:

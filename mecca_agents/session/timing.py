@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 
-from mecca_agents.session.actions import AddClicks, Redo, Reset, SetBox, SetMask, Step, Undo
+from mecca_agents.session.actions import AddClicks, Choose, Redo, Reset, SetBox, SetMask, Step, Undo
 from mecca_agents.session.errors import SessionError
 from mecca_agents.session.log import SET_IMAGE, Entry, SessionLog
 from mecca_agents.tables import Section, Table, csv_row, markdown, number, plural, write_rows
@@ -78,7 +78,7 @@ def _after(times: _Times, entry: Entry, position: int) -> _Times:
     """The times after an action, the same where it changes nothing."""
     waiting = times.waiting
     match entry.action:
-        case Step.name:
+        case Step.name | Choose.name:
             done = (*times.done, replace(waiting, agent=entry.took))
             return replace(times, done=done, waiting=StepTime(waiting.step + 1, 0, 0.0))
         case AddClicks.name if entry.details["new"]:

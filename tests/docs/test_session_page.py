@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from benchmarks import session as benchmark
 from experiments import built_in
 from mecca_agents.presets import PRESETS
+from mecca_agents.runs import read_config
 from mecca_agents.runs.shipped import SHIPPED
-from mecca_agents.session import InteractiveSession
+from mecca_agents.session import InteractiveSession, load_model
 from tests.support import ROOT
 from tests.support.volumes import ellipsoid, intensities, write_nifti
 
@@ -59,3 +62,19 @@ def test_the_command_that_makes_the_built_in_run(tmp_path: Path, monkeypatch: py
     files = {str(path.relative_to(kept)) for path in kept.rglob("*") if path.is_file()}
     assert {str(path.relative_to(package)) for path in package.rglob("*") if path.is_file()} == files
     assert InteractiveSession(package, device="cpu").model.config.shape == (12, 12, 10)
+
+
+def test_a_run_that_is_trained_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = built_in.RECIPES["general"]
+    assert recipe.first is not None and recipe.first.settings["guide"]
+    small = PRESETS["general"].replace(shape=(16, 16, 16), num_envs=1, channels=2, updates=1)
+    monkeypatch.setitem(PRESETS, "general", small)
+    monkeypatch.setitem(built_in.RECIPES, "general", replace(recipe, changes={"learning_rate": 1e-9}))
+    monkeypatch.setattr(built_in, "SHIPPED", tmp_path / "package")
+    built_in.make("general", tmp_path / "run")
+    first, run = (load_model(tmp_path / name, device="cpu") for name in ("run-first", "run"))
+    assert run.run.begun_from == str(tmp_path / "run-first") and first.run.seed != run.run.seed
+    assert run.run.settings["user"] != first.run.environment["user"]
+    for name, value in first.agent.weights().items():
+        torch.testing.assert_close(value, run.agent.weights()[name], atol=1e-6, rtol=0)
+    assert read_config(tmp_path / "package" / "general").begun_from is None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from mecca_agents.session.errors import SessionError
 from mecca_agents.session.inputs.mask import BoxedMask
 from mecca_agents.session.inputs.scan import Image
 from mecca_agents.session.playing.model import Model
+from mecca_agents.session.playing.moment import Click, Moment
 from mecca_agents.session.playing.views import (
     DOUBT,
     MOST_CHANGES,
@@ -38,75 +40,6 @@ from mecca_env.process.simulator import EpisodeStart, Simulator, mask_action
 from mecca_env.state import State, observe
 
 _ROUNDING = 1e-6  # voxels: what a click on the border of the view may lie outside of it
-
-
-@dataclass(frozen=True)
-class Click:
-    """A click.
-
-    Attributes:
-        point: Where, in voxels of the scan, fractions included.
-        voxel: The voxel of the agent's grid that it lies in.
-        step: Number of the step that it is for, from 1.
-        repeated: That `place` was clicked before, and with signs the last word on it was the same: nobody learns
-            anything from it, and it is not kept.
-        inside: Which side of the target's border it is on, where clicks have signs.
-    """
-
-    point: tuple[float, float, float]
-    voxel: Triple
-    step: int
-    repeated: bool = False
-    inside: bool | None = None
-
-    @property
-    def place(self) -> Triple:
-        """The voxel that a second click in would repeat this one: of the scan where the mask keeps to what was said."""
-        if self.inside is None:
-            return self.voxel
-        x, y, z = (round(v) for v in self.point)
-        return x, y, z
-
-
-@dataclass(frozen=True, eq=False)
-class Moment:
-    """A session at one moment; nothing in it is ever written to.
-
-    Attributes:
-        image: The scan.
-        box: What the person drew; None: the whole scan.
-        placement: Where the agent's grid lies in the scan.
-        first: The state that the episode began with.
-        answered: The state that the last step has left, before any click.
-        state: The same with the clicks made since.
-        clicks: All that were new to the agent, in order.
-        answers: The probability after each step, (D, H, W).
-        change: What the last step asked to add to each probability, (D, H, W) float32.
-        confidence: In that, (D, H, W) float32, where the agent has one.
-        loaded: The mask that the episode goes on from, as long as no step has changed it.
-    """
-
-    image: Image
-    box: Box | None
-    placement: Placement
-    first: State
-    answered: State
-    state: State
-    clicks: tuple[Click, ...] = ()
-    answers: tuple[Tensor, ...] = ()
-    change: Tensor | None = None
-    confidence: Tensor | None = None
-    loaded: BoxedMask | None = None
-
-    @property
-    def waiting(self) -> tuple[Click, ...]:
-        """The clicks that the agent has not seen yet."""
-        return tuple(click for click in self.clicks if click.step > len(self.answers))
-
-    @property
-    def view(self) -> Box:
-        """Box that the agent sees of the scan."""
-        return self.placement.low, self.placement.high
 
 
 class EpisodePlayer:
@@ -199,9 +132,9 @@ class EpisodePlayer:
         if (inside is not None) != self.model.config.signed:
             wanted = "True or False, since this run was trained" if inside is None else "None: this run was not trained"
             raise SessionError(f"inside: expected {wanted} with clicks inside and outside the target, got {inside!r}")
-        there = self._seen_points(points, moment)
+        there = self._points(points, moment)
         view = self._view_for(there, moment, inside)
-        seen = moment if view == moment.view else self._seen_in(moment, view)
+        seen = self.in_view(moment, view)
         said = {click.place: click.inside for click in moment.clicks}  # the last word on each
         made = []
         for point, voxel in zip(there, _voxels(there, seen.placement), strict=True):
@@ -226,13 +159,12 @@ class EpisodePlayer:
         if not self._finds_its_view(moment):
             return self._acted(moment)
         after = self._acted_first(moment) if _is_untouched(moment) else self._acted(moment)
-        points = np.array([click.point for click in after.clicks]).reshape(-1, 3)
         for _ in range(MOST_CHANGES):
             mask, shape = after.state.prediction[0].cpu().numpy(), after.image.shape
             view = grown(mask, after.placement, shape)
             closer = view == after.view
             if closer:
-                view = drawn_closer(mask, after.placement, shape, points)
+                view = drawn_closer(mask, after.placement, shape, *_points_by_side(after.clicks))
             if view == after.view:
                 break
             again = self._seen_in(after, view)
@@ -250,7 +182,7 @@ class EpisodePlayer:
         first = next((click for click in moment.clicks if click.inside), None)
         if first is None:
             return self._acted(moment)
-        shape, points = moment.image.shape, np.array([click.point for click in moment.clicks])
+        shape, points = moment.image.shape, _points_by_side(moment.clicks)[0]
         spacing = np.linalg.norm(moment.image.affine[:3, :3], axis=0).tolist()
         views = dict.fromkeys(around(opening(first.point, spacing, shape, side), points, shape) for side in SIDES)
         found = []
@@ -260,12 +192,12 @@ class EpisodePlayer:
                 return found[-1]
         return min(found, key=_doubt)
 
-    def _acted(self, moment: Moment) -> Moment:
-        """The moment after one action."""
+    def _acted(self, moment: Moment, action: Any = None) -> Moment:
+        """The moment after one action: this one, or the agent's best."""
         agent, config = self.model.agent, self.model.config
         observation = observe(moment.state)
         try:
-            action = agent.act(observation)
+            action = agent.act(observation) if action is None else action
             adjustment, confidence = self._actions.read(action)
             self._actions.refuse(wait=True)
             certainty = checked_confidence(agent, observation, action, config.shape)
@@ -280,7 +212,20 @@ class EpisodePlayer:
             change=change_of(adjustment, config)[0],
             confidence=certainty,
             loaded=None,
+            chosen=None,
         )
+
+    def act(self, moment: Moment, action: Any) -> Moment:
+        """The moment after an action that the agent has answered with. Raises `SessionError` where it is none."""
+        return self._acted(moment, action)
+
+    def view_of_step(self, moment: Moment) -> Box:
+        """The view that a step would end in. Raises `SessionError` as `step` does."""
+        return self.step(moment).view if self._finds_its_view(moment) else moment.view
+
+    def in_view(self, moment: Moment, view: Box) -> Moment:
+        """The same moment in a view of the scan, which may be its own."""
+        return moment if view == moment.view else self._seen_in(moment, view)
 
     def regions(self, moment: Moment) -> Tensor:
         """The supervoxels that the guide chooses from, (D, H, W); only where there are any."""
@@ -289,16 +234,19 @@ class EpisodePlayer:
     def _finds_its_view(self, moment: Moment) -> bool:
         return self.model.finds_its_view and moment.box is None
 
-    def _seen_points(self, points: ArrayLike, moment: Moment) -> list[tuple[float, float, float]]:
+    def _points(self, points: ArrayLike, moment: Moment) -> list[tuple[float, float, float]]:
         """Points as numbers: anywhere in the scan where the view can be changed, else in the view."""
         whole: Box = ((0, 0, 0), moment.image.shape)
         return _points(points, whole if self.model.finds_its_view else moment.view)
 
     def _view_for(self, points: list[tuple[float, float, float]], moment: Moment, inside: bool | None) -> Box:
-        """The view that shows points: one around the first click of all, or the present one, as far as they need."""
-        if not self.model.finds_its_view:
+        """The view that shows points: one around the first click of all, or the present one, as far as they need.
+
+        Beyond it all is background, so that clicks outside the target need none.
+        """
+        if not (self.model.finds_its_view and inside):  # which have sides
             return moment.view
-        if moment.box is None and _is_untouched(moment) and not moment.clicks and inside:
+        if moment.box is None and _is_untouched(moment) and not moment.clicks:
             spacing = np.linalg.norm(moment.image.affine[:3, :3], axis=0).tolist()
             least, most = self.model.config.click_side
             view = opening(points[0], spacing, moment.image.shape, (least * most) ** 0.5)
@@ -334,6 +282,7 @@ class EpisodePlayer:
             change=None if moment.change is None else moved(moment.change),
             confidence=None if moment.confidence is None else moved(moment.confidence),
             loaded=moment.loaded,
+            chosen=moment.chosen and replace(moment.chosen, other=moved(moment.chosen.other.float()) > 0.5),
         )
         return replace(after, state=self._hinted(after)) if after.waiting else after
 
@@ -344,13 +293,15 @@ class EpisodePlayer:
         return replace(moment, answered=state, state=state, loaded=mask)
 
     def _hinted(self, moment: Moment) -> State:
-        """The state with all waiting clicks, which become hints at once, as those of the environment's user do."""
-        made = torch.tensor([[click.voxel for click in moment.waiting]], device=self.model.device)  # (1, K, 3)
-        answered = moment.answered
+        """The state with all waiting clicks in view, which become hints at once, as those of the environment's user."""
+        answered, clicks = moment.answered, [click for click in moment.waiting if min(click.voxel) >= 0]
+        if not clicks:
+            return answered
+        made = torch.tensor([[click.voxel for click in clicks]], device=self.model.device)  # (1, K, 3)
         before = replace(answered, clicks=torch.cat((answered.clicks, torch.full_like(made, -1)), dim=1))
         if answered.signs is None:
             return self._simulator.add_clicks(before, made)
-        signs = torch.tensor([[1 if click.inside else -1 for click in moment.waiting]], device=self.model.device)
+        signs = torch.tensor([[1 if click.inside else -1 for click in clicks]], device=self.model.device)
         room = torch.zeros_like(signs, dtype=torch.int8)
         before = replace(before, signs=torch.cat((answered.signs, room), dim=1))
         return self._simulator.add_clicks(before, made, signs)
@@ -387,10 +338,19 @@ def _points(points: ArrayLike, view: Box) -> list[tuple[float, float, float]]:
     return [(float(x), float(y), float(z)) for x, y, z in array]
 
 
+def _points_by_side(clicks: Sequence[Click]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Points of the scan that were clicked inside and outside the target, (K, 3) each."""
+    inside, outside = (np.array([c.point for c in clicks if c.inside == side]).reshape(-1, 3) for side in (True, False))
+    return inside, outside
+
+
 def _voxels(points: Sequence[tuple[float, float, float]], placement: Placement) -> list[Triple]:
-    """The voxels of the grid that hold these points of the scan."""
+    """The voxels of the grid that hold these points of the scan; -1s for those that lie beyond it."""
     in_scan = torch.tensor(points, dtype=torch.float64)
     at = placement.in_grid(Coordinates(in_scan[:, 0, None], in_scan[:, 1, None], in_scan[:, 2]))
     found = torch.stack((at.first[:, 0], at.second[:, 0], at.third), dim=1).add_(0.5).floor_().long()
-    inside: NDArray[np.int64] = found.clamp_min(0).minimum(torch.tensor(placement.shape) - 1).numpy()
-    return [(int(d), int(h), int(w)) for d, h, w in inside]
+    low, high = (torch.tensor(corner) - 0.5 for corner in (placement.low, placement.high))
+    there = ((in_scan >= low - _ROUNDING) & (in_scan <= high + _ROUNDING)).all(1, keepdim=True)
+    last = torch.tensor(placement.shape) - 1
+    voxels: NDArray[np.int64] = found.clamp_min(0).minimum(last).where(there, -1).numpy()
+    return [(int(d), int(h), int(w)) for d, h, w in voxels]

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mecca_agents.session.errors import SessionError
-from mecca_agents.session.playing.episode import EpisodePlayer, Moment
+from mecca_agents.session.playing.episode import EpisodePlayer
+from mecca_agents.session.playing.moment import Moment
 from mecca_env.data.base import Box, Triple
 from mecca_env.data.grid.cutting import paste_part, read_part
 from mecca_env.data.grid.placement import Placement

@@ -99,14 +99,21 @@ def grown(mask: NDArray[np.bool_], placement: Placement, shape: Triple) -> Box:
     return _within(low, high, shape)
 
 
-def drawn_closer(mask: NDArray[np.bool_], placement: Placement, shape: Triple, points: NDArray[np.float64]) -> Box:
-    """The view, smaller where it is much larger than the mask and all points that were clicked.
+def drawn_closer(
+    mask: NDArray[np.bool_],
+    placement: Placement,
+    shape: Triple,
+    inside: NDArray[np.float64],
+    outside: NDArray[np.float64],
+) -> Box:
+    """The view, smaller where it is much larger than the mask, what was clicked inside, and what outside near that.
 
     Args:
         mask: On the view's grid, (D, H, W).
         placement: Where that lies.
         shape: Of the scan.
-        points: (K, 3), voxels of the scan.
+        inside: Points inside the target, (K, 3), voxels of the scan.
+        outside: Points outside the target, likewise.
     """
     view = (placement.low, placement.high)
     if not mask.any():
@@ -115,6 +122,9 @@ def drawn_closer(mask: NDArray[np.bool_], placement: Placement, shape: Triple, p
     first, last = (np.array(corner) for corner in bounding_box(mask))
     scale = (high - low) / np.array(placement.shape)
     wanted_low, wanted_high = low + first * scale, low + last * scale
+    reach = GROWTH * (wanted_high - wanted_low)
+    near = ((outside >= wanted_low - reach) & (outside < wanted_high + reach)).all(axis=1)
+    points = np.concatenate((inside, outside[near]))
     if len(points):
         wanted_low, wanted_high = np.minimum(wanted_low, points.min(0)), np.maximum(wanted_high, points.max(0) + 1)
     margin = np.maximum(MARGIN * (wanted_high - wanted_low), LEAST_MARGIN)

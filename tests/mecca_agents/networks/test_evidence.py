@@ -8,7 +8,18 @@ import torch
 from scipy.ndimage import gaussian_filter1d
 from torch import Tensor, nn
 
-from mecca_agents.networks.evidence import BINS, PRIOR, PULL, RANGE, SMOOTHING, Informed, Layout, depth, evidence
+from mecca_agents.networks.evidence import (
+    BINS,
+    PRIOR,
+    PULL,
+    RANGE,
+    SMOOTHING,
+    Informed,
+    Layout,
+    depth,
+    evidence,
+    reached,
+)
 
 SHAPE = (8, 9, 10)
 SIGNED = Layout(modalities=1, signed=True, box=True)
@@ -47,7 +58,7 @@ def test_counts_are_those_of_numpy() -> None:
     inputs[:, 3, 0, :, :] = 0.6
     inputs[:, 4, 1:7, 1:7, 1:7] = 1.0
     found = evidence(inputs, SIGNED)
-    assert found.shape == (2, 3, *SHAPE) and not found[:, 0].any()  # every probability is a half
+    assert found.shape == (2, SIGNED.channels, *SHAPE) and not found[:, 0].any()  # every probability is a half
     volume, inside, outside = (inputs[1, i].flatten().double().numpy() for i in (0, 2, 3))
     clicked = _by_numpy(volume, inside**2, outside**2).reshape(SHAPE)
     np.testing.assert_allclose(found[1, 1], clicked, atol=0.02)
@@ -78,6 +89,39 @@ def test_what_looks_like_the_marked_target_is_more_likely_than_what_looks_like_t
 
 def test_nothing_marked_says_nothing() -> None:
     assert not evidence(_observation(SIGNED), SIGNED).abs().gt(1e-5).any()
+
+
+def test_a_box_alone_reaches_what_looks_like_its_middle() -> None:
+    inputs = _observation(SIGNED)
+    inputs[:, 4, 1:7, 1:7, 1:7] = 1.0
+    by_all, by_clicks, near_inside, near_outside = reached(inputs, SIGNED)
+    assert (by_all[:, 2:6, 2:6, 2:6] > 0.2).all() and (by_all[:, 0] < -0.9).all() and (by_all[:, 7] < -0.9).all()
+    assert not by_clicks.any() and not near_inside.gt(1e-6).any() and not near_outside.gt(1e-6).any()
+    inputs[:, 3, 3:5, 3:5, 3:5] = 1.0  # the middle is outside, somebody says
+    assert not reached(inputs, SIGNED)[0][:, 2:6, 2:6, 2:6].gt(0).any()
+
+
+def test_clicks_reach_what_looks_like_their_voxels() -> None:
+    inputs = _observation(SIGNED)
+    inputs[:, 2, 2, 2, 2] = 1.0
+    inputs[:, 3, 7, 7, 7] = 1.0
+    maps = reached(inputs, SIGNED)
+    assert all((each[:, 2:6, 2:6, 2:6] > 0).float().mean() > 0.9 for each in maps[:2])
+    assert torch.equal(maps[0], maps[1])  # without a box
+    assert (maps[2][:, 2, 2, 2] == 1).all() and (maps[3][:, 7, 7, 7] == 1).all()
+    assert (maps[2][:, 5, 5, 5] > maps[2][:, 6, 6, 6]).all()
+    noise = _observation(SIGNED)
+    noise[:, 2, 0, 0, 0] = 1.0
+    assert (reached(noise, SIGNED)[0][:, 0, 0, 0] == 1).all()  # at the border, which is outside else
+
+
+def test_of_a_box_without_signs_there_is_one_map() -> None:
+    layout = Layout(modalities=1, signed=False, box=True)
+    inputs = _observation(layout)
+    inputs[:, 3, 1:7, 1:7, 1:7] = 1.0
+    (found,) = reached(inputs, layout)
+    assert (found[:, 2:6, 2:6, 2:6] > 0.2).all() and (found[:, 0] < -0.9).all()
+    assert reached(inputs, Layout(1, False, False)) == []
 
 
 def test_unsigned_hints_say_nothing_of_sides() -> None:

@@ -108,3 +108,23 @@ def test_the_command_writes_logs_as_a_data_set(
     assert main([*command, "--overwrite"]) == 2
     assert "scan.nii.gz" in capsys.readouterr().err
     assert minari.load_dataset("mecca/people-v0").total_episodes == 2  # what was there is still there
+
+
+def test_what_was_chosen_between_is_part_of_an_episode(scan: Path) -> None:
+    with InteractiveSession("phantom", device="cpu") as session:
+        session.set_image(str(scan))
+        session.set_box(*BOX)
+        session.add_clicks(CLICKS)
+        session.proposals()
+        session.choose(1)
+        session.add_clicks([(30, 45, 22)])
+        session.step()
+        episode = session_episode(session)
+        second = session._proposals.after[0].state.prediction[0].numpy()  # type: ignore[union-attr]
+    assert list(episode.infos["choice"]) == [-1, 1, -1]
+    assert np.array_equal(episode.infos["other"][1], second) and not episode.infos["other"][[0, 2]].any()
+    taken = episode.observations["probability"][1] > 0.5
+    assert (taken ^ second).any()
+    change = np.array([-0.4, -0.2, -0.1, 0.1, 0.2, 0.4])[episode.actions["adjustment"][0]]
+    expected = (episode.observations["probability"][0] + change).clip(0, 1)  # the action is that of the choice
+    np.testing.assert_allclose(episode.observations["probability"][1], expected, atol=1e-6)

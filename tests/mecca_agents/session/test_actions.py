@@ -37,6 +37,7 @@ def test_logs_know_every_action_by_the_name_and_the_keys_that_files_have() -> No
         "set_mask": ["low", "high", "bits"],
         "add_clicks": ["points", "new"],
         "step": ["number", "clicks"],
+        "choose": ["number", "clicks", "index", "seed", "low", "high", "pair"],
         "undo": ["what"],
         "redo": ["what"],
         "reset": [],

@@ -14,7 +14,7 @@ import torch
 
 from mecca_agents.session import InteractiveSession, Layer, Model, SessionError, load_model
 from mecca_agents.session.history import MOST_UNDONE
-from mecca_agents.session.playing.episode import Moment
+from mecca_agents.session.playing.moment import Moment
 from mecca_env.state import State
 from tests.support.volumes import AFFINE, SHAPE, ellipsoid, intensities
 

@@ -59,19 +59,39 @@ def test_a_first_click_opens_a_view_and_a_step_finds_all_of_a_large_target(sessi
     assert session.clicks[0].voxel != (0, 0, 0) and session._moment.state.n_clicks.tolist() == [1]
 
 
-def test_a_prompt_outside_the_view_widens_it(session: InteractiveSession) -> None:
+def test_a_click_inside_the_target_beyond_the_view_widens_it(session: InteractiveSession) -> None:
     session.add_clicks(MIDDLE, inside=True)
     session.step()
     before, mask = session.view, session.mask()
-    session.add_clicks((1, 1, 1), inside=False)
+    session.add_clicks((1, 1, 1), inside=True)
     assert session.view != before and all(v <= 1 for v in session.view[0]) and session.steps == 1
     assert (session.mask() != mask).mean() < 0.02  # the same, on another grid
     state = session._moment.state
-    assert state.signs is not None and state.signs[0, :2].tolist() == [1, -1]
-    for click, side in zip(session.clicks, (0, 1), strict=True):
-        assert state.hint[0, side][click.voxel] == 1
+    assert state.signs is not None and state.signs[0, :2].tolist() == [1, 1]
+    for click in session.clicks:
+        assert state.hint[0, 0][click.voxel] == 1
     session.undo()
     assert session.view == before and np.array_equal(session.mask(), mask)
+
+
+def test_a_click_outside_the_target_beyond_the_view_says_nothing_new_until_the_view_holds_it(
+    session: InteractiveSession,
+) -> None:
+    session.add_clicks(MIDDLE, inside=True)
+    session.step()
+    before, mask = session.view, session.mask()
+    (made,) = session.add_clicks((1, 1, 1), inside=False)
+    assert not made.repeated and made.voxel == (-1, -1, -1) and session.clicks[-1] == made
+    assert session.view == before and np.array_equal(session.mask(), mask)
+    state = session._moment.state
+    assert not state.hint[0, 1].any() and state.n_clicks.tolist() == [1]
+    session.step()
+    assert session.view == before and session.steps == 2
+    session.add_clicks((3, 3, 3), inside=True)  # now the view reaches there
+    state = session._moment.state
+    voxel = session.clicks[1].voxel
+    assert min(voxel) >= 0 and state.hint[0, 1][voxel] == 1 and state.n_clicks.tolist() == [3]
+    assert session.step()[3, 3, 3] and not session.mask()[1, 1, 1]
 
 
 def test_a_box_is_kept_but_for_prompts_beyond_it(session: InteractiveSession) -> None:
@@ -80,6 +100,8 @@ def test_a_box_is_kept_but_for_prompts_beyond_it(session: InteractiveSession) ->
     session.step()
     assert session.view == before  # it touches all sides of it
     session.add_clicks((2, 40, 30), inside=False)
+    assert session.view == before  # where all is background
+    session.add_clicks((2, 41, 30), inside=True)
     assert session.view[0][0] <= 2 and session.view[1] == before[1] and session.box == ((30, 30, 20), (60, 50, 40))
 
 
@@ -155,11 +177,13 @@ def test_a_view_is_drawn_closer_around_mask_and_clicks_where_it_is_far_too_large
     placement = Placement((0, 0, 0), SHAPE, (30, 40, 30))
     mask = np.zeros((30, 40, 30), bool)
     mask[10:20, 10:20, 10:20] = True  # voxels 30 to 60, 20 to 40, 20 to 40
-    low, high = drawn_closer(mask, placement, SHAPE, np.array([[45.0, 30.0, 30.0]]))
-    assert (low, high) == ((25, 16, 16), (65, 44, 44))
-    low, high = drawn_closer(mask, placement, SHAPE, np.array([[2.0, 70.0, 55.0]]))
-    assert (low, high) == ((0, 0, 0), SHAPE)  # the click would be lost
-    assert drawn_closer(np.zeros_like(mask), placement, SHAPE, np.zeros((0, 3))) == ((0, 0, 0), SHAPE)
+    middle, far, none = np.array([[45.0, 30.0, 30.0]]), np.array([[2.0, 70.0, 55.0]]), np.zeros((0, 3))
+    assert drawn_closer(mask, placement, SHAPE, middle, none) == ((25, 16, 16), (65, 44, 44))
+    assert drawn_closer(mask, placement, SHAPE, far, none) == ((0, 0, 0), SHAPE)  # the click would be lost
+    assert drawn_closer(mask, placement, SHAPE, middle, far) == ((25, 16, 16), (65, 44, 44))  # it is background anyway
+    beside = drawn_closer(mask, placement, SHAPE, middle, np.array([[45.0, 30.0, 47.0]]))
+    assert beside == ((25, 16, 15), (65, 44, 53))  # what was said beside the mask stays in view
+    assert drawn_closer(np.zeros_like(mask), placement, SHAPE, none, none) == ((0, 0, 0), SHAPE)
     assert with_margin(((30, 20, 20), (60, 40, 40)), SHAPE) == ((25, 16, 16), (65, 44, 44))
 
 
