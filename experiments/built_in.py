@@ -7,7 +7,7 @@
 
 What `--train` has made is copied into the package: settings, and weights in 16 bits. The box of a person is not as
 tight as that of a label, and some make no click: the lines below the first say what becomes of the run of phantoms.
-`experiments.general` measures the one for any organ.
+`experiments.sessions.general` measures the one for any organ.
 """
 
 from __future__ import annotations

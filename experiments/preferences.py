@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.document import DOCS, write_document
-from experiments.general import CLICKS, WAYS, Person, play
+from experiments.sessions.general import CLICKS, WAYS, Person, play
 from mecca_agents.evaluation.statistics import case_interval
 from mecca_agents.learning.network_agent import NetworkAgent
 from mecca_agents.online.preferences import ChoiceVerdict, Share

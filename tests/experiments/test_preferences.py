@@ -23,7 +23,7 @@ def test_every_number_of_choices_has_a_row(monkeypatch: pytest.MonkeyPatch, caps
     ):
         monkeypatch.setattr(module, name, value)
     monkeypatch.setattr(improving.improve, "__kwdefaults__", {**improving.improve.__kwdefaults__, "updates": 1})
-    monkeypatch.setattr("experiments.general.CLICKS", 1)
+    monkeypatch.setattr("experiments.sessions.general.CLICKS", 1)
     monkeypatch.setattr("sys.argv", ["preferences", "--choices", "4", "6", "--wrong", "0.1", "--tests", "1", "--print"])
     preferences.main()
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from experiments import saved_mask
+from experiments.sessions import saved_mask
 from mecca_agents.session import InteractiveSession, SessionError, load_model
 from mecca_agents.session.log import replay
 from mecca_env.data.base import DataError

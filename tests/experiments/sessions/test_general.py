@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments import clicks, general
-from experiments.general import Person, Target, by_prompts, notes, play
+from experiments.sessions import clicks, general
+from experiments.sessions.general import Person, Target, by_prompts, notes, play
 from mecca_agents import train
 from mecca_agents.session import Model, load_model
 from tests.support import ROOT

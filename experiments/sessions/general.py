@@ -1,7 +1,7 @@
 """What the run for any organ is worth to a person, on scans that it never saw: the tables of docs/general.md.
 
-    python -m experiments.general --data /data                         # a quarter of an hour; writes the page
-    python -m experiments.general --data /data --targets liver tumour --cases 4 --print
+    python -m experiments.sessions.general --data /data                         # a quarter of an hour; writes the page
+    python -m experiments.sessions.general --data /data --targets liver tumour --cases 4 --print
 
 A simulated person works with `InteractiveSession`, on the scan's own grid: sets a box, or clicks into the middle of
 the target, or loads a mask of Dice 0.8, and then clicks five times into the middle of the largest error. The floors get
@@ -35,7 +35,7 @@ from mecca_env.episodes.damage import damaged
 from mecca_env.prompts.components import deepest, largest_components
 
 PAGE = DOCS / "general.md"
-MARKS = ("<!-- tables, written by experiments.general -->", "<!-- end of tables -->")
+MARKS = ("<!-- tables, written by experiments.sessions.general -->", "<!-- end of tables -->")
 CLICKS = 5
 FLOORS = ("ellipsoid", "random-walker", "growcut")
 Bits = NDArray[np.bool_]

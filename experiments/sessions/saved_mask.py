@@ -1,6 +1,6 @@
 """Measure what the built-in agent makes of a mask that is loaded, beside going on without a break.
 
-    python -m experiments.saved_mask
+    python -m experiments.sessions.saved_mask
 
 On each of `--cases` phantoms that were not trained on, a session of 25 and 5 clicks leaves a mask. The lines say what
 the next step makes of it: in the same session; of the mask alone, whose clicks are gone; and of nothing.

@@ -1,6 +1,6 @@
 """Measure what prompts as viewers send them lead to: a first one of some kind, then five single points.
 
-    python -m experiments.viewer_prompts --run runs/general
+    python -m experiments.sessions.viewer_prompts --run runs/general
 
 On `--cases` phantoms and as many scans of random shapes, none of which was trained on, each first prompt is followed by
 points at the middle of the largest error, inside or outside as the label says (the click of the CVPR 2025 challenge).

@@ -1,6 +1,6 @@
 """Draw docs/images/general.png: real scans before and after each click of a simulated person.
 
-    python -m experiments.clicks --data /data
+    python -m experiments.sessions.clicks --data /data
 
 Hippocampi of the Medical Segmentation Decathlon (CC BY-SA 4.0), which the run for any organ never saw: the box, then
 one click at a time. The slice is the one where the click is; what the agent says is outlined, the label dashed.
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from scipy.ndimage import binary_erosion
 
-from experiments.general import TARGETS, Person
+from experiments.sessions.general import TARGETS, Person
 from mecca_agents.session import load_model
 from mecca_env.data.base import Scan
 from mecca_env.rendering import greyscale

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from experiments import viewer_prompts
+from experiments.sessions import viewer_prompts
 
 
 def test_every_first_prompt_has_a_row_for_each_source(
