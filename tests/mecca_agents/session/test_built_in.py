@@ -39,6 +39,15 @@ def test_the_run_for_any_organ_is_small_and_says_what_it_was_trained_on() -> Non
     assert model.run.commit is not None and not model.run.commit.endswith("-dirty")
 
 
+def test_the_run_for_the_hippocampus_comes_with_the_terms_of_its_scans() -> None:
+    folder = SHIPPED / "hippocampus"
+    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 2**20
+    assert "CC BY-SA 4.0" in (folder / "TERMS.md").read_text(encoding="utf-8")
+    model = InteractiveSession("hippocampus", device="cpu").model
+    assert model.run.dataset == "Task04_Hippocampus" and model.run.root is None and model.run.begun_from == DEFAULT
+    assert model.trained_on.startswith("Task04_Hippocampus (MECCA-Hippocampus-v0, 166 cases, 1600 episodes")
+
+
 @pytest.mark.parametrize("boxed", [True, False])
 def test_it_segments_shapes_that_it_never_saw(boxed: bool) -> None:
     source, dice = ShapesSource(), []
