@@ -95,8 +95,12 @@ def test_worse_weights_do_not_count(
 
 
 @pytest.mark.slow  # trains for some seconds
-def test_the_gate_refuses_weights_that_wrong_masks_made_worse(begun: Path, model: Model, tmp_path: Path) -> None:
-    """Nothing is simulated here: masks of sparse noise teach that hardly anything is target, in long steps."""
+def test_the_gate_refuses_weights_that_wrong_masks_made_worse(
+    begun: Path, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Masks of sparse noise teach that hardly anything is target, in long steps and next to nothing else."""
+    real = learning.mixture
+    monkeypatch.setattr(learning, "mixture", lambda *given: {**real(*given), "weight": 1e-6})
     project, out = tmp_path / "project", tmp_path / "out"
     names = accept(model, project, 6)
     for number, name in enumerate(sorted({*names} - {*kept_out(names)})):
