@@ -22,7 +22,7 @@ from mecca_agents.session import load_model
 from mecca_env.data.base import Scan
 from mecca_env.rendering import greyscale
 
-PICTURE = Path(__file__).parents[1] / "docs" / "images" / "general.png"
+PICTURE = Path(__file__).parents[2] / "docs" / "images" / "general.png"
 PANEL, GAP, CLICKS = 176, 6, 4
 MASK, LABEL, INSIDE, OUTSIDE = (255, 196, 0), (120, 220, 255), (90, 255, 120), (255, 90, 90)
 
