@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
@@ -47,37 +47,18 @@ class Learn:
         """Do it and print a table; the exit code."""
         from mecca_agents.online import learn
         from mecca_agents.online.live.attended import attend
-
-        if self.preferences:
-            return self._from_choices()
-        found = learn(
-            self.project,
-            self.run_folder,
-            self.out,
-            minutes=self.minutes,
-            updates=self.updates,
-            skip_bad=self.skip_bad,
-            seed=self.seed,
-            device=self.device,
-            on_progress=attend() if self.attended else None,
-        )
-        print(learning_table(found))
-        return 0
-
-    def _from_choices(self) -> int:
         from mecca_agents.online.preferences import learn_from_choices
 
-        found = learn_from_choices(
-            self.project,
-            self.run_folder,
-            self.out,
-            minutes=self.minutes,
-            updates=self.updates,
-            skip_bad=self.skip_bad,
-            seed=self.seed,
-            device=self.device,
-        )
-        print(choices_table(found))
+        if self.attended and self.preferences:
+            raise ValueError("--attended: expected a learning from accepted masks, got one from --preferences")
+        where = (self.project, self.run_folder, self.out)
+        how: dict[str, Any] = {
+            name: getattr(self, name) for name in ("minutes", "updates", "skip_bad", "seed", "device")
+        }
+        if self.preferences:
+            print(choices_table(learn_from_choices(*where, **how)))
+        else:
+            print(learning_table(learn(*where, **how, on_progress=attend() if self.attended else None)))
         return 0
 
 

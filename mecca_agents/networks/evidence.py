@@ -41,7 +41,11 @@ BESIDE = 0.1
 """Where the hint of clicks outside is above it, the middle of a box says nothing."""
 
 CORE = 0.35
-"""Half-axes of the ellipsoid in the middle of a box that is taken to be inside, as a share of the box's own."""
+"""Half-axes of the ellipsoid in the middle of a box that is taken to be inside, as a share of the box's own.
+
+With seeds for GrowCut a box alone reached less with 0.25 on training cases of five data sets, and bent targets less
+after clicks with 0.5.
+"""
 
 NARROW = 3
 """Power of a hint that clicks pull by: so that they do so right beside them, and not as far as hints reach."""

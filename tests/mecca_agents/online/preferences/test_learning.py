@@ -156,3 +156,9 @@ def test_time_is_kept_and_a_signal_stops_it(
     with pytest.raises(Stopped, match="learning was stopped by SIGINT; the earlier weights stay"):
         _learn(copy, begun, tmp_path / "stopped")
     assert not (tmp_path / "stopped").exists() and not list((copy / "learning").glob("work"))
+
+
+def test_choices_have_no_attendant(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["learn", str(tmp_path), "--out", str(tmp_path / "out"), "--preferences", "--attended"]
+    assert main(words) != 0
+    assert "--attended: expected a learning from accepted masks" in capsys.readouterr().err
