@@ -1,4 +1,4 @@
-"""The command line: mecca train | evaluate | benchmark | report | record | annotate | learn | serve | demo | data."""
+"""Commands: mecca train | evaluate | benchmark | report | record | annotate | serve | accept | learn | demo | data."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Annotated
 import tyro
 from tyro.conf import subcommand
 
+from mecca_agents.commands.accept import Accept
 from mecca_agents.commands.annotate import Annotate
 from mecca_agents.commands.benchmark import DESCRIPTION, Benchmark, Report
 from mecca_agents.commands.data import Data
@@ -52,8 +53,9 @@ Command = (
     | Annotated[Report, subcommand("report")]
     | Annotated[Record, subcommand("record")]
     | Annotated[Annotate, subcommand("annotate")]
-    | Annotated[Learn, subcommand("learn")]
     | Annotated[Serve, subcommand("serve")]
+    | Annotated[Accept, subcommand("accept")]
+    | Annotated[Learn, subcommand("learn")]
     | Annotated[Demo, subcommand("demo")]
     | Annotated[Data, subcommand("data")]
 )

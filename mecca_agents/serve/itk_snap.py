@@ -146,7 +146,7 @@ class ItkSnapRoutes:
         return await self._answered(lease, add)
 
     async def _reset(self, request: Request, lease: Lease[Held]) -> Response:
-        await self._service.do(lease, lambda held: held.prompts.reset())
+        await self._service.do(lease, self._service.reset)
         return JSONResponse({"status": "ok"})
 
     async def _form(self, request: Request) -> dict[str, bytes]:

@@ -157,7 +157,7 @@ class ViewerRoutes:
         return JSONResponse({})
 
     async def _reset(self, request: Request, lease: Lease[Held]) -> Response:
-        await self._service.do(lease, lambda held: held.prompts.reset())
+        await self._service.do(lease, self._service.reset)
         return JSONResponse({})
 
     async def _undo(self, request: Request, lease: Lease[Held]) -> Response:

@@ -46,7 +46,8 @@ def make_app(
     except ImportError as error:
         raise ImportError(missing("mecca serve", "starlette and pydantic", "serve")) from error
 
-    service = Service(model, settings, board.changed if board else lambda: None, clock)
+    told: dict[str, Any] = {"changed": board.changed, "kept": board.kept} if board else {}
+    service = Service(model, settings, clock=clock, **told)
     if board:
         board.watch(service.leases)
 

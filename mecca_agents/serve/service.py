@@ -38,6 +38,8 @@ class Held:
         dtype: Type of the values that it wants masks to have.
         scan: File that its scan is kept in, where logs are.
         scans: How many it has opened.
+        logs: How many were written of this one.
+        logged: How many of its prompts are in them.
         name: Of its logs.
     """
 
@@ -45,6 +47,8 @@ class Held:
     dtype: np.dtype[Any]
     scan: Path | None = None
     scans: int = 0
+    logs: int = 0
+    logged: int = 0
     name: str = field(default_factory=lambda: secrets.token_hex(3))
 
 
@@ -56,6 +60,7 @@ class Service:
         settings: How.
         changed: Is told whenever there is something new to show.
         clock: Seconds.
+        kept: Is told of each log that was written.
 
     Attributes:
         model: The trained method.
@@ -72,13 +77,14 @@ class Service:
         settings: Settings,
         changed: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
+        kept: Callable[[Path], None] = lambda log: None,
     ) -> None:
         if model.modalities != 1:
             raise ValueError(
                 f"{model.folder}: expected a run for one modality, since viewers send one image, "
                 f"found one for {model.modalities}"
             )
-        self.model, self.settings = model, settings
+        self.model, self.settings, self._kept = model, settings, kept
         self.leases: Leases[Held] = Leases(
             self._make,
             self._end,
@@ -140,6 +146,11 @@ class Service:
             raise
         held.scan = path
 
+    def reset(self, held: Held) -> None:
+        """Begin anew, with another object say: what was done up to here is a log of its own."""
+        self._write_log(held)
+        held.prompts.reset()
+
     async def sweep(self) -> None:
         """Look at the clocks, for ever."""
         while True:
@@ -165,17 +176,26 @@ class Service:
         lease.held.prompts.session.close()
 
     def _keep(self, held: Held) -> None:
-        """Write the log of a scan beside it; a scan without a prompt is not kept."""
-        scan, held.scan = held.scan, None
-        if scan is None:
+        """Write the log of what was done to a scan last; a scan without a prompt is not kept."""
+        self._write_log(held)
+        if held.scan is not None and not held.logs:
+            with suppress(OSError):
+                held.scan.unlink()
+        held.scan, held.logs, held.logged = None, 0, 0
+
+    def _write_log(self, held: Held) -> None:
+        """Write what was done since the scan was opened, or reset, beside the scan; nothing without a prompt."""
+        if held.scan is None or held.prompts.prompts == held.logged:
             return
+        held.logs, held.logged = held.logs + 1, held.prompts.prompts
+        number = f"-{held.logs}" if held.logs > 1 else ""
+        path = held.scan.with_name(f"{held.scan.stem}{number}.json")
         try:
-            if held.prompts.prompts:
-                held.prompts.session.save_log(scan.with_suffix(".json"))
-            else:
-                scan.unlink(missing_ok=True)
+            held.prompts.session.save_log(path)
         except (OSError, ValueError) as error:
             _LOG.error("%s", error)
+        else:
+            self._kept(path)
 
 
 def _play(model: Model) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -40,6 +42,13 @@ class Board:
             self._live.update(self.shown(), refresh=True)
         elif self._leases is not None and not self._console.is_terminal:
             self._say(self._leases)
+
+    def kept(self, log: Path) -> None:
+        """Say how the mask that a log ends in gets into a project, once a person has saved it."""
+        command = f"mecca accept PROJECT --log {shlex.quote(str(log.resolve()))} --scan SCAN --mask MASK"
+        self._console.print(
+            f"{log.name} is kept; with the saved mask: {command}", highlight=False, markup=False, soft_wrap=True
+        )
 
     @contextmanager
     def showing(self) -> Iterator[None]:

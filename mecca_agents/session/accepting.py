@@ -6,7 +6,7 @@
 
 `MECCA-Volumes-v0` reads `images/` and `labels/` as they are. A case is named after its target, where one was given, its
 scan's file, and the scan itself: `spleen__scan12-1a2b3c4d`. So the same target of the same scan takes the place of what
-was accepted before.
+was accepted before, whatever its file is called now.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _KEPT_OF_NAME = 40  # characters of up to four bytes, in a name that may have 25
 
 
 def put_case(
-    project: Path, image: Image, mask: NDArray[np.bool_], log: SessionLog, *, target: str | None, link: bool
+    project: Path, image: Image, mask: NDArray[np.bool_], log: SessionLog | None, *, target: str | None, link: bool
 ) -> str:
     """Put an accepted case into a project; whole, or what was there stays.
 
@@ -57,7 +57,8 @@ def put_case(
         project: Its folder; made where it is missing.
         image: The scan, of one modality.
         mask: (X, Y, Z).
-        log: Of the session; its first file gives the case a part of its name.
+        log: Of the session; its first file gives the case a part of its name. None: there is none, and what was there
+            of an earlier one of this case goes.
         target: What the mask is of, in one word; None: nobody said.
         link: Put a link to the scan's file there, in place of a copy.
 
@@ -75,27 +76,32 @@ def put_case(
         raise SessionError(f"accept: expected a scan of one modality, got one of {modalities}")
     if not mask.any():
         raise SessionError("accept: expected a mask with foreground, got an empty one")
-    name, there = _name_of(project, image, log.files, target)
-    linked = _linked(image) if link and not there else None
+    begin = _begin_of(target)
+    there = _opened_there(project, image, begin)
+    linked = _linked(image) if link and there is None else None
     with _written(project):
         for folder in (IMAGES, LABELS, LOGS):
             (project / folder).mkdir(parents=True, exist_ok=True)
     with writing(project), _written(project), _staged(project) as staged:
+        name = there or _name_of(project, image, image.files if log is None else log.files, begin)
         files = {LABELS: f"{name}.nii.gz", LOGS: f"{name}.json"}
-        if not there:
+        if there is None:
             files = {IMAGES: f"{name}{'.nii.gz' if linked is None else _ending(linked)}", **files}
         for folder, file in files.items():
             refuse_read_only(project / folder / file)
             (staged / folder).mkdir()
         if linked is not None:
             (staged / IMAGES / files[IMAGES]).symlink_to(linked)
-        elif not there:
+        elif there is None:
             save_scan(image.intensities[0].numpy(), image.affine, staged / IMAGES / files[IMAGES], image.header)
         save_mask(mask, image.affine, staged / LABELS / files[LABELS], image.header)
-        log.save(staged / LOGS / files[LOGS])
+        if log is not None:
+            log.save(staged / LOGS / files[LOGS])
+        else:
+            (project / LOGS / files.pop(LOGS)).unlink(missing_ok=True)
         for folder, file in files.items():
             os.replace(staged / folder / file, project / folder / file)
-        for path in visible_files(project / IMAGES) if not there else []:
+        for path in visible_files(project / IMAGES) if there is None else []:
             if stem(path) == name and path.name != files[IMAGES]:  # a link before, a copy now, or the other way round
                 path.unlink()
     return name
@@ -122,18 +128,32 @@ def writing(project: Path) -> Iterator[None]:
         lock.release()
 
 
-def _name_of(project: Path, image: Image, files: Sequence[str], target: str | None) -> tuple[str, bool]:
-    """The case's name, by the first of the files, and whether the scan is the one that lies in the project under it."""
+def _begin_of(target: str | None) -> str:
+    """What the names of a target's cases begin with."""
     if target is not None and (not re.fullmatch(r"[\w-]{1,40}", target) or BETWEEN in target):
         raise SessionError(f"target: expected one word of letters, digits, - and _, got {target!r:.80}")
-    begin = f"{target}{BETWEEN}" if target else ""
+    return f"{target}{BETWEEN}" if target else ""
+
+
+def _opened_there(project: Path, image: Image, begin: str) -> str | None:
+    """The name of the case whose scan in the project was opened; None: it lies elsewhere."""
     for path in image.places:
         own = str(stem(path))
         if path.parent == (project / IMAGES).resolve() and own.startswith(begin):
-            return own, True
+            return own
+    return None
+
+
+def _name_of(project: Path, image: Image, files: Sequence[str], begin: str) -> str:
+    """The name under which a scan's case is in the project; if it is not, one by the first of the files."""
+    ending = f"-{image.identity[:8]}"
+    for path in visible_files(project / IMAGES):
+        own = str(stem(path))
+        if own.startswith(begin) and own.endswith(ending) and BETWEEN not in own[len(begin) :]:
+            return own
     file = str(stem(files[0])) if files else "scan"
     readable = re.sub(r"_{2,}", "_", file)[:_KEPT_OF_NAME].strip("_.") or "scan"
-    return f"{begin}{readable}-{image.identity[:8]}", False
+    return f"{begin}{readable}{ending}"
 
 
 def _linked(image: Image) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from os import PathLike
@@ -103,10 +103,11 @@ class InteractiveSession(SessionQueries):
             mecca_env.data.base.DataError: No such file or no image; too large; another number of modalities than in
                 the training; NaN or infinite voxels; a constant.
         """
-        with self._exclusively():
-            begun, stamp = time.perf_counter(), _now()
-            history = History(self._player, self._open(image, affine))
-            self._replace(history, (Entry(SET_IMAGE, 0.0, time.perf_counter() - begun, stamp, {}),), begun)
+        self._begin(lambda: self._open(image, affine))
+
+    def reopen(self) -> None:
+        """Begin with the scan that is open as if it was opened now. Raises `SessionError` where there is none."""
+        self._begin(lambda: self._moment.image)
 
     def set_box(self, low: Sequence[int] | None = None, high: Sequence[int] | None = None) -> None:
         """Begin anew in a box around what is to be segmented, or in the whole scan; can be undone.
@@ -353,6 +354,12 @@ class InteractiveSession(SessionQueries):
 
     def _open(self, image: ImageLike, affine: ArrayLike | None) -> Image:
         return open_image(image, affine, self.model.modalities, self._most_voxels, self.tolerance)
+
+    def _begin(self, opened: Callable[[], Image]) -> None:
+        with self._exclusively():
+            begun, stamp = time.perf_counter(), _now()
+            history = History(self._player, opened())
+            self._replace(history, (Entry(SET_IMAGE, 0.0, time.perf_counter() - begun, stamp, {}),), begun)
 
     def _do(self, action: Action[Result]) -> Result:
         """Do something with the history, and note it."""

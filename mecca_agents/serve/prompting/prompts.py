@@ -109,8 +109,8 @@ class PromptedSession:
         self.shown = np.zeros(self.session.shape, bool)
 
     def reset(self) -> None:
-        """Forget all prompts; the scan stays."""
-        self.session.set_box()
+        """Forget all prompts; the scan stays, and the log begins anew."""
+        self.session.reopen()
         self._begin_anew()
 
     def add_point(self, point: Sequence[float], inside: bool, predict: bool = True) -> Answer:
