@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
@@ -86,19 +87,28 @@ class Served:
         self.clock[0] += seconds
 
 
-@pytest.fixture(scope="package")
-def served(model: Model) -> Iterator[Served]:
-    """A server for the unmodified client, with three sessions."""
+@contextmanager
+def serving(model: Model, board: Any = None, **settings: Any) -> Iterator[Served]:
+    """A server for the unmodified client, on this machine's own address."""
     import uvicorn
 
     clock = [0.0]
-    app, service = make_app(model, Settings(port=0), clock=lambda: clock[0])
+    app, service = make_app(model, Settings(port=0, **settings), board, clock=lambda: clock[0])
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", ws="none", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:
         assert thread.is_alive()
         time.sleep(0.02)
-    yield Served(f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}", service, clock)
-    server.should_exit = True
-    thread.join()
+    try:
+        yield Served(f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}", service, clock)
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture(scope="package")
+def served(model: Model) -> Iterator[Served]:
+    """One with three sessions that keeps nothing."""
+    with serving(model) as found:
+        yield found

@@ -6,13 +6,18 @@ import base64
 import gzip
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import SimpleITK
 from numpy.typing import NDArray
 
+from mecca_agents.online import read_project
 from mecca_agents.serve.service import Service
+from mecca_agents.session import read_log
+from mecca_agents.session.saved import accept_saved
 from tests.support.viewers import Reply, Viewer
 
 Asked = Callable[..., tuple[Viewer, Service]]
@@ -77,6 +82,26 @@ def test_where_the_scan_lies_is_known(begun: tuple[Viewer, Service, str]) -> Non
     (lease,) = begun[1].leases
     expected = np.array([[-0.5, 0, 0, -10], [0, 0, 3, 20], [0, 2, 0, 30], [0, 0, 0, 1]], float)  # LPS, turned to RAS
     assert np.allclose(lease.held.prompts.session.affine, expected)
+
+
+def test_a_mask_that_it_saved_needs_no_more_than_the_log(
+    asked: Asked, scan: NDArray[np.float32], tmp_path: Path
+) -> None:
+    (tmp_path / "logs").mkdir()
+    viewer, service = asked(itk_snap=True, logs=tmp_path / "logs")
+    session = viewer.ask("GET", "/start_session").json["session_id"]
+    viewer.ask("POST", f"/upload_raw/{session}", *_form(scan, METADATA))
+    found = _mask(viewer.ask("GET", f"/process_point_interaction/{session}?x=12&y=14&z=10&foreground=true"), scan)
+    viewer.ask("GET", f"/end_session/{session}")
+    saved = SimpleITK.GetImageFromArray(found.T.astype(np.uint8))
+    saved.SetOrigin(METADATA["origin"])
+    saved.SetSpacing(METADATA["spacing"])
+    saved.SetDirection(METADATA["direction"])
+    SimpleITK.WriteImage(saved, str(tmp_path / "mask.nii.gz"))
+    (log,) = (tmp_path / "logs").glob("*.json")
+    names = [accept_saved(tmp_path / "project", tmp_path / "mask.nii.gz", log=log) for _ in range(2)]
+    (case,) = read_project(tmp_path / "project")
+    assert names == [case.name] * 2 and case.log == read_log(log)
 
 
 def test_newer_clients_find_a_model(asked: Asked) -> None:

@@ -76,6 +76,50 @@ def test_a_scan_without_a_prompt_is_not_kept_and_the_end_of_the_server_keeps_the
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".nii"]
 
 
+def test_each_object_on_a_scan_has_a_log_of_its_own(
+    asked: Asked, scan: NDArray[np.float32], tmp_path: Path, model: Model
+) -> None:
+    """A viewer's *next object* is a reset; what was done to the one before it is not what was done to this one."""
+    viewer, service = asked(logs=tmp_path)
+    viewer.claim()
+    assert viewer.post("/reset_interactions", {}).status == 400  # there is no scan
+    viewer.open(scan.T)
+    viewer.post("/reset_interactions", {})
+    assert not list(tmp_path.glob("*.json"))
+    masks = []
+    for z in (10, 4):
+        viewer.post("/add_point_interaction", {**POINT, "coordinates": [z, 14, 12]})
+        masks.append(next(iter(service.leases)).held.prompts.session.mask())
+        viewer.post("/reset_interactions", {})
+    viewer.ask("POST", "/release")
+    (kept,) = tmp_path.glob("*.nii")
+    assert sorted(path.name for path in tmp_path.glob("*.json")) == [f"{kept.stem}-2.json", f"{kept.stem}.json"]
+    for name, z, mask in zip(("", "-2"), (10, 4), masks, strict=True):
+        log = read_log(tmp_path / f"{kept.stem}{name}.json")
+        assert [entry.details["points"] for entry in log.entries if entry.action == "add_clicks"] == [[[12, 14, z]]]
+        assert log.files == (str(kept),) and log.entries[1].at < 60
+        with InteractiveSession(model) as again:
+            again.load_log(log, kept)
+            assert np.array_equal(again.mask(), mask)
+
+
+def test_a_log_whose_scan_vanished_is_one_sentence(
+    asked: Asked, scan: NDArray[np.float32], tmp_path: Path, model: Model
+) -> None:
+    viewer, _ = asked(logs=tmp_path)
+    viewer.claim()
+    viewer.open(scan.T)
+    viewer.post("/add_point_interaction", POINT)
+    viewer.ask("POST", "/release")
+    ((log,), (kept,)) = tmp_path.glob("*.json"), tmp_path.glob("*.nii")
+    kept.unlink()
+    with InteractiveSession(model) as again:
+        with pytest.raises(ValueError, match=rf"^{kept}: expected a readable image file, found no such file$"):
+            again.load_log(log, kept)
+        with pytest.raises(SessionError, match=r"^session: expected a scan, got none yet; call set_image\(\) first$"):
+            again.load_log(log)
+
+
 @pytest.mark.parametrize("library", ["blosc2", "pydantic"])
 def test_a_library_that_is_missing_is_named(model: Model, monkeypatch: pytest.MonkeyPatch, library: str) -> None:
     for name in ("bodies", "itk_snap", "routes"):
@@ -107,10 +151,10 @@ def test_silent_sessions_are_taken_back_without_anybody_asking(asked: Asked) -> 
     assert len(service.leases) == 0
 
 
-def _board(model: Model, terminal: bool) -> tuple[Board, io.StringIO, Viewer, Service]:
+def _board(model: Model, terminal: bool, logs: Path | None = None) -> tuple[Board, io.StringIO, Viewer, Service]:
     out = io.StringIO()
     board = Board(Console(file=out, force_terminal=terminal, width=100))
-    app, service = make_app(model, Settings(), board)
+    app, service = make_app(model, Settings(logs=logs), board)
     return board, out, Viewer(app), service
 
 
@@ -140,6 +184,24 @@ def test_elsewhere_there_is_a_line_for_each_thing_that_is_done(model: Model, sca
         "session 1 add_point on 25 x 30 x 21",
         "session 1 is over",
     ]
+    service.close()
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_the_command_that_accepts_a_mask_is_shown_with_each_log(
+    model: Model, scan: NDArray[np.float32], tmp_path: Path, terminal: bool
+) -> None:
+    folder = tmp_path / "kept [scans]"
+    folder.mkdir()
+    board, out, viewer, service = _board(model, terminal, folder)
+    with board.showing():
+        viewer.claim()
+        viewer.open(scan.T)
+        viewer.post("/add_point_interaction", POINT)
+        viewer.ask("POST", "/release")
+    (log,) = folder.glob("*.json")
+    shown = f"{log.name} is kept; with the saved mask: mecca accept PROJECT --log '{log}' --scan SCAN --mask MASK\n"
+    assert shown in out.getvalue()
     service.close()
 
 
