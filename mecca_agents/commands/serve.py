@@ -25,7 +25,7 @@ class Serve:
         key: Key to ask for (API key in the viewers), in place of a random one.
         sessions: Viewers at a time.
         idle: Seconds without a prompt after which a viewer's session is taken back.
-        logs: Keep each session's log and scan in this folder, for mecca record --sessions.
+        logs: Keep each session's logs and scans in this folder, for mecca accept and mecca record --sessions.
         itk_snap: Answer ITK-SNAP, too, at the same address; on this machine alone.
         device: auto, cpu or cuda.
     """
