@@ -45,6 +45,9 @@ class State:
     budgets: Tensor | None = (
         None  # (B, T + 1) int64, clicks before each step, 0 after the last; None: all have the same
     )
+    given: Tensor | None = None  # (B, T, N, 3) int64, recorded prompts before each step, then -1; None: there are none
+    given_signs: Tensor | None = None  # (B, T, N) int8, of `given`: 1 inside, -1 outside, 0 what the label says
+    given_steps: Tensor | None = None  # (B,) int64, so many steps are prompted by `given` alone
     stream_index: Tensor | None = None  # (B,) int64, place of the case in the env's stream; None: it has no stream
     segment: Tensor | None = None  # (B,) int64, of the stream, whose distribution is its own; None likewise
 

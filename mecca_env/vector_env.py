@@ -75,7 +75,7 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
         dataset: Key of the data set (`mecca_env.data.catalog`, `mecca_env.data.built_in`), or any `VolumeSource`.
         root: Its folder; None looks under $MECCA_DATA.
         sources: Further data sets: each case is drawn from one of all, by weights (`mecca_env.data.mixture`). Each a
-            mapping with `env`, an id, and where wanted `root`, `label`, `modalities`, `cases` and `weight`, 1 if not.
+            mapping with `env`, an id, and where wanted others of `mecca_env.data.mixture.NAMES`, `weight` 1 if not.
             Of `MECCA-Stream-v0` they are the segments, one after another (`mecca_env.data.drift`), without weights.
         weight: How often the data set itself comes, beside `sources`.
         drift: What changes in a built-in stream: "organ" (None), "contrast" or "scanner".
@@ -84,6 +84,8 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
         label: Label values that are foreground, None for the data set's own, or all above 0; or "each": every value
             above 0 of every scan is a case of its own (`mecca_env.data.files.FileSource`).
         modalities: Which images to stack, for layouts that hold several.
+        prompts: A file of what people gave on some of the cases (`mecca_env.data.recorded`), to be given again.
+        prompted: In so large a share of the episodes of those.
         device: Where all tensors live.
         autoreset_mode: A `gymnasium.vector.AutoresetMode` or its value.
         fallback: Without a root, use the phantom with one warning where the data set is missing; False: an error.
@@ -128,6 +130,8 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
         cases: int | Sequence[str | int] | None = None,
         label: LabelChoice = None,
         modalities: Sequence[str] | None = None,
+        prompts: str | PathLike[str] | None = None,
+        prompted: float = 1.0,
         device: str | torch.device = "cpu",
         autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
         fallback: bool = True,
@@ -158,6 +162,8 @@ class MeccaVectorEnv(VectorEnv[Observation, Any, Any]):
             cases=cases,
             label=label,
             modalities=modalities,
+            prompts=prompts,
+            prompted=prompted,
             fallback=fallback,
             skip_bad=skip_bad,
             tolerance=tolerance,

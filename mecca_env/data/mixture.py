@@ -12,10 +12,11 @@ import numpy as np
 
 from mecca_env.data.base import DataError, PreparedCase, VolumeSource
 from mecca_env.data.procedural.source import CASES
+from mecca_env.data.recorded import RecordedPrompts, Recordings
 from mecca_env.data.selection import Cases, open_cases
 from mecca_env.tensors.rng import word
 
-NAMES = ("env", "root", "label", "modalities", "split", "cases", "weight")
+NAMES = ("env", "root", "label", "modalities", "split", "cases", "prompts", "prompted", "weight")
 """Entries of a source; `env` is an environment id, the others are as the environment takes them, `split` the first's
 unless it is given."""
 
@@ -78,9 +79,22 @@ class MixedCases(Cases):
 
     def is_labelled(self, index: int) -> bool:
         """Tell whether case `index` gives rewards."""
-        assert isinstance(self.source, MixedSource)
-        part, own = self.source.drawn(index)
+        part, own = self._mixed.drawn(index)
         return part.is_labelled(own)
+
+    def recorded(self, index: int) -> tuple[RecordedPrompts, float] | None:
+        """See `Cases`."""
+        part, own = self._mixed.drawn(index)
+        return part.recorded(own)
+
+    def every_recording(self) -> list[Recordings]:
+        """See `Cases`."""
+        return [found for part in self._mixed.parts for found in part.every_recording()]
+
+    @property
+    def _mixed(self) -> MixedSource:
+        assert isinstance(self.source, MixedSource)
+        return self.source
 
 
 def open_mixture(
@@ -91,7 +105,7 @@ def open_mixture(
     Args:
         dataset: The first.
         sources: The others, each with `env`, an environment id, and where wanted `root`, `label`, `modalities`,
-            `split`, `cases` and `weight`, 1 by default; none: the first alone.
+            `split`, `cases`, `prompts`, `prompted` and `weight`, 1 by default; none: the first alone.
         weight: Of the first.
         **keywords: As `mecca_env.data.selection.open_cases` takes them; what belongs to one data set is of the first.
 
@@ -114,7 +128,8 @@ def open_mixture(
 
 def own_keywords(source: Mapping[str, Any]) -> dict[str, Any]:
     """The keywords of `mecca_env.data.selection.open_cases` that are a source's own, whatever the others have."""
-    own = {name: source.get(name) for name in ("root", "label", "modalities", "cases")}
+    own = {name: source.get(name) for name in ("root", "label", "modalities", "cases", "prompts")}
+    own["prompted"] = source.get("prompted", 1.0)
     return own | {name: source[name] for name in ("split",) if name in source}
 
 

@@ -18,6 +18,7 @@ from mecca_env.data.caching.disk import fetch, file_identity
 from mecca_env.data.catalog import CATALOG, open_dataset
 from mecca_env.data.files import FileSource
 from mecca_env.data.procedural.source import procedural_split
+from mecca_env.data.recorded import RecordedPrompts, Recordings, read_recordings
 from mecca_env.data.splits import SPLITS, labelled_names
 from mecca_env.data.targets import LabelChoice, foreground_values
 from mecca_env.data.world.grids import checked_tolerance
@@ -40,6 +41,7 @@ class Cases:
             labelled together or not at all, so the share is one of scans.
         labelled_cases: So many of them are, in place of a share; likewise a number of scans.
         labelled_draw: Which draw of the labelled cases it is.
+        recordings: What people have given on some of the cases; None: on none.
 
     Raises:
         DataError: Fewer cases, or scans, than are to be labelled.
@@ -52,6 +54,7 @@ class Cases:
     labelled_fraction: float = 1.0
     labelled_cases: int | None = None
     labelled_draw: int = 0
+    recordings: Recordings | None = None
     _labelled: set[int] | None = field(default=None, init=False, repr=False)
     _kept: OrderedDict[tuple[object, ...], NDArray[np.int16]] = field(
         default_factory=OrderedDict, init=False, repr=False
@@ -104,6 +107,15 @@ class Cases:
         Both are counted from 0.
         """
         return None
+
+    def recorded(self, index: int) -> tuple[RecordedPrompts, float] | None:
+        """What somebody has given on case `index`, and the share of its episodes in which that is given again."""
+        found = None if self.recordings is None else self.recordings.cases.get(self.source.case_name(index))
+        return None if found is None or self.recordings is None else (found, self.recordings.share)
+
+    def every_recording(self) -> list[Recordings]:
+        """Those of all data sets that the cases are of; empty where nobody has given anything."""
+        return [self.recordings] if self.recordings is not None and self.recordings.cases else []
 
     def check_share(self, share: float | None) -> None:
         """Refuse a share of labelled episodes (`EnvConfig.labelled_share`) that these cases cannot give.
@@ -213,6 +225,8 @@ def open_cases(
     fallback: bool = True,
     skip_bad: bool = False,
     tolerance: float | None = None,
+    prompts: str | PathLike[str] | None = None,
+    prompted: float = 1.0,
     device: torch.device | str = "cpu",
     memory_bytes: int = 0,
 ) -> Cases:
@@ -237,6 +251,8 @@ def open_cases(
         fallback: Take the phantom, with one warning, where no root is given and none is found.
         skip_bad: Leave unusable cases out with a warning.
         tolerance: Millimetres that the files of a case may lie apart; None: next to nothing.
+        prompts: A file of recorded prompts (`mecca_env.data.recorded`), by the names of cases; None: there is none.
+        prompted: The share of the episodes of those cases in which they are given.
         device: Where built-in cases are drawn.
         memory_bytes: What prepared cases that the data set itself keeps may take; a source that is given decides that.
 
@@ -247,6 +263,7 @@ def open_cases(
     if split not in SPLITS:
         raise ValueError(f"split: expected one of {', '.join(SPLITS)}, got {split!r}")
     checked_tolerance(tolerance)
+    recordings = None if prompts is None else read_recordings(Path(prompts), prompted)
     source = dataset if not isinstance(dataset, str) else None
     if source is not None and not isinstance(source, VolumeSource):
         raise TypeError(f"dataset: expected a key or a VolumeSource, got {dataset!r}")
@@ -288,7 +305,8 @@ def open_cases(
             memory_bytes=memory_bytes,
         )
     everything = Cases(source, split, indices)
-    return Cases(source, split, _select(everything, cases), labelled_fraction, labelled_cases, labelled_draw)
+    chosen = _select(everything, cases)
+    return Cases(source, split, chosen, labelled_fraction, labelled_cases, labelled_draw, recordings)
 
 
 def _names(cases: int | Sequence[str | int] | None) -> list[str] | None:

@@ -19,11 +19,13 @@ from mecca_env.data.grid.placement import Placement
 from mecca_env.data.grid.sampling import resample_case, resample_cases
 from mecca_env.data.mixture import MixedSource
 from mecca_env.data.procedural.source import ProceduralSource
+from mecca_env.data.recorded import RecordedPrompts
 from mecca_env.data.selection import Cases
 from mecca_env.episodes.damage import damaged
+from mecca_env.episodes.recorded import PromptGiver
 from mecca_env.episodes.regions import case_regions, placed_regions
 from mecca_env.episodes.stream import EpisodeStream, is_labelled_episode
-from mecca_env.episodes.views import View, ViewMaker, box_map
+from mecca_env.episodes.views import ShownBox, View, ViewMaker, box_map
 from mecca_env.process.choices import Purpose, draw_choice, read_choice
 from mecca_env.process.config import STARTS, EnvConfig
 from mecca_env.process.simulator import EpisodeStart
@@ -69,6 +71,7 @@ class EpisodeMaker:
         self._augment = cases.split == "train" if config.augment is None else config.augment
         self._views = ViewMaker(config, self._augment)
         self._starts = read_choice("start", config.start, STARTS)
+        self._giver = PromptGiver(cases, config)
         ours = isinstance(cases.source, (FileSource, ProceduralSource, MixedSource, StreamSource))
         threads = threads_ahead() if ours else 1
         self._prepared = CaseStream(
@@ -119,10 +122,11 @@ class EpisodeMaker:
                 labelled=self._cases.is_labelled(each.index),
                 key=each.key,
                 regions=self._regions(each.index, each.case, placements[row]) if self._config.needs_regions else None,
-                box=box_map(each.view.box, placements[row], self._device) if self._config.shows_box else None,
+                box=box_map(each.box, placements[row], self._device) if self._config.shows_box else None,
                 mask=self._start(given[row], each, label[row], placements[row]),
-                first_click=each.view.at(placements[row]).first_click,
+                first_click=each.view.at(placements[row]).first_click if each.recorded is None else None,
                 place=sources[row].place(self._cases, each.index),
+                given=self._giver.on_grid(each.recorded, placements[row]),
             )
             made.append((episode, placements[row]))
         return made
@@ -158,13 +162,15 @@ class EpisodeMaker:
         view = self._views.make(case, source.rng, key)
         if view.crop != "label":
             case = measured(case, (view.placement.low, view.placement.high))
-        return _Drawn(key, index, case, view)
+        return _Drawn(key, index, case, view, self._giver.drawn(index, key))
 
     def _start(
         self, mask: NDArray[np.bool_] | None, drawn: _Drawn, label: Tensor, placement: Placement
     ) -> Tensor | None:
         """What an episode goes on from: the mask that was given, or what the settings say; None: from nothing."""
-        return self._damaged(label, drawn.key) if mask is None else self._on_grid(mask, drawn, placement)
+        if mask is not None:
+            return self._on_grid(mask, drawn, placement)
+        return None if drawn.recorded is not None else self._damaged(label, drawn.key)
 
     def _damaged(self, label: Tensor, key: int) -> Tensor | None:
         """What an episode goes on from by its settings, (D, H, W) bool; None: from nothing."""
@@ -221,3 +227,11 @@ class _Drawn:
     index: int
     case: PreparedCase
     view: View
+    recorded: RecordedPrompts | None
+
+    @property
+    def box(self) -> ShownBox | None:
+        """What is shown of a box: that of whoever was recorded, also where they drew none, or the view's."""
+        if self.recorded is None:
+            return self.view.box
+        return None if self.recorded.box is None else ShownBox(*self.recorded.box)

@@ -88,6 +88,7 @@ def identity(
     listed = not cases.endless
     names = "\n".join(cases.source.case_name(int(i)) for i in cases.indices) if listed else repr(cases.indices)
     names += getattr(cases.source, "identity", "")
+    names += "".join(recordings.identity for recordings in cases.every_recording())
     settings = {field.name: _plain(getattr(config, field.name)) for field in fields(config)}
     return {
         "num_envs": num_envs,

@@ -26,6 +26,7 @@ class Purpose(IntEnum):
     JITTER = 6
     SIDE = 7
     DAMAGE = 8
+    RECORDED = 9
 
 
 def read_choice(name: str, given: Any, known: Iterable[Any] | None) -> dict[Any, float]:

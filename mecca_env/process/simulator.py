@@ -24,6 +24,25 @@ from mecca_env.state import OF_A_STREAM, Progress, State
 from mecca_env.tensors.rng import fold, word
 from mecca_env.tensors.transfer import to_device
 
+_AT_ONCE = 64  # clicks that become hints together: torch takes the memory of a patch for each
+
+
+@dataclass(frozen=True, eq=False)
+class GivenPrompts:
+    """What was recorded for an episode, in voxels of its grid; of the same size in all episodes of an env.
+
+    Attributes:
+        voxels: Before each step, (T, N, 3) int64, then rows of -1.
+        signs: Of those, (T, N) int8: 1 inside the target, -1 outside, 0 what the label says.
+        steps: So many steps have no other prompts; 0: nothing was recorded.
+        most: What any episode of the env can be given in all.
+    """
+
+    voxels: Tensor
+    signs: Tensor
+    steps: int
+    most: int
+
 
 @dataclass(frozen=True, eq=False)
 class EpisodeStart:
@@ -40,6 +59,7 @@ class EpisodeStart:
         mask: What the episode goes on from, (D, H, W) bool; None: every probability is a half.
         first_click: A voxel inside the target that is clicked before all others; None: the user begins.
         place: Where it stands in a stream, and in which segment; None: in no stream.
+        given: What is given in place of the user's prompts; None: no episode of the env has such.
     """
 
     volume: Tensor
@@ -52,6 +72,7 @@ class EpisodeStart:
     mask: Tensor | None = None
     first_click: tuple[int, int, int] | None = None
     place: tuple[int, int] | None = None
+    given: GivenPrompts | None = None
 
 
 class Simulator:
@@ -83,6 +104,7 @@ class Simulator:
         """
         self._some_unlabelled |= not all(e.labelled for e in episodes)
         label = torch.stack([e.label for e in episodes])
+        room = self._room + max((e.given.most for e in episodes if e.given is not None), default=0)
         surface = loops(self.device).label_surface(label)
         count = len(episodes)
         zero = torch.zeros(count, dtype=torch.int64, device=self.device)
@@ -101,17 +123,18 @@ class Simulator:
             step=zero,
             probability=torch.full(label.shape, 0.5, dtype=torch.float32, device=self.device),
             hint=self._hints.empty(label),
-            clicks=torch.full((count, self._room, 3), -1, dtype=torch.int64, device=self.device),
+            clicks=torch.full((count, room, 3), -1, dtype=torch.int64, device=self.device),
             n_clicks=zero,
             dice=torch.zeros(count, dtype=torch.float32, device=self.device),  # nothing is above a half yet
             regions=regions,
             situation=self._transition.start(label),
             weights=self._weights(surface),
-            **self._prompting(episodes),
+            **self._prompting(episodes, room),
         )
         state = self._going_on(state, episodes)
         budget = self._budgets[:1].expand(count) if state.budgets is None else state.budgets[:, 0]
         state, budget = self._begun_by_click(state, budget, [e.first_click for e in episodes])
+        state, budget = self._with_given(state, budget)
         state = self._with_clicks(state, budget.contiguous(), self._ranges[0][1], state.keys[:, 0].contiguous())
         # Only now: the first clicks come before any confidence and are unguided.
         return state.changed(advice=torch.zeros_like(label)) if self.config.guide else state
@@ -147,7 +170,8 @@ class Simulator:
         if config.guide and confidence is not None:
             advice = advise(self.regions(after), confidence, config.advised, self._most_regions)
             after = after.changed(advice=advice)
-        return self._with_clicks(after, progress.budget, self._most_clicks, progress.key), earned, progress.over
+        after, budget = self._with_given(after, progress.budget, progress.over)
+        return self._with_clicks(after, budget, self._most_clicks, progress.key), earned, progress.over
 
     def add_clicks(self, state: State, new_clicks: Tensor, signs: Tensor | None = None) -> State:
         """The state after these clicks have been noted and have become hints.
@@ -183,11 +207,11 @@ class Simulator:
             return None
         return boundary_weights(surface, config.shape, config.boundary_weight, config.boundary_sigma)
 
-    def _prompting(self, episodes: Sequence[EpisodeStart]) -> dict[str, Tensor]:
-        """The fields of a state that only some settings have: signs, box, time, users, budgets, places."""
+    def _prompting(self, episodes: Sequence[EpisodeStart], room: int) -> dict[str, Tensor]:
+        """The fields of a state that only some envs have: signs, box, time, users, budgets, what is given, places."""
         config, made = self.config, dict[str, Tensor]()
         if config.signed:
-            made["signs"] = torch.zeros((len(episodes), self._room), dtype=torch.int8, device=self.device)
+            made["signs"] = torch.zeros((len(episodes), room), dtype=torch.int8, device=self.device)
         if config.shows_box:
             made["box"] = torch.stack([e.box for e in episodes if e.box is not None])
         if config.time:
@@ -198,6 +222,11 @@ class Simulator:
             made["user"] = to_device(torch.tensor(drawn), self.device)
         if any(least < most for least, most in self._ranges):
             made["budgets"] = to_device(torch.tensor([self._drawn_budgets(e.key) for e in episodes]), self.device)
+        given = [e.given for e in episodes if e.given is not None]
+        if given:
+            made["given"] = to_device(torch.stack([one.voxels for one in given]), self.device)
+            made["given_signs"] = to_device(torch.stack([one.signs for one in given]), self.device)
+            made["given_steps"] = to_device(torch.tensor([one.steps for one in given]), self.device)
         places = [e.place for e in episodes if e.place is not None]
         for name, column in zip(OF_A_STREAM, zip(*places, strict=True), strict=False):
             made[name] = to_device(torch.tensor(column), self.device)
@@ -243,6 +272,24 @@ class Simulator:
         """Share of the episode that is left after so many steps, (B, 1)."""
         left = (self.config.horizon - step).clamp_min(0).to(torch.float32)
         return (left * (1.0 / self.config.horizon)).unsqueeze(1)
+
+    def _with_given(self, state: State, budget: Tensor, over: Tensor | None = None) -> tuple[State, Tensor]:
+        """The state after what was recorded for the next step, and how often the user may click besides.
+
+        Nobody else prompts before the steps of the recording, also where it has nothing; nor is it given in episodes
+        that are `over`, (B,) bool.
+        """
+        if state.given is None or state.given_signs is None or state.given_steps is None:
+            return state, budget
+        theirs = state.step < state.given_steps
+        there = theirs if over is None else theirs & ~over
+        rows, at = torch.arange(len(state.step), device=self.device), state.step.clamp_max(self.config.horizon - 1)
+        clicks = torch.where(there[:, None, None], state.given[rows, at], -1)  # (B, N, 3)
+        signs = state.given_signs[rows, at]
+        most = int((clicks[..., 0] >= 0).sum(1).max())  # whoever has recordings waits for the device here
+        for part in (slice(first, min(first + _AT_ONCE, most)) for first in range(0, most, _AT_ONCE)):
+            state = self.add_clicks(state, clicks[:, part].contiguous(), signs[:, part])
+        return state, budget.masked_fill(theirs, 0)
 
     def _with_clicks(self, state: State, budget: Tensor, most: int, key: Tensor) -> State:
         """The state after the user has clicked (`SimulatedUser.click`) and the clicks have become hints."""

@@ -35,7 +35,6 @@ from mecca_env.data.grid.placement import Placement, fixed_placement
 from mecca_env.data.grid.sampling import resample_cases
 from mecca_env.episodes.regions import case_regions, placed_regions
 from mecca_env.episodes.views import ShownBox, box_map
-from mecca_env.kernels.interpolation import Coordinates
 from mecca_env.process.simulator import EpisodeStart, Simulator, mask_action
 from mecca_env.state import State, observe
 
@@ -346,11 +345,4 @@ def _points_by_side(clicks: Sequence[Click]) -> tuple[NDArray[np.float64], NDArr
 
 def _voxels(points: Sequence[tuple[float, float, float]], placement: Placement) -> list[Triple]:
     """The voxels of the grid that hold these points of the scan; -1s for those that lie beyond it."""
-    in_scan = torch.tensor(points, dtype=torch.float64)
-    at = placement.in_grid(Coordinates(in_scan[:, 0, None], in_scan[:, 1, None], in_scan[:, 2]))
-    found = torch.stack((at.first[:, 0], at.second[:, 0], at.third), dim=1).add_(0.5).floor_().long()
-    low, high = (torch.tensor(corner) - 0.5 for corner in (placement.low, placement.high))
-    there = ((in_scan >= low - _ROUNDING) & (in_scan <= high + _ROUNDING)).all(1, keepdim=True)
-    last = torch.tensor(placement.shape) - 1
-    voxels: NDArray[np.int64] = found.clamp_min(0).minimum(last).where(there, -1).numpy()
-    return [(int(d), int(h), int(w)) for d, h, w in voxels]
+    return [(int(d), int(h), int(w)) for d, h, w in placement.voxels(np.array(points, np.float64))]

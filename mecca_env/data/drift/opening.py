@@ -64,6 +64,7 @@ def open_stream(
     root: object = None,
     label: object = None,
     modalities: object = None,
+    prompts: object = None,
     **keywords: Any,
 ) -> StreamCases:
     """Open the segments of a stream.
@@ -74,18 +75,19 @@ def open_stream(
         split: Of every segment whose source does not say its own.
         cases: So many of each segment, where its source does not say which; or names or indices of cases of the stream
             that has the usual number.
-        root: None, as `label` and `modalities`: each source has its own.
+        root: None, as `label`, `modalities` and `prompts`: each source has its own.
         label: None.
         modalities: None.
+        prompts: None.
         **keywords: As `open_cases` takes them.
 
     Raises:
         ValueError, DataError: As `open_data`.
     """
-    if any(given is not None for given in (root, label, modalities)):
+    if any(given is not None for given in (root, label, modalities, prompts)):
         raise ValueError(
-            "root, label and modalities belong to each of the sources of a stream, "
-            f"got root={root!r}, label={label!r}, modalities={modalities!r}"
+            "root, label, modalities and prompts belong to each of the sources of a stream, "
+            f"got root={root!r}, label={label!r}, modalities={modalities!r}, prompts={prompts!r}"
         )
     if sources and drift is not None:
         raise ValueError(f"drift: expected None beside sources, which are the segments, got {drift!r}")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mecca_env.data.base import PreparedCase
 from mecca_env.data.mixture import check_modalities
+from mecca_env.data.recorded import RecordedPrompts, Recordings
 from mecca_env.data.selection import Cases
 
 _ORDER = 0x6F72646572  # name of the random stream
@@ -110,6 +111,15 @@ class StreamCases(Cases):
         """See `Cases`."""
         found = np.flatnonzero(self.order(seed) == index)
         return int(found[0]), self._stream.segment(index)
+
+    def recorded(self, index: int) -> tuple[RecordedPrompts, float] | None:
+        """See `Cases`."""
+        part, own = self._stream.located(index)
+        return part.recorded(own)
+
+    def every_recording(self) -> list[Recordings]:
+        """See `Cases`."""
+        return [found for part in self._stream.parts for found in part.every_recording()]
 
     @property
     def _stream(self) -> StreamSource:

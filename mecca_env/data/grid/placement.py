@@ -7,10 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mecca_env.data.base import Box, PreparedCase, Triple
 from mecca_env.kernels.interpolation import Coordinates
+
+ROUNDING = 1e-6
+"""Voxels that a point on the border of a grid may lie outside of it."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,23 @@ class Placement:
             for axis, offset in enumerate((box.first, box.second, box.third))
         )
         return Coordinates(first, second, third)
+
+    def voxels(self, points: NDArray[np.float64]) -> NDArray[np.int64]:
+        """The grid's voxels that hold points of the scan.
+
+        Args:
+            points: (K, 3), voxels of the scan, fractions included.
+
+        Returns:
+            (K, 3), -1s for those that lie beyond the grid.
+        """
+        given = torch.from_numpy(points)
+        at = self.in_grid(Coordinates(given[:, 0, None], given[:, 1, None], given[:, 2]))
+        found = torch.stack((at.first[:, 0], at.second[:, 0], at.third), dim=1).numpy()
+        last = np.array(self.shape) - 1
+        there = ((found >= -0.5 - ROUNDING) & (found <= last + 0.5 + ROUNDING)).all(axis=1, keepdims=True)
+        voxels: NDArray[np.int64] = np.where(there, np.clip(np.floor(found + 0.5), 0, last), -1).astype(np.int64)
+        return voxels
 
     def bounds(self, scan_shape: Triple) -> tuple[Triple, Triple]:
         """The smallest box of scan voxels that holds the rotated crop, clamped to the scan; high exclusive."""
