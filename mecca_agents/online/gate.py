@@ -22,6 +22,11 @@ USER_SEEDS = (0, 1)
 MOST_LOST = 0.01
 """How far below 0 the interval of the difference may begin: a point of Dice."""
 
+MOST_LOST_ALONE = 0.05
+"""What a single case may lose of Dice where there are too few for an interval."""
+
+_ROUNDING = 1e-9  # 0.85 - 0.9 is a little more than five points
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -46,6 +51,10 @@ class Verdict:
         """The verdict in one sentence."""
         cases, points = plural(len(self.before), "case"), f"{100 * self.difference:+.1f} points of Dice"
         shown = f"no interval with fewer than {FEWEST_CASES} cases"
+        worst, lost = _worst(self.before, self.after)
+        if self.interval is None and lost < -MOST_LOST_ALONE - _ROUNDING:
+            allowed = f"{100 * MOST_LOST_ALONE:.0f} points"
+            shown += f"; {100 * lost:+.1f} on {worst}, and with so few none may lose more than {allowed}"
         if self.interval is not None:
             shown = f"95 % interval {100 * self.interval[0]:+.1f} to {100 * self.interval[1]:+.1f}"
         word = "the new weights count" if self.counts else "the earlier weights stay"
@@ -53,7 +62,9 @@ class Verdict:
 
 
 def judge(before: Mapping[str, float], after: Mapping[str, float]) -> Verdict:
-    """The verdict: the mean over cases may not fall, nor, where there is one, its interval begin below `-MOST_LOST`.
+    """The verdict: the mean over cases may not fall, nor its interval begin below `-MOST_LOST`.
+
+    With too few cases for an interval, none of them may lose more than `MOST_LOST_ALONE`.
 
     Args:
         before: Dice by case, of the earlier weights.
@@ -66,8 +77,17 @@ def judge(before: Mapping[str, float], after: Mapping[str, float]) -> Verdict:
         raise ValueError(f"gate: expected the same cases before and after, got {sorted(before)} and {sorted(after)}")
     differences = [after[case] - before[case] for case in before]
     mean, interval = float(np.mean(differences)), case_interval(differences)
-    counts = mean >= 0 and (interval is None or interval[0] >= -MOST_LOST)
+    guarded = (
+        _worst(before, after)[1] >= -MOST_LOST_ALONE - _ROUNDING if interval is None else interval[0] >= -MOST_LOST
+    )
+    counts = mean >= 0 and guarded
     return Verdict(dict(before), {case: after[case] for case in before}, mean, interval, counts)
+
+
+def _worst(before: Mapping[str, float], after: Mapping[str, float]) -> tuple[str, float]:
+    """The case that has gained least, and how much that is."""
+    case = min(before, key=lambda name: after[name] - before[name])
+    return case, after[case] - before[case]
 
 
 def dice_of(run: Path, project: Path, cases: Sequence[str], device: torch.device) -> dict[str, float]:

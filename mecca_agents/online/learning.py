@@ -5,27 +5,33 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from math import inf, isfinite
 from pathlib import Path
 from typing import Any, TextIO
 
 from mecca_agents.online.gate import Verdict, dice_of, judge
+from mecca_agents.online.measured import Measured
 from mecca_agents.online.memory import first_data, mixture
 from mecca_agents.online.progress import Progress, Progression
 from mecca_agents.online.project import AcceptedCase, ProjectError, kept_out, read_project
+from mecca_agents.online.prompts import fits
 from mecca_agents.online.record import cases_of, publish
 from mecca_agents.presets import Preset, find_preset
 from mecca_agents.runs.config import RunConfig, read_config
+from mecca_agents.runs.errors import RunError
 from mecca_agents.runs.folder import check_folder
 from mecca_agents.runs.locking import locked
 from mecca_agents.runs.shipped import find_run
 from mecca_agents.runs.tally import Tally
 from mecca_agents.runtime.devices import find_device
 from mecca_agents.runtime.stopping import Stopped
+from mecca_agents.tables import plural
 from mecca_agents.training import train
-from mecca_env.process.config import ALL_LABELLED
+from mecca_env.atomic import os_errors_as
+from mecca_env.data.recorded import write_recordings
+from mecca_env.process.config import ALL_LABELLED, EnvConfig
 
 FOLDER = "learning"
 """The folder of a project in which its one learner works."""
@@ -37,7 +43,6 @@ FEWEST = 2
 """With fewer cases there is none to learn from, or none to judge by."""
 
 _TIMED = 3  # updates that tell how long one takes, the first of which is slower
-_KEPT = 20  # checkpoints of a training: at most so small a share of it is lost at the end of its time
 
 
 @dataclass(frozen=True)
@@ -61,10 +66,6 @@ class Learning:
     kept_out: tuple[str, ...]
     updates: int
     note: str = ""
-
-
-class _TimeUp(Exception):
-    """The minutes are over."""
 
 
 def learn(
@@ -133,12 +134,14 @@ def learn(
     held = kept_out(names, earlier, before_held)
     known = sorted({*earlier, *names} - set(held))
     with working_in(project / FOLDER) as work, stopped_in_words():
-        trainer = _Trainer(project, begun, config, own, earlier, seed, device, stream, progress)
+        prompts, others_note = _own_prompts(work, config, cases)
+        trainer = _Trainer(project, begun, config, own, earlier, prompts, seed, device, stream, progress)
+        measured = Measured(work.parent, project, torch_device, dice_of)
         final = [case for case in cases if case.name not in held]
         parts = [(name, [case for case in cases if case.name != name]) for name in (names if not held else ())]
         progress.expect(len(parts) + 1)
         progress.say("the earlier weights are tried")
-        before = dice_of(begun, project, held or names, torch_device)
+        before = measured.dice_of(begun, held or names)
         end = time.monotonic() + 60 * minutes if updates is None else inf
         after: dict[str, float] = {}
         for number, (name, others) in enumerate(parts):
@@ -148,7 +151,7 @@ def learn(
         done = trainer.train(work / "all", final, end)
         if held:
             progress.say("the new weights are tried")
-            after = dice_of(work / "all", project, held, torch_device)
+            after = measured.dice_of(work / "all", held)
         verdict = judge(before, after)
         found = Learning(
             out=out,
@@ -157,7 +160,7 @@ def learn(
             learned=tuple(known if verdict.counts else sorted(earlier)),
             kept_out=tuple(held),
             updates=done,
-            note=_note(config),
+            note="; ".join(filter(None, (_note(config), others_note))),
         )
         publish(work / "all" if verdict.counts else begun, out, _record(found, begun, project))
     return found
@@ -172,6 +175,7 @@ class _Trainer:
     config: RunConfig
     preset: Preset
     earlier: Collection[str]
+    prompts: Path | None
     seed: int
     device: str
     stream: TextIO | None
@@ -195,32 +199,30 @@ class _Trainer:
     ) -> int:
         done = 0
 
-        def count(tally: Tally) -> None:
+        def count(tally: Tally) -> bool:
             nonlocal done
             done = tally.updates
             if times is not None:
                 times.append(time.monotonic())
             else:
                 self.progress.trained(done / preset.updates)
-            if time.monotonic() > end:
-                raise _TimeUp
+            return time.monotonic() > end
 
-        with suppress(_TimeUp):
-            train(
-                self.config.method,
-                out=folder,
-                preset=preset,
-                settings={**self.config.settings, **ALL_LABELLED},
-                begin_from=self.begun,
-                skip_bad=True,  # of these cases none is bad; others may just be put there
-                tolerance=self.config.tolerance,
-                checkpoint_every=max(preset.updates // _KEPT, 1),
-                seed=self.seed,
-                device=self.device,
-                stream=self.stream,
-                on_update=count,
-                **mixture(self.config, self.project, cases, self.earlier),
-            )
+        train(
+            self.config.method,
+            out=folder,
+            preset=preset,
+            settings={**self.config.settings, **ALL_LABELLED},
+            begin_from=self.begun,
+            skip_bad=True,  # of these cases none is bad; others may just be put there
+            tolerance=self.config.tolerance,
+            checkpoint_every=preset.updates,  # one at the end, whenever that comes: nobody goes on from another
+            seed=self.seed,
+            device=self.device,
+            stream=self.stream,
+            on_update=count,
+            **mixture(self.config, self.project, cases, self.earlier, self.prompts),
+        )
         return done
 
 
@@ -269,6 +271,29 @@ def _record(found: Learning, begun: Path, project: Path) -> dict[str, Any]:
         "updates": found.updates,
         "note": found.note,
     }
+
+
+def _own_prompts(work: Path, config: RunConfig, cases: Sequence[AcceptedCase]) -> tuple[Path | None, str]:
+    """The file of what people gave on the cases, None where there is nothing, and a note on what a run cannot take."""
+    signed = EnvConfig(shape=config.preset.shape, **config.settings).signed
+    given = {case.name: case.prompts for case in cases if case.prompts is not None}
+    own = {name: prompts for name, prompts in given.items() if fits(prompts, signed)}
+    others = len(given) - len(own)
+    kinds = ("without", "with") if signed else ("with", "without")
+    note = (
+        ""
+        if not others
+        else (
+            f"{plural(others, 'log')} of clicks {kinds[0]} sides, and the run was trained {kinds[1]} them: "
+            "simulated users prompt in their cases"
+        )
+    )
+    if not own:
+        return None, note
+    path = work / "prompts.json"
+    with os_errors_as(lambda reason: RunError(f"{path}: cannot be written: {reason}; the run is as it was")):
+        write_recordings(path, own)
+    return path, note
 
 
 def _note(config: RunConfig) -> str:

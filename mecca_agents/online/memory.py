@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mecca_agents.online.project import ENV, AcceptedCase
+from mecca_agents.online.prompts import OWN_SHARE
 from mecca_agents.runs.config import RunConfig
 from mecca_env.data.built_in import BUILT_IN
 
@@ -57,7 +58,11 @@ def first_data(config: RunConfig) -> list[dict[str, Any]]:
 
 
 def mixture(
-    config: RunConfig, project: Path, cases: Sequence[AcceptedCase], learned: Collection[str]
+    config: RunConfig,
+    project: Path,
+    cases: Sequence[AcceptedCase],
+    learned: Collection[str],
+    prompts: Path | None = None,
 ) -> dict[str, Any]:
     """What a training plays: a third each of new cases, of remembered ones and of what came first.
 
@@ -66,6 +71,8 @@ def mixture(
         project: The folder of the cases.
         cases: Those that may be learned from.
         learned: Names of those that the run has learned from before.
+        prompts: File of what people gave on them (`mecca_env.data.recorded`), given again in `OWN_SHARE` of their
+            episodes; None: simulated users prompt in all.
 
     Returns:
         `env`, `root`, `label`, `cases`, `weight` and `sources`, as `mecca_agents.train` takes them.
@@ -77,8 +84,9 @@ def mixture(
     weighted: list[Mapping[str, Any]] = [
         {**source, "weight": source.get("weight", 1.0) / total} for source in (first, *others)
     ]
+    given = {} if prompts is None else {"prompts": str(prompts.resolve()), "prompted": OWN_SHARE}
     parts = [
-        {"env": ENV, "root": str(project.resolve()), "split": "all", "cases": names, "weight": 1.0}
+        {"env": ENV, "root": str(project.resolve()), "split": "all", "cases": names, **given, "weight": 1.0}
         for names in (new, old)
         if names
     ]

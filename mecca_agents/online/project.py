@@ -8,11 +8,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mecca_agents.online.prompts import own_prompts
 from mecca_agents.session import SessionError, SessionLog, read_log
 from mecca_agents.session.accepting import BETWEEN, IMAGES, LABELS, LOGS, writing
 from mecca_env.data.base import DataError
 from mecca_env.data.files import FileSource
 from mecca_env.data.inventory import visible_files
+from mecca_env.data.recorded import RecordedPrompts
 
 ENV = "MECCA-Volumes-v0"
 """The environment that plays a project's cases."""
@@ -35,10 +37,12 @@ class AcceptedCase:
     Attributes:
         name: Of the case.
         log: What was done; None where there is none: masks may come from elsewhere.
+        prompts: What of it can be given again (`mecca_agents.online.prompts`); None: nothing.
     """
 
     name: str
     log: SessionLog | None
+    prompts: RecordedPrompts | None = None
 
     @property
     def target(self) -> str:
@@ -70,7 +74,7 @@ def read_project(folder: Path | str, *, skip_bad: bool = False) -> list[Accepted
         cases, faults = [], []
         for name in names:
             try:
-                cases.append(AcceptedCase(name, _log_of(source, names.index(name), logs.pop(name, None))))
+                cases.append(_case(source, names.index(name), logs.pop(name, None)))
             except (SessionError, ProjectError) as error:
                 faults.append(str(error))
     faults += [] if skip_bad else [_vanished(path) for path in logs.values()]
@@ -107,13 +111,17 @@ def _place(name: str) -> bytes:
     return hashlib.sha256(f"kept out:{name}".encode()).digest()
 
 
-def _log_of(source: FileSource, index: int, path: Path | None) -> SessionLog | None:
+def _case(source: FileSource, index: int, path: Path | None) -> AcceptedCase:
+    name = source.case_name(index)
     if path is None:
-        return None
+        return AcceptedCase(name, None)
     log, shape = read_log(path), source.case(index).scan_shape
     if log.shape != shape:
         raise ProjectError(f"{path}: expected the log of a scan of {shape} voxels, found one of {log.shape}")
-    return log
+    try:
+        return AcceptedCase(name, log, own_prompts(log))
+    except SessionError as error:
+        raise ProjectError(f"{path}: {error}") from error
 
 
 def _vanished(path: Path) -> str:

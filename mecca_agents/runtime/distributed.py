@@ -124,12 +124,13 @@ def gathered(thing: Thing) -> list[Thing] | None:
 
 def agreed(signal: Signals | None) -> Signals | None:
     """The signal that one of the processes got, None where none did; the same for all of them."""
-    if not _together():
-        return signal
-    device = "cuda" if dist.get_backend() == "nccl" else "cpu"
-    number = torch.tensor(int(signal or 0), device=device)
-    dist.all_reduce(number, dist.ReduceOp.MAX)
-    return Signals(int(number)) if number else None
+    number = _largest(int(signal or 0))
+    return Signals(number) if number else None
+
+
+def anywhere(flag: bool) -> bool:
+    """Whether it is so in one of the processes; the same for all of them."""
+    return bool(_largest(int(flag)))
 
 
 def wait_for_all() -> None:
@@ -140,6 +141,15 @@ def wait_for_all() -> None:
 
 def _attempt() -> int:
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+
+
+def _largest(number: int) -> int:
+    if not _together():
+        return number
+    device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+    largest = torch.tensor(number, device=device)
+    dist.all_reduce(largest, dist.ReduceOp.MAX)
+    return int(largest)
 
 
 def _together() -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeAlias
 
 import torch
 from numpy.typing import NDArray
@@ -37,7 +37,16 @@ from mecca_agents.runs.locking import locked
 from mecca_agents.runs.provenance import commit, differences, versions
 from mecca_agents.runs.tally import Tally
 from mecca_agents.runtime.devices import check_trainable, tuned
-from mecca_agents.runtime.distributed import agreed, gathered, joined, leads, part_of, wait_for_all, world_size
+from mecca_agents.runtime.distributed import (
+    agreed,
+    anywhere,
+    gathered,
+    joined,
+    leads,
+    part_of,
+    wait_for_all,
+    world_size,
+)
 from mecca_agents.runtime.stopping import Stopped, StopRequest
 from mecca_agents.training.log import Log
 from mecca_env.arguments import read_count, read_settings
@@ -47,6 +56,9 @@ from mecca_env.vector_env import MeccaVectorEnv
 
 COMMIT = commit()
 """The commit of the code that was loaded: the files may be others by the time that a run starts."""
+
+OnUpdate: TypeAlias = Callable[[Tally], bool | None]
+"""Hears of every update; True: there have been enough."""
 
 
 def train(
@@ -69,7 +81,7 @@ def train(
     device: str = "auto",
     overwrite: bool = False,
     stream: TextIO | None = None,
-    on_update: Callable[[Tally], None] | None = None,
+    on_update: OnUpdate | None = None,
 ) -> Agent:
     """Train a method and leave a run folder.
 
@@ -98,7 +110,8 @@ def train(
         device: "auto", "cpu" or "cuda".
         overwrite: Replace a run that is there already.
         stream: Where progress is shown; None takes standard error.
-        on_update: Called after every update, in every process, with how far the run is.
+        on_update: Called after every update, in every process, with how far the run is; True ends the training there,
+            with a checkpoint.
 
     Returns:
         The trained agent.
@@ -145,7 +158,7 @@ def _train(
     device: str,
     overwrite: bool,
     stream: TextIO,
-    on_update: Callable[[Tally], None] | None,
+    on_update: OnUpdate | None,
 ) -> Agent:
     """`train`, in this process's part of the batch."""
     asked = with_usual(preset, asked)
@@ -285,7 +298,7 @@ def _learn(
     observation: Observation,
     tally: Tally | None,
     stream: TextIO,
-    on_update: Callable[[Tally], None] | None = None,
+    on_update: OnUpdate | None = None,
 ) -> None:
     """All updates that are left; `tally` says how far the run is, None that it begins."""
     updates, purge = config.preset.updates, None if tally is None else tally.updates
@@ -305,11 +318,10 @@ def _learn(
             tally.add(numbers, clock - before, (envs.steps_taken - steps) * world_size())
             if log is not None:
                 log.add(update, tally, numbers)
-            if on_update is not None:
-                on_update(tally)
+            enough = on_update is not None and anywhere(bool(on_update(tally)))
             stop = agreed(request.signal)
             due = tally.updates % config.checkpoint_every == 0 or tally.updates == updates
-            if due or stop:
+            if due or stop or enough:
                 if log is not None:
                     log.flush()
                 with _last_good(folder, update):
@@ -317,6 +329,8 @@ def _learn(
             if stop and tally.updates < updates:
                 done = f"stopped by {stop.name} after {tally.updates} of {updates} updates"
                 raise Stopped(f"{done}; go on with: mecca train --resume {folder}", stop)
+            if enough:
+                return
 
 
 def _save(folder: Path, agent: Agent, envs: MeccaVectorEnv, tally: Tally, scored: bool) -> None:

@@ -167,7 +167,10 @@ def test_cases_are_labelled_where_they_are_in_their_segment(tmp_path: Path) -> N
     [
         ({"drift": "organs"}, "^drift: expected one of organ, contrast, scanner, got 'organs'"),
         ({"drift": "organ", "sources": [{"env": "MECCA-Phantom-v0"}]}, "^drift: expected None beside sources"),
-        ({"root": "/data"}, "^root, label, modalities and prompts belong to each of the sources of a stream, got root='/data'"),
+        (
+            {"root": "/data"},
+            "^root, label, modalities and prompts belong to each of the sources of a stream, got root='/data'",
+        ),
         ({"weight": 2.0}, "^weight: expected none for a stream"),
         ({"cases": 0}, "^cases: expected a number of at least 1 for each segment, names or indices, got 0"),
         ({"cases": True}, "^cases: expected a number"),
