@@ -161,10 +161,10 @@ class _Clock:
     def monotonic(self) -> float:
         return self.now
 
-    def train(self, *args: Any, on_update: Callable[[Tally], None], **more: Any) -> Any:
-        def count(tally: Tally) -> None:
+    def train(self, *args: Any, on_update: Callable[[Tally], bool], **more: Any) -> Any:
+        def count(tally: Tally) -> bool:
             self.now += self.seconds()
-            on_update(tally)
+            return on_update(tally)
 
         return train(*args, on_update=count, **more)
 
@@ -189,6 +189,21 @@ def test_minutes_are_kept_by_a_machine_that_gets_slower_too(
     found = _learn(tmp_path / "project", begun, tmp_path / "out", updates=None, minutes=(30 + 35) / 60)
     assert found.updates == updates  # the pace takes 30 seconds, an update that begins in time is made
     assert read_config(tmp_path / "out").preset.updates == 3  # as many as would have fitted
+
+
+def test_no_update_is_lost_at_the_end_of_the_minutes(
+    begun: Path, model: Model, tmp_path: Path, judged: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sixty updates would fit, and then each takes twenty times as long."""
+    accept(model, tmp_path / "project", 4)
+    judged(0.1)
+    begin_of_it = 1000.0 + 10 * learning._TIMED
+    clock = _Clock(lambda: 10.0 * (20 if clock.now >= begin_of_it else 1))
+    monkeypatch.setattr(learning, "time", clock)
+    monkeypatch.setattr(learning, "train", clock.train)
+    found = _learn(tmp_path / "project", begun, tmp_path / "out", updates=None, minutes=(30 + 605) / 60)
+    state = json.loads((tmp_path / "out" / "checkpoints" / "last" / "state.json").read_text())
+    assert found.updates == 4 == state["updates"] and not _same_weights(tmp_path / "out", begun)
 
 
 @pytest.mark.parametrize("minutes", [0, -1.0, float("nan")])
