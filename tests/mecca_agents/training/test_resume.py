@@ -18,6 +18,7 @@ from mecca_agents.cli import main
 from mecca_agents.presets import PRESETS
 from mecca_agents.runs import RunError, read_config
 from mecca_agents.runs.checkpoints import checkpoint_folder
+from mecca_agents.runs.tally import Tally
 from mecca_agents.runtime.stopping import Stopped
 from mecca_agents.training import loop, resume
 from tests.support.agents import ENV, write_scans
@@ -110,6 +111,20 @@ def test_a_stop_between_checkpoints_writes_one_that_does_not_count_as_best(
     state = json.loads((checkpoint_folder(tmp_path / "run") / "state.json").read_text())
     assert (state["updates"], state["best"]) == (4, None)
     assert not checkpoint_folder(tmp_path / "run", "best").exists()
+
+
+def test_a_training_of_which_somebody_has_had_enough_ends_with_a_checkpoint(tmp_path: Path, scans: Path) -> None:
+    train_tiny(tmp_path / "whole", scans)
+    heard: list[int] = []
+
+    def enough(tally: Tally) -> bool:
+        heard.append(tally.updates)
+        return tally.updates == 3
+
+    train_tiny(tmp_path / "run", scans, on_update=enough)
+    assert heard == [1, 2, 3] and len(log_of(tmp_path / "run")) == 3
+    resume(tmp_path / "run", stream=io.StringIO())
+    assert_same_run(tmp_path / "run", tmp_path / "whole")
 
 
 def test_a_finished_run_stays_as_it_is(tmp_path: Path, scans: Path, capsys: pytest.CaptureFixture[str]) -> None:
