@@ -280,14 +280,8 @@ def _own_prompts(work: Path, config: RunConfig, cases: Sequence[AcceptedCase]) -
     own = {name: prompts for name, prompts in given.items() if fits(prompts, signed)}
     others = len(given) - len(own)
     kinds = ("without", "with") if signed else ("with", "without")
-    note = (
-        ""
-        if not others
-        else (
-            f"{plural(others, 'log')} of clicks {kinds[0]} sides, and the run was trained {kinds[1]} them: "
-            "simulated users prompt in their cases"
-        )
-    )
+    said = f"{plural(others, 'log')} of clicks {kinds[0]} sides, and the run was trained {kinds[1]} them"
+    note = f"{said}: simulated users prompt in their cases" if others else ""
     if not own:
         return None, note
     path = work / "prompts.json"

@@ -45,12 +45,11 @@ class PromptGiver:
             return None
         voxels = np.full((self._horizon, self._at_once, 3), -1, np.int64)
         signs = np.zeros((self._horizon, self._at_once), np.int8)
-        steps = 0 if recorded is None else min(len(recorded.points), self._horizon)
-        for step in range(steps if recorded is not None else 0):
-            assert recorded is not None
-            found = np.column_stack((placement.voxels(recorded.points[step]), recorded.signs[step]))
+        given = [] if recorded is None else list(zip(recorded.points, recorded.signs, strict=True))[: self._horizon]
+        for step, (points, sides) in enumerate(given):
+            found = np.column_stack((placement.voxels(points), sides))
             _, first = np.unique(found, axis=0, return_index=True)
             found = found[np.sort(first)]
             found = found[found[:, 0] >= 0]
             voxels[step, : len(found)], signs[step, : len(found)] = found[:, :3], found[:, 3]
-        return GivenPrompts(torch.from_numpy(voxels), torch.from_numpy(signs), steps, self._most)
+        return GivenPrompts(torch.from_numpy(voxels), torch.from_numpy(signs), len(given), self._most)

@@ -123,6 +123,7 @@ def test_a_training_of_which_somebody_has_had_enough_ends_with_a_checkpoint(tmp_
 
     train_tiny(tmp_path / "run", scans, on_update=enough)
     assert heard == [1, 2, 3] and len(log_of(tmp_path / "run")) == 3
+    assert json.loads((checkpoint_folder(tmp_path / "run") / "state.json").read_text())["updates"] == 3
     resume(tmp_path / "run", stream=io.StringIO())
     assert_same_run(tmp_path / "run", tmp_path / "whole")
 
