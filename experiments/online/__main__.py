@@ -4,11 +4,11 @@
     python -m experiments.online --data /data --out runs/online --shard 1/6    # one stream of the six
     python -m experiments.online --data /data --out runs/online --wrong 0.5    # half of the accepted masks are wrong
     python -m experiments.online --out runs/online --table                     # writes docs/online.md
-    python -m experiments.online --data /data --out runs/look --cases 3 1 --seconds 3 --clean 2 --orders 0
+    python -m experiments.online --data /data --out runs/look --cases 3 1 --updates 3 --clean 2 --orders 0
 
 A simulated person works under `one-click` or `paper`, and accepts the mask once it is right: what the agent left wrong
-is corrected, so that what is accepted is the label. `mecca_agents.online.learn` then has `--seconds` of `--threads`
-cores, before the next case comes.
+is corrected, so that what is accepted is the label. `mecca_agents.online.learn` then makes `--updates`, before the next
+case comes.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--orders", type=int, nargs="+", default=[0, 1, 2])
     names = " and ".join(organ.name for organ in ORGANS)
     parser.add_argument("--cases", type=int, nargs=len(ORGANS), default=[40, 16], help=f"of {names}")
-    parser.add_argument("--seconds", type=float, default=60.0, help="for learning after each case")
+    parser.add_argument("--updates", type=int, default=24, help="of learning after each case")
     parser.add_argument("--clean", type=int, default=16, help="cases of each organ apart from the stream")
     parser.add_argument("--wrong", type=float, default=0.0, help="share of accepted masks that are wrong on purpose")
     parser.add_argument("--wrong-way", choices=WRONG, default="moved", help="how they are wrong")
@@ -53,7 +53,7 @@ def main() -> None:
         Trial(
             *(options.data, options.out, protocol, order),
             counts=tuple(options.cases),
-            seconds=options.seconds,
+            updates=options.updates,
             clean=options.clean,
             wrong=options.wrong,
             wrong_way=options.wrong_way,

@@ -87,7 +87,7 @@ class Trial:
         protocol: A key of `PROTOCOLS`.
         order: Which cases of the training splits, and in which order; also the seed of users and learnings.
         counts: Cases of each of `ORGANS`.
-        seconds: What learning may take after each case.
+        updates: What learning makes after each case; in place of seconds, so that a busy machine learns the same.
         clean: Test cases of each organ that are played apart from the stream.
         wrong: Share of the accepted masks that are wrong on purpose.
         wrong_way: How, a key of `WRONG`.
@@ -100,7 +100,7 @@ class Trial:
     protocol: str
     order: int
     counts: tuple[int, ...] = (40, 16)
-    seconds: float = 60.0
+    updates: int = 24
     clean: int = 16
     wrong: float = 0.0
     wrong_way: str = "moved"
@@ -162,7 +162,7 @@ class Trial:
             self.folder / "project",
             present,
             out,
-            minutes=self.seconds / 60,
+            updates=self.updates,
             seed=self.order * 1000 + number,
             device="cpu",
         )
