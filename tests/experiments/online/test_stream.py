@@ -43,7 +43,8 @@ def learned(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, Path]]:
     """Learnings that change nothing: from which run to which."""
     done: list[tuple[Path, Path]] = []
 
-    def learn(project: Path, run: str, out: Path, **more: Any) -> SimpleNamespace:
+    def learn(project: Path, run: str, out: Path, *, updates: int, **more: Any) -> SimpleNamespace:
+        assert updates == 24
         shutil.copytree(run, out)
         done.append((Path(run), out))
         return SimpleNamespace(verdict=SimpleNamespace(counts=len(done) > 1, difference=0.01), updates=7)
