@@ -59,7 +59,9 @@ async def _slice(tab: Tab, request: Request) -> dict[str, Any]:
     display, index = read_display(request.query_params), int(number)
     label = tab.review.label if tab.review is not None else None
     objects = [(item.colour, item.mask) for item in tab.objects.others if item.mask is not None]
-    drawn: dict[str, Any] = await run_in_threadpool(draw_slice, tab.session, plane, index, display, label, objects)
+    proposed = tab.question.masks or ()
+    what = (tab.session, plane, index, display, label, objects, proposed)
+    drawn: dict[str, Any] = await run_in_threadpool(draw_slice, *what)
     return drawn
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from mecca_agents.session import SessionError, SessionLog, read_log
 from mecca_agents.session.accepting import BETWEEN, LABELS, LOGS
-from mecca_agents.session.actions import AddClicks, SetBox, SetMask, Step
+from mecca_agents.session.actions import AddClicks, Choose, SetBox, SetMask, Step
+from mecca_agents.session.standing import standing
 from mecca_env.data.inventory import stem, visible_files
 
 
@@ -20,9 +21,10 @@ class Effort:
         case: Its name.
         accepted: When the last thing was done to it, ISO 8601, UTC.
         prompts: Boxes, clicks, lines, areas, strokes of a brush and masks that were loaded.
-        steps: Of the agent.
+        steps: Of the agent, those that the person chose of two proposals included.
         seconds: Of the person, from the opened scan to the last action, without the machine's own.
         weights: SHA-256 of the agent's.
+        choices: Between two proposals; those that were taken back do not count here.
     """
 
     case: str
@@ -31,6 +33,7 @@ class Effort:
     steps: int
     seconds: float
     weights: str
+    choices: int = 0
 
     @property
     def target(self) -> str:
@@ -59,14 +62,16 @@ class MeanEffort:
 
 
 def effort_of(case: str, log: SessionLog) -> Effort:
-    """What a case took, by its log."""
+    """What a case took, by its log. Raises `SessionError` where that undoes what is not there."""
     pauses = [now.at - before.end for before, now in zip(log.entries, log.entries[1:], strict=False)]
     prompts = sum(
         entry.action in (SetBox.name, SetMask.name) or (entry.action == AddClicks.name and entry.details["new"] > 0)
         for entry in log.entries
     )
-    steps = sum(entry.action == Step.name for entry in log.entries)
-    return Effort(case, log.entries[-1].time, prompts, steps, sum(pauses), log.weights)
+    steps = sum(entry.action in (Step.name, Choose.name) for entry in log.entries)
+    done, _ = standing(log.entries)
+    choices = sum(log.entries[place].action == Choose.name for place in done)
+    return Effort(case, log.entries[-1].time, prompts, steps, sum(pauses), log.weights, choices)
 
 
 def means_by_weights(efforts: Sequence[Effort]) -> list[MeanEffort]:

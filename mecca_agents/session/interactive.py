@@ -17,7 +17,7 @@ from typing_extensions import Self
 
 from mecca_agents.session.accepting import put_case
 from mecca_agents.session.actions import AddClicks, Choose, Redo, Reset, Save, SetBox, SetMask, Step, Undo
-from mecca_agents.session.choosing import Proposals, next_seed, propose
+from mecca_agents.session.choosing import next_seed, propose
 from mecca_agents.session.errors import SessionError
 from mecca_agents.session.history import Action, History, Result
 from mecca_agents.session.inputs.drawn import along, enclosed
@@ -83,7 +83,6 @@ class InteractiveSession(SessionQueries):
         self._most_voxels = most_voxels
         self.tolerance = checked_tolerance(tolerance)
         self._working = threading.Lock()
-        self._proposals: Proposals | None = None
 
     @property
     def busy(self) -> bool:

@@ -8,6 +8,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from mecca_agents.session.choosing import Proposals
 from mecca_agents.session.errors import SessionError
 from mecca_agents.session.history import History
 from mecca_agents.session.log import Entry
@@ -37,6 +38,7 @@ class SessionQueries:
         self.version = 0
         self._player = EpisodePlayer(model)
         self._history: History | None = None
+        self._proposals: Proposals | None = None
         self._entries: tuple[Entry, ...] = ()
         self._opened_at = 0.0  # by the clock of `time.perf_counter`
         self._closed = False
@@ -174,6 +176,15 @@ class SessionQueries:
             SessionError: As `states`.
         """
         return [moment.chosen for moment in self._opened_history().moments()[1:]]
+
+    @property
+    def proposed(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] | None:
+        """The two masks that one can be chosen of now, (X, Y, Z) each; None where none were asked for at this moment.
+
+        What was done since puts them out of reach, and `undo` brings them back.
+        """
+        history, found = self._history, self._proposals
+        return found.masks if history and found and found.before is history.now else None
 
     def log(self) -> tuple[Entry, ...]:
         """Everything done since the scan was opened, with its times."""

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from experiments import preferences
-from mecca_agents.online.preferences import improving, learning, reward
+from mecca_agents.online import enough
+from mecca_agents.online.preferences import improving, reward
 from mecca_agents.online.preferences.choosers import DiceChooser
 from mecca_agents.session import load_model, read_log
 from mecca_env.data.phantom import PhantomSource
@@ -16,8 +17,8 @@ from mecca_env.data.phantom import PhantomSource
 @pytest.mark.slow  # plays whole phantoms
 def test_every_number_of_choices_has_a_row(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     for module, name, value in (
-        (learning, "FEWEST_TO_LEARN", 3),
-        (learning, "FEWEST_TO_JUDGE", 1),
+        (enough, "FEWEST_TO_LEARN", 3),
+        (enough, "FEWEST_TO_JUDGE", 1),
         (reward, "EPOCHS", 1),
         (preferences, "CLICKS", 2),
     ):

@@ -39,8 +39,10 @@ LINES = {
     "advice": Line("advice", "#ff9ad5", "3 4", 3.0),
     "box": Line("box", "#ffffff", "14 6", 1.6),
     "view": Line("view", "#c3cbd6", "3 7", 1.4),
+    "first": Line("orange", "#e69f00", "", 2.2),
+    "second": Line("violet", "#8c7bff", "5 5", 2.2),
 }
-"""The outlines, by what they show; those of objects have the colours of these."""
+"""The outlines, by what they show; those of objects have the colours of these. Two proposals are named by theirs."""
 
 MARKS = {"click": "#ff7f0e", "inside": "#2ad4a0", "outside": "#ff7f0e"}
 """Of clicks, by what they say, which their shapes say, too; seen ones are hollow, those that wait for it filled."""

@@ -23,6 +23,9 @@ from mecca_env.data.base import Triple
 OUTLINES = ("mask", "label", "advice", "objects")
 """The outlines of every slice, where it is wanted and there."""
 
+PROPOSED = ("first", "second")
+"""Those of two proposals, where these are there."""
+
 
 @dataclass(frozen=True)
 class DisplaySettings:
@@ -80,6 +83,7 @@ def draw_slice(
     display: DisplaySettings,
     label: NDArray[np.bool_] | None = None,
     objects: Sequence[tuple[str, BoxedMask]] = (),
+    proposed: Sequence[NDArray[np.bool_]] = (),
 ) -> dict[str, Any]:
     """One slice, as JSON.
 
@@ -90,6 +94,7 @@ def draw_slice(
         display: What is to be seen.
         label: The reference of a review, (X, Y, Z), or None.
         objects: Other objects, each with its colour.
+        proposed: Two masks of the next step, (X, Y, Z) each, or none; they take the place of the mask's outline.
 
     Returns:
         `image`, a PNG of a pixel for each voxel as a data URL; `paths`, outlines by name, in its pixels; `objects`,
@@ -105,8 +110,9 @@ def draw_slice(
     pixels = (
         grey if values is None or display.heat is None else _over(session, grey, values, display.heat, display.opacity)
     )
-    names = sorted(display.outlines - {"objects"})
+    names = sorted(display.outlines - ({"objects", "mask"} if proposed else {"objects"}))
     masks = {name: _outlined(session, name, axis, index, label) for name in names}
+    masks |= {n: _of_scan(mask, axis, index, session.shape) for n, mask in zip(PROPOSED, proposed, strict=False)}
     paths = {name: outline(plane.picture(mask)) for name, mask in masks.items() if mask is not None}
     shown = objects if "objects" in display.outlines else ()
     others = [(colour, _slice_of(mask, plane.axis, index, session.shape)) for colour, mask in shown]
@@ -151,9 +157,14 @@ def _outlined(
 ) -> NDArray[np.bool_] | None:
     if name != "label":
         return session.overlay(name, axis, index)  # type: ignore[arg-type]
-    if label is None or label.shape != session.shape:  # of the scan before, while another one is opened
+    return None if label is None else _of_scan(label, axis, index, session.shape)
+
+
+def _of_scan(mask: NDArray[np.bool_], axis: int, index: int, shape: Triple) -> NDArray[np.bool_] | None:
+    """A slice of a mask of a whole scan; None where it is of the scan before, while another one is opened."""
+    if mask.shape != shape:
         return None
-    plane: NDArray[np.bool_] = np.moveaxis(label, axis, 0)[index]
+    plane: NDArray[np.bool_] = np.moveaxis(mask, axis, 0)[index]
     return plane
 
 

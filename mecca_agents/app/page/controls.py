@@ -13,15 +13,18 @@ from mecca_agents.app.page.browser_input import read_radius
 from mecca_agents.app.page.elements import RADIUS, Viewer
 from mecca_agents.app.page.open_dialogs import OpenDialogs
 from mecca_agents.app.page.panels.side_panel import SidePanel
+from mecca_agents.app.page.question_card import QuestionCard
 from mecca_agents.app.page.runner import Runner
 from mecca_agents.app.page.session_commands import SessionCommands
 from mecca_agents.app.page.view_controls import ViewControls
 from mecca_agents.app.page.what_next import what_next
 from mecca_agents.app.tab.brush import MOST_RADIUS
+from mecca_agents.app.tab.question import cannot_ask
 from mecca_agents.session import SessionError
 
 _TOOLS = {"move": "Look", "box": "Box", "click": "Click"}
 _PAINTING = {"brush": "Brush", "eraser": "Eraser"}
+_PROPOSES = "Two masks where the agent is in doubt: which is better? (Q)"
 _SIGNED_TOOLS = {"move": "Look", "box": "Box", "inside": "Inside", "outside": "Outside", "lasso": "Lasso"}
 
 
@@ -46,6 +49,7 @@ class Controls:
     ) -> None:
         self.runner, self.viewer, self.view_controls, self.side_panel = runner, viewer, view_controls, side_panel
         self.session_commands, self.open_dialogs = commands, OpenDialogs(runner)
+        self._question = QuestionCard(runner, commands)
         self._tools = _SIGNED_TOOLS if runner.tab.signed else _TOOLS
         self._taken = "move"
         self._needs_scan: list[Any] = []
@@ -69,15 +73,23 @@ class Controls:
             self._radius.props("dense outlined aria-label=Radius").classes("w-16").mark("radius")
             self._radius.tooltip("Radius of brush and eraser, voxels ([ and ])")
         self._next_hint = ui.label().classes("text-xs opacity-80 h-[46px] leading-tight").mark("what-next")
-        with ui.row().classes("w-full no-wrap gap-1"):
-            self._use = self._button("Use box", "crop_free", commands.use_box, "grow", tip="Begin anew in it (Enter)")
-            self._whole = self._button("Whole scan", "", commands.whole_scan, "", needs_scan=True)
-        step = self._button("Step", "play_arrow", commands.step, "w-full", primary=True, needs_scan=True, tip="S")
-        step.mark("step")
-        with ui.row().classes("w-full no-wrap gap-1"):
-            self._undo = self._button("Undo", "undo", commands.undo, "grow", tip="Z")
-            self._redo = self._button("Redo", "redo", commands.redo, "grow", tip="Y")
-            self._reset = self._button("Reset", "", commands.reset, "", needs_scan=True, tip="Shift + Delete")
+        with ui.column().classes("w-full gap-1 no-wrap") as self._acting:
+            with ui.row().classes("w-full no-wrap gap-1"):
+                tip = "Begin anew in it (Enter)"
+                self._use = self._button("Use box", "crop_free", commands.use_box, "grow", tip=tip)
+                self._whole = self._button("Whole scan", "", commands.whole_scan, "", needs_scan=True)
+            with ui.row().classes("w-full no-wrap gap-1"):
+                step = self._button("Step", "play_arrow", commands.step, "grow", primary=True, needs_scan=True, tip="S")
+                step.mark("step")
+                with ui.element("div").classes("propose") as around:  # since a button that is off tells no pointer why
+                    self._propose = self._button("Two proposals", "", commands.propose, "")
+                with around:
+                    self._why = ui.tooltip(_PROPOSES)
+            with ui.row().classes("w-full no-wrap gap-1"):
+                self._undo = self._button("Undo", "undo", commands.undo, "grow", tip="Z")
+                self._redo = self._button("Redo", "redo", commands.redo, "grow", tip="Y")
+                self._reset = self._button("Reset", "", commands.reset, "", needs_scan=True, tip="Shift + Delete")
+        self._question.build()
         self._progress = ui.linear_progress(show_value=False).props("indeterminate size=4px").classes("w-full")
         self._doing = ui.label().classes("text-xs min-h-[16px]").mark("doing")
         self.view_controls.build()
@@ -115,6 +127,11 @@ class Controls:
         self._redo.set_enabled(there and idle and session.can_redo)
         self._use.set_enabled(there and idle and tab.draft.box not in (None, session.box))
         self._whole.set_enabled(there and idle and session.box is not None)
+        fault = cannot_ask(session)
+        self._propose.set_enabled(there and idle and not fault)
+        self._why.set_text(f"Off: {fault}" if fault else _PROPOSES)
+        self._question.refresh()
+        self._acting.visible = not self._question.asks
         self._next_hint.set_text(what_next(self.runner.tab, self._taken))
         self.viewer.set(dirty=self.session_commands.unsaved)
         self.tick()
@@ -159,6 +176,10 @@ class Controls:
         known: dict[str, Callable[[], Any]] = {
             "use box": commands.use_box,
             "step": commands.step,
+            "two proposals": commands.propose,
+            "take first": lambda: commands.take(0),
+            "take second": lambda: commands.take(1),
+            "take neither": commands.take_neither,
             "undo": commands.undo,
             "redo": commands.redo,
             "reset": commands.reset,

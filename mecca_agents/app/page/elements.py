@@ -62,6 +62,7 @@ class Viewer(Element, component=_WEB / "viewer.js", esm={"mecca-viewer": str(_WE
             spacing=list(session.spacing),
             version=_version(tab),
             lines=_lines(tab),
+            keys=commands_by_key(tab.signed, tab.learner is not None, tab.question.masks is not None),
             marks=[asdict(mark) for mark in tab.marks],
             box=_extents(BoxDraft.of(session.box)),
             view=_extents(BoxDraft.of(session.view)),
@@ -109,7 +110,7 @@ def _extents(draft: BoxDraft) -> list[list[int] | None] | None:
 
 def _version(tab: Tab) -> str:
     """Changes with everything that a slice shows."""
-    return f"{tab.session.version}.{id(tab.review) if tab.review else 0}.{tab.objects.changes}"
+    return f"{tab.session.version}.{id(tab.review) if tab.review else 0}.{tab.objects.changes}.{tab.question.number}"
 
 
 def _lines(tab: Tab) -> dict[str, dict[str, Any]]:

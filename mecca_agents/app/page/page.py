@@ -13,6 +13,7 @@ from mecca_agents.app.page.elements import STYLE, Viewer
 from mecca_agents.app.page.panels.learning_panel import LearningPanel
 from mecca_agents.app.page.panels.objects_panel import ObjectsPanel
 from mecca_agents.app.page.panels.side_panel import SidePanel
+from mecca_agents.app.page.question_card import STYLE as QUESTION_STYLE
 from mecca_agents.app.page.runner import Runner
 from mecca_agents.app.page.session_commands import SessionCommands
 from mecca_agents.app.page.view_controls import ViewControls
@@ -46,7 +47,7 @@ def add_page(tabs: Tabs, workers: ThreadPoolExecutor, scan: Sequence[Path], reco
 
     @ui.page(path, title="mecca annotate", dark=True, reconnect_timeout=reconnect)
     async def annotate() -> None:
-        ui.add_css(STYLE + _STYLE)
+        ui.add_css(STYLE + _STYLE + QUESTION_STYLE)
         client = ui.context.client
         await client.connected()
         if client.is_deleted:

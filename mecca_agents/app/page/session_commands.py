@@ -17,8 +17,9 @@ from mecca_agents.app.page.browser_input import (
     read_stroke,
 )
 from mecca_agents.app.page.runner import Runner
+from mecca_agents.app.tab.question import QUESTION
 from mecca_agents.session import Click, SessionError
-from mecca_agents.session.actions import AddClicks, Reset, SetBox, SetMask, Step
+from mecca_agents.session.actions import AddClicks, Choose, Reset, SetBox, SetMask, Step
 
 Given = ParamSpec("Given")
 
@@ -49,6 +50,7 @@ class SessionCommands:
         """
         axis, start, end = read_stroke(sent)
         tab = self.tab
+        tab.question.end()
         tab.draft = tab.draft.drawn(axis, start, end, tab.session.shape)
         if tab.draft.box is not None and tab.session.pristine:
             await self.use_box()
@@ -91,6 +93,19 @@ class SessionCommands:
         """Let the agent act."""
         await self.runner.do("the step", self.tab.step)
 
+    async def propose(self) -> None:
+        """Ask which of two proposals of the next step is better."""
+        await self.runner.do("asking for two proposals", self.tab.question.ask)
+
+    async def take(self, index: int) -> None:
+        """Take one of the two, 0 or 1."""
+        await self.runner.do("", self.tab.choose, index)
+
+    def take_neither(self) -> None:
+        """Leave everything as it was before the two."""
+        self.tab.question.end()
+        self.runner.refresh()
+
     async def undo(self) -> None:
         """Take back the last action."""
         self._say_what("Taken back", await self.runner.do("", self.tab.undo))
@@ -105,6 +120,7 @@ class SessionCommands:
 
     async def save_mask(self) -> None:
         """Hand the mask to the browser."""
+        self.tab.question.refuse("save")
         if await self._save(self.tab.mask_file) and len(self.tab.objects.items) == 1:
             self._all_saved()
 
@@ -115,6 +131,7 @@ class SessionCommands:
 
     async def accept(self) -> None:
         """Put scan, mask and log of the chosen object into the project."""
+        self.tab.question.refuse("accept")
         name = await self.runner.do("the mask is accepted", self.tab.accept)
         if name is None:
             return
@@ -124,6 +141,7 @@ class SessionCommands:
 
     async def save_labels(self) -> None:
         """Hand all objects to the browser: a label map, and their names beside it."""
+        self.tab.question.refuse("save")
         made = await self.runner.do("saving", self.tab.labels_files)
         if made is None:
             return
@@ -175,6 +193,8 @@ _IN_WORDS = {
     SetMask.name: "the loaded mask",
     AddClicks.name: "the last click",
     Step.name: "the step",
+    Choose.name: "the choice",
+    QUESTION: "the two proposals",
     Reset.name: "the reset",
     "brush": "the stroke of the brush",
     "eraser": "the stroke of the eraser",

@@ -40,6 +40,7 @@ _SHORTCUTS = (
     Shortcut("[ ]", {"[": "smaller brush", "]": "larger brush"}, "smaller, larger brush"),
     Shortcut("Enter", {"Enter": "use box"}, "begin anew in the drawn box"),
     Shortcut("S", {"s": "step"}, "step"),
+    Shortcut("Q", {"q": "two proposals"}, "two proposals of the step, to choose from"),
     Shortcut("Z Y", {"z": "undo", "y": "redo", "Ctrl+z": "undo", "Ctrl+y": "redo", "Ctrl+Z": "redo"}, "undo, redo"),
     Shortcut("Shift + Delete", {"Shift+Delete": "reset"}, "reset"),
     Shortcut(
@@ -54,6 +55,11 @@ _SHORTCUTS = (
     ),
     Shortcut("G", {"g": "next advice"}, "go to the next advised region"),
     Shortcut("W", {"w": "auto window"}, "window and level as at first"),
+)
+_TAKE = Shortcut(
+    "1 2 Esc",
+    {"1": "take first", "2": "take second", "Escape": "take neither"},
+    "while there are two proposals: the first, the second, neither",
 )
 _ACCEPT = Shortcut("J", {"j": "accept"}, "accept the mask into the project")
 
@@ -79,7 +85,7 @@ def shortcuts(signed: bool, project: bool = False) -> tuple[Shortcut, ...]:
         signed: Whether the agent is told on which side of the target's border a click is.
         project: Whether masks are accepted into one.
     """
-    every = (*_SHORTCUTS, _ACCEPT) if project else _SHORTCUTS
+    every = (*_SHORTCUTS, _TAKE, *((_ACCEPT,) if project else ()))
     return tuple(_SIGNED_TOOLS if signed and each is _TOOLS else each for each in every)
 
 
@@ -88,6 +94,13 @@ def mouse(signed: bool) -> tuple[tuple[str, str], ...]:
     return _SIGNED_MOUSE if signed else _MOUSE
 
 
-def commands_by_key(signed: bool, project: bool = False) -> dict[str, str]:
-    """The command of every key (`shortcuts`)."""
-    return {key: command for shortcut in shortcuts(signed, project) for key, command in shortcut.keys.items()}
+def commands_by_key(signed: bool, project: bool = False, asking: bool = False) -> dict[str, str]:
+    """The command of every key (`shortcuts`).
+
+    Args:
+        signed: As there.
+        project: As there.
+        asking: Whether two proposals are shown: then 1 and 2 take one of them, in place of choosing a view.
+    """
+    known = {key: word for each in shortcuts(signed, project) if each is not _TAKE for key, word in each.keys.items()}
+    return known | _TAKE.keys if asking else known

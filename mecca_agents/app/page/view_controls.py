@@ -82,7 +82,7 @@ class ViewControls:
     def refresh(self) -> None:
         """After another scan was opened: its window, its modalities."""
         tab = self.tab
-        self._mask_sample.set_content(_sample(replace(LINES["mask"], colour=tab.objects.now.colour)))
+        self._mask_sample.set_content(sample(replace(LINES["mask"], colour=tab.objects.now.colour)))
         if not tab.planes or self._scan is tab.planes:
             return
         self._scan = tab.planes
@@ -125,9 +125,9 @@ class ViewControls:
         with ui.row().classes("items-center no-wrap gap-1 h-6"):
             switch = ui.checkbox(value=True, on_change=self._changed).props("dense size=xs").mark(f"show-{name}")
             line = LINES.get(name)
-            sample = ui.html(_sample(line) if line else self._other(name), sanitize=False)
+            drawn = ui.html(sample(line) if line else self._other(name), sanitize=False)
             if name == "mask":
-                self._mask_sample = sample
+                self._mask_sample = drawn
             label = ui.label(line.name if line else name).classes("text-xs ellipsis")
             label.tooltip(f"{self._words(name)} ({key})" if key else self._words(name))
         self._switches[name] = switch
@@ -168,7 +168,8 @@ class ViewControls:
                 ui.label(high)
 
 
-def _sample(line: Line) -> str:
+def sample(line: Line) -> str:
+    """A piece of a line, as HTML."""
     return (
         '<svg width="30" height="10" aria-hidden="true">'
         f'<path d="M1 5H29" stroke="{line.colour}" stroke-width="{line.width}" stroke-dasharray="{line.dash}"/></svg>'

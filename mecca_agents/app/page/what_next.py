@@ -14,6 +14,8 @@ def what_next(tab: Tab, tool: str) -> str:
     """
     if not tab.planes:
         return "Open a scan to begin."
+    if tab.question.masks is not None:
+        return "Two proposals: they differ where one line runs alone. Whatever else you do passes both over."
     if tool == "box":
         return _box_next(tab)
     if tool in ("brush", "eraser"):

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mecca_agents.session.actions import AddClicks, Redo, Save, Undo
-from mecca_agents.session.log import SET_IMAGE, Entry
-
-_NO_ACTIONS = (SET_IMAGE, Save.name)
+from mecca_agents.session.log import Entry
+from mecca_agents.session.standing import standing
 
 
 class Joined:
@@ -26,27 +24,13 @@ class Joined:
 
     def to_undo(self, entries: Sequence[Entry]) -> tuple[str, int] | None:
         """What is undone next where it is one of these: its name and its number of actions."""
-        done, _ = _stacks(entries)
+        done, _ = standing(entries)
         return self._by_last.get(done[-1]) if done else None
 
     def to_redo(self, entries: Sequence[Entry]) -> tuple[str, int] | None:
         """What is done again next, likewise."""
-        _, undone = _stacks(entries)
+        _, undone = standing(entries)
         for last, (name, count) in self._by_last.items():
             if undone[-count:][::-1] == list(range(last - count + 1, last + 1)):
                 return name, count
         return None
-
-
-def _stacks(entries: Sequence[Entry]) -> tuple[list[int], list[int]]:
-    """Places in a log of the actions that are done, and of those that were undone, the last one of each last."""
-    done, undone = list[int](), list[int]()
-    for place, entry in enumerate(entries):
-        if entry.action == Undo.name:
-            undone.append(done.pop())
-        elif entry.action == Redo.name:
-            done.append(undone.pop())
-        elif entry.action not in _NO_ACTIONS and not (entry.action == AddClicks.name and entry.details["new"] == 0):
-            done.append(place)
-            undone.clear()
-    return done, undone

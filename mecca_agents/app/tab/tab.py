@@ -20,6 +20,7 @@ from mecca_agents.app.tab.joined import Joined
 from mecca_agents.app.tab.marks import Mark, Strokes, marks_of
 from mecca_agents.app.tab.names import fitting, target_of, with_names
 from mecca_agents.app.tab.objects import ObjectList, label_map, names_text
+from mecca_agents.app.tab.question import QUESTION, Question
 from mecca_agents.app.tab.review import Review
 from mecca_agents.app.tab.uploads import Uploads
 from mecca_agents.online.live import ProjectLearner
@@ -52,6 +53,7 @@ class Tab:
         uploads: What the browser has sent.
         review: The label, if there is one.
         draft: The box as far as it is drawn.
+        question: Which of two proposals is better, where that is asked.
         objects: The objects of the scan; the session works on the chosen one.
         name: Of the scan, for people; empty before there is one.
         connected: Whether a browser shows it.
@@ -74,6 +76,7 @@ class Tab:
         self.review: Review | None = None
         self.draft = BoxDraft()
         self.objects = ObjectList()
+        self.question = Question(lambda: self.session)
         self.name = ""
         self.connected = True
         self.closed = False
@@ -171,6 +174,11 @@ class Tab:
         self.session.step()
         self._update_review()
 
+    def choose(self, index: int) -> None:
+        """Take one of the two proposals of the `question` (`Question.take`)."""
+        self.question.take(index)
+        self._update_review()
+
     def paint(self, points: Sequence[Sequence[float]], axis: int, radius: float, inside: bool) -> bool:
         """Go on from the mask as a brush or an eraser changes it on one slice; one action of `undo`.
 
@@ -205,7 +213,9 @@ class Tab:
         return True
 
     def undo(self) -> str:
-        """Take back the last action; its name (`InteractiveSession.undo`), of strokes "brush" or "eraser"."""
+        """Take back a question, else the last action; its name (`InteractiveSession.undo`), or "brush", "eraser"."""
+        if self.question.end():
+            return QUESTION
         return self._back_or_forth(self._joined.to_undo(self.session.log()), self.session.undo)
 
     def redo(self) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mecca_agents.online.effort import Effort, Efforts, MeanEffort, means_by_weights
+from mecca_agents.online.enough import ChoiceCount, count_choices
 from mecca_agents.online.learning import FEWEST
 from mecca_agents.online.live.process import LOWEST, LearnerProcess, learn_command
 from mecca_agents.online.live.stack import LearnedRun, WeightStack
@@ -17,7 +18,7 @@ from mecca_agents.session import InteractiveSession, Model, SessionError
 from mecca_agents.session.accepting import LABELS, LOGS
 from mecca_agents.tables import plural
 from mecca_env.data.formats.names import check_utf8
-from mecca_env.data.inventory import visible_files
+from mecca_env.data.inventory import stem, visible_files
 
 _SECONDS = 0.5  # between two looks at the learner and at the project
 
@@ -67,6 +68,7 @@ class Status:
         cases: What each case took, in the order of acceptance.
         means: The same, for each of the weights.
         without_log: Cases of which nobody knows.
+        choices: Between two proposals, in the logs of the cases.
     """
 
     on: bool = False
@@ -81,6 +83,7 @@ class Status:
     cases: tuple[Effort, ...] = ()
     means: tuple[MeanEffort, ...] = ()
     without_log: int = 0
+    choices: ChoiceCount = ChoiceCount()
 
 
 @dataclass
@@ -303,6 +306,7 @@ class ProjectLearner:
             names = {self._base.weights: Path(self._stack.base).name}
         self._weights.names = names
         self._say(at_work=self.name_of(self.model.weights), can_go_back=self._weights.number > 0)
+        self._seen = None  # of the cases other ones are kept out of a learning
 
     def _files(self) -> tuple[tuple[object, ...], tuple[object, ...]]:
         """What tells whether a case is new: names, times and sizes of masks, and of logs."""
@@ -323,9 +327,19 @@ class ProjectLearner:
         cases = self._efforts.cases
         means = tuple(means_by_weights(cases))
         self._say(cases=cases, means=means, without_log=self._efforts.without_log)
-        before, self._log_fault = self._log_fault, next(iter(self._efforts.faults), "")
+        before, self._log_fault = self._log_fault, next(iter([*self._efforts.faults, *self._count_choices()]), "")
         if self._log_fault or self._status.fault == before:
             self._say(fault=self._log_fault)
+
+    def _count_choices(self) -> list[str]:
+        """Say how many there are for the run at work; what goes wrong."""
+        choices = {case.case: case.choices for case in self._efforts.cases}
+        names = {str(stem(path)) for path in visible_files(self.project / LABELS)}
+        try:
+            self._say(choices=count_choices(choices, names, self.model.folder))
+        except RunError as error:
+            return [str(error)]
+        return []
 
     def _say_what_is_waited_for(self, cases: int) -> None:
         if not self._status.on:

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from mecca_agents.agent import make_agent
 from mecca_agents.learning.network_agent import NetworkAgent
+from mecca_agents.online.enough import FEWEST_TO_JUDGE, FEWEST_TO_LEARN, parts
 from mecca_agents.online.gate import dice_of, judge
 from mecca_agents.online.learning import FOLDER, stopped_in_words, working_in
 from mecca_agents.online.preferences.choices import Choice, read_choices
@@ -24,7 +25,7 @@ from mecca_agents.online.preferences.improving import HOLD, UPDATES, Improvement
 from mecca_agents.online.preferences.policies import teachable
 from mecca_agents.online.preferences.reward import fit_reward, foreseen, situations_of
 from mecca_agents.online.preferences.verdicts import ChoiceVerdict, Share
-from mecca_agents.online.project import FEWEST_KEPT_OUT, KEPT_OUT, ProjectError, kept_out, read_project
+from mecca_agents.online.project import FEWEST_KEPT_OUT, ProjectError, kept_out, read_project
 from mecca_agents.online.record import cases_of, publish
 from mecca_agents.presets import find_preset
 from mecca_agents.runs.checkpoints import MODEL, checkpoint_folder
@@ -36,9 +37,6 @@ from mecca_agents.runtime.stopping import Stopped, StopRequest
 from mecca_agents.session import Model, load_model
 from mecca_agents.session.accepting import LABELS
 from mecca_env.atomic import os_errors_as
-
-FEWEST_TO_LEARN, FEWEST_TO_JUDGE = 24, 8
-"""Choices; with fewer there is next to nothing to learn, or no saying whether it was chance."""
 
 STEPS = ("learning_rate", "final_learning_rate")
 """What is taken of the preset `online`; everything else is the run's own."""
@@ -156,16 +154,17 @@ def parted(project: Path, choices: Sequence[Choice], held: Sequence[str]) -> tup
     """The choices to learn from, and those to judge by. Raises `ProjectError` where either are too few."""
     fit = [choice for choice in choices if choice.case not in held]
     test = [choice for choice in choices if choice.case in held]
-    if len(test) < FEWEST_TO_JUDGE:
+    found = parts(len(fit), len(test))
+    if found.learn < len(fit):
 
         def drawn(place: int) -> bytes:
             return hashlib.sha256(f"{fit[place].case}:{place}".encode()).digest()
 
         order = sorted(range(len(fit)), key=drawn)
-        apart = set(order[: -(-len(fit) // KEPT_OUT)])
+        apart = set(order[: len(fit) - found.learn])
         test += [choice for place, choice in enumerate(fit) if place in apart]
         fit = [choice for place, choice in enumerate(fit) if place not in apart]
-    if len(fit) < FEWEST_TO_LEARN or len(test) < FEWEST_TO_JUDGE:
+    if not found.enough:
         raise ProjectError(
             f"{project}: expected at least {FEWEST_TO_LEARN} choices to learn from and {FEWEST_TO_JUDGE} to judge by, "
             f"found {len(fit)} and {len(test)}"

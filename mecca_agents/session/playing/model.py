@@ -66,6 +66,11 @@ class Model:
         trained = EnvConfig(shape=self.run.preset.shape, **self.run.settings)
         return trained.signed and read_choice("crop", trained.crop, CROPS).get("click", 0.0) > 0
 
+    @property
+    def proposes(self) -> bool:
+        """Whether it is able to make two proposals of a step, between which a person chooses (`Agent.propose`)."""
+        return type(self.agent).propose is not Agent.propose
+
     @cached_property
     def config(self) -> EnvConfig:
         """Configuration of its training, for a person: nobody is simulated, nothing is earned, no Dice ends it."""

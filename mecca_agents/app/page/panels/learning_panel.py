@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
 from typing import Any
 
 from nicegui import ui
 
 from mecca_agents.app.page.runner import Runner
+from mecca_agents.online.enough import FEWEST_TO_JUDGE, FEWEST_TO_LEARN, ChoiceCount
 from mecca_agents.online.live import ProjectLearner, Status
+from mecca_agents.runs.shipped import SHIPPED
 from mecca_agents.session import SessionError
+from mecca_agents.tables import plural
 
 _COLUMNS = (("case", "Case"), ("prompts", "Prompts"), ("steps", "Steps"), ("seconds", "You, s"), ("weights", "Weights"))
 _MEANS = (("weights", "Weights"), ("cases", "Cases"), ("prompts", "Prompts"), ("steps", "Steps"), ("seconds", "You, s"))
@@ -49,6 +54,7 @@ class LearningPanel:
         self._doing.set_text(f"{status.doing[:1].upper()}{status.doing[1:]}{share}")
         self._verdict.set_text(f"Last learning: {status.verdict}." if status.verdict else "")
         self._fault.set_text(f"{status.fault[:1].upper()}{status.fault[1:]}" if status.fault else "")
+        self._choices.set_text(choices_line(status.choices, self.learner.project, self.learner.model.folder))
         self._show_tables(status)
         if status.news != self._news:
             self._news = status.news
@@ -69,6 +75,7 @@ class LearningPanel:
         self._at_work = ui.label().classes("text-xs at-work")
         self._verdict = ui.label().classes("text-xs opacity-80 verdict")
         self._fault = ui.label().classes("text-xs text-amber-5 learning-fault")
+        self._choices = ui.label().classes("text-xs opacity-80 choices")
         self._means = self._table(_MEANS, "learned-means")
         self._cases = self._table(_COLUMNS, "learned-cases")
         self._note = ui.label().classes("text-xs opacity-80")
@@ -114,6 +121,25 @@ class LearningPanel:
         ]
         table = ui.table(rows=[], columns=made, row_key=columns[0][0]).props("dense flat hide-bottom square")
         return table.classes(f"w-full bg-transparent {mark}")
+
+
+def choices_line(choices: ChoiceCount, project: Path, run: Path) -> str:
+    """How many choices between two proposals the accepted logs hold, and what learns from them; empty without any.
+
+    Args:
+        choices: As a learning would part them.
+        project: The project's folder.
+        run: Folder of the run that would go on.
+    """
+    if not choices.total:
+        return ""
+    held = f"The accepted logs hold {plural(choices.total, 'choice')} between two proposals"
+    if choices.enough:
+        name = run.name if run.parent == SHIPPED else str(run)
+        command = shlex.join(["mecca", "learn", str(project), "--preferences", "--run", name, "--out", "RUN"])
+        return f"{held}, enough to learn from: {command}"
+    parts = f"{choices.learn} to learn from and {choices.judge} to judge by"
+    return f"{held}: {parts}; mecca learn --preferences wants {FEWEST_TO_LEARN} and {FEWEST_TO_JUDGE}."
 
 
 def _weights_line(status: Status, scan: str) -> str:

@@ -30,7 +30,7 @@ export const SliceView = {
           </g>
           <template v-for="name in order" :key="name">
             <template v-if="paths[name]">
-              <path :d="paths[name]" class="mv-case" :stroke-width="lines[name].width + 2"
+              <path :d="paths[name]" class="mv-case" :class="'mv-case-' + name" :stroke-width="lines[name].width + 2"
                 :stroke-dasharray="lines[name].dash" />
               <path :d="paths[name]" class="mv-line" :class="'mv-is-' + name" :stroke="lines[name].colour"
                 :stroke-width="lines[name].width" :stroke-dasharray="lines[name].dash" />
