@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mecca_agents.online.effort import Effort, Efforts, MeanEffort, effort_of, means_by_weights
-from mecca_agents.session import Entry, Model, SessionLog
+from mecca_agents.session import Entry, Model, SessionError, SessionLog
 from tests.mecca_agents.online.conftest import accept
 
 
@@ -41,6 +41,20 @@ def test_everything_counts_that_a_person_did() -> None:
     assert effort_of("scan-1", log).target == ""
 
 
+def test_a_choice_is_a_step_and_one_that_was_taken_back_is_no_choice() -> None:
+    def choices(*actions: str) -> tuple[int, int]:
+        found = effort_of("scan-1", _log([(name, float(n), 0.5, {"new": 1}) for n, name in enumerate(actions)]))
+        return found.steps, found.choices
+
+    assert choices("set_image", "add_clicks", "choose", "save", "choose", "step") == (3, 2)
+    assert choices("set_image", "choose", "undo", "choose") == (2, 1)
+    assert choices("set_image", "choose", "undo", "redo", "undo", "redo") == (1, 1)
+    assert choices("set_image", "choose", "add_clicks", "undo", "undo") == (1, 0)
+    assert choices("set_image", "choose", "reset", "choose") == (2, 2)
+    with pytest.raises(SessionError, match="log: expected something to redo, found nothing"):
+        choices("set_image", "choose", "undo", "step", "redo")
+
+
 def test_means_of_weights_in_the_order_in_which_they_came_to_work() -> None:
     cases = [Effort("", "", p, s, t, w) for p, s, t, w in [(4, 2, 10.0, "b"), (2, 2, 4.0, "a"), (6, 1, 20.0, "b")]]
     assert means_by_weights(cases) == [MeanEffort("b", 2, 5.0, 1.5, 15.0), MeanEffort("a", 1, 2.0, 2.0, 4.0)]
@@ -58,6 +72,10 @@ def test_a_project_is_read_in_the_order_of_acceptance(model: Model, tmp_path: Pa
     efforts.read()
     assert [effort.case for effort in efforts.cases] == [second, first, third]
 
+    _log([("set_image", 0.0, 1.0, {}), ("undo", 2.0, 0.0, {"what": "step"})]).save(project / "logs" / f"{third}.json")
+    efforts.read()
+    assert [effort.case for effort in efforts.cases] == [second, first]
+    assert efforts.faults == ("log: expected something to undo, found nothing",)
     (project / "logs" / f"{first}.json").write_text("{")
     (project / "logs" / f"{second}.json").unlink()
     (project / "labels" / f"{third}.nii.gz").unlink()  # a case that vanished leaves its log

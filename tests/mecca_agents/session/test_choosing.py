@@ -71,6 +71,22 @@ def test_a_choice_is_a_step_that_can_be_undone(session: InteractiveSession, inde
     assert session._moment is before and session.redo() == "choose" and np.array_equal(session.mask(), chosen)
 
 
+def test_two_masks_can_be_chosen_of_at_their_moment_alone(session: InteractiveSession) -> None:
+    assert session.proposed is None and session.model.proposes
+    masks = session.proposals()
+    assert session.proposed is masks
+    session.choose(0)
+    assert session.proposed is None
+    session.undo()
+    assert session.proposed is masks
+    click(session, (12, 11, 8))
+    assert session.proposed is None
+    session.set_image(IMAGE, AFFINE)
+    assert session.proposed is None
+    session.close()
+    assert session.proposed is None
+
+
 def test_the_log_keeps_both_and_leads_to_the_same_state(session: InteractiveSession, tmp_path: Path) -> None:
     masks = session.proposals()
     session.choose(1)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mecca_agents.app.drawing.colours import HEATS, blend, table
+from mecca_agents.app.drawing.colours import HEATS, LINES, blend, table
 from mecca_agents.app.drawing.contours import outline
 from mecca_agents.app.drawing.planes import planes_of
 from mecca_agents.app.drawing.slices import DisplaySettings, draw_slice, read_display
@@ -165,3 +165,51 @@ def test_other_objects_are_outlined_in_their_colours(model: Model, case: Case, a
         assert draw_slice(session, plane, 10, DisplaySettings(0, 1), objects=objects)["objects"] == []
         larger = [("#333333", boxed(np.ones([n + 1 for n in session.shape], bool)))]  # of a scan before
         assert draw_slice(session, plane, 10, display, objects=larger)["objects"] == []
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_two_proposals_are_outlined_in_the_place_of_the_mask(model: Model, case: Case, axis: int) -> None:
+    masks = np.zeros((2, *case.label.shape), bool)
+    masks[0, 5:20, 6:30, 7:25] = True
+    masks[1, 9:24, 6:30, 7:25] = True
+    index = [12, 12, 12][axis]
+    with InteractiveSession(model) as session:
+        session.set_image(case.scan)
+        session.set_mask(case.label)
+        plane = next(plane for plane in planes_of(session.affine) if plane.axis == axis)
+        display = DisplaySettings(0, 1, outlines=frozenset(("mask", "label")))
+        drawn = draw_slice(session, plane, index, display, case.label, proposed=tuple(masks))
+        without = draw_slice(session, plane, index, display, case.label)
+        other = draw_slice(session, plane, index, display, proposed=(np.ones((3, 3, 3), bool),) * 2)
+    assert set(drawn["paths"]) == {"label", "first", "second"} and set(without["paths"]) == {"label", "mask"}
+    for name, mask in zip(("first", "second"), masks, strict=True):
+        picture = plane.picture(mask.take(index, axis))
+        assert (_filled(drawn["paths"][name], picture.shape) == picture).all()
+    assert other["paths"] == {}
+
+
+def test_two_proposals_have_colours_that_everybody_tells_apart() -> None:
+    """As people without one kind of cones see them (Machado, Oliveira and Fernandes, 2009), and on grey."""
+    from skimage.color import rgb2lab
+
+    kinds = [
+        np.eye(3),
+        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+        [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+    ]
+
+    def seen(colour: str, kind: np.ndarray) -> np.ndarray:
+        """In CIELAB, where 2 can just be told apart."""
+        srgb = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+        light = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+        light = np.clip(np.asarray(kind) @ light, 0, 1)
+        return np.asarray(rgb2lab(np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)))
+
+    first, second = LINES["first"], LINES["second"]
+    others = ["#000000", "#808080", LINES["label"].colour]
+    for kind in kinds:
+        one, two, *rest = (seen(colour, kind) for colour in (first.colour, second.colour, *others))
+        assert np.linalg.norm(one - two) > 60
+        assert min(np.linalg.norm(line - other) for line in (one, two) for other in rest) > 25
+    assert first.dash != second.dash

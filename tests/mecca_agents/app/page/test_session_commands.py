@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from mecca_agents.app.page.session_commands import SessionCommands
+from mecca_agents.app.page.what_next import what_next
 from mecca_agents.app.tab.folder import Folder
 from mecca_agents.app.tab.tab import Tab
 from mecca_agents.online.live import LearnSettings, ProjectLearner
@@ -97,6 +98,29 @@ def test_what_is_accepted_is_said_and_saved(commands: SessionCommands, signed_mo
     tab.objects = tab.objects.renamed(0, "??")
     with pytest.raises(SessionError, match="accept: expected an object's name"):
         run(commands.accept())
+
+
+def test_while_two_proposals_are_shown_nothing_is_saved_or_accepted(commands: SessionCommands) -> None:
+    tab, said = commands.tab, commands.runner.said  # type: ignore[attr-defined]
+    run(commands.point_set({"point": [30, 25, 20], "inside": True}))
+    run(commands.propose())
+    for save in (commands.accept, commands.save_mask, commands.save_labels):
+        with pytest.raises(SessionError, match="expected an answer first, one of the two proposals"):
+            run(save())
+    assert what_next(tab, "move") == what_next(tab, "inside") and what_next(tab, "box").startswith("Two proposals: ")
+    run(commands.undo())
+    assert said == ["Taken back: the two proposals."] and tab.question.masks is None and len(tab.session.clicks) == 1
+    run(commands.propose())
+    commands.take_neither()
+    assert tab.question.masks is None and not tab.session.steps
+    run(commands.propose())
+    run(commands.box_drawn({"axis": 2, "start": [10, 10, 20], "end": [40, 40, 20]}))
+    assert tab.question.masks is None and tab.draft.extents[0] is not None
+    run(commands.propose())
+    run(commands.take(1))
+    assert tab.session.steps == 1 and commands.unsaved and tab.question.masks is None
+    run(commands.undo())
+    assert said[1:] == ["Taken back: the choice."] and tab.question.masks is not None
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,9 @@ from mecca_agents.app.page.shortcuts import commands_by_key, mouse, shortcuts
 @pytest.mark.parametrize("project", [False, True])
 @pytest.mark.parametrize("signed", [False, True])
 def test_no_key_is_taken_twice(signed: bool, project: bool) -> None:
-    keys = [key for shortcut in shortcuts(signed, project) for key in shortcut.keys if not key.startswith("Arrow")]
+    listed = [each for each in shortcuts(signed, project) if "take first" not in each.keys.values()]
+    keys = [key for each in listed for key in each.keys if not key.startswith("Arrow")]
+    assert len(listed) == len(shortcuts(signed, project)) - 1
     assert len(keys) == len(set(keys)) and set(keys) <= set(commands_by_key(signed, project))
     assert ("accept" in commands_by_key(signed, project).values()) == project
 
@@ -23,3 +25,10 @@ def test_tools_that_mark() -> None:
         key: command for key, command in plain.items() if key != "c"
     }
     assert set(mouse(False)) < set(mouse(True))
+
+
+def test_keys_that_take_a_proposal_are_there_only_while_there_are_two() -> None:
+    without, asking = commands_by_key(False), commands_by_key(False, asking=True)
+    assert without["q"] == "two proposals" and without["1"] == "view 1" and "Escape" not in without
+    changed = {key: command for key, command in asking.items() if without.get(key) != command}
+    assert changed == {"1": "take first", "2": "take second", "Escape": "take neither"}
