@@ -59,9 +59,10 @@ class Question:
 
     def end(self) -> bool:
         """Neither is wanted; whether there was a question."""
-        there = self.masks is not None
+        if self.masks is None:
+            return False
         self._ended = self._asked
-        return there
+        return True
 
     def refuse(self, what: str) -> None:
         """Raise `SessionError` where there is one: nobody sees the mask that this would be about."""

@@ -211,5 +211,5 @@ def test_two_proposals_have_colours_that_everybody_tells_apart() -> None:
     for kind in kinds:
         one, two, *rest = (seen(colour, kind) for colour in (first.colour, second.colour, *others))
         assert np.linalg.norm(one - two) > 60
-        assert min(np.linalg.norm(line - other) for line in (one, two) for other in rest) > 25
+        assert min(np.linalg.norm(line - other) for line in (one, two) for other in rest) > 20
     assert first.dash != second.dash

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from mecca_agents.online import ProjectError
+from mecca_agents.online.enough import ChoiceCount
 from mecca_agents.online.live import LearnSettings, ProjectLearner, stack
 from mecca_agents.online.live import learner as module
 from mecca_agents.online.live.process import Ended
@@ -38,6 +39,31 @@ def _end(learner: ProjectLearner, fake: Fake, leave: Leave, **more: Any) -> None
     leave(fake.out, begun=fake.begun, **more)
     fake.end = Ended(True)
     learner.poll()
+
+
+def test_choices_in_the_accepted_logs_are_counted_for_the_run_at_work(
+    model: Model, project: Path, fakes: list[Fake]
+) -> None:
+    learner = ProjectLearner(LearnSettings(project), model)
+    learner.poll()
+    assert learner.status.choices == ChoiceCount()
+    with InteractiveSession(model) as session:
+        session.set_image(intensities(ellipsoid(), 0), AFFINE)
+        for number in range(3):
+            session.add_clicks((12, 9 + number, 7), inside=True)
+            session.proposals()
+            session.choose(number % 2)
+        session.undo()
+        session.accept(project)
+    learner.poll()
+    assert learner.status.choices == ChoiceCount(1, 1)  # one of four goes over to judge by, one at least
+    (model.folder / "learned.json").write_text("{")
+    try:
+        accept(model, project, 1, first=1)
+        learner.poll()
+    finally:
+        (model.folder / "learned.json").unlink()
+    assert "learned.json: expected what a run has learned from" in learner.status.fault
 
 
 def test_each_accepted_case_is_learned_from_and_the_next_scan_gets_the_weights(
