@@ -35,7 +35,7 @@ class QuestionCard:
 
     def build(self) -> None:
         """Make it, at this spot of the page."""
-        with ui.column().classes("w-full gap-1 no-wrap question") as self._card:
+        with ui.column().classes("w-full h-[104px] gap-1 no-wrap justify-end question") as self._card:
             ui.label("Which is better?").classes("text-sm font-bold leading-tight")
             with ui.row().classes("w-full no-wrap gap-1"):
                 for index, name in enumerate(PROPOSED):
@@ -43,7 +43,7 @@ class QuestionCard:
                     button = self._button(f"Take {name}", partial(self.commands.take, index), tip)
                     button.classes(f"grow take-{name}")
                     with button:
-                        ui.html(sample(LINES[name]), sanitize=False)
+                        ui.html(sample(LINES[name]), sanitize=False).classes("q-ml-sm")
             self._button("Neither", self.commands.take_neither, "All stays as it was (Esc)").classes("w-full")
         self._card.visible = False
 
