@@ -41,4 +41,5 @@ def test_one_of_four_goes_over_where_those_kept_out_are_too_few() -> None:
     assert parts(32, 0) == ChoiceCount(24, 8) and parts(32, 0).enough
     assert parts(28, 4) == ChoiceCount(21, 11) and not parts(28, 4).enough
     assert parts(24, 8) == ChoiceCount(24, 8) and not parts(31, 0).enough and not parts(23, 9).enough
+    assert parts(41, 7) == ChoiceCount(30, 18) and parts(41, 8) == ChoiceCount(41, 8)
     assert parts(0, 0) == ChoiceCount()
