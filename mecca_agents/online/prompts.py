@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mecca_agents.session import Entry, SessionError, SessionLog
-from mecca_agents.session.actions import AddClicks, Choose, Redo, Reset, SetBox, SetMask, Step, Undo
+from mecca_agents.session.actions import AddClicks, Choose, Reset, SetBox, SetMask, Step
 from mecca_agents.session.inputs.scan import read_box
+from mecca_agents.session.standing import standing
 from mecca_env.data.base import Box, Triple
 from mecca_env.data.grid.placement import ROUNDING
 from mecca_env.data.recorded import RecordedPrompts
@@ -63,21 +64,9 @@ def own_prompts(log: SessionLog) -> RecordedPrompts | None:
         SessionError: It is no log that a session could have left: a point or box outside of the scan, or an undo of
             nothing.
     """
-    past: list[_Episode] = []
-    undone: list[_Episode] = []
     now = _Episode()
-    for entry in log.entries[1:]:
-        if entry.action in (Undo.name, Redo.name):
-            back = entry.action == Undo.name
-            source, target = (past, undone) if back else (undone, past)
-            if not source:
-                raise SessionError(f"log: expected something to {entry.action}, found nothing")
-            target.append(now)
-            now = source.pop()
-        elif (after := _after(now, entry, log.shape)) is not now:
-            past.append(now)
-            undone.clear()
-            now = after
+    for place in standing(log.entries)[0]:
+        now = _after(now, log.entries[place], log.shape)
     played = now.playable
     if played is None:
         return None
@@ -94,7 +83,7 @@ def fits(prompts: RecordedPrompts, signed: bool) -> bool:
 
 
 def _after(now: _Episode, entry: Entry, shape: tuple[int, ...]) -> _Episode:
-    """The episode after an action; the same one where that has changed nothing."""
+    """The episode after an action."""
     details, name = entry.details, entry.action
     if name == SetBox.name:
         return _Episode(box=read_box(details["low"], details["high"], _triple(shape)))
@@ -102,7 +91,7 @@ def _after(now: _Episode, entry: Entry, shape: tuple[int, ...]) -> _Episode:
         return _Episode(box=now.box)
     if name == SetMask.name:
         return _Episode(box=now.box, from_mask=True, before_mask=now.playable)
-    if name == AddClicks.name and details["new"] > 0:
+    if name == AddClicks.name:
         return replace(now, waiting=(*now.waiting, _points(details, shape)))
     if name in (Step.name, Choose.name):
         return replace(now, steps=(*now.steps, np.concatenate((np.empty((0, 4)), *now.waiting))), waiting=())

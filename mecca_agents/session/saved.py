@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mecca_agents.session.accepting import put_case
-from mecca_agents.session.actions import ACTIONS, AddClicks, Redo, Save, SetMask, Undo
+from mecca_agents.session.actions import ACTIONS, AddClicks, SetMask
 from mecca_agents.session.errors import SessionError
 from mecca_agents.session.inputs.mask import LoggedMask
 from mecca_agents.session.inputs.scan import Image, open_image
 from mecca_agents.session.interactive import MOST_VOXELS
 from mecca_agents.session.log import Entry, SessionLog, read_log
+from mecca_agents.session.standing import standing
 from mecca_env.data.base import DataError, Triple
 from mecca_env.data.image_files import read_volume
 from mecca_env.data.inventory import shortened
@@ -168,15 +169,6 @@ def _lies(mask: NDArray[np.bool_], point: tuple[int, ...], inside: bool) -> bool
 
 def _standing(entries: Sequence[Entry]) -> list[Entry]:
     """What was not taken back, since the last box, mask or reset, that included."""
-    done: list[Entry] = []
-    undone: list[Entry] = []
-    for entry in entries[1:]:
-        if entry.action == Undo.name and done:
-            undone.append(done.pop())
-        elif entry.action == Redo.name and undone:
-            done.append(undone.pop())
-        elif entry.action not in (Undo.name, Redo.name, Save.name) and entry.details.get("new") != 0:
-            done.append(entry)
-            undone.clear()
+    done = [entries[place] for place in standing(entries)[0]]
     begins = [index for index, entry in enumerate(done) if ACTIONS[entry.action].begins_episode]
     return done[begins[-1] :] if begins else done
