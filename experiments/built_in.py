@@ -61,9 +61,14 @@ RECIPES = {
         "intercnn",
         "MECCA-Shapes-v0",
         "general",
-        # clicks on edges, twice as often as in "mixed": else it reads many of them as if they were in the middle
-        {"guide": True, "user": {"largest-error": 0.3, "random-error": 0.15, "edges": 0.4, "scribble": 0.15}},
-        changes={"updates": 500, "learning_rate": 1e-3},
+        # more clicks on edges than in "mixed", else it reads many of them as if they were in the middle; and more masks
+        # to go on from, else the first click makes a good one worse
+        {
+            "guide": True,
+            "user": {"largest-error": 0.27, "random-error": 0.13, "edges": 0.45, "scribble": 0.15},
+            "start": {"half": 0.6, "mask": 0.4},
+        },
+        changes={"updates": 700, "learning_rate": 1e-3},
         first=Recipe("intercnn", "MECCA-Shapes-v0", "general", {"guide": True}),
     ),
     "hippocampus": Recipe(
