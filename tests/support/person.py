@@ -28,6 +28,7 @@ class Person:
         page.set_default_timeout(120_000)  # a busy machine
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", self._heard)
+        page.on("filechooser", lambda chooser: None)  # caught from now on: asked for with a click, it may come too late
 
     def _heard(self, message: Any) -> None:
         expected = ("404", "400", "ERR_CONTENT_LENGTH_MISMATCH")  # the last: left while something was loading
