@@ -31,14 +31,12 @@ from mecca_agents.session.playing.views import (
 from mecca_env.actions import ActionReader
 from mecca_env.data.base import Box, DataError, Triple
 from mecca_env.data.grid.cutting import move_map, prepare
-from mecca_env.data.grid.placement import Placement, fixed_placement
+from mecca_env.data.grid.placement import ROUNDING, Placement, fixed_placement
 from mecca_env.data.grid.sampling import resample_cases
 from mecca_env.episodes.regions import case_regions, placed_regions
 from mecca_env.episodes.views import ShownBox, box_map
 from mecca_env.process.simulator import EpisodeStart, Simulator, mask_action
 from mecca_env.state import State, observe
-
-_ROUNDING = 1e-6  # voxels: what a click on the border of the view may lie outside of it
 
 
 class EpisodePlayer:
@@ -328,7 +326,7 @@ def _points(points: ArrayLike, view: Box) -> list[tuple[float, float, float]]:
     if array.ndim != 2 or array.shape[1] != 3 or not len(array):
         raise SessionError(f"points: expected (K, 3), one at least, got shape {array.shape}")
     low, high = (np.array(corner) for corner in view)
-    inside = ((array >= low - 0.5 - _ROUNDING) & (array <= high - 0.5 + _ROUNDING)).all(axis=1)  # False for NaN
+    inside = ((array >= low - 0.5 - ROUNDING) & (array <= high - 0.5 + ROUNDING)).all(axis=1)  # False for NaN
     if not inside.all():
         raise SessionError(
             f"points: expected voxels of what the agent sees, {view[0]} to {view[1]} (exclusive), "
