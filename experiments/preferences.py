@@ -28,10 +28,11 @@ from mecca_agents.learning.network_agent import NetworkAgent
 from mecca_agents.online.preferences import ChoiceVerdict, Share
 from mecca_agents.online.preferences.choices import Choice, read_choices
 from mecca_agents.online.preferences.choosers import DiceChooser
+from mecca_agents.online.preferences.foresight import foreseen_across
 from mecca_agents.online.preferences.improving import improve, leaning
 from mecca_agents.online.preferences.learning import learner, parted
 from mecca_agents.online.preferences.policies import teachable
-from mecca_agents.online.preferences.reward import fit_reward, foreseen, situations_of
+from mecca_agents.online.preferences.reward import fit_reward, situations_of
 from mecca_agents.online.project import kept_out
 from mecca_agents.session import Model, SessionError, load_model
 from mecca_agents.tables import grid
@@ -111,8 +112,9 @@ def learned(model: Model, project: Path, choices: Sequence[Choice], seed: int) -
     known, unknown = situations_of(before, fit), situations_of(before, test)
     reward, agent = fit_reward(known, seed), learner(model, seed)
     improve(agent, before, reward, known, seed)
-    shares = (Share(right, len(test)) for right in (foreseen(reward, unknown), leaning(agent, before, unknown)))
-    return Outcome(ChoiceVerdict(*shares, dice=None), agent)
+    across = foreseen_across(situations_of(before, choices), [choice.case for choice in choices], seed)
+    leans = Share(leaning(agent, before, unknown), len(test))
+    return Outcome(ChoiceVerdict(across, leans, dice=None), agent)
 
 
 def measured(model: Model, tests: int) -> NDArray[np.float64]:
@@ -125,7 +127,7 @@ def report(choices: Sequence[int], wrong: Sequence[float], tests: int, seed: int
     """The table, as Markdown."""
     model = load_model("general", device="cpu")
     begun = measured(model, tests)
-    rows = [["none", "", "", "", *_cells(begun), ""]]
+    rows = [["none", "", "", "", "", *_cells(begun), ""]]
     for share in wrong:
         with tempfile.TemporaryDirectory() as folder:
             project = Path(folder) / "project"
@@ -136,8 +138,9 @@ def report(choices: Sequence[int], wrong: Sequence[float], tests: int, seed: int
             found = measured(replace(model, agent=outcome.agent), tests)
             rows.append(_row(number, share, outcome.verdict, begun, found))
             print(rows[-1], flush=True)
-    head = ["choices", "wrong", "reward model foresees, of those kept out", "the gate", "Dice %, first prediction"]
-    head += ["after five clicks", "mean of all six, difference with 95 % interval"]
+    head = ["choices", "wrong", "foreseen from other cases", "new weights lean to what was taken, of those kept out"]
+    head += ["the gate", "Dice %, first prediction", "after five clicks"]
+    head += ["mean of all six, difference with 95 % interval"]
     return grid(head, rows, padded=False)
 
 
@@ -149,8 +152,8 @@ def _row(
     shown = "" if interval is None else f" ({interval[0]:+.2f} to {interval[1]:+.2f})"
     word = "passes" if verdict.counts else "stays"
     what = f"{100 * wrong:.0f} %" if wrong != 0.5 else "50 %: random"
-    foreseen_of = str(verdict.foreseen).replace(", 95 % interval", ";")
-    return [str(number), what, foreseen_of, word, *_cells(found), f"{more.mean():+.2f}{shown}"]
+    leans = "" if verdict.leaning is None else f"{verdict.leaning.right} of {verdict.leaning.total}"
+    return [str(number), what, str(verdict.foreseen), leans, word, *_cells(found), f"{more.mean():+.2f}{shown}"]
 
 
 def _cells(dice: NDArray[np.float64]) -> list[str]:

@@ -71,10 +71,10 @@ def learning_table(found: Learning) -> str:
 
 
 def choices_table(found: ChoiceLearning) -> str:
-    """What came of learning from choices: what the reward model foresees, Dice of accepted masks, the verdict."""
+    """What came of learning from choices: what reward models foresee, Dice of accepted masks, the verdict."""
     verdict, done = found.verdict, found.improvement
     first = f"{found.choices} choices, {0 if done is None else done.updates} updates"
-    foreseen = f"of the choices kept out, the reward model foresees {verdict.foreseen}"
+    foreseen = f"reward models of other cases foresee {verdict.foreseen} of the choices"
     table = "" if verdict.dice is None else _dice_table(verdict.dice)
     lines = [first, "" if done is None else foreseen, table, verdict.why]
     return "\n".join([*filter(None, lines), _left(found.out, verdict.counts)])

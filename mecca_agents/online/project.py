@@ -102,12 +102,13 @@ def kept_out(names: Sequence[str], learned: Collection[str] = (), before: Collec
     if len(names) < KEPT_OUT:
         return []
     held = sorted(set(names) & set(before))
-    fresh = sorted(set(names) - set(learned) - set(held), key=_place)
+    fresh = sorted(set(names) - set(learned) - set(held), key=drawn)
     wanted = max(round(len(names) / KEPT_OUT), FEWEST_KEPT_OUT)
-    return sorted(held + fresh[: max(wanted - len(held), 0)]) or sorted(names, key=_place)[:wanted]
+    return sorted(held + fresh[: max(wanted - len(held), 0)]) or sorted(names, key=drawn)[:wanted]
 
 
-def _place(name: str) -> bytes:
+def drawn(name: str) -> bytes:
+    """The place of a name in an order that was drawn once for all."""
     return hashlib.sha256(f"kept out:{name}".encode()).digest()
 
 

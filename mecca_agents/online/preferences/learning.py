@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from math import inf, isfinite
 from pathlib import Path
 from typing import Any, TextIO
@@ -21,11 +21,12 @@ from mecca_agents.online.enough import FEWEST_TO_JUDGE, FEWEST_TO_LEARN, parts
 from mecca_agents.online.gate import dice_of, judge
 from mecca_agents.online.learning import FOLDER, stopped_in_words, working_in
 from mecca_agents.online.preferences.choices import Choice, read_choices
+from mecca_agents.online.preferences.foresight import FOLDS, foreseen_across
 from mecca_agents.online.preferences.improving import HOLD, UPDATES, Improvement, improve, leaning
 from mecca_agents.online.preferences.policies import teachable
-from mecca_agents.online.preferences.reward import fit_reward, foreseen, situations_of
+from mecca_agents.online.preferences.reward import fit_reward, situations_of
 from mecca_agents.online.preferences.verdicts import ChoiceVerdict, Share
-from mecca_agents.online.project import FEWEST_KEPT_OUT, ProjectError, kept_out, read_project
+from mecca_agents.online.project import FEWEST_KEPT_OUT, ProjectError, drawn, kept_out, read_project
 from mecca_agents.online.record import cases_of, publish
 from mecca_agents.presets import find_preset
 from mecca_agents.runs.checkpoints import MODEL, checkpoint_folder
@@ -41,6 +42,9 @@ from mecca_env.atomic import os_errors_as
 STEPS = ("learning_rate", "final_learning_rate")
 """What is taken of the preset `online`; everything else is the run's own."""
 
+FITTING = 0.75
+"""Share of the minutes that all reward models may take; the policy has the rest, and what they leave."""
+
 
 @dataclass(frozen=True)
 class ChoiceLearning:
@@ -52,7 +56,7 @@ class ChoiceLearning:
         choices: How many were learned from.
         learned: Cases that the weights in `out` have learned from, earlier learnings included.
         kept_out: Cases that none may learn from.
-        improvement: Of the policy; None where the reward model foresees nothing.
+        improvement: Of the policy; None where the choices cannot be foreseen.
     """
 
     out: Path
@@ -79,9 +83,9 @@ def learn_from_choices(
     """Fit a reward model to the choices in a project's logs, and go on with a run under it, held near what it was.
 
     Cases are kept out as in `mecca_agents.online.learn`. Where they have fewer than `FEWEST_TO_JUDGE` choices, one
-    choice of four is kept out in their place. The new weights count where the reward model foresees the choices kept
-    out better than chance and the gate of Dice lets them pass on accepted masks of the cases kept out; with fewer than
-    two such masks, where the new weights lean to what was taken in the choices kept out, more often than by chance.
+    choice of four is kept out in their place. The new weights count where reward models that are fitted to other cases
+    foresee all choices better than chance and the gate of Dice lets them pass on accepted masks of the cases kept out;
+    with fewer than two such masks, where they lean to what was taken in more than half of the choices kept out.
 
     `out` appears complete or not at all. Killed at any time, nothing of it is there, and the run is as it was.
 
@@ -90,7 +94,7 @@ def learn_from_choices(
         run: Folder of the run, or the name of one that comes with the package; None: the one that acts where none is
             named. It is not changed.
         out: Folder of the new run, which must not be there yet.
-        minutes: What reward model and policy may take together; looking at choices and cases comes on top.
+        minutes: What reward models and policy may take together; looking at choices and cases comes on top.
         updates: So many of the policy, in place of minutes; None: `UPDATES`, as far as the minutes go.
         hold: Weight of the divergence from the run as it was.
         skip_bad: Leave logs and cases that are at fault out, with a warning, rather than refuse.
@@ -120,19 +124,22 @@ def learn_from_choices(
     held = kept_out(sorted({*masks, *(choice.case for choice in choices)}), earlier, before_held)
     fit, test = parted(project, choices, held)
     with working_in(project / FOLDER) as work, stopped_in_words():
-        known, unknown = situations_of(before, fit), situations_of(before, test)
-        end = inf if updates is not None else time.monotonic() + 60 * minutes
-        agent, improvement = learner(model, seed), None
-        with _watched(end, "reward model", None, stream) as over:
-            reward = fit_reward(known, seed, over)
-        verdict = ChoiceVerdict(Share(foreseen(reward, unknown), len(test)), None, None)
+        limit = inf if updates is not None else 60 * minutes
+        end, each = time.monotonic() + limit, FITTING * limit / (FOLDS + 1)
+        fitting = partial(_watched, each, "reward model", None, stream)
+        cases = [choice.case for choice in choices]
+        verdict = ChoiceVerdict(foreseen_across(situations_of(before, choices), cases, seed, fitting), None, None)
+        improvement = None
         if verdict.foreseen.above_chance:
+            agent, known = learner(model, seed), situations_of(before, fit)
+            with fitting() as over:
+                reward = fit_reward(known, seed, over)
             planned = UPDATES if updates is None else updates
-            with _watched(end, "policy", planned, stream) as over:
+            with _watched(end - time.monotonic(), "policy", planned, stream) as over:
                 improvement = improve(agent, before, reward, known, seed, updates=planned, hold=hold, over=over)
             _write(work / "all", agent, model, begun)
             judged = sorted(set(held) & set(masks))
-            leans = Share(leaning(agent, before, unknown), len(test))
+            leans = Share(leaning(agent, before, situations_of(before, test)), len(test))
             dice = None
             if len(judged) >= FEWEST_KEPT_OUT:
                 old, new = (dice_of(folder, project, judged, model.device) for folder in (begun, work / "all"))
@@ -156,11 +163,7 @@ def parted(project: Path, choices: Sequence[Choice], held: Sequence[str]) -> tup
     test = [choice for choice in choices if choice.case in held]
     found = parts(len(fit), len(test))
     if found.learn < len(fit):
-
-        def drawn(place: int) -> bytes:
-            return hashlib.sha256(f"{fit[place].case}:{place}".encode()).digest()
-
-        order = sorted(range(len(fit)), key=drawn)
+        order = sorted(range(len(fit)), key=lambda place: drawn(f"{fit[place].case}:{place}"))
         apart = set(order[: len(fit) - found.learn])
         test += [choice for place, choice in enumerate(fit) if place in apart]
         fit = [choice for place, choice in enumerate(fit) if place not in apart]
@@ -182,8 +185,9 @@ def learner(model: Model, seed: int) -> NetworkAgent:
 
 
 @contextmanager
-def _watched(end: float, what: str, total: int | None, stream: TextIO | None) -> Iterator[Callable[[], bool]]:
+def _watched(seconds: float, what: str, total: int | None, stream: TextIO | None) -> Iterator[Callable[[], bool]]:
     """A function to ask whether the time is over, which shows progress; stopped by a signal, it raises `Stopped`."""
+    end = time.monotonic() + seconds
     with StopRequest() as request, tqdm(total=total, desc=what, file=stream, disable=None) as bar:
 
         def over() -> bool:

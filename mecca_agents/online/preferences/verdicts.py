@@ -1,4 +1,4 @@
-"""Whether what was learned from choices counts: by Dice on accepted masks, or by choices that were kept out."""
+"""Whether what was learned from choices counts: they can be foreseen, and Dice or choices kept out speak for it."""
 
 from __future__ import annotations
 
@@ -9,22 +9,24 @@ from mecca_agents.online.gate import Verdict
 
 @dataclass(frozen=True)
 class Share:
-    """A share of choices that were kept out of the learning.
+    """A share of choices that were not learned from.
 
     Attributes:
         right: How many.
         total: Of how many.
+        level: Of its interval.
     """
 
     right: int
     total: int
+    level: float = 0.95
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % interval of the share (Wilson, 1927)."""
+        """Interval of the share (Wilson, 1927)."""
         from scipy.stats import binomtest  # half a second, which most commands do not need
 
-        found = binomtest(self.right, self.total).proportion_ci(method="wilson")
+        found = binomtest(self.right, self.total).proportion_ci(self.level, method="wilson")
         return float(found.low), float(found.high)
 
     @property
@@ -32,11 +34,15 @@ class Share:
         """Whether the interval begins above a half."""
         return self.interval[0] > 0.5
 
+    @property
+    def most(self) -> bool:
+        """Whether it is more than a half."""
+        return 2 * self.right > self.total
+
     def __str__(self) -> str:
         """In words."""
-        low, high = self.interval
-        percent = 100 * self.right / self.total
-        return f"{self.right} of {self.total} ({percent:.0f} %, 95 % interval {100 * low:.0f} to {100 * high:.0f})"
+        share, level, low, high = (100 * value for value in (self.right / self.total, self.level, *self.interval))
+        return f"{self.right} of {self.total} ({share:.0f} %, {level:.0f} % interval {low:.0f} to {high:.0f})"
 
 
 @dataclass(frozen=True)
@@ -44,9 +50,9 @@ class ChoiceVerdict:
     """Whether weights that were led by choices count.
 
     Attributes:
-        foreseen: Choices kept out that the reward model foresees.
+        foreseen: Choices that reward models of other cases foresee (`foresight.foreseen_across`).
         leaning: Choices kept out in which the new weights lean more to what was taken than the earlier ones; None where
-            there are no new weights, since the reward model foresees nothing.
+            there are no new weights, since the choices cannot be foreseen.
         dice: The gate of accepted masks; None where there are too few that were kept out.
     """
 
@@ -59,13 +65,13 @@ class ChoiceVerdict:
         """Where the choices can be foreseen, Dice decides, and without accepted masks the leaning."""
         if not self.foreseen.above_chance or self.leaning is None:
             return False
-        return self.leaning.above_chance if self.dice is None else self.dice.counts
+        return self.leaning.most if self.dice is None else self.dice.counts
 
     @property
     def why(self) -> str:
         """The verdict in one sentence."""
-        if self.leaning is None:
-            return f"the earlier weights stay: of the choices kept out, the reward model foresees {self.foreseen}"
+        if not self.foreseen.above_chance or self.leaning is None:
+            return f"the earlier weights stay: reward models of other cases foresee {self.foreseen} of the choices"
         if self.dice is not None:
             return self.dice.why
         word = "the new weights count" if self.counts else "the earlier weights stay"

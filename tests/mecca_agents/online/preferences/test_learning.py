@@ -7,6 +7,7 @@ import shutil
 import signal
 from collections.abc import Callable
 from io import StringIO
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import torch
 from mecca_agents import RunError, load_agent, train
 from mecca_agents.cli import main
 from mecca_agents.online import ProjectError
-from mecca_agents.online.preferences import ChoiceLearning, learn_from_choices, learning
+from mecca_agents.online.preferences import ChoiceLearning, foresight, learn_from_choices, learning
 from mecca_agents.online.record import cases_of
 from mecca_agents.runs import read_config
 from mecca_agents.runs.locking import locked
@@ -55,7 +56,7 @@ def test_who_wants_more_gets_more(
     assert main([*words, "--device", "cpu"]) == 0
     printed = capsys.readouterr().out
     assert "choices, 20 updates" in printed and "the new weights count: they lean to what was taken in" in printed
-    assert f"{out}: a run with the new weights" in printed and "the reward model foresees" in printed
+    assert f"{out}: a run with the new weights" in printed and "reward models of other cases foresee" in printed
     assert not _same_weights(out, begun) and _sizes(out, copy) > _sizes(begun, copy)
     record = json.loads((out / "learned.json").read_text())
     assert record["weights"] == "new" and record["choices"] == 40 and len(record["kept_out"]) == 2
@@ -78,7 +79,7 @@ def test_choices_by_chance_change_nothing(begun: Path, model: Model, tmp_path: P
     write_choices(model, tmp_path / "project", 4, 12, chance)
     found = _learn(tmp_path / "project", begun, tmp_path / "out")
     assert not found.verdict.counts and found.improvement is None and found.verdict.leaning is None
-    assert found.verdict.why.startswith("the earlier weights stay: of the choices kept out, the reward model foresees")
+    assert found.verdict.why.startswith("the earlier weights stay: reward models of other cases foresee")
     assert _same_weights(begun, tmp_path / "out") and found.learned == ()
     assert json.loads((tmp_path / "out" / "learned.json").read_text())["weights"] == "earlier"
 
@@ -107,7 +108,8 @@ def test_accepted_masks_judge_where_there_are_any(
 def test_few_scans_keep_out_choices_in_place_of_cases(begun: Path, model: Model, tmp_path: Path) -> None:
     write_choices(model, tmp_path / "project", 2, 20)
     found = _learn(tmp_path / "project", begun, tmp_path / "out")
-    assert found.kept_out == () and (found.choices, found.verdict.foreseen.total) == (30, 10)
+    assert found.verdict.leaning is not None and found.verdict.foreseen.total == 40
+    assert found.kept_out == () and (found.choices, found.verdict.leaning.total) == (30, 10)
 
 
 def test_what_cannot_be_learned_from_is_refused(
@@ -141,7 +143,7 @@ def test_time_is_kept_and_a_signal_stops_it(
 ) -> None:
     copy = tmp_path / "project"
     shutil.copytree(project, copy)
-    times = iter([0.0] + [30.0] * 40 + [59.0] * 5 + [61.0] * 1000)
+    times = count(0.0, 0.3)
     monkeypatch.setattr(learning.time, "monotonic", lambda: next(times))
     found = _learn(copy, begun, tmp_path / "out", updates=None, minutes=1.0)
     monkeypatch.undo()
@@ -152,7 +154,7 @@ def test_time_is_kept_and_a_signal_stops_it(
         (over,) = [value for value in (*_, *__.values()) if callable(value) and not isinstance(value, torch.nn.Module)]
         over()
 
-    monkeypatch.setattr(learning, "fit_reward", stop)
+    monkeypatch.setattr(foresight, "fit_reward", stop)
     with pytest.raises(Stopped, match="learning was stopped by SIGINT; the earlier weights stay"):
         _learn(copy, begun, tmp_path / "stopped")
     assert not (tmp_path / "stopped").exists() and not list((copy / "learning").glob("work"))
