@@ -41,7 +41,11 @@ from mecca_agents.report import report
 from mecca_agents.runtime.stopping import Stopped
 
 PAGE = DOCS / "results.md"
-MARKS = ("<!-- tables, written by experiments.results -->", "<!-- end of tables -->")
+MARKS = (
+    ("<!-- overview, written by experiments.results -->", "<!-- end of overview -->"),
+    ("<!-- tables, written by experiments.results -->", "<!-- end of tables -->"),
+)
+"""What leads the page, and what follows."""
 
 FLOORS = ("random", "oracle", "mean-mask", "ellipsoid")
 """What bounds every table."""
@@ -125,14 +129,16 @@ PARTS = (
 
 def write_page(out: Path) -> None:
     """Put the report of a benchmark into the page."""
-    write_document(page_text(report(out, out / "report")), PAGE, MARKS)
+    for text, marks in zip(page_texts(report(out, out / "report")), MARKS, strict=True):
+        write_document(text, PAGE, marks)
 
 
-def page_text(path: Path) -> str:
-    """A report as a part of the page: without its title, a level further down."""
-    text = path.read_text(encoding="utf-8").partition("\n")[2]
-    text = text.replace("\n### ", "\n#### ").replace("\n## ", "\n### ").replace("](<", "](<results/report/")
-    return text.strip()
+def page_texts(path: Path) -> tuple[str, str]:
+    """A report as two parts of the page: its overview, and its other tables a level further down."""
+    text = path.read_text(encoding="utf-8").replace("](<", "](<results/report/")
+    (_, summary), (_, lead), *tables = (part.split("\n", 1) for part in text.split("\n## "))
+    lower = ("\n".join([f"### {title}", body.replace("\n### ", "\n#### ")]) for title, body in tables)
+    return lead.strip(), "\n\n".join(part.strip() for part in (summary, *lower))
 
 
 def main() -> int:

@@ -42,6 +42,7 @@ class Table:
         about: What its columns are.
         sections: One for each data set.
         csv_rows: The same as numbers, the rows of the CSV file; all have the same columns.
+        notes: Sentences below all sections, a line each.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Table:
     about: str
     sections: Sequence[Section]
     csv_rows: Sequence[CsvRow]
+    notes: Sequence[str] = ()
 
 
 def markdown(table: Table) -> str:
@@ -56,6 +58,7 @@ def markdown(table: Table) -> str:
     text = [f"## {table.title}", table.about]
     for section in table.sections:
         text += [f"### {section.title}", grid(section.head, section.lines), *section.notes]
+    text.append("\n".join(f"- {note}" for note in table.notes))
     return "\n\n".join(part for part in text if part)
 
 

@@ -13,10 +13,15 @@ from mecca_agents.tables import CsvRow, Section, Table, number, plural
 
 
 def table_of(
-    name: str, title: str, about: str, sections: Sequence[Section], csv_rows: Sequence[CsvRow]
+    name: str,
+    title: str,
+    about: str,
+    sections: Sequence[Section],
+    csv_rows: Sequence[CsvRow],
+    notes: Sequence[str] = (),
 ) -> Table | None:
     """The table; None where no data set has anything for it."""
-    return Table(name, title, about, sections, csv_rows) if sections else None
+    return Table(name, title, about, sections, csv_rows, notes) if sections else None
 
 
 def caption(study: Study, cells: Cells) -> str:
@@ -119,14 +124,14 @@ def limits(rows: Mapping[str, Cells]) -> list[str]:
 
 
 def footnotes(methods: Iterable[str]) -> list[str]:
-    """What a reader has to know of the methods in a table, a line each; one that is not here now says nothing."""
+    """What a reader has to know of the methods of a report, a line each; one that is not here now says nothing."""
     found = {}
-    for method in methods:
+    for method in dict.fromkeys(methods):
         try:
             found[method] = find_method(method).footnote
         except Exception:  # a module of somebody's own, of which only the results are here, may fail in any way
             continue
-    return [f"{method}: {text}" for method, text in found.items() if text]
+    return [f"`{method}`: {text}" for method, text in found.items() if text]
 
 
 def span(values: Sequence[float], form: str = ".0f") -> str:

@@ -28,7 +28,6 @@ from mecca_agents.report.layout import (
     INTERVALS,
     SIGNIFICANCE,
     caption,
-    footnotes,
     interval,
     limits,
     p_text,
@@ -75,7 +74,7 @@ def table1(studies: Sequence[Study]) -> Table | None:
             )
         head = ["Method", "Seeds", "Dice %", "95 % interval", "p", "ASSD", "95 % interval", "p"]
         notes = [caption(study, all_cells(rows)), *filter(None, verdicts), *limits(rows), *_warnings(study, rows)]
-        notes += [*floor_notes(study, rows), *footnotes(rows)]
+        notes += floor_notes(study, rows)
         sections.append(Section(study.name, head, lines, notes))
     return table_of(
         "table1",

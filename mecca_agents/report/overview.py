@@ -69,7 +69,7 @@ def overview(studies: Sequence[Study]) -> Table | None:
         head += ["Misunderstanding, %", "Optimizer steps", "Labelled episodes", "Minutes"]
         title = study.name if floor else f"{study.name}: plain Dice, for want of a floor"
         notes = [caption(study, all_cells(rows)), _about_floor(study, steps), *limits(rows), *floor_notes(study, rows)]
-        sections.append(Section(title, head, lines, [*notes, *footnotes(rows)]))
+        sections.append(Section(title, head, lines, notes))
     about = (
         "Crops come from the label's box, and therefore a constant knows much: the rows mean-mask and ellipsoid are "
         "masks that see neither scan nor click. Above the floor: 100 (D - F) / (100 - F), D the mean Dice of the "
@@ -78,7 +78,8 @@ def overview(studies: Sequence[Study]) -> Table | None:
         "that a step moved away from their label, mean over the steps. The last three columns are what one training "
         "cost."
     )
-    return table_of("overview", "Overview", about, sections, csv_rows)
+    methods = [method for _, rows in by_study(studies) for method in rows]
+    return table_of("overview", "Overview", about, sections, csv_rows, footnotes(methods))
 
 
 def _dice(study: Study, cells: Cells, step: int) -> Summary:

@@ -16,7 +16,7 @@ from mecca_agents.report.method_tables import table1, table2
 from mecca_agents.report.overview import overview
 from mecca_agents.report.seed_table import table_seeds
 from mecca_agents.report.studies import Study, read_studies
-from mecca_agents.tables import Table
+from mecca_agents.tables import Table, markdown
 from tests.support.agents import Tiny
 from tests.support.benchmark_folder import constant, rising, write_cell, write_study, write_trainings
 
@@ -135,10 +135,10 @@ def test_footnotes_are_those_of_the_methods(tmp_path: Path, monkeypatch: pytest.
     study = write_study(tmp_path)
     for method in ("focal-iter-mrl", "tests.support.agents:Tiny", "nowhere.at_all:Gone"):
         write_cell(study, method, rising(0.8))
-    for make in (overview, table1):
-        notes = _notes(make(read_studies(tmp_path)))
-        assert "tests.support.agents:Tiny: Does the same everywhere." in notes
-        assert "Gone:" not in notes and "iter-mrl:" not in notes
+    write_cell(write_study(tmp_path, "Other"), "tests.support.agents:Tiny", rising(0.8))
+    table = overview(read_studies(tmp_path))
+    assert table is not None and list(table.notes) == ["`tests.support.agents:Tiny`: Does the same everywhere."]
+    assert markdown(table).endswith("\n\n- `tests.support.agents:Tiny`: Does the same everywhere.")
 
 
 def test_a_method_that_does_not_count_its_costs_has_none_in_the_overview(tmp_path: Path) -> None:
