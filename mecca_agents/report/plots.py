@@ -11,6 +11,7 @@ from mecca_agents.report.comparison import BOUNDS, Cells, by_method, by_step, is
 from mecca_agents.report.studies import Study
 
 if TYPE_CHECKING:  # matplotlib takes a second to import
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 HINTLESS = ("pnet", "unet", "ua-mt")
@@ -49,6 +50,8 @@ STYLES: dict[str, tuple[str, str]] = {
 
 _OWN = tuple(zip((SKY, PURPLE, GREEN, ORANGE, BLACK, BLUE), "*<>H1.", strict=True))  # of methods that are not listed
 _SIZE = (7.2, 4.4)  # inches, without the names beside it
+_MOST_BANDS = 6  # of more curves bands would hide one another; their last intervals stand side by side
+_APART = 0.015  # of the width that the curves have: how far from one another those stand
 
 
 class Curve(NamedTuple):
@@ -81,19 +84,24 @@ def _curve(cells: Cells, clicks: bool) -> Curve:
 
 
 def draw_curves(curves: Mapping[str, Curve], title: str, x_label: str) -> Figure:
-    """Lines of Dice % with 95 % bands; the names stand beside the axes, from the best last value downwards."""
+    """Lines of Dice %; the names stand beside the axes, from the best last value downwards.
+
+    They have 95 % bands; of many, the intervals of their last values stand to the right instead, in the names' order.
+    """
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=_SIZE)
     axes = figure.subplots()
-    low, high = _limits(curves)
-    alpha = 0.15 if len(curves) < 6 else 0.08  # bands lie over one another
+    banded = len(curves) <= _MOST_BANDS
+    low, high = _limits(curves, banded)
     own = iter(_OWN * len(curves))
-    for method in curves:
-        curve = curves[method]
-        colour, marker = STYLES.get(method) or next(own)
-        axes.fill_between(curve.x, curve.low, curve.high, color=colour, alpha=alpha, linewidth=0)
+    looks = {method: STYLES.get(method) or next(own) for method in curves}
+    order = sorted(curves, key=lambda method: -float(curves[method].mean[-1]))
+    for method, curve in curves.items():
+        colour, marker = looks[method]
+        if banded:
+            axes.fill_between(curve.x, curve.low, curve.high, color=colour, alpha=0.15, linewidth=0)
         style = ":" if method in BOUNDS else "--" if method in HINTLESS else "-" if method in STYLES else "-."
         axes.plot(
             curve.x,
@@ -106,20 +114,21 @@ def draw_curves(curves: Mapping[str, Curve], title: str, x_label: str) -> Figure
             label=_name(method, curve, low, high),
             zorder=3 if method == "mecca" else 2,
         )
+    if not banded:
+        _draw_last(axes, {method: curves[method] for method in order}, looks)
     axes.set_ylim(low, high)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     axes.set_title(title, fontsize=12)
     axes.set_xlabel(x_label, fontsize=11)
-    banded = any(np.isfinite(curve.low).all() for curve in curves.values())
-    axes.set_ylabel("Dice %, mean" + ", 95 % band" * banded, fontsize=11)
+    known = any(np.isfinite(curve.low).all() for curve in curves.values())
+    axes.set_ylabel("Dice %, mean" + (", 95 % band" if banded else ", 95 % of the last") * known, fontsize=11)
     axes.tick_params(labelsize=10)
     axes.grid(color="0.9", linewidth=0.8)
     axes.spines[["top", "right"]].set_visible(False)
-    handles, names = axes.get_legend_handles_labels()
-    order = sorted(range(len(names)), key=lambda i: -float(list(curves.values())[i].mean[-1]))
+    handles, names = (dict(zip(curves, found, strict=True)) for found in axes.get_legend_handles_labels())
     axes.legend(
-        [handles[i] for i in order],
-        [names[i] for i in order],
+        [handles[method] for method in order],
+        [names[method] for method in order],
         loc="upper left",
         bbox_to_anchor=(1.02, 1.0),
         borderaxespad=0.0,
@@ -130,10 +139,22 @@ def draw_curves(curves: Mapping[str, Curve], title: str, x_label: str) -> Figure
     return figure
 
 
-def _limits(curves: Mapping[str, Curve]) -> tuple[float, float]:
+def _draw_last(axes: Axes, curves: Mapping[str, Curve], looks: Mapping[str, tuple[str, str]]) -> None:
+    """The last values with their intervals, side by side to the right of the curves."""
+    measured = [method for method in curves if method not in BOUNDS and np.isfinite(curves[method].low[-1])]
+    width = max((float(np.ptp(curve.x)) for curve in curves.values()), default=0.0) or 1.0
+    for place, method in enumerate(measured, 1):
+        curve, (colour, marker) = curves[method], looks[method]
+        beyond = max(float(other.x[-1]) for other in curves.values()) + place * _APART * width
+        axes.vlines(beyond, curve.low[-1], curve.high[-1], color=colour, linewidth=1.6)
+        axes.plot(beyond, curve.mean[-1], color=colour, marker=marker, markersize=5)
+
+
+def _limits(curves: Mapping[str, Curve], banded: bool) -> tuple[float, float]:
     """Of the Dice axis: what the methods need; bounds that lie far from them would press them flat."""
     shown = [curve for method, curve in curves.items() if method not in BOUNDS] or list(curves.values())
-    values = np.concatenate([part for curve in shown for part in (curve.mean, curve.low, curve.high)])
+    seen = slice(None) if banded else slice(-1, None)
+    values = np.concatenate([part for curve in shown for part in (curve.mean, curve.low[seen], curve.high[seen])])
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     room = max(0.05 * (high - low), 0.5)
     return max(low - room, -1.0), min(high + room, 101.0)
