@@ -20,6 +20,7 @@ _OUTSIDE = re.compile(rf"\]\((?:\.\./)+(examples/\w+\.py|{'|'.join(map(re.escape
 
 _CELL = re.compile(r"<td\b.*?</td>", re.DOTALL)
 _CODE = re.compile(r"(?<=<code>)[^<]+(?=</code>)")
+_INTERVAL = re.compile(r"(\[[-+]?[\d.]+,) (?=[-+]?[\d.]+\])")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -37,10 +38,11 @@ def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
 
 
 def on_page_content(html: str, **_: Any) -> str:
-    """Let paths and names in tables break after a slash or an underscore, and before a double colon."""
+    """In tables, let paths break after a slash or underscore and names before a double colon, and intervals nowhere."""
 
-    def in_cell(cell: re.Match[str]) -> str:
-        return _CODE.sub(lambda code: re.sub(r"(?<=[/_])(?=\w)|(?=::)", "<wbr>", code[0]), cell[0])
+    def in_cell(match: re.Match[str]) -> str:
+        cell = _INTERVAL.sub(r"\1&nbsp;", match[0])
+        return _CODE.sub(lambda code: re.sub(r"(?<=[/_])(?=\w)|(?=::)", "<wbr>", code[0]), cell)
 
     return _CELL.sub(in_cell, html)
 

@@ -71,15 +71,19 @@ def overview(studies: Sequence[Study]) -> Table | None:
         notes = [caption(study, all_cells(rows)), _about_floor(study, steps), *limits(rows), *floor_notes(study, rows)]
         sections.append(Section(title, head, lines, notes))
     about = (
-        "Crops come from the label's box, and therefore a constant knows much: the rows mean-mask and ellipsoid are "
-        "masks that see neither scan nor click. Above the floor: 100 (D - F) / (100 - F), D the mean Dice of the "
-        "method and F that of the better of the two after the same step, in per cent; 0 is as good as the floor, 100 "
-        f"perfect, and what is below 0 is worse than a constant. {INTERVALS} Misunderstanding: share of the voxels "
-        "that a step moved away from their label, mean over the steps. The last three columns are what one training "
-        "cost."
+        "Crops come from the label's box, and therefore a constant knows much. Above the floor: 0 is as good as the "
+        "better of two masks that see neither scan nor click (mean-mask, ellipsoid), 100 is perfect, and what is below "
+        "0 is worse than a constant."
     )
+    notes = [
+        "Above the floor is 100 (D - F) / (100 - F), D the mean Dice in per cent of the method and F that of the floor "
+        "after the same step.",
+        INTERVALS,
+        "Misunderstanding: share of the voxels that a step moved away from their label, mean over the steps.",
+        "The last three columns are what one training cost.",
+    ]
     methods = [method for _, rows in by_study(studies) for method in rows]
-    return table_of("overview", "Overview", about, sections, csv_rows, footnotes(methods))
+    return table_of("overview", "Overview", about, sections, csv_rows, [*notes, *footnotes(methods)])
 
 
 def _dice(study: Study, cells: Cells, step: int) -> Summary:
