@@ -30,7 +30,7 @@ def test_every_number_of_choices_has_a_row(monkeypatch: pytest.MonkeyPatch, caps
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
     assert [row[0] for row in rows] == ["none", "4", "6"] and rows[1][1] == "10 %" and len(set(map(len, rows))) == 1
-    assert all(30 < float(cell) <= 100 for row in rows for cell in row[4:6]) and rows[1][3] in ("passes", "stays")
+    assert all(30 < float(cell) <= 100 for row in rows for cell in row[5:7]) and rows[1][4] in ("passes", "stays")
 
 
 def test_a_person_takes_the_better_of_two(tmp_path: Path) -> None:
