@@ -8,7 +8,7 @@ import pytest
 
 from experiments.results import MARKS, PAGE, PARTS, page_texts
 from mecca_agents.report import report
-from mecca_agents.report.comparison import BOUNDS, at_last, by_method, by_step
+from mecca_agents.report.comparison import BOUNDS, at_last, by_method, by_step, gap, reached
 from mecca_agents.report.plots import HINTLESS
 from mecca_agents.report.studies import read_studies
 
@@ -41,6 +41,15 @@ def test_every_learner_beats_random_actions_and_hints_help_those_that_see_them()
                 assert abs(steps[-1] - steps[0]) < 1e-6, (study.name, method)
             elif study.name == "Hippocampus":
                 assert steps[-1] > steps[0], (study.name, method)
+
+
+@pytest.mark.parametrize("data_set", ["Hippocampus", "LeftAtrium"])
+@pytest.mark.parametrize(("one", "other"), [("mecca", "iter-mrl"), ("iter-mrl", "unet")])
+def test_what_is_said_of_pairs_is_what_the_cells_give(data_set: str, one: str, other: str) -> None:
+    (study,) = (study for study in read_studies(RESULTS) if study.name == data_set)
+    rows = by_method(study.cells)
+    found, _ = gap(reached(rows[one]), reached(rows[other]))
+    assert f"{found.mean:+.2f} [{found.low:+.2f}, {found.high:+.2f}]" in PAGE.read_text(encoding="utf-8")
 
 
 def test_no_training_is_reported_that_is_not_planned() -> None:
