@@ -160,6 +160,7 @@ def _examine(
     of_one_file = files.label in files.images and not images  # which has been found at fault
     label = None if of_one_file else _try_read(files.label, faults, label=True, affine=known)
     channels = [c for v in images for c in _channels(v, modalities if len(files.images) == 1 else 1, faults)]
+    _check_number(files.images, modalities, faults)
     numbers = None if label is None else _whole_numbers(label, faults)
     foreground = None if label is None or numbers is None else _foreground(label.path, numbers, labels, faults)
     present = [*images, label] if label is not None else images
@@ -178,8 +179,8 @@ def _image_of(
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """The channels of all volumes in one array, and the affine. Raises `DataError` with these and further faults."""
     channels = [c for v in volumes for c in _channels(v, modalities if len(volumes) == 1 else 1, faults)]
-    if not faults and len(channels) != modalities:
-        faults.append(f"{volumes[0].path}: expected {modalities} files, one for each modality, found {len(channels)}")
+    if not faults:
+        _check_number([v.path for v in volumes], modalities, faults)
     for other in volumes[1:]:
         _compare_grids(volumes[0], other, faults, tolerance)
     for path, channel in channels:
@@ -190,6 +191,12 @@ def _image_of(
     for (_, channel), out in zip(channels, image, strict=True):
         out[...] = channel
     return image, volumes[0].affine
+
+
+def _check_number(files: Sequence[Path], modalities: int, faults: list[str]) -> None:
+    """Whether there is a file for each modality; of a single file `_channels` counts what it holds."""
+    if len(files) not in (1, modalities):
+        faults.append(f"{files[0]}: expected {modalities} files, one for each modality, found {len(files)}")
 
 
 def _try_read(

@@ -83,6 +83,15 @@ def test_several_files_are_stacked_and_a_trailing_one_is_dropped(tmp_path: Path)
     assert scan.image.shape == (2, *SHAPE) and np.array_equal(scan.image[1], IMAGE[::-1])
 
 
+@pytest.mark.parametrize("modalities", [1, 3])
+def test_as_many_files_as_modalities(tmp_path: Path, modalities: int) -> None:
+    files = case(tmp_path)
+    two = CaseFiles("case", (*files.images, write_nifti(tmp_path / "second.nii", IMAGE[::-1])), files.label)
+    assert the_fault(two, None, modalities) == (
+        f"{files.images[0]}: expected {modalities} files, one for each modality, found 2"
+    )
+
+
 def test_mha_lies_where_the_nifti_file_lies(tmp_path: Path) -> None:
     pytest.importorskip("SimpleITK")
     rotated = AFFINE.copy()
