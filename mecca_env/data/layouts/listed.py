@@ -21,11 +21,8 @@ def decathlon(root: Path, modalities: tuple[str, ...]) -> Inventory:
     """
     content = _dataset_json(root)
     inventory = Inventory(modalities=len(_channels(root, content)))
-    training = content.get("training")
-    if not isinstance(training, list):
-        raise DataError(f'{root / "dataset.json"}: expected a list "training", found {training!r}')
     listed: set[Path] = set()
-    for entry in training:
+    for entry in _training(root, content):
         if not isinstance(entry, dict) or not all(isinstance(entry.get(part), str) for part in ("image", "label")):
             raise DataError(
                 f'{root / "dataset.json"}: expected entries of "training" with "image" and "label", found {entry!r}'
@@ -107,11 +104,12 @@ def _nnunet_listed(root: Path, content: Mapping[str, Any], inventory: Inventory)
     inventory.modalities = len(_channels(root, content))
     for name, entry in content["dataset"].items():
         images, label = (entry.get("images"), entry.get("label")) if isinstance(entry, dict) else (None, None)
-        if not isinstance(label, str) or not isinstance(images, list) or not all(isinstance(i, str) for i in images):
+        names = images if isinstance(images, list) else []
+        if not isinstance(label, str) or not names or not all(isinstance(image, str) for image in names):
             raise DataError(
                 f'{root / "dataset.json"}: expected entries of "dataset" with "images" and "label", found {entry!r}'
             )
-        _add_listed(root, str(name), [_listed(root, image) for image in images], _listed(root, label), inventory)
+        _add_listed(root, str(name), [_listed(root, image) for image in names], _listed(root, label), inventory)
     return inventory
 
 
@@ -155,6 +153,14 @@ def _dataset_json(root: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
+def _training(root: Path, content: Mapping[str, Any]) -> list[Any]:
+    """The entries of the list of cases. Raises `DataError`."""
+    training = content.get("training")
+    if not isinstance(training, list):
+        raise DataError(f'{root / "dataset.json"}: expected a list "training", found {training!r}')
+    return training
+
+
 def _channels(root: Path, content: Mapping[str, Any]) -> dict[str, Any] | list[Any]:
     """The entries of the channels. Raises `DataError`."""
     channels = content.get("channel_names", content.get("modality"))
@@ -177,7 +183,7 @@ def _without_ignored(labels: Any) -> tuple[int, ...] | None:
 def _check_against_list(root: Path, content: Mapping[str, Any], found: Set[str], inventory: Inventory) -> None:
     """Whether there are as many cases as the list says, and all that the first version's list names."""
     path, number = root / "dataset.json", content.get("numTraining", len(found))
-    for entry in content.get("training", ()):
+    for entry in _training(root, {"training": [], **content}):
         label = _listed(root, str(entry["label"])) if isinstance(entry, dict) and "label" in entry else None
         if label is not None and stem(label) not in found:
             inventory.faults.append(f"{label}: listed in {path}, expected images and a label, found none")

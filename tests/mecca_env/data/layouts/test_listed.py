@@ -134,8 +134,15 @@ def test_files_that_are_listed_one_by_one(tmp_path: Path) -> None:
     (case,) = inventory.cases
     assert case.name == "one" and [p.name for p in case.images] == ["a_0000.nii.gz", "a_0001.nii.gz"]
     assert len(inventory.faults) == 1 and "labelsTr/none.nii.gz: listed in" in inventory.faults[0]
-    change(root, dataset={"one": {"images": "imagesTr/a_0000.nii.gz", "label": None}})
-    with pytest.raises(DataError, match='entries of "dataset" with "images" and "label"'):
+    for entry in ({"images": images[0], "label": None}, {"images": [], "label": "labelsTr/a.nii.gz"}):
+        change(root, dataset={"one": entry})
+        with pytest.raises(DataError, match='entries of "dataset" with "images" and "label"'):
+            discover(root)
+
+
+def test_what_is_no_list_of_cases_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    root = write_nnunet(tmp_path, training=5)
+    with pytest.raises(DataError, match=r'dataset\.json: expected a list "training", found 5'):
         discover(root)
 
 
