@@ -56,7 +56,7 @@ class FileSource:
             after scan and values ascending; all cases of a scan are in the same split.
         labels_by_layout: Default foreground values where a layout has its own.
         modalities: Which images of a BraTS case are read.
-        split: "train", "test" or "all" (see `split_names`).
+        split: "train", "test" or "all" (see `split_names`); all cases of a patient are in the same.
         names: Only these cases of the split, or all cases of these scans; others are not read. None: all.
         extension: Least and most voxels a training crop extends beyond the label on each side (Sec. 4.1).
         rotation: Largest rotation in training, degrees.
@@ -229,15 +229,15 @@ def _chosen(
     root: Path, cases: list[CaseFiles], split: str, names: Collection[str] | None, of_values: bool
 ) -> list[CaseFiles]:
     """The scans of a split that names ask for, all of them without names; names may be of values of scans."""
-    available = set(split_names([case.name for case in cases], split))
+    patients = set(split_names([case.patient for case in cases], split))
+    available = {case.name for case in cases if case.patient in patients}
     scans = {n: scan_of_case(n, available) if of_values else n for n in (available if names is None else names)}
     unknown = sorted(name for name, scan in scans.items() if scan not in available)
     if unknown:
         raise DataError(f"{root}: expected names of cases in the split {split!r}, found {', '.join(unknown[:5])}")
     if cases and not scans:
-        raise DataError(
-            f"{root}: expected at least two cases to split, found {len(cases)}; use split='all' (--split all)"
-        )
+        found = f"{len(cases)}{' of one patient' if len(cases) > 1 else ''}"
+        raise DataError(f"{root}: expected at least two cases to split, found {found}; use split='all' (--split all)")
     return [case for case in cases if case.name in set(scans.values())]
 
 

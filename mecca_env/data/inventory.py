@@ -28,11 +28,17 @@ class CaseFiles:
         name: Case name, unique in its folder.
         images: One file per modality, or one file that holds them all.
         label: The label map.
+        patient: Whose scan it is: all cases of a patient are in one split. By default the case has one of its own, of
+            its name.
     """
 
     name: str
     images: tuple[Path, ...]
     label: Path
+    patient: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "patient", self.patient or self.name)
 
     @property
     def paths(self) -> list[Path]:
@@ -51,6 +57,7 @@ class Inventory:
         modalities: M, the number of channels every case must have.
         notes: One line about each kind of files that are left aside, which is no fault.
         labels: Foreground values that the folder itself names; None: all above 0.
+        ambiguous: Files beside others of the same name; which of them is meant is unclear.
     """
 
     cases: list[CaseFiles] = field(default_factory=list)
@@ -58,12 +65,13 @@ class Inventory:
     modalities: int = 1
     notes: list[str] = field(default_factory=list)
     labels: tuple[int, ...] | None = None
+    ambiguous: set[Path] = field(default_factory=set)
 
-    def add(self, name: str, images: list[Path | None], label: Path | None) -> None:
+    def add(self, name: str, images: list[Path | None], label: Path | None, patient: str = "") -> None:
         """Add a case unless one of its files is missing, which `only` has reported."""
         present = tuple(image for image in images if image is not None)
         if label is not None and len(present) == len(images):
-            self.cases.append(CaseFiles(name, present, label))
+            self.cases.append(CaseFiles(name, present, label, patient))
 
     def pair(self, name: str, image: Path | None, label: Path | None) -> None:
         """Add a case of one image and one label, or report the one that lacks its partner."""
@@ -99,6 +107,7 @@ class Inventory:
                 )
             elif name in by_name:
                 self.faults.append(f"{path}: expected one file of this name, found also {by_name[name].name}")
+                self.ambiguous.add(by_name[name])
             else:
                 by_name[name] = path
         for below in folders_below(folder):

@@ -37,14 +37,14 @@ class Cases:
         source: The data set.
         split: "train", "test" or "all".
         indices: Indices into the source, ascending.
-        labelled_fraction: Share of the cases that are labelled (Sec. 3.6). Cases of one scan (`label="each"`) are
-            labelled together or not at all, so the share is one of scans.
-        labelled_cases: So many of them are, in place of a share; likewise a number of scans.
+        labelled_fraction: Share of the cases that are labelled (Sec. 3.6). Cases of one scan (`label="each"`), and
+            scans of one patient, are labelled together or not at all, so the share is one of patients.
+        labelled_cases: So many of them are, in place of a share; likewise a number of patients.
         labelled_draw: Which draw of the labelled cases it is.
         recordings: What people have given on some of the cases; None: on none.
 
     Raises:
-        DataError: Fewer cases, or scans, than are to be labelled.
+        DataError: Fewer cases, or patients, than are to be labelled.
         ValueError: A number of endless cases is to be labelled.
     """
 
@@ -62,14 +62,14 @@ class Cases:
 
     def __post_init__(self) -> None:
         if len(self.indices) <= _LISTED_AT_MOST:
-            scans: dict[str, list[int]] = {}
+            patients: dict[str, list[int]] = {}
             for index in map(int, self.indices):
-                scans.setdefault(self._scan(index), []).append(index)
-            kind = "cases" if len(scans) == len(self) else "scans"
+                patients.setdefault(self._patient(index), []).append(index)
+            kind = "cases" if len(patients) == len(self) else "patients"
             chosen = labelled_names(
-                list(scans), self.labelled_fraction, self.labelled_draw, count=self.labelled_cases, kind=kind
+                list(patients), self.labelled_fraction, self.labelled_draw, count=self.labelled_cases, kind=kind
             )
-            self._labelled = {index for scan in chosen for index in scans[scan]}
+            self._labelled = {index for patient in chosen for index in patients[patient]}
         elif self.labelled_cases is not None:
             raise ValueError(
                 f"labelled_cases: expected cases that can be listed, to choose {self.labelled_cases} of them, "
@@ -158,8 +158,8 @@ class Cases:
 
     def find_all(self, case: str | int) -> list[int]:
         """Indices of all cases of a scan that is given by name, or of the one case that `find` finds."""
-        of_scan = isinstance(case, str) and isinstance(self.source, FileSource)
-        several = [int(i) for i in self.indices if self._scan(int(i)) == case] if of_scan else []
+        source = self.source if isinstance(self.source, FileSource) else None
+        several = [] if source is None else [int(i) for i in self.indices if source.files(int(i)).name == case]
         found = self.find(case) if not several else None
         return several if found is None else [found]
 
@@ -193,9 +193,9 @@ class Cases:
         }
         return np.asarray(fetch(key, lambda: {"regions": build()})["regions"], dtype=np.int16)
 
-    def _scan(self, index: int) -> str:
-        """The name of the scan of a case; of one that is a scan's only case, its own."""
-        return self.source.files(index).name if isinstance(self.source, FileSource) else self.source.case_name(index)
+    def _patient(self, index: int) -> str:
+        """Whose scan a case is (`CaseFiles.patient`); of what is no file, its own name."""
+        return self.source.files(index).patient if isinstance(self.source, FileSource) else self.source.case_name(index)
 
     def _candidates(self, case: str | int) -> list[int]:
         if not isinstance(case, str):

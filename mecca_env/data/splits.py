@@ -11,7 +11,7 @@ SPLITS = ("train", "test", "all")
 
 
 def split_names(names: Sequence[str], split: str, test_fraction: float = 0.2, seed: int = 0) -> list[str]:
-    """The names of one split, sorted: the same for every method, machine and order of `names`.
+    """The names of one split, of cases or of patients, sorted: the same for every method, machine and order of them.
 
     A name's place depends on the hash of seed and name. With two names or more both splits hold at least one;
     a single name is a training case.
@@ -35,7 +35,7 @@ def labelled_names(
     least one case is labelled unless the fraction or the number is 0.
 
     Args:
-        names: All cases.
+        names: All cases; or patients, whose cases are all labelled or none.
         fraction: Share of them.
         draw: Which draw of the cases; others choose others.
         count: So many of them, in place of a share.

@@ -126,10 +126,9 @@ def write_nnunet(
     return root
 
 
-def write_brats2023(root: Path, numbers: Sequence[int] = (0, 2)) -> Path:
+def write_brats2023(root: Path, names: Sequence[str] = ("BraTS-GLI-00000-000", "BraTS-GLI-00002-000")) -> Path:
     """`<case>/<case>-t2f.nii.gz` with all four images."""
-    for number in numbers:
-        name = f"BraTS-GLI-{number:05d}-000"
+    for name in names:
         for seed, part in enumerate(("t2f", "t1n", "t1c", "t2w")):
             write_pair(root / name / f"{name}-{part}.nii.gz", root / name / f"{name}-seg.nii.gz", seed, value=3)
     return root

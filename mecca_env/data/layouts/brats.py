@@ -19,6 +19,7 @@ DEFAULT_MODALITIES = ("flair",)
 _ENDS_2020 = {m: f"_{m}" for m in (*BRATS_MODALITIES, "seg")}
 _ENDS_2023 = {"flair": "-t2f", "t1": "-t1n", "t1ce": "-t1c", "t2": "-t2w", "seg": "-seg"}
 _MHA_NAMES = {"flair": "MR_Flair", "t1": "MR_T1", "t1ce": "MR_T1c", "t2": "MR_T2"}
+_TIME_POINT = re.compile(r"(?<=tcia_pat\d{3})_\d+$|(?<=-\d{5})-\d{3}$")  # of names of 2015, and from 2023 on
 _VSD = re.compile(r"VSD\.Brain[^.]*\.XX\.O\.(\w+)\.", re.IGNORECASE)
 
 
@@ -28,7 +29,7 @@ def brats2015(root: Path, modalities: tuple[str, ...]) -> Inventory:
     for folder in case_folders(root, is_brats2015_case, inventory):
         images = [_one_mha(folder, _MHA_NAMES[m], "missing image", inventory) for m in modalities]
         label = _one_mha(folder, "OT", "image without label", inventory)
-        inventory.add(_graded_name(folder), images, label)
+        _add(folder, images, label, inventory)
     return inventory
 
 
@@ -42,7 +43,7 @@ def _brats(root: Path, modalities: tuple[str, ...], ends: Mapping[str, str]) -> 
     inventory = Inventory(modalities=len(modalities))
     for folder in case_folders(root, partial(_is_case, ends=ends), inventory):
         images = [one_file(folder, f"{folder.name}{ends[m]}", "missing image", inventory) for m in modalities]
-        inventory.add(_graded_name(folder), images, _label(folder, f"{folder.name}{ends['seg']}", inventory))
+        _add(folder, images, _label(folder, f"{folder.name}{ends['seg']}", inventory), inventory)
     return inventory
 
 
@@ -66,7 +67,7 @@ is_brats2023_case: Callable[[Path], bool] = partial(_is_case, ends=_ENDS_2023)
 def _label(folder: Path, name: str, inventory: Inventory) -> Path | None:
     """The label; the published case 355 of 2020 has it under another name that contains "Segm"."""
     named = [f for f in visible_files(folder) if stem(f) == name]
-    similar = [f for f in visible_files(folder) if stem(f) is not None and "seg" in f.name.lower()]
+    similar = [f for f in visible_files(folder) if "seg" in (stem(f) or "").removeprefix(folder.name).lower()]
     if not named and len(similar) == 1:
         return similar[0]
     return one_file(folder, name, "image without label", inventory)
@@ -79,7 +80,8 @@ def _one_mha(folder: Path, kind: str, missing: str, inventory: Inventory) -> Pat
     return inventory.only(files, folder / f"VSD.Brain.XX.O.{kind}.*" / "*.mha", missing)
 
 
-def _graded_name(folder: Path) -> str:
-    """The folder's name, with the grade before it: BraTS uses the same patient names in HGG/ and in LGG/."""
+def _add(folder: Path, images: list[Path | None], label: Path | None, inventory: Inventory) -> None:
+    """Add a case, its grade before its name: BraTS uses the same patient names in HGG/ and in LGG/."""
     grade = folder.parent.name
-    return f"{grade}_{folder.name}" if grade in ("HGG", "LGG") else folder.name
+    name = f"{grade}_{folder.name}" if grade in ("HGG", "LGG") else folder.name
+    inventory.add(name, images, label, _TIME_POINT.sub("", name))

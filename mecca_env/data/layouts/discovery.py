@@ -108,9 +108,13 @@ def _finished(root: Path, layout: str, inventory: Inventory) -> Inventory:
             inventory.cases.remove(case)
     inventory.faults = [printable(fault) for fault in inventory.faults]
     inventory.notes = [printable(note) for note in inventory.notes]
+    twice: set[str] = set()
     for before, case in zip(inventory.cases, inventory.cases[1:], strict=False):
         if before.name == case.name:
             inventory.faults.append(f"{case.label}: expected distinct case names, found {case.name!r} twice")
+            twice.add(case.name)
+    ambiguous = inventory.ambiguous
+    inventory.cases = [c for c in inventory.cases if c.name not in twice and ambiguous.isdisjoint((*c.images, c.label))]
     if not inventory.cases and not inventory.faults:
         raise DataError(f"{root}: expected cases in the layout {_DESCRIPTIONS[layout]}, found none")
     return inventory

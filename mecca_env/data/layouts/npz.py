@@ -50,6 +50,7 @@ def _files(root: Path, inventory: Inventory) -> dict[str, Path]:
                 )
             elif name in by_name:
                 inventory.faults.append(f"{path}: expected one file of this name, found also {by_name[name]}")
+                inventory.ambiguous.add(by_name[name])
             else:
                 by_name[name] = path
     if aside:

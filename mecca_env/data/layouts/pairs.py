@@ -49,6 +49,7 @@ def mmwhs(root: Path, modalities: tuple[str, ...]) -> Inventory:
         for copies in kinds.values():
             if len(copies) > 1:
                 inventory.faults.append(f"{copies[0]}: expected one file of this name, found also {copies[1]}")
+                inventory.ambiguous.add(copies[0])
         inventory.pair(name, kinds.get("image", [None])[0], kinds.get("label", [None])[0])
     for folder in folders_below(root, depth=1):
         for link in lost_links(folder):

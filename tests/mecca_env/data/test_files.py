@@ -19,12 +19,14 @@ from mecca_env.data.files import FileSource
 from mecca_env.data.grid.cutting import paste_back
 from mecca_env.data.grid.placement import fixed_placement
 from mecca_env.data.grid.sampling import resample_case
+from mecca_env.data.selection import Cases
 from tests.support.volumes import (
     SHAPE,
     ellipsoid,
     intensities,
     write_brats2015,
     write_brats2020,
+    write_brats2023,
     write_decathlon,
     write_mmwhs,
     write_nifti,
@@ -121,6 +123,23 @@ def test_a_single_case_cannot_be_split(tmp_path: Path) -> None:
     root = write_pairs(tmp_path / "data", names=("a",))
     with pytest.raises(DataError, match="expected at least two cases to split, found 1; use split='all'"):
         FileSource("d", root, split="test")
+
+
+def test_scans_of_a_patient_are_in_one_split_and_labelled_together(tmp_path: Path) -> None:
+    root, points = tmp_path / "data", ("000", "001")
+    write_brats2023(root, [f"BraTS-GLI-{patient:05d}-{point}" for patient in range(5) for point in points])
+    patients: list[set[str]] = []
+    for split, number in (("test", 1), ("train", 4)):
+        source = FileSource("d", root, split=split)
+        cases = Cases(source, split, range(len(source)), labelled_cases=1)
+        scans = [source.files(index) for index in range(len(source))]
+        assert len(scans) == 2 * number and len({scans[i].patient for i in cases.pool(True)}) == 1
+        assert len(cases.pool(True)) == 2
+        patients.append({files.patient for files in scans})
+    assert not patients[0] & patients[1]
+    one = write_brats2023(tmp_path / "one", [f"BraTS-GLI-00007-{point}" for point in points])
+    with pytest.raises(DataError, match="expected at least two cases to split, found 2 of one patient"):
+        FileSource("d", one, split="test")
 
 
 def bad_folder(root: Path) -> dict[str, str]:

@@ -192,7 +192,7 @@ def test_a_scan_is_labelled_with_all_its_values_or_with_none(tmp_path: Path) -> 
         assert [each.source.case_name(int(i)) for i in each.pool(True)] == [
             f"{scan}-label{value}" for scan in scans for value in (1, 2, 4)
         ]
-    with pytest.raises(ValueError, match=r"^labelled_cases: expected at most the 6 scans that there are, found 7$"):
+    with pytest.raises(ValueError, match=r"^labelled_cases: expected at most the 6 patients that there are, found 7$"):
         make(root, split="all", labelled_cases=7)
 
 

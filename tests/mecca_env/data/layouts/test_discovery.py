@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,7 @@ from tests.support.volumes import (
     write_mmwhs,
     write_nnunet,
     write_npz,
+    write_pair,
     write_pairs,
 )
 
@@ -105,6 +107,31 @@ def test_brats2020_missing_file_is_a_fault(tmp_path: Path, part: str, fault: str
     assert len(inventory.faults) == 1 and fault in inventory.faults[0]
 
 
+def test_brats_scan_is_not_its_own_label(tmp_path: Path) -> None:
+    write_pair(tmp_path / "Seg01" / "Seg01_flair.nii.gz", tmp_path / "Seg02" / "Seg02_seg.nii.gz")
+    write_pair(tmp_path / "Seg02" / "Seg02_flair.nii.gz", tmp_path / "Seg02" / "Seg02_seg.nii.gz")
+    _, inventory = discover(tmp_path)
+    assert [case.name for case in inventory.cases] == ["Seg02"]
+    assert len(inventory.faults) == 1 and "Seg01_seg.nii.gz: image without label" in inventory.faults[0]
+
+
+TCIA = {f"HGG/brats_tcia_pat230_{day}": "HGG_brats_tcia_pat230" for day in ("0001", "0710")}
+GLI = {f"BraTS-GLI-00005-{point}": "BraTS-GLI-00005" for point in ("100", "101")}
+
+
+@pytest.mark.parametrize(
+    ("write", "patients"),
+    [
+        (write_brats2015, {**TCIA, "HGG/brats_2013_pat0001_1": "HGG_brats_2013_pat0001_1"}),
+        (write_brats2023, {**GLI, "pat-001": "pat-001"}),
+    ],
+)
+def test_brats_time_points_are_of_one_patient(tmp_path: Path, write: Any, patients: dict[str, str]) -> None:
+    write(tmp_path, tuple(patients))
+    cases = discover(tmp_path)[1].cases
+    assert {case.name: case.patient for case in cases} == {n.replace("/", "_"): p for n, p in patients.items()}
+
+
 @pytest.mark.parametrize("label", ["VSD.Brain_3more", "VSD.Brain"])
 def test_brats2015_labels_and_modalities(tmp_path: Path, label: str) -> None:
     write_brats2015(tmp_path, cases=("pat1",), label=label)
@@ -181,7 +208,30 @@ def test_decathlon_listing_a_case_twice_is_a_fault(tmp_path: Path) -> None:
     content = json.loads((tmp_path / "dataset.json").read_text())
     content["training"] *= 2
     (tmp_path / "dataset.json").write_text(json.dumps(content))
-    assert "'a' twice" in discover(tmp_path)[1].faults[0]
+    inventory = discover(tmp_path)[1]
+    assert "'a' twice" in inventory.faults[0] and not inventory.cases
+
+
+@pytest.mark.parametrize("layout", ["pairs", "nnunet", "mmwhs", "npz"])
+def test_a_case_with_two_files_of_one_name_is_none(tmp_path: Path, layout: str) -> None:
+    write, names = WRITERS[layout]
+    write(tmp_path)
+    label = next(case.label for case in discover(tmp_path)[1].cases if case.name == names[1])
+    other = tmp_path / "other" / label.name if layout in ("mmwhs", "npz") else label.with_name(f"{names[1]}.nii")
+    other.parent.mkdir(exist_ok=True)
+    other.write_bytes(b"another")
+    _, inventory = discover(tmp_path)
+    assert [case.name for case in inventory.cases] == [names[0], *names[2:]]
+    assert len(inventory.faults) == 1 and "expected one file of this name, found also" in inventory.faults[0]
+
+
+def test_two_cases_of_one_name_are_none(tmp_path: Path) -> None:
+    for site in "AB":
+        write_brats2020(tmp_path / site, numbers=(1,))
+    write_brats2020(tmp_path / "A", numbers=(2,))
+    _, inventory = discover(tmp_path)
+    assert [case.name for case in inventory.cases] == ["BraTS20_Training_002"]
+    assert len(inventory.faults) == 1 and "found 'BraTS20_Training_001' twice" in inventory.faults[0]
 
 
 def test_pairs_match_by_stem_and_accept_nothing_else(tmp_path: Path) -> None:
