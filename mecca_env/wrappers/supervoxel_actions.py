@@ -16,6 +16,7 @@ from torch import Tensor
 from mecca_env.actions import ActionReader, observation_space
 from mecca_env.arguments import read_count
 from mecca_env.env import MeccaEnv, Observation
+from mecca_env.episodes.snapshot import Snapshot
 from mecca_env.infos import Info
 from mecca_env.process.config import EnvConfig
 from mecca_env.process.guide import region_sums
@@ -60,15 +61,15 @@ class SupervoxelActionWrapper(gym.Wrapper[Observation, Any, Observation, Any], g
 
     @property
     def decision_map(self) -> NDArray[np.int64]:
-        """The decision that each voxel obeys now, (D, H, W)."""
-        return self._decisions.map[0].cpu().numpy().copy()
+        """The decision that each voxel obeys now, (D, H, W). Raises `ResetNeeded` before the first reset."""
+        return self._decisions.current()[0].cpu().numpy().copy()
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
         """Begin a new episode; see `mecca_env.env.MeccaEnv.reset`."""
         observation, info = self.env.reset(seed=seed, options=options)
-        self._decisions.begin([0])
+        self._decisions.look()
         return self._summary(observation), info
 
     def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
@@ -108,15 +109,15 @@ class SupervoxelActionVectorWrapper(TorchWrapper):
 
     @property
     def decision_map(self) -> Tensor:
-        """The decision that each voxel obeys now, (B, D, H, W) int64."""
-        return self._decisions.map
+        """The decision that each voxel obeys now, (B, D, H, W) int64. Raises `ResetNeeded` before the first reset."""
+        return self._decisions.current()
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Tensor], Info]:
         """Begin new episodes; see `mecca_env.vector_env.MeccaVectorEnv.reset`."""
         observation, info = self.env.reset(seed=seed, options=options)  # type: ignore[arg-type]
-        self._decisions.begin(self._fresh())
+        self._decisions.look()
         return self._decisions.summary(observation), info
 
     def step(self, actions: Any) -> StepResult:
@@ -125,12 +126,14 @@ class SupervoxelActionVectorWrapper(TorchWrapper):
         if "final_obs" in info:
             self._decisions.move(info["final_info"]["step"])
             info = {**info, "final_obs": self._decisions.summary(info["final_obs"])}
-        self._decisions.begin(self._fresh())
+        self._decisions.look()
         return self._decisions.summary(observation), reward, terminated, truncated, info
 
-    def _fresh(self) -> list[int]:
-        """Envs whose episodes have just begun."""
-        return torch.nonzero(self._envs.state.step == 0).flatten().tolist()
+    def restore(self, snapshot: Snapshot) -> tuple[dict[str, Tensor], Info]:
+        """Go on from a snapshot of the env; see `mecca_env.vector_env.MeccaVectorEnv.restore`."""
+        observation, info = self._envs.restore(snapshot)
+        self._decisions.look()
+        return self._decisions.summary(observation), info
 
 
 class Decisions:
@@ -156,20 +159,27 @@ class Decisions:
         self._actions = ActionReader(envs.config, envs.num_envs, envs.device, shape=(self.count,))
         grid = (envs.num_envs, envs.config.horizon, *envs.config.shape)
         self._maps = torch.zeros(grid, dtype=torch.int16, device=envs.device)
+        self._volume: Tensor | None = None  # what the maps are of; a step keeps it, and whatever begins makes another
         self.move(torch.zeros(envs.num_envs, dtype=torch.int64, device=envs.device))
 
-    def begin(self, rows: Sequence[int]) -> None:
-        """Take in the episodes that have just begun in those envs, and look where all the others stand."""
-        if rows:
-            volume = self._envs.state.volume[list(rows), 0]
-            regions = self._envs.supervoxels(rows)
-            numbered = [number_by_intensity(step, volume, self.count) for step in regions.unbind(1)]
-            self._maps[list(rows)] = torch.stack(numbered, dim=1).to(torch.int16)
-        self.look()
-
     def look(self) -> None:
-        """Take the supervoxels of the step that each episode is at."""
+        """Take in the episodes that have begun since, and the supervoxels of the step that each episode is at."""
+        volume, before = self._envs.state.volume, self._volume
+        if volume is not before:
+            other = torch.ones(len(volume)) if before is None else (volume != before).flatten(1).any(1)
+            rows = torch.nonzero(other).flatten().tolist()
+            if rows:
+                regions = self._envs.supervoxels(rows)
+                numbered = [number_by_intensity(step, volume[rows, 0], self.count) for step in regions.unbind(1)]
+                self._maps[rows] = torch.stack(numbered, dim=1).to(torch.int16)
+            self._volume = volume
         self.move(self._envs.state.step)
+
+    def current(self) -> Tensor:
+        """`map`, also where somebody has reset or restored the env below its wrapper."""
+        if self._envs.state.volume is not self._volume:
+            self.look()
+        return self.map
 
     def move(self, step: Tensor) -> None:
         """Take the supervoxels of these steps, (B,) int64; to those of the last one where an episode is over."""
@@ -179,7 +189,8 @@ class Decisions:
     def to_voxels(self, action: Any) -> Tensor:
         """The action of every voxel, (B, D, H, W), of one for every decision, (B, N). Raises as `ActionReader.read`."""
         decided, _ = self._actions.read(action)
-        return decided.gather(1, self.map.flatten(1)).view(self.map.shape)
+        where = self.current()
+        return decided.gather(1, where.flatten(1)).view(where.shape)
 
     def summary(self, observation: dict[str, Tensor]) -> dict[str, Tensor]:
         """Observations of voxels, (B, ..., D, H, W), as observations of decisions, (B, ... * N)."""

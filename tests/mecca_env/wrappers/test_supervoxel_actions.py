@@ -129,6 +129,43 @@ def test_a_final_observation_is_that_of_the_episode_that_ended() -> None:
             assert np.array_equal(info["final_obs"][key][i].numpy(), value), key
 
 
+@pytest.mark.parametrize("below", [False, True])
+@pytest.mark.parametrize("augment", [False, True])
+def test_a_restored_episode_goes_on_with_its_own_supervoxels(below: bool, augment: bool) -> None:
+    envs = vector(augment=augment)
+    envs.reset(seed=0)
+    draws = torch.randint(6, (4, 3, 20), generator=torch.Generator().manual_seed(0))
+    seen, *_ = envs.step(draws[0])
+    kept, where = envs.env.unwrapped.snapshot(), envs.decision_map.clone()
+    first = [envs.step(draw) for draw in draws]
+    envs.reset(seed=9)
+    if below:
+        envs.env.unwrapped.restore(kept)
+    else:
+        again, _ = envs.restore(kept)
+        assert all(torch.equal(again[key], value) for key, value in seen.items())
+    assert below or torch.equal(envs.decision_map, where)
+    for (expected, reward, *_), draw in zip(first, draws, strict=True):
+        found, earned, *_ = envs.step(draw)
+        assert torch.equal(earned, reward) and all(torch.equal(found[key], expected[key]) for key in found)
+
+
+def test_of_one_env_too_and_of_a_reset_of_some_envs() -> None:
+    env = single()
+    env.reset(seed=0)
+    kept, where = env.unwrapped.vector.snapshot(), env.decision_map
+    env.reset(seed=9)
+    env.unwrapped.vector.restore(kept)
+    assert np.array_equal(env.decision_map, where)
+    envs = vector()
+    envs.reset(seed=0)
+    begun = envs.env.unwrapped.snapshot()
+    envs.reset(seed=9)
+    envs.env.unwrapped.restore(begun)
+    envs.reset(seed=4, options={"reset_mask": np.array([True, False, False])})
+    assert torch.equal(envs.decision_map, SupervoxelActionVectorWrapper(envs.env).decision_map)
+
+
 @pytest.mark.parametrize("mode", ["SameStep", "NextStep", "Disabled"])
 @pytest.mark.parametrize("settings", [{}, {"action": "continuous"}, {"augment": True, "target_dice": 0.3}], ids=str)
 def test_the_vector_env_keeps_its_promises(mode: str, settings: dict[str, Any], device: str) -> None:
