@@ -47,7 +47,7 @@ def _study(study: Study) -> str:
     preset, rows = study.preset, []
     steps: list[str] = []
     for method, cells in by_method(study.cells).items():
-        dice = by_step(cells).mean(axis=0)
+        dice = by_step(cells)
         steps = [f"step {number}" for number in range(1, len(dice) + 1)]
         minutes = sum(cell.minutes for cell in cells) / len(cells)
         played = preset["num_envs"] * cells[0].updates

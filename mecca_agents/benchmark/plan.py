@@ -84,10 +84,16 @@ class Plan:
         return self.test_env not in (None, self.env)
 
     def testing(self, config: RunConfig) -> RunConfig:
-        """The settings of a training's test: the other environment, where there is one."""
+        """The settings of a training's test: on the other environment, where there is one, in the plan's folders."""
+        found = replace(config, root=None if self.testing_root is None else str(self.testing_root))
         if self.test_env is None or not self.tested_elsewhere:
-            return config
-        return replace(config, env=self.test_env, root=None)
+            return found
+        return replace(found, env=self.test_env, dataset="", sources=())
+
+    @property
+    def testing_root(self) -> Path | None:
+        """The folder of the data set that is tested on; None looks under $MECCA_DATA."""
+        return self.test_root or (None if self.tested_elsewhere else self.root)
 
     @property
     def users(self) -> dict[str, Any]:
@@ -178,11 +184,10 @@ def _settings(plan: Plan) -> dict[str, Any]:
         **plan.settings,
     }
     train_envs = make_envs(plan.env, 1, root=plan.root, split="train", cases=plan.cases, **keywords)
-    root = plan.test_root or (None if plan.tested_elsewhere else plan.root)
     test_envs = make_envs(
         plan.test_env or plan.env,
         1,
-        root=root,
+        root=plan.testing_root,
         split=plan.test_split,
         cases=plan.test_cases,
         **{**keywords, **ALL_LABELLED},
@@ -267,7 +272,6 @@ def _try_tests(plan: Plan, config: RunConfig) -> None:
     for settings in plan.tests(config.environment["horizon"]).values():
         evaluation_envs(
             plan.testing(config),
-            root=plan.test_root,
             split=plan.test_split,
             cases=plan.test_cases,
             skip_bad=plan.skip_bad,

@@ -63,7 +63,9 @@ class Outcome:
         counts = {"done": self.done, "done before": self.there, "being done elsewhere": self.elsewhere}
         lines = [f"{len(names)} {what}" for what, names in counts.items() if names]
         lines += [f"{len(self.failed)} failed"] if self.failed else []
-        return "\n".join([f"cells: {', '.join(lines)}", *(f"failed: {n}: {why}" for n, why in self.failed.items())])
+        return "\n".join(
+            [f"cells: {', '.join(lines) or 'none'}", *(f"failed: {n}: {why}" for n, why in self.failed.items())]
+        )
 
 
 def benchmark(plan: Plan, cells: Sequence[Cell], stream: TextIO | None = None) -> Outcome:
@@ -138,7 +140,7 @@ def run_cell(plan: Plan, cell: Cell, stream: TextIO | None = None) -> bool:
 def _do(plan: Plan, cell: Cell, stream: TextIO | None) -> None:
     run = plan.run(cell)
     if is_run(run):
-        agent = resume(run, device=plan.device, stream=stream)
+        agent = resume(run, root=plan.root, device=plan.device, stream=stream)
     else:
         agent = train(
             cell.method,
@@ -163,7 +165,6 @@ def _do(plan: Plan, cell: Cell, stream: TextIO | None) -> None:
         results = evaluate_agent(
             agent,
             plan.testing(config),
-            root=plan.test_root,
             split=plan.test_split,
             cases=plan.test_cases,
             skip_bad=plan.skip_bad,

@@ -13,7 +13,7 @@ import torch
 
 from mecca_agents.agent import Agent
 from mecca_agents.benchmark.cells import Cell
-from mecca_agents.benchmark.plan import Plan
+from mecca_agents.benchmark.plan import Plan, settle
 from mecca_agents.evaluation.play import play
 from mecca_agents.evaluation.runner import evaluation_envs
 from mecca_agents.runs.errors import RunError
@@ -34,29 +34,37 @@ def time_methods(plan: Plan, cells: Sequence[Cell], cases: int = CASES) -> Path:
     Args:
         plan: The benchmark they belong to.
         cells: One for each method.
-        cases: How many cases each plays.
+        cases: How many cases each plays, all of the test at most.
 
     Returns:
         `timing.json` in the plan's folder: milliseconds an iteration, medians and quartiles.
 
     Raises:
-        mecca_agents.runs.RunError: None of the cells is done, a run is gone, or the file cannot be written.
+        mecca_agents.runs.RunError: None of the cells is done, they were made with other settings, a run is gone, or
+            the file cannot be written.
+        mecca_env.data.base.DataError: The data set cannot be used.
     """
+    done = [cell for cell in cells if plan.status(cell) == "done"]
+    if not done:
+        raise RunError(f"{plan.folder}: expected finished cells to time, found none of the {len(cells)} asked for")
+    settle(plan)
     device = find_device(plan.device)
     players = {}
-    for cell in cells:
-        if plan.status(cell) == "done":
-            agent, config = load_agent(plan.run(cell), device)
-            envs = evaluation_envs(
-                plan.testing(config), root=plan.test_root, split=plan.test_split, skip_bad=plan.skip_bad, device=device
-            )
-            players[cell.method] = (_Timed(agent), envs)
-    if not players:
-        raise RunError(f"{plan.folder}: expected finished cells to time, found none of the {len(cells)} asked for")
+    for cell in done:
+        agent, config = load_agent(plan.run(cell), device)
+        envs = evaluation_envs(
+            plan.testing(config),
+            split=plan.test_split,
+            cases=plan.test_cases,
+            skip_bad=plan.skip_bad,
+            device=device,
+        )
+        players[cell.method] = (_Timed(agent), envs)
     measured: dict[str, list[tuple[float, float]]] = {method: [] for method in players}
+    cases = min(cases, *(len(envs.cases) for _, envs in players.values()))
     for number in range(-1, cases):
         for method, (timed, envs) in players.items():
-            case = int(envs.cases.indices[max(number, 0) % len(envs.cases)])
+            case = int(envs.cases.indices[max(number, 0)])
             for played in play(timed.agent, envs, case, seed=0):
                 if number >= 0:
                     measured[method].append((1e3 * timed.seconds, 1e3 * played.seconds))

@@ -18,7 +18,7 @@ class Evaluate:
     The prompts are those of the training, but for the flags that are given; with --protocol those of the protocol.
 
     Attributes:
-        run_folder: The run's folder, or the name of one that comes with the package: general, phantom.
+        run_folder: The run's folder, or the name of one that comes with the package: general, hippocampus, phantom.
         checkpoint: last, or best: the one with the highest smoothed training Dice.
         env: Environment id of another data set than it was trained on, with its own folder and label.
         root: Folder of the data set; by default the one it was trained on.
@@ -60,13 +60,14 @@ class Evaluate:
         from mecca_agents.evaluation.reliability import Reliability
         from mecca_agents.evaluation.resampling import Bound
         from mecca_agents.evaluation.runner import evaluate, table
-        from mecca_agents.report.evaluated.challenge import challenge_table
+        from mecca_agents.report.evaluated.challenge import challenge_table, other_than_challenge
         from mecca_agents.report.evaluated.curves import check_picture, save_curve
         from mecca_agents.runs.config import read_config
         from mecca_agents.runs.shipped import find_run
 
         settings = given_prompts(self.prompts)
-        adaptation = str(adapted(read_config(find_run(self.run_folder)), settings))
+        led = adapted(read_config(find_run(self.run_folder)), settings)
+        adaptation = str(led)
         if self.curves is not None:
             check_picture(self.curves)  # fail now rather than after the work
         if adaptation:
@@ -91,7 +92,7 @@ class Evaluate:
         )
         print(table(results, adaptation))
         print(f"{obedience.line()}\n{bound.line()}")
-        if challenge := challenge_table(results, bound.mean):
+        if challenge := challenge_table(results, bound.mean, other_than_challenge(led.settings)):
             print(f"\n{challenge}")
         if reliability.voxels:
             print(f"\n{reliability.table()}")

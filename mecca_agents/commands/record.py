@@ -23,8 +23,8 @@ class Record:
     pip install -e ".[offline]".
 
     Attributes:
-        player: A run's folder or the name of one that comes with the package (general, phantom), or a method that
-            needs no training: random, oracle, module:class of your own.
+        player: A run's folder or the name of one that comes with the package (general, hippocampus, phantom), or a
+            method that needs no training: random, oracle, module:class of your own.
         dataset: Minari id of the data set: namespace/name-v0.
         sessions: Logs that mecca annotate has saved with this run: nobody plays, each becomes an episode. Their scans
             are looked for beside them, or in --root.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -24,7 +24,8 @@ class Train:
         env: Environment id; several: each episode is of one of their data sets.
         out: The run's folder.
         from_run: Begin with the weights, the settings and the prompts of this run, or of one that comes with the
-            package (general); METHOD and --preset need not be given then.
+            package (general); METHOD and --preset need not be given then. Other flags overrule what it has; which
+            cases are labelled is not taken from it.
         resume: Go on with the run in this folder, which knows all its settings; only --device may be given as well.
         root: Folder of the data set; by default looked for under $MECCA_DATA. With several ids one for each, "-" where
             there is none to name.
@@ -75,8 +76,9 @@ class Train:
             return self._go_on(sorted({*given, *self.prompts, *changes} - {"resume", "device"}))
         prompts = given_prompts(self.prompts)
         start = given.pop("from_run", None)
+        inherited: dict[str, Any] = {}
         if start is not None:
-            given, prompts = _as_in(start, given, prompts)
+            given, inherited = _as_in(start, given, prompts)
         missing = [flag for name, flag in _NEEDED.items() if name not in given]
         if missing:
             raise ValueError(f"train: expected METHOD, --env and --out, or --resume RUN; missing: {', '.join(missing)}")
@@ -92,7 +94,7 @@ class Train:
             return self._resume(out)
         chosen = given.pop("preset", "fast")
         preset = (find_preset(chosen) if isinstance(chosen, str) else chosen).replace(**changes)
-        settings = {name: given.pop(name) for name in _LABELLED if name in given} | prompts
+        settings = inherited | {name: given.pop(name) for name in _LABELLED if name in given} | prompts
         check_effect([method], preset, changes, settings)
         train(method, env, out, preset=preset, settings=settings, begin_from=start, **given)
         return _trained(out)
@@ -128,14 +130,21 @@ def _split(run: Path) -> str:
     return " --split all  (there is no other case to test on)" if alone else ""
 
 
-def _as_in(run: str, given: dict[str, Any], prompts: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What was given, and where nothing was what a run was trained with: its method, preset and prompts."""
+def _as_in(run: str, given: dict[str, Any], prompts: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What was given, and where nothing was what a run was trained with: its method and preset; and its prompts.
+
+    Which cases are labelled belongs to the data set, and what the run's method set by itself the method sets again.
+    """
+    from mecca_agents.agent import find_method
+    from mecca_agents.evaluation.adapting import prompted
     from mecca_agents.runs.config import read_config
     from mecca_agents.runs.shipped import find_run
+    from mecca_env.process.config import ALL_LABELLED
 
     config = read_config(find_run(run))
-    usual = {"method": config.method, "preset": config.preset}
-    return usual | given, {**config.settings, **prompts}
+    own = find_method(config.method).env_settings(config.preset, config.settings)
+    kept = {k: v for k, v in config.settings.items() if k not in ALL_LABELLED and (k not in own or own[k] != v)}
+    return {"method": config.method, "preset": config.preset, **given}, prompted(kept, prompts)
 
 
 def _mixed(envs: Sequence[str], roots: Sequence[Path], weights: Sequence[float]) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def adapted(config: RunConfig, asked: Mapping[str, Any] | None = None) -> Adapta
         ValueError: A setting is out of range.
     """
     given = dict(asked or {})
-    settings = {**_prompted(config.settings, given), **TESTING, **given}
+    settings = {**prompted(config.settings, given), **TESTING, **given}
     unguided = bool(settings.get("guide")) and "guide" not in given and not follows_advice(settings)
     if unguided:
         settings["guide"] = False
@@ -104,8 +104,16 @@ def adapted(config: RunConfig, asked: Mapping[str, Any] | None = None) -> Adapta
     return Adaptation(settings, merged, hidden, empty_box, unguided)
 
 
-def _prompted(trained: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a training, with the prompts and of the length that were asked for."""
+def prompted(trained: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a training as far as others leave them: what is asked for goes over them.
+
+    A protocol replaces all prompts (`PROMPTS`). With another horizon, numbers that were given for each step go on with
+    the last one, or end earlier.
+
+    Args:
+        trained: Settings of the environment.
+        asked: Those that are asked for instead.
+    """
     if "protocol" in asked:
         kept = {name: value for name, value in trained.items() if name not in PROMPTS}
         horizon = EnvConfig(**{name: asked[name] for name in PROMPTS if name in asked}).horizon

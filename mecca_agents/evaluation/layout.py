@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from mecca_agents.tables import percent, plural
@@ -39,6 +40,11 @@ class Labelled:
     @property
     def _order(self) -> tuple[bool, float]:
         return (True, self.fraction) if self.cases is None else (False, self.cases)
+
+    def of(self, scans: int) -> tuple[float, Labelled]:
+        """To sort by: how many scans it is, of so many in training; 0: of endless ones, any share of which is more."""
+        number = self.fraction * (scans or math.inf) if self.cases is None else self.cases
+        return number, self
 
     @property
     def columns(self) -> dict[str, float | int | str]:

@@ -58,16 +58,16 @@ def result_row(result: Result) -> dict[str, Any]:
 
 
 def dice_by_step(results: Sequence[Result]) -> list[float]:
-    """Mean Dice over cases after each step, in per cent."""
-    steps = sorted({result.step for result in results})
-    return [100 * float(np.mean([result.dice for result in results if result.step == step])) for step in steps]
+    """Mean Dice over cases after each step, in per cent; those of one scan count as one."""
+    found = [[r for r in results if r.step == step] for step in sorted({r.step for r in results})]
+    return [100 * mean_of_scans([r.case for r in here], [r.dice for r in here]) for here in found]
 
 
 def table(results: Sequence[Result], note: str = "") -> str:
     """Mean of every measure at each step, as text; Dice, NSD and obedience in per cent.
 
-    Dice and ASSD come with the 95 % bootstrap interval of the mean over cases, where there are at least eight. Columns
-    that nothing was measured for are left out.
+    Cases of one scan count as one, their mean. Dice and ASSD come with the 95 % bootstrap interval of the mean, where
+    there are at least eight. Columns that nothing was measured for are left out.
 
     Args:
         results: Of one evaluation.
@@ -81,10 +81,8 @@ def table(results: Sequence[Result], note: str = "") -> str:
         here = [r for r in results if r.step == step]
         cases = [r.case for r in here]
 
-        def mean(name: str, here: Sequence[Result] = here) -> float:
-            return float(np.mean([getattr(r, name) for r in here]))
-
-        known = {name: mean_of_scans(cases, [getattr(r, name) for r in here]) for name in shown}
+        def mean(name: str, here: Sequence[Result] = here, cases: Sequence[str] = cases) -> float:
+            return mean_of_scans(cases, [getattr(r, name) for r in here])
 
         lines.append(
             [
@@ -95,7 +93,7 @@ def table(results: Sequence[Result], note: str = "") -> str:
                 f"{mean('hd95'):.2f}",
                 f"{100 * mean('nsd'):.1f}",
                 f"{100 * mean('misunderstanding'):.2f}",
-                *(number(100 * value, ".2f" if name == "dice_scan" else ".1f") for name, value in known.items()),
+                *(number(100 * mean(name), ".2f" if name == "dice_scan" else ".1f") for name in shown),
             ]
         )
     about = [results[0].dataset, plural(len({r.case for r in results}), "case"), results[0].method]

@@ -71,17 +71,14 @@ def table_clicks(studies: Sequence[Study]) -> Table | None:
             trained = is_trained(cells)
             for target in TARGETS:
                 found = [clicks_to_reach(cell.grid("dice"), cell.grid("clicks"), target) for cell in cells]
-                of, name = (
-                    summarise(cells[0].per_scan(np.array([noc for noc, _ in found])), trained),
-                    f"noc{100 * target:.0f}",
-                )
-                failed = float(np.mean([failed for _, failed in found]))
+                clicks, fails = (cells[0].per_scan(np.array(each, float)) for each in zip(*found, strict=True))
+                of, failed, name = summarise(clicks, trained), float(fails.mean()), f"noc{100 * target:.0f}"
                 line += [with_interval(of, ".1f"), f"{100 * failed:.0f}"]
                 columns |= {name: of.mean, f"{name}_low": of.low, f"{name}_high": of.high}
                 columns[f"{name}_failed"] = failed
             areas = np.array([area_under_clicks(cell.grid("dice"), cell.grid("clicks")) for cell in cells])
             area = summarise(cells[0].per_scan(areas), trained)
-            worse = 100 * float(np.mean([share_worse(cell.grid("dice")) for cell in cells]))
+            worse = 100 * float(np.mean([cell.per_scan(share_worse(cell.grid("dice"))) for cell in cells]))
             line += [with_interval(area, ".4f"), "-" if np.isnan(worse) else f"{worse:.1f}"]
             columns |= {"area": area.mean, "area_low": area.low, "area_high": area.high, "worse_percent": worse}
             lines.append(line)

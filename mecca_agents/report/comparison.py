@@ -26,7 +26,8 @@ FEWEST_SEEDS = 5
 """Nothing is bold in a column where a method has fewer trainings."""
 
 COLLAPSED = 0.5
-"""A training that reached less than this share of the Dice of its method's best is flagged wherever it counts."""
+"""A training that reached less than this share of the Dice of the best that differs from it in its seed alone is
+flagged wherever it counts."""
 
 VARIANTS: dict[str, tuple[str, ...]] = {
     "none": (),
@@ -102,13 +103,13 @@ def by_study(studies: Iterable[Study]) -> Iterator[tuple[Study, dict[str, list[F
 
 
 def by_labelled(study: Study) -> dict[str, ByLabelled]:
-    """The cells of every method that was trained with more than one labelled amount, by these in rising order."""
+    """The cells of every method that was trained with fewer labels, too, by labelled amount, the fewest cases first."""
     rows: dict[str, ByLabelled] = {}
     for method, cells in by_method(study.cells, labelled=None).items():
         of: ByLabelled = {}
-        for cell in cells:
+        for cell in sorted(cells, key=lambda cell: (cell.labelled.of(study.train_scans), cell.seed)):
             of.setdefault(cell.labelled, []).append(cell)
-        if len(of) > 1:
+        if set(of) - {ALL_CASES}:
             rows[method] = of
     return rows
 
@@ -130,17 +131,12 @@ def all_cells(rows: Mapping[str, Cells]) -> list[FinishedCell]:
 
 
 def by_step(cells: Cells, column: str = "dice", user: str | None = None, further: bool = False) -> Array:
-    """A column of the results averaged over seeds, (C, T): a row for each case, a column for each step.
+    """The mean of a column after each step, (T,), over trainings and cases; those of one scan count as one.
 
-    With `further`, the steps that were played after the horizon of the training have columns, too.
+    With `further`, the steps that were played after the horizon of the training are among them.
     """
-    mean: Array = np.mean([cell.grid(column, user, further) for cell in cells], axis=0)
+    mean: Array = np.mean([cell.per_scan(cell.grid(column, user, further).T).mean(axis=-1) for cell in cells], axis=0)
     return mean
-
-
-def at_last(cells: Cells, column: str = "dice", user: str | None = None) -> Array:
-    """The same at the last step, (C,)."""
-    return by_step(cells, column, user)[:, -1]
 
 
 def reached(cells: Cells, column: str = "dice", step: int = -1, user: str | None = None) -> Array:
@@ -158,15 +154,17 @@ def last_dice(cell: FinishedCell) -> float:
 
 
 def collapsed(cells: Cells) -> list[FinishedCell]:
-    """The trainings whose Dice at the last step is below `COLLAPSED` times that of their method's best one.
+    """The trainings whose Dice at the last step is below `COLLAPSED` times that of the best one of their kind.
+
+    Of a kind are those that differ in their seed alone.
 
     Args:
         cells: All of one data set.
     """
-    best: dict[str, float] = {}
+    best: dict[tuple[str, Labelled, str], float] = {}
     for cell in cells:
-        best[cell.method] = max(best.get(cell.method, 0.0), last_dice(cell))
-    return [cell for cell in cells if last_dice(cell) < COLLAPSED * best[cell.method]]
+        best[cell.kind] = max(best.get(cell.kind, 0.0), last_dice(cell))
+    return [cell for cell in cells if last_dice(cell) < COLLAPSED * best[cell.kind]]
 
 
 def is_trained(cells: Cells) -> bool:

@@ -58,8 +58,8 @@ def seeds_text(cells: Cells, all_cells: Iterable[Cells]) -> str:
 
 
 def seeds_of(rows: Iterable[Cells]) -> int:
-    """Number of seeds that the rows of a table have between them."""
-    return len({cell.seed for cells in rows for cell in cells})
+    """The most seeds that a row of a table has."""
+    return max(len({cell.seed for cell in cells}) for cells in rows)
 
 
 def interval(summary: Summary, form: str = ".2f") -> str:

@@ -79,7 +79,7 @@ def figure9(study: Study) -> Figure | None:
 
 def _curve(cells: Cells, clicks: bool) -> Curve:
     of_steps = [summarise(reached(cells, step=step), is_trained(cells)) for step in range(cells[0].horizon)]
-    x = by_step(cells, "clicks" if clicks else "step").mean(axis=0)
+    x = by_step(cells, "clicks" if clicks else "step")
     return Curve(x, *(np.array([getattr(of, name) for of in of_steps]) for name in ("mean", "low", "high")))
 
 
@@ -120,7 +120,7 @@ def draw_curves(curves: Mapping[str, Curve], title: str, x_label: str) -> Figure
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     axes.set_title(title, fontsize=12)
     axes.set_xlabel(x_label, fontsize=11)
-    known = any(np.isfinite(curve.low).all() for curve in curves.values())
+    known = any(np.isfinite(curve.low).all() for method, curve in curves.items() if banded or method not in BOUNDS)
     axes.set_ylabel("Dice %, mean" + (", 95 % band" if banded else ", 95 % of the last") * known, fontsize=11)
     axes.tick_params(labelsize=10)
     axes.grid(color="0.9", linewidth=0.8)

@@ -77,6 +77,11 @@ class FinishedCell:
         return self.path.stem
 
     @property
+    def kind(self) -> tuple[str, Labelled, str]:
+        """All that it is but for its seed: method, labelled amount and variant."""
+        return self.method, self.labelled, self.variant
+
+    @property
     def cases(self) -> tuple[str, ...]:
         """The test cases, sorted."""
         return tuple(dict.fromkeys(row.case for row in self.rows[self.standard]))
@@ -135,6 +140,7 @@ class Study:
         preset_name: Name of the preset.
         preset: Its settings.
         train_cases: How many cases were trained on; 0 where they are endless.
+        train_scans: How many scans these are of.
         standard: The standard simulated user.
         cells: The finished ones, by name; all of the same cases and steps.
         failed: The last line of the error of every cell that failed and was not finished later.
@@ -146,6 +152,7 @@ class Study:
     preset_name: str
     preset: Mapping[str, Any]
     train_cases: int
+    train_scans: int
     cells: tuple[FinishedCell, ...]
     failed: Mapping[str, str]
     timing: Timing | None
@@ -155,11 +162,6 @@ class Study:
     def others(self) -> list[str]:
         """The other simulated users, by name."""
         return sorted({user for cell in self.cells for user in cell.rows} - {self.standard})
-
-
-def read_cells(folder: Path | str) -> list[FinishedCell]:
-    """Every finished cell of a benchmark, by data set and name; see `read_studies`."""
-    return [cell for study in read_studies(folder) for cell in study.cells]
 
 
 def read_studies(folder: Path | str) -> list[Study]:
@@ -205,6 +207,7 @@ def _study(folder: Path) -> Study:
         preset_name=_get(path, settings, "preset_name", str),
         preset=_get(path, settings, "preset", dict),
         train_cases=len(train),
+        train_scans=len(set(scans_of(train))),
         cells=cells,
         failed={p.stem: _last_line(p) for p in _files(folder / FAILED, ".txt") if p.stem not in finished},
         timing=_timing(folder / TIMING) if (folder / TIMING).exists() else None,
@@ -320,7 +323,7 @@ def _check_alike(cells: tuple[FinishedCell, ...]) -> None:
     """Raise `RunError` where cells cannot be compared."""
     seen: dict[tuple[object, ...], FinishedCell] = {}
     for cell in cells:
-        first, key = cells[0], (cell.method, cell.labelled, cell.variant, cell.seed)
+        first, key = cells[0], (*cell.kind, cell.seed)
         if seen.setdefault(key, cell) is not cell:
             raise RunError(f"{cell.path}: expected each training once, found it in {seen[key].path.name} as well")
         datasets = [c.rows[c.standard][0].dataset for c in (first, cell)]
@@ -332,12 +335,14 @@ def _check_alike(cells: tuple[FinishedCell, ...]) -> None:
                 f"{cell.path}: expected the {len(first.cases)} cases of {first.name}, found {len(cell.cases)}; "
                 f"only one of them has {', '.join(other[:3])}{' ...' * (len(other) > 3)}"
             )
-        steps = [(c.horizon, c.rows[c.standard][-1].step) for c in (first, cell)]
-        if steps[0] != steps[1] or steps[0][0] > steps[0][1]:
-            raise RunError(
-                f"{cell.path}: expected a horizon of {steps[0][0]} in {steps[0][1]} steps as in {first.name}, "
-                f"found one of {steps[1][0]} in {steps[1][1]}"
-            )
+        for user in cell.rows:
+            alike = next(c for c in cells if user in c.rows)
+            steps = [(c.horizon, c.rows[user][-1].step) for c in (alike, cell)]
+            if steps[0] != steps[1] or steps[0][0] > steps[0][1]:
+                raise RunError(
+                    f"{cell.path}: user {user!r}: expected a horizon of {steps[0][0]} in {steps[0][1]} steps as in "
+                    f"{alike.name}, found one of {steps[1][0]} in {steps[1][1]}"
+                )
 
 
 def _timing(path: Path) -> Timing:

@@ -74,7 +74,7 @@ def winners(studies: Sequence[Study]) -> Winners:
         few = by_labelled(study)
         for labelled in sorted({labelled for of in few.values() for labelled in of} - {ALL_CASES}):
             of_few.append([Column(study.name, labelled)])
-            found[of_few[-1][0]] = compare({m: reached(of[labelled]) for m, of in few.items() if labelled in of})
+            found[of_few[-1][0]] = compare({m: reached(cells) for m, cells in by_method(study.cells, labelled).items()})
     p = [[[_decisive(found[column]) for column in family] for family in families] for families in (of_all, of_few)]
     claims = [column for family in (*of_all, *of_few) for column in family]
     holds = [each for families in significant(p) for family in families for each in family]

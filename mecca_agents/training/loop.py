@@ -212,7 +212,9 @@ def _train(
     return agent
 
 
-def resume(run: Path | str, *, device: str | None = None, stream: TextIO | None = None) -> Agent:
+def resume(
+    run: Path | str, *, root: Path | str | None = None, device: str | None = None, stream: TextIO | None = None
+) -> Agent:
     """Go on with a run that was stopped, from its last checkpoint; on a CPU bit for bit as if it had never stopped.
 
     What `metrics.csv` says of updates after that checkpoint is cut off: they are made again. A run that is finished
@@ -221,6 +223,7 @@ def resume(run: Path | str, *, device: str | None = None, stream: TextIO | None 
 
     Args:
         run: The run's folder.
+        root: Where the folder of its data set, of several the first one's, lies now; None: where it lay.
         device: "auto", "cpu" or "cuda"; None takes what the run began with.
         stream: Where progress is shown; None takes standard error.
 
@@ -237,10 +240,10 @@ def resume(run: Path | str, *, device: str | None = None, stream: TextIO | None 
     folder = Path(run)
     begun = read_config(folder)  # what is no run is refused before it gets a lock
     with joined(device or begun.device) as torch_device, locked(folder) if leads() else nullcontext():
-        return _go_on(folder, torch_device, stream or sys.stderr)
+        return _go_on(folder, root, torch_device, stream or sys.stderr)
 
 
-def _go_on(folder: Path, torch_device: torch.device, stream: TextIO) -> Agent:
+def _go_on(folder: Path, root: Path | str | None, torch_device: torch.device, stream: TextIO) -> Agent:
     """`resume`, in a folder that is locked."""
     config = read_config(folder)
     if leads():
@@ -273,7 +276,7 @@ def _go_on(folder: Path, torch_device: torch.device, stream: TextIO) -> Agent:
             split="train",
             shape=config.preset.shape,
             device=torch_device,
-            root=config.root,
+            root=config.root if root is None else root,
             label=config.label,
             cases=config.cases,
             sources=config.sources,

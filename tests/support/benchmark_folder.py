@@ -11,11 +11,16 @@ from typing import Any
 import numpy as np
 
 from mecca_agents.presets import BRIEF
-from mecca_agents.report.studies import COLUMNS, EDGE, FORMAT
+from mecca_agents.report.studies import COLUMNS, EDGE, FORMAT, FinishedCell, read_studies
 
 CLICKS = (25, 30, 35, 40, 45)
 
 Dice = Mapping[str, Sequence[float]]
+
+
+def read_cells(folder: Path) -> list[FinishedCell]:
+    """Every finished cell of a benchmark, by data set and name."""
+    return [cell for study in read_studies(folder) for cell in study.cells]
 
 
 def write_study(folder: Path, name: str = "Spleen", **settings: Any) -> Path:
@@ -29,7 +34,7 @@ def write_study(folder: Path, name: str = "Spleen", **settings: Any) -> Path:
         "preset_name": "brief",
         "preset": BRIEF.flat(),
         "test_cases": ["a", "b"],
-        "train_cases": ["c", "d", "e"],
+        "train_cases": [f"training{number}" for number in range(16)],
         **settings,
     }
     (study / "settings.json").write_text(json.dumps(data))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +11,8 @@ from mecca_agents.evaluation.protocols import InteractiveScores, ScanScores, int
 from mecca_agents.evaluation.results import Result, mean_of_scans
 from mecca_agents.report.click_tables import TARGETS, clicks_to_reach
 from mecca_agents.tables import columns, plural
+from mecca_env.process.config import EnvConfig
+from mecca_env.process.protocols import PROTOCOLS
 
 PROTOCOL = "cvpr25"
 """The protocol of the environment that it is."""
@@ -18,7 +21,14 @@ FEWEST_STEPS = 3
 """With fewer predictions there is no area under a curve: one for the box and one for each of two clicks."""
 
 
-def challenge_table(results: Sequence[Result], bound: ScanScores) -> str:
+def other_than_challenge(settings: Mapping[str, Any]) -> list[str]:
+    """Names of the prompts in which settings of an environment differ from those of the challenge."""
+    known = {name: value for name, value in settings.items() if name in EnvConfig.__dataclass_fields__}
+    played, own = EnvConfig(**known), EnvConfig(protocol=PROTOCOL)
+    return [name for name in PROTOCOLS[PROTOCOL] if getattr(played, name) != getattr(own, name)]
+
+
+def challenge_table(results: Sequence[Result], bound: ScanScores, other: Sequence[str] = ()) -> str:
     """Areas under the curves over the clicks, final scores, clicks to a target and the time for a prompt, as text.
 
     Everything is on the scan's own grid, and a mean over cases; those of one scan, its classes, count once. NoC is what
@@ -27,6 +37,7 @@ def challenge_table(results: Sequence[Result], bound: ScanScores) -> str:
     Args:
         results: Of one evaluation.
         bound: What the label itself scores after a trip to the episode's grid and back.
+        other: Names of the prompts that were not the challenge's own; the title names them.
 
     Returns:
         The table; nothing where another protocol was played, or too few steps.
@@ -57,7 +68,8 @@ def challenge_table(results: Sequence[Result], bound: ScanScores) -> str:
     head.append("s/prompt")
     lines[0].append(f"{np.mean([result.seconds for result in results]):.3g}")
     lines[1].append("")
-    title = f"CVPR 2025 challenge, on the scan's own grid, mean over {plural(len(cases), 'case')}"
+    but = f", but for {', '.join(other)}" if other else ""
+    title = f"CVPR 2025 challenge{but}, on the scan's own grid, mean over {plural(len(cases), 'case')}"
     return f"{title}\n{columns(head, lines, left=1)}"
 
 

@@ -239,6 +239,15 @@ def test_a_cell_that_another_process_does_is_left_to_it(plan: Plan) -> None:
     assert run_cell(plan, cell) is True  # the lock of a process that is gone holds nothing
 
 
+def test_the_phantom_is_not_tested_under_the_name_of_a_data_set(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MECCA_DATA", raising=False)
+    plan = replace(plan, env="MECCA-Phantom-v0", root=None, cases=4)
+    settle(plan)
+    elsewhere = replace(plan, test_env="MECCA-Spleen-v0", name=plan.folder.name)
+    with pytest.raises(DataError, match="MECCA_DATA is not set"):
+        run_cell(elsewhere, Cell("mean-mask"))
+
+
 def test_trained_on_one_data_set_and_tested_on_another(plan: Plan, tmp_path: Path) -> None:
     scans = write_scans(tmp_path / "others", 3)
     plan = replace(plan, env="MECCA-Phantom-v0", root=None, cases=4)
@@ -256,8 +265,11 @@ def test_inference_time_is_that_of_the_agent_and_of_the_environment(plan: Plan) 
     with pytest.raises(RunError, match="expected finished cells to time, found none of the 3"):
         time_methods(plan, cells)
     benchmark(plan, cells[:2])
-    found = json.loads(time_methods(plan, cells, cases=2).read_text())
+    with pytest.raises(RunError, match="channels was 4, now 3"):
+        time_methods(replace(plan, preset=PRESET.replace(channels=3)), cells)
+    found = json.loads(time_methods(plan, cells).read_text())
     assert set(found["rows"]) == {"pnet", "intercnn"} and found["grid"] == [12, 12, 10]
+    assert found["cases"] == len(json.loads((plan.folder / "settings.json").read_text())["test_cases"]) < 10
     for row in found["rows"].values():
         low, high = row["interquartile_ms"]
         assert 0 < row["agent_ms"] < row["total_ms"] and 0 < row["step_ms"] and low <= row["total_ms"] <= high
@@ -305,7 +317,10 @@ def test_stopped_in_a_training_it_says_how_to_go_on(
     ):
         benchmark(plan, cells)
     assert [plan.status(cell) for cell in cells] == ["begun", "missing"]
-    assert len(benchmark(plan, cells).done) == 2
+    assert plan.root is not None
+    (tmp_path / "moved").mkdir()
+    moved = replace(plan, root=plan.root.rename(tmp_path / "moved" / plan.root.name))  # where files lie may change
+    assert len(benchmark(moved, cells).done) == 2
 
 
 def test_the_command_lists_its_cells(plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:

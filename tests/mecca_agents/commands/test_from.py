@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from mecca_agents import PRESETS, RunError, load_agent, train
 from mecca_agents.cli import main
+from mecca_agents.presets import MECHANISMS
+from mecca_env import EnvConfig
 
 TINY = PRESETS["general"].replace(shape=(12, 12, 10), channels=2, levels=2, num_envs=1, updates=1)
 
@@ -39,6 +42,48 @@ def test_prompts_and_method_may_be_given(run: Path, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="expected a run of deepigeos to begin with, found one of intercnn"):
         train("deepigeos", "MECCA-Phantom-v0", tmp_path / "c", preset=TINY, begin_from=run, device="cpu")
     assert not (tmp_path / "c").exists()
+
+
+@pytest.fixture(scope="module")
+def quarter(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of MECCA with unlabelled cases, a guide, a hint and clicks of its own."""
+    folder = tmp_path_factory.mktemp("runs") / "quarter"
+    preset = PRESETS["fast"].replace(**MECHANISMS, shape=(12, 12, 10), channels=2, num_envs=1, updates=1)
+    settings = {"labelled_fraction": 0.25, "clicks": (3, 2, 1), "horizon": 3, "hint": "edt"}
+    train("mecca", "MECCA-Phantom-v0", folder, preset=preset, cases=8, settings=settings, device="cpu")
+    return folder
+
+
+class TestFlagsOverruleTheRun:
+    """What is given counts, what the run was trained with otherwise."""
+
+    def asked(self, monkeypatch: pytest.MonkeyPatch, run: Path, *flags: str) -> tuple[dict[str, Any], Any]:
+        """The environment's settings and the preset that a training would be given."""
+        taken: dict[str, Any] = {}
+        monkeypatch.setattr("mecca_agents.training.loop.train", lambda *_, **keywords: taken.update(keywords))
+        monkeypatch.setattr("mecca_agents.commands.train._trained", lambda _: 0)
+        assert main(["train", "--from", str(run), "--env", "MECCA-Phantom-v0", "--out", "b", *flags]) == 0
+        return taken["settings"], taken["preset"]
+
+    def test_prompts_are_taken_and_labels_are_not(self, quarter: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        settings, _ = self.asked(monkeypatch, quarter)
+        assert settings == {"clicks": (3, 2, 1), "horizon": 3, "hint": "edt"}
+
+    def test_labelled_cases(self, quarter: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        settings, _ = self.asked(monkeypatch, quarter, "--labelled-cases", "8")
+        assert settings["labelled_cases"] == 8 and "labelled_fraction" not in settings
+
+    def test_a_mechanism(self, quarter: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        settings, preset = self.asked(monkeypatch, quarter, "--no-interaction-guide")
+        assert "guide" not in settings and not preset.mecca.interaction_guide
+
+    def test_a_protocol_replaces_all_prompts(self, quarter: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        settings, _ = self.asked(monkeypatch, quarter, "--protocol", "one-click", "--no-interaction-guide")
+        assert settings == {"hint": "edt", "protocol": "one-click", "horizon": EnvConfig(protocol="one-click").horizon}
+
+    def test_another_horizon(self, quarter: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        settings, _ = self.asked(monkeypatch, quarter, "--horizon", "4")
+        assert tuple(settings["clicks"]) == (3, 2, 1, 1)
 
 
 def test_other_networks_are_refused(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,6 @@ from mecca_agents.report.comparison import (
     BOUNDS,
     Array,
     ablated,
-    at_last,
     by_labelled,
     by_method,
     by_step,
@@ -26,8 +25,8 @@ from mecca_agents.report.comparison import (
     reached,
     summarise,
 )
-from mecca_agents.report.studies import read_cells, read_studies
-from tests.support.benchmark_folder import constant, write_cell, write_study
+from mecca_agents.report.studies import read_studies
+from tests.support.benchmark_folder import constant, read_cells, write_cell, write_study
 
 RNG = np.random.default_rng(0)
 EASE = RNG.normal(80, 5, 12)  # of the cases, far more than what methods differ by
@@ -51,8 +50,8 @@ def test_seeds_are_averaged_case_by_case(tmp_path: Path) -> None:
     write_cell(study, "mecca", {"a": [0.0, 0.0], "b": [0.0, 0.0]}, labelled_cases=1)
     write_cell(study, "mecca", {"a": [0.0, 0.0], "b": [0.0, 0.0]}, variant="none")
     cells = by_method(read_cells(tmp_path))["mecca"]
-    np.testing.assert_allclose(by_step(cells), [[0.6, 0.7], [0.2, 0.4]])
-    np.testing.assert_allclose(at_last(cells, "assd"), [3.0, 6.0])
+    np.testing.assert_allclose(by_step(cells), [0.4, 0.55])
+    np.testing.assert_allclose(by_step(cells, "assd")[-1], 4.5)
     np.testing.assert_allclose(reached(cells), [[60, 20], [80, 60]])
     np.testing.assert_allclose(reached(cells, "assd", 0), [[5, 9], [3, 7]])
     np.testing.assert_allclose(reached(cells, "misunderstanding"), [[2, 2], [2, 2]])
@@ -69,7 +68,7 @@ def test_cells_are_found_by_labelled_amount_and_by_variant(tmp_path: Path) -> No
     (found,) = read_studies(tmp_path)
     amounts = by_labelled(found)
     assert list(amounts) == ["mecca"]
-    assert list(map(str, amounts["mecca"])) == ["4 cases", "16 cases", "25 %", "100 %"]
+    assert list(map(str, amounts["mecca"])) == ["4 cases", "25 %", "16 cases", "100 %"]  # of sixteen
     assert ablated(found) == [Labelled(cases=4)]
     assert list(by_variant(found, Labelled(cases=4))) == ["none", "labels"]
     assert list(by_variant(found, Labelled(cases=4), "imprecise")) == ["none", "labels"]
@@ -147,4 +146,6 @@ def test_a_collapsed_training_is_found_among_those_of_its_method(tmp_path: Path)
     for seed, dice in enumerate((0.8, 0.39, 0.41)):
         write_cell(study, "mecca", constant(a=dice, b=dice), seed=seed)
     write_cell(study, "iter-mrl", constant(a=0.2, b=0.2))
+    write_cell(study, "mecca", constant(a=0.3, b=0.3), labelled_cases=1)  # alone of its kind
+    write_cell(study, "mecca", constant(a=0.3, b=0.3), variant="none")
     assert [cell.name for cell in collapsed(read_cells(tmp_path))] == ["mecca-100-seed1"]

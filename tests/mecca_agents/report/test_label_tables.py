@@ -20,7 +20,7 @@ def _lines(table: Table | None, section: int = 0) -> dict[str, list[str]]:
     return {line[0]: list(line[1:]) for line in table.sections[section].lines}
 
 
-def test_tables_3_and_4_are_about_methods_with_more_than_one_amount(tmp_path: Path) -> None:
+def test_tables_3_and_4_are_about_methods_with_fewer_labels_too(tmp_path: Path) -> None:
     study = write_study(tmp_path)
     write_trainings(study, "mecca", 0.8)
     write_trainings(study, "mecca", 0.78, fraction=0.5)
@@ -43,6 +43,27 @@ def test_tables_3_and_4_are_about_methods_with_more_than_one_amount(tmp_path: Pa
     assert table is not None and [section.title for section in table.sections] == ["Spleen, mecca", "Spleen, iter-mrl"]
     assert list(_lines(table)) == ["4 cases", "50 %", "100 %"]
     assert _lines(table)["4 cases"][1:] == ["56.00", "57.00", "58.00", "59.00", "60.00"]
+
+
+def test_the_loss_is_that_of_the_fewest_cases_however_they_were_asked_for(tmp_path: Path) -> None:
+    study = write_study(tmp_path)
+    write_trainings(study, "mecca", 0.8)
+    write_trainings(study, "mecca", 0.7, labelled_cases=8)
+    write_trainings(study, "mecca", 0.5, fraction=0.0625)  # one case
+    table = table3(read_studies(tmp_path))
+    assert table is not None and table.sections[0].head[2:5] == ["6.25 %", "8 cases", "100 %"]
+    assert _lines(table)["mecca"][-2:] == ["37.50", "60.00"]
+
+
+def test_in_table_3_all_methods_of_an_amount_compete(tmp_path: Path) -> None:
+    study = write_study(tmp_path)
+    for method, dice in (("mecca", 0.7), ("iter-mrl", 0.6)):
+        write_trainings(study, method, dice + 0.1)
+        write_trainings(study, method, dice, labelled_cases=2)
+    assert _lines(table3(read_studies(tmp_path)))["mecca"][1] == "**70.00**"
+    write_trainings(study, "ua-mt", 0.75, labelled_cases=2)  # and no other amount
+    lines = _lines(table3(read_studies(tmp_path)))
+    assert lines["mecca"][1] == "70.00" and lines["ua-mt"][1:] == ["**75.00**", "-", "-", "-"]
 
 
 def test_in_table_3_the_winner_of_table_1_is_bold_with_all_labels(tmp_path: Path) -> None:

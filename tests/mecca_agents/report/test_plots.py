@@ -32,4 +32,8 @@ def test_of_many_curves_the_last_intervals_stand_side_by_side_from_the_best_down
     assert [sorted(map(float, bar[:, 1])) for bar in bars] == [[79.0 - n, 82.0 - n] for n in range(8)]
     assert places == sorted(places) and places[0] > 35 and len(set(places)) == 8
     assert axes.get_ylabel() == "Dice %, mean, 95 % of the last"
+    alone = _curves(8) | {"random": _curves(1)["method0"]}
+    for name in list(alone)[:-1]:
+        alone[name] = alone[name]._replace(low=np.full(3, np.nan), high=np.full(3, np.nan))
+    assert draw_curves(alone, "title", "clicks").axes[0].get_ylabel() == "Dice %, mean"  # that of a bound is not drawn
     assert [text.get_text() for text in axes.get_legend().get_texts()][1:9] == [f"method{n}" for n in range(8)]

@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mecca_agents.evaluation.runner import Result, table
+from mecca_agents.evaluation.results import Result, dice_by_step, table
+from mecca_agents.report.click_tables import table_clicks
 from mecca_agents.report.comparison import by_method, reached, summarise
+from mecca_agents.report.label_tables import table4
 from mecca_agents.report.layout import caption
 from mecca_agents.report.method_tables import table1
 from mecca_agents.report.studies import Study, read_studies
@@ -49,6 +51,29 @@ def test_three_scans_are_fewer_than_eight_whatever_is_in_them(tmp_path: Path) ->
     made = table1([study])
     assert made is not None
     assert any("With 3 scans, fewer than 8, there is no interval" in note for note in made.sections[0].notes)
+
+
+def test_a_scan_of_many_organs_weighs_no_more_than_another(tmp_path: Path) -> None:
+    """Four organs that fail in one scan, one that does not in each of eight others."""
+    study = write_study(tmp_path)
+    dice = {f"bad-label{j}": [0.4, 0.5, 0.4, 0.5, 0.4] for j in range(1, 5)}
+    dice |= {f"good{i}-label1": [0.91] * 5 for i in range(8)}
+    for amount in (None, 1):
+        write_cell(study, "mecca", dice, labelled_cases=amount)
+    (found,) = read_studies(tmp_path)
+    by_amount = table4([found])
+    assert by_amount is not None and by_amount.sections[0].lines[0][-1] == "85.33"
+    clicks = table_clicks([found])
+    assert clicks is not None
+    assert (clicks.csv_rows[0]["noc90_failed"], clicks.csv_rows[0]["worse_percent"]) == ("0.111111", "5.55556")
+    rest = {"assd": 1.0, "misunderstanding": 0.0, "seconds": 0.1}
+    results = [
+        Result("m", "d", case, 0, 0, 1, 25, dice=of[-1], hd95=10 * of[-1], nsd=of[-1], **rest)
+        for case, of in dice.items()
+    ]
+    line = table(results).splitlines()[-1].split()
+    assert "85.33" in line and "8.53" in line and "85.3" in line
+    assert dice_by_step(results) == pytest.approx([100 * (0.4 + 8 * 0.91) / 9])
 
 
 def test_an_evaluation_has_no_interval_from_three_scans() -> None:

@@ -13,9 +13,9 @@ from mecca_agents.evaluation.layout import Labelled
 from mecca_agents.evaluation.results import SINCE
 from mecca_agents.report.comparison import reached
 from mecca_agents.report.document import write_report
-from mecca_agents.report.studies import read_cells, read_studies
+from mecca_agents.report.studies import read_studies
 from mecca_agents.runs.errors import RunError
-from tests.support.benchmark_folder import CLICKS, constant, timing, write_cell, write_csv, write_study
+from tests.support.benchmark_folder import CLICKS, constant, read_cells, timing, write_cell, write_csv, write_study
 
 DICE = {"b": [0.5, 0.6, 0.7, 0.8, 0.9], "a": [0.1, 0.2, 0.3, 0.4, 0.5]}
 
@@ -62,7 +62,7 @@ def test_only_what_is_finished_counts(tmp_path: Path) -> None:
     (tmp_path / "report").mkdir()
     (found,) = read_studies(tmp_path)
     assert [cell.name for cell in found.cells] == ["mecca-100-seed0"]
-    assert found.failed == {"mecca-100-seed9": "ValueError: no"} and found.train_cases == 3
+    assert found.failed == {"mecca-100-seed9": "ValueError: no"} and found.train_cases == 16
 
 
 def test_a_folder_without_results_is_refused(tmp_path: Path) -> None:
@@ -175,7 +175,10 @@ def test_cells_that_cannot_be_compared_are_named(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="mecca-100-seed0.csv: expected the 2 cases of iter-mrl-100-seed0.* has b, c"):
         read_cells(tmp_path)
     write_cell(study, "mecca", {case: dice[:3] for case, dice in DICE.items()})
-    with pytest.raises(RunError, match="mecca-100-seed0.csv: expected a horizon of 5 in 5 .* found one of 3 in 3"):
+    with pytest.raises(RunError, match="seed0.csv: user 'edge': expected a horizon of 5 in 5 .* one of 3 in 3"):
+        read_cells(tmp_path)
+    write_cell(study, "mecca", DICE, imprecise={case: dice[:2] for case, dice in DICE.items()})
+    with pytest.raises(RunError, match="mecca-100-seed0.csv: user 'imprecise': expected a horizon of 5 in 2 steps"):
         read_cells(tmp_path)
     write_cell(study, "mecca", DICE, dataset="phantom")
     with pytest.raises(RunError, match="expected the data set of iter-mrl-100-seed0, Task_Spleen, found phantom"):

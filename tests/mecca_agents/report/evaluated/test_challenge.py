@@ -9,7 +9,7 @@ import pytest
 
 from mecca_agents.evaluation import Result
 from mecca_agents.evaluation.protocols import ScanScores, interactive_scores
-from mecca_agents.report.evaluated.challenge import challenge_table
+from mecca_agents.report.evaluated.challenge import challenge_table, other_than_challenge
 
 DICE = {"a": [0.1, 0.5, 0.6, 0.7, 0.86, 0.8], "b": [0.3, 0.4, 0.5, 0.92, 0.7, 0.9]}
 BOUND = ScanScores(0.9, 0.95)
@@ -39,6 +39,14 @@ def test_the_classes_of_a_scan_count_once() -> None:
     dice = {"s-label1": [0.5] * 6, "s-label2": [0.7] * 6, "t-label1": [0.2] * 6}
     line = challenge_table(results(dice), BOUND).splitlines()[2]
     assert float(line.split()[3]) == pytest.approx((0.6 + 0.2) / 2)
+
+
+def test_other_prompts_than_the_challenges_are_named() -> None:
+    assert other_than_challenge({"protocol": "cvpr25", "clicks": (0, 1, 1, 1, 1, 1), "augment": False}) == []
+    other = other_than_challenge({"protocol": "cvpr25", "user": "edge", "horizon": 4})
+    assert other == ["user", "horizon", "clicks"]
+    title = challenge_table(results(DICE), BOUND, other).splitlines()[0]
+    assert title.startswith("CVPR 2025 challenge, but for user, horizon, clicks, on the scan's own grid")
 
 
 @pytest.mark.parametrize(
