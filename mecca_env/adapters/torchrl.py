@@ -28,8 +28,11 @@ except ImportError as error:
 
 import mecca_env
 from mecca_env.arguments import read_autoreset_mode, read_seeds
+from mecca_env.data.drift.source import StreamCases
+from mecca_env.data.recorded import most_of
 from mecca_env.infos import Info
 from mecca_env.process.users.named import click_room
+from mecca_env.state import OF_A_STREAM
 from mecca_env.vector_env import MeccaVectorEnv, Observation
 
 _COUNTS, _SHARES = ("case_index", "step", "n_clicks"), ("dice", "misunderstanding", "misunderstanding_literal")
@@ -44,7 +47,8 @@ class MeccaTorchRLEnv(EnvBase):
         "box", "time": (B, D, H, W) and (B, 1) float32, where the settings ask for them.
         "info": a tensordict of `case_index`, `step`, `n_clicks` (B,) int64, `labelled` (B,) bool, `clicks` (B, K, 3)
             int64, `dice`, `misunderstanding`, `misunderstanding_literal` (B,) float32, with a guide `advice`
-            (B, D, H, W) bool, signed `click_signs` (B, K) int8, of a mixture `user` (B,) int64; the
+            (B, D, H, W) bool, signed `click_signs` (B, K) int8, of a mixture `user` (B,) int64, of a stream
+            `stream_index` and `segment` (B,) int64; K has room for the user's clicks and for recorded prompts; the
             last step's after an episode has ended, not those of the next one.
         "action": (B, D, H, W) int64, or float32 in [-1, 1] with `action="continuous"`. With `guide=True` two entries,
             "adjustment", that, and "confidence", (B, D, H, W) float32 in [0, 1].
@@ -151,12 +155,15 @@ class MeccaTorchRLEnv(EnvBase):
         config = self.envs.config
         info: dict[str, TensorSpec] = {key: self._free((), torch.int64) for key in _COUNTS}
         info |= {key: self._free((), torch.float32) for key in _SHARES}
-        info["clicks"] = self._free((click_room(config), 3), torch.int64)
+        if isinstance(self.envs.cases, StreamCases):
+            info |= {key: self._free((), torch.int64) for key in OF_A_STREAM}
+        room = click_room(config) + most_of(self.envs.cases.every_recording(), config.horizon)[1]
+        info["clicks"] = self._free((room, 3), torch.int64)
         info["labelled"] = self._free((), torch.bool)
         if config.guide:
             info["advice"] = self._free(config.shape, torch.bool)
         if config.signed:
-            info["click_signs"] = self._free((click_room(config),), torch.int8)
+            info["click_signs"] = self._free((room,), torch.int8)
         if isinstance(config.user, Mapping):
             info["user"] = self._free((), torch.int64)
         space = self.envs.single_observation_space

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
+from mecca_env.data.recorded import write_recordings
 from mecca_env.wrappers import FlattenAction
+from tests.mecca_env.data.test_recorded import recorded
 from tests.support.envs import SETTINGS, Blobs, Rows, make_envs
 
 pytest.importorskip("torchrl", reason="needs the extra interop")
@@ -34,6 +37,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "unlabelled": {"labelled_fraction": 0.5},
     "modalities": {"dataset": Blobs(modalities=2)},
     "prompts": {"protocol": "mixed", "clicks": ((0, 1), (0, 2), (0, 3)), "time": True, "augment": True},
+    "stream": {"dataset": "Stream", "cases": 2},
+    "recorded prompts": {"prompts": "prompts.json", "signed": True},
 }
 
 
@@ -92,7 +97,9 @@ def uneven(rollout: TensorDictBase) -> bool:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_specs_of_every_kind_of_env(variant: str, device: str) -> None:
+def test_specs_of_every_kind_of_env(variant: str, device: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_recordings(tmp_path / "prompts.json", {"blob_0": recorded([[12, 11, 8, 1], [9, 10, 7, 1]], [[3, 2, 1, -1]])})
     env = make(device=device, **VARIANTS[variant])
     check_env_specs(env, seed=0)
     check_env_specs(env, break_when_any_done="both")
