@@ -124,7 +124,7 @@ class VoxelVecEnv(VecEnv):
         """Set an attribute of the vector env. Raises `ValueError` for some of the envs: they have all in common."""
         if len(list(self._chosen(indices))) < self.num_envs:
             raise ValueError(f"indices: expected None, since all envs share {attr_name!r}, got {indices!r}")
-        setattr(self.envs, attr_name, value)
+        setattr(self.envs.env, attr_name, value)
 
     def env_method(
         self, method_name: str, *method_args: Any, indices: int | Iterable[int] | None = None, **method_kwargs: Any

@@ -235,6 +235,7 @@ def test_attributes_and_methods_of_one_env() -> None:
     mask, affine = envs.env_method("paste_back", indices=2)[0]
     assert mask.dtype == np.bool_ and affine.shape == (4, 4)
     envs.set_attr("colour", "blue")
+    assert envs.get_attr("colour") == ["blue"] * 3
     with pytest.raises(ValueError, match="indices: expected None, since all envs share 'colour', got 1"):
         envs.set_attr("colour", "red", indices=1)
     with pytest.raises(AttributeError, match=r"reset\(\) acts on all envs; call it on the VoxelVecEnv"):
