@@ -38,10 +38,11 @@ class SessionCommands:
     @property
     def unsaved(self) -> bool:
         """Whether something would be lost with the page."""
-        tab = self.tab
+        tab, session = self.tab, self.tab.session
         if not tab.planes or self._saved == self._state():
             return False
-        return tab.session.steps > 0 or tab.painted or any(item.mask is not None for item in tab.objects.others)
+        given = session.steps > 0 or len(session.clicks) > 0 or tab.painted
+        return given or any(item.mask is not None for item in tab.objects.items)
 
     async def box_drawn(self, sent: Any) -> None:
         """Take a rectangle that was drawn in one view: with one in another view it is a box.

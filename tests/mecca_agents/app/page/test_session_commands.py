@@ -87,6 +87,19 @@ def test_strokes_of_the_brush(commands: SessionCommands) -> None:
     assert session.pristine
 
 
+def test_what_would_be_lost_with_the_page(commands: SessionCommands) -> None:
+    tab = commands.tab
+    run(commands.point_set({"point": [30, 25, 20], "inside": True}))
+    assert commands.unsaved  # a click that waits for the first step
+    run(commands.step())
+    tab.add_object()
+    assert commands.unsaved
+    tab.choose_object(0)
+    assert commands.unsaved and tab.session.mask().any() and not tab.session.steps
+    tab.remove_object(1)
+    assert commands.unsaved
+
+
 def test_what_is_accepted_is_said_and_saved(commands: SessionCommands, signed_model: Model, tmp_path: Path) -> None:
     tab, said = commands.tab, commands.runner.said  # type: ignore[attr-defined]
     tab.learner = ProjectLearner(LearnSettings(tmp_path / "project"), signed_model)
