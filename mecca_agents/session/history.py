@@ -77,7 +77,12 @@ class History:
     @property
     def can_undo(self) -> bool:
         """Whether there is a moment to go back to."""
-        return bool(self._past)
+        return self.undoable > 0
+
+    @property
+    def undoable(self) -> int:
+        """Actions that can be taken back, `MOST_UNDONE` at most."""
+        return len(self._past)
 
     @property
     def can_redo(self) -> bool:

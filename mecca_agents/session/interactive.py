@@ -264,9 +264,8 @@ class InteractiveSession(SessionQueries):
             SessionError: It cannot be written.
             mecca_env.data.base.DataError: The file there is the scan.
         """
-        image = self._moment.image
-        refuse_over(path, image.places)
-        self._log_of(image).save(path)
+        refuse_over(path, self._moment.image.places)
+        self.session_log().save(path)
 
     def accept(
         self,
@@ -298,8 +297,7 @@ class InteractiveSession(SessionQueries):
         with self._exclusively():
             moment = self._opened_history().now
             mask = cast("NDArray[np.bool_]", whole_layer(moment, "mask"))
-            log = self._log_of(moment.image)
-            log = log if names is None else log.named(names)
+            log = self.session_log() if names is None else self.session_log().named(names)
             return put_case(Path(project), moment.image, mask, log, target=target, link=link)
 
     def load_log(self, log: SessionLog | str | PathLike[str], image: ImageLike | None = None) -> None:
@@ -339,17 +337,6 @@ class InteractiveSession(SessionQueries):
     def __exit__(self, *error: object) -> None:
         """Close it."""
         self.close()
-
-    def _log_of(self, image: Image) -> SessionLog:
-        return SessionLog(
-            method=self.model.method,
-            trained_on=self.model.trained_on,
-            weights=self.model.weights,
-            files=image.files,
-            shape=image.shape,
-            image=image.identity,
-            entries=self._entries,
-        )
 
     def _open(self, image: ImageLike, affine: ArrayLike | None) -> Image:
         return open_image(image, affine, self.model.modalities, self._most_voxels, self.tolerance)

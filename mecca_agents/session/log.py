@@ -21,7 +21,7 @@ SET_IMAGE = "set_image"
 """The first entry of every log: it opened the scan that the others are about."""
 
 MOST_BYTES = 1 << 26
-"""A file larger than this is no log: a click takes fifty bytes."""
+"""A file larger than this is no log: a click takes twenty bytes."""
 
 
 @dataclass(frozen=True)
@@ -81,10 +81,12 @@ class SessionLog:
         return replace(self, files=tuple(files), entries=entries)
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write it as JSON: whole or not at all. Raises `SessionError`."""
-        path = Path(path)
+        """Write it as JSON: whole or not at all. Raises `SessionError`, also where it is too large for `read_log`."""
+        path, text = Path(path), json.dumps(asdict(self), separators=(",", ":")) + "\n"
+        if len(text) > MOST_BYTES:
+            raise SessionError(f"log: expected at most {MOST_BYTES} bytes of JSON, got {len(text)}")
         with os_errors_as(lambda reason: SessionError(f"{path}: the log cannot be written ({reason})")):
-            write_text(path, json.dumps(asdict(self), indent=1) + "\n")
+            write_text(path, text)
 
 
 def read_log(path: str | PathLike[str]) -> SessionLog:
@@ -109,7 +111,7 @@ def read_log(path: str | PathLike[str]) -> SessionLog:
             shape=tuple(read_integer(n) for n in data["shape"]),
             entries=_entries(data["entries"]),
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         found = f"{type(error).__name__}: {error}"
         raise SessionError(f"{path}: expected the log of a session, found something else ({found})") from error
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mecca_agents.session.choosing import Proposals
 from mecca_agents.session.errors import SessionError
 from mecca_agents.session.history import History
-from mecca_agents.session.log import Entry
+from mecca_agents.session.log import Entry, SessionLog
 from mecca_agents.session.playing.episode import EpisodePlayer
 from mecca_agents.session.playing.layers import Layer, Region, advised_regions, layer_slice, whole_layer
 from mecca_agents.session.playing.model import Model
@@ -191,6 +191,19 @@ class SessionQueries:
         self._opened_history()
         return self._entries
 
+    def session_log(self) -> SessionLog:
+        """The same with all that is needed to do it again, as `InteractiveSession.save_log` writes it."""
+        image, model = self._moment.image, self.model
+        return SessionLog(
+            method=model.method,
+            trained_on=model.trained_on,
+            weights=model.weights,
+            files=image.files,
+            shape=image.shape,
+            image=image.identity,
+            entries=self._entries,
+        )
+
     def timing(self) -> list[StepTime]:
         """Cost of each step: clicks, seconds of the person, seconds of the agent."""
         return step_times(self.log())[0]
@@ -203,6 +216,11 @@ class SessionQueries:
     def can_undo(self) -> bool:
         """Whether `undo` has something to take back."""
         return self._opened_history().can_undo
+
+    @property
+    def undoable(self) -> int:
+        """Actions that `undo` can take back, one after the other."""
+        return self._opened_history().undoable
 
     @property
     def can_redo(self) -> bool:

@@ -97,6 +97,15 @@ def _moved(times: _Times, to: _Times) -> _Times:
     return replace(to, waiting=replace(to.waiting, person=max(person, 0.0)))
 
 
+def only_times(log: SessionLog) -> SessionLog:
+    """The log with what `timing_table` reads of it, without points and masks."""
+    entries = (
+        replace(each, details={name: each.details[name] for name in ("new",) if name in each.details})
+        for each in log.entries
+    )
+    return replace(log, entries=tuple(entries))
+
+
 def timing_table(logs: Sequence[SessionLog]) -> Table:
     """Seconds of the person before each step, the mean over sessions, a row for each method (Table 7).
 

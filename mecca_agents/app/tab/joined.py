@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mecca_agents.session.errors import SessionError
 from mecca_agents.session.log import Entry
 from mecca_agents.session.standing import standing
 
@@ -22,10 +23,21 @@ class Joined:
         """The last so many actions of the log are one, which has this name."""
         self._by_last[len(entries) - 1] = (name, count)
 
-    def to_undo(self, entries: Sequence[Entry]) -> tuple[str, int] | None:
-        """What is undone next where it is one of these: its name and its number of actions."""
+    def to_undo(self, entries: Sequence[Entry], undoable: int) -> tuple[str, int] | None:
+        """What is undone next where it is one of these: its name and its number of actions.
+
+        Args:
+            entries: The log.
+            undoable: Actions that can still be taken back.
+
+        Raises:
+            SessionError: Of one of these only a part can.
+        """
         done, _ = standing(entries)
-        return self._by_last.get(done[-1]) if done else None
+        found = self._by_last.get(done[-1]) if done else None
+        if found is not None and 0 < undoable < found[1]:
+            raise SessionError(f"undo: expected the {found[1]} actions of the {found[0]}, got {undoable} of them")
+        return found
 
     def to_redo(self, entries: Sequence[Entry]) -> tuple[str, int] | None:
         """What is done again next, likewise."""

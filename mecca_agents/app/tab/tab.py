@@ -24,10 +24,10 @@ from mecca_agents.app.tab.question import QUESTION, Question
 from mecca_agents.app.tab.review import Review
 from mecca_agents.app.tab.uploads import Uploads
 from mecca_agents.online.live import ProjectLearner
-from mecca_agents.session import Click, Entry, InteractiveSession, Model, SessionError, SessionLog, read_log
+from mecca_agents.session import Click, Entry, InteractiveSession, Model, SessionError, SessionLog
 from mecca_agents.session.actions import SetBox, SetMask
 from mecca_agents.session.inputs.mask import boxed, open_mask
-from mecca_agents.session.timing import write_timing_table
+from mecca_agents.session.timing import only_times, write_timing_table
 from mecca_env.atomic import write_text
 from mecca_env.data.inventory import stem
 from mecca_env.data.saving import save_mask
@@ -82,7 +82,7 @@ class Tab:
         self.closed = False
         self._names: tuple[str, ...] = ()
         self._planes: tuple[Plane, ...] = ()
-        self._earlier: list[SessionLog] = []
+        self._earlier: dict[tuple[str, int], SessionLog] = {}
         self._strokes, self._joined = Strokes(), Joined()
         self._opened: SessionLog | None = None  # as it was when nothing had been done
 
@@ -113,7 +113,7 @@ class Tab:
             mecca_env.data.base.DataError: It cannot be used; what was open stays.
             SessionError: The session is at work.
         """
-        before = self._log()
+        times = self._times()
         scan: Any = paths[0] if len(paths) == 1 else list(paths)
         session = self.session if self.learner is None else self.learner.session_after(self.session)
         with_names(paths, names, lambda: session.set_image(scan))
@@ -122,9 +122,9 @@ class Tab:
             before_it.close()
         if self.closed:
             session.close()
-        self._keep(before)
+        self._earlier = times
         self._planes = planes_of(self.session.affine)
-        self._opened = self._written_log()
+        self._opened = self.session.session_log()
         self._names, self.name = tuple(names), names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")
         self.review, self.draft, self.objects = None, BoxDraft(), ObjectList()
         self._strokes, self._joined = Strokes(), Joined()
@@ -216,7 +216,7 @@ class Tab:
         """Take back a question, else the last action; its name (`InteractiveSession.undo`), or "brush", "eraser"."""
         if self.question.end():
             return QUESTION
-        return self._back_or_forth(self._joined.to_undo(self.session.log()), self.session.undo)
+        return self._back_or_forth(self._joined.to_undo(self.session.log(), self.session.undoable), self.session.undo)
 
     def redo(self) -> str:
         """Do again what was undone; its name, likewise."""
@@ -270,17 +270,16 @@ class Tab:
 
     def log_file(self) -> tuple[str, bytes]:
         """The log as JSON. Raises `SessionError`."""
-        return self._made("_session.json", lambda path: self._log_for_people(path).save(path))
+        return self._made("_session.json", lambda path: self.session.session_log().named(self._names).save(path))
 
     def times_file(self, ending: str) -> tuple[str, bytes]:
         """The times of this case and of those before it, in the form of Table 7, ".csv" or ".md"."""
-        logs = [*self._earlier, *filter(None, [self._log()])]
-        return self._made("_times" + ending, lambda path: write_timing_table(logs, path))
+        return self._made("_times" + ending, lambda path: write_timing_table([*self._times().values()], path))
 
     @property
     def cases(self) -> int:
         """Cases that the table of times has, of which a step was taken."""
-        return len(self._earlier) + (1 if self.name and self.session.steps else 0)
+        return len(self._times())
 
     def accept(self) -> str:
         """Put scan, mask and log of the chosen object into the project; the name of the case.
@@ -322,9 +321,9 @@ class Tab:
         self.objects = objects
 
     def _load(self, log: SessionLog | Path) -> None:
-        before = self._log()
+        times = self._times()
         self.session.load_log(log)
-        self._keep(before)
+        self._earlier = times
         self._strokes, self._joined = Strokes.of_log(self.session.log()), Joined()
         if self.review is not None:
             self.review.scores.clear()
@@ -375,24 +374,11 @@ class Tab:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _log_for_people(self, path: Path) -> SessionLog:
-        self.session.save_log(path)
-        return read_log(path).named(self._names)
-
-    def _written_log(self) -> SessionLog:
-        path = self.uploads.folder / f"{secrets.token_hex(8)}.json"
-        try:
-            self.session.save_log(path)
-            return read_log(path)
-        finally:
-            path.unlink(missing_ok=True)
-
-    def _log(self) -> SessionLog | None:
-        """The log so far, where a step was taken."""
-        if not self.name or not self.session.timing():
-            return None
-        return self._written_log().named(self._names)
-
-    def _keep(self, log: SessionLog | None) -> None:
-        if log is not None:
-            self._earlier = [*self._earlier, log][-MOST_CASES:]
+    def _times(self) -> dict[tuple[str, int], SessionLog]:
+        """The times of the cases so far, by when the scan was opened and by object; of each object the latest."""
+        if not self.name or not self.session.steps:
+            return self._earlier
+        log = self.session.session_log()
+        key = (log.entries[0].time, self.objects.chosen)
+        others = [(other, times) for other, times in self._earlier.items() if other != key]
+        return dict([*others, (key, only_times(log))][-MOST_CASES:])

@@ -151,6 +151,7 @@ def test_what_is_no_log_is_refused_in_one_line(session: InteractiveSession, tmp_
         {**data, "entries": [first, {**data["entries"][1], "at": 1e9}, data["entries"][2]]},
         {**data, "entries": [first, {**data["entries"][1], "details": {"points": [["a"]], "new": 1}}]},
         {**data, "entries": [{**first, "at": float("nan")}]},
+        {**data, "entries": [{**first, "at": 10**400}]},
         {**data, "files": None},
         {**data, "weights": 3},
         {name: value for name, value in data.items() if name != "image"},
@@ -165,6 +166,24 @@ def test_what_is_no_log_is_refused_in_one_line(session: InteractiveSession, tmp_
         read_log(tmp_path)
     with pytest.raises(SessionError, match="the log cannot be written"):
         session.save_log(tmp_path / "nowhere" / "log.json")
+
+
+def test_a_log_is_small_and_one_that_could_not_be_read_is_not_written(
+    session: InteractiveSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session.add_lasso([(4, 4, 8), (18, 4, 8), (18, 16, 8), (4, 16, 8)])
+    session.save_log(tmp_path / "log.json")
+    size = (tmp_path / "log.json").stat().st_size
+    assert size < 20 * len(session.log()[1].details["points"]) + 1000
+    (tmp_path / "indented.json").write_text(json.dumps(json.loads((tmp_path / "log.json").read_text()), indent=1))
+    assert read_log(tmp_path / "indented.json") == read_log(tmp_path / "log.json") == session.session_log()
+    monkeypatch.setattr("mecca_agents.session.log.MOST_BYTES", size - 1)
+    session.reset(), session.undo(), session.step()
+    with pytest.raises(SessionError, match=f"log: expected at most {size - 1} bytes of JSON, got"):
+        session.accept(tmp_path / "project")
+    with pytest.raises(SessionError, match="log: expected at most"):
+        session.save_log(tmp_path / "other.json")
+    assert not list((tmp_path / "project" / "labels").iterdir()) and not (tmp_path / "other.json").exists()
 
 
 _NAMES = st.sampled_from(["format", "method", "trained_on", "weights", "files", "shape", "image", "entries", "action"])

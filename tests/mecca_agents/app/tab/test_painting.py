@@ -79,6 +79,23 @@ def test_a_stroke_beyond_the_box_widens_it_and_is_undone_as_one(tab: Tab, case: 
     assert (session.mask() == one).all()
 
 
+def test_a_stroke_of_which_a_half_is_forgotten_is_not_undone_by_half(
+    model: Model, case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mecca_agents.session.history.MOST_UNDONE", 2)
+    tab = Tab(model, Folder(case.folder), 1 << 20)
+    tab.open_scan([case.scan], ["head.nii.gz"])
+    tab.paint([(10, 10, 20)], 2, 2, True)
+    tab.paint([(40, 30, 20)], 2, 2, True)  # two actions: it widens the box
+    tab.step()
+    assert tab.undo() == "step" and tab.session.undoable == 1
+    box, mask = tab.session.box, tab.session.mask()
+    with pytest.raises(SessionError, match="undo: expected the 2 actions of the brush, got 1 of them"):
+        tab.undo()
+    assert tab.session.box == box and (tab.session.mask() == mask).all()
+    tab.close()
+
+
 def test_an_agent_that_finds_its_view_finds_it_around_what_is_painted(signed_model: Model, case: Case) -> None:
     tab = Tab(signed_model, Folder(case.folder), 1 << 20)
     tab.open_scan([case.scan], ["head.nii.gz"])

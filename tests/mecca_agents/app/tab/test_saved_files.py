@@ -35,9 +35,8 @@ def test_a_scan_with_a_long_name(letters: str, model: Model, case: Case, tmp_pat
     assert [e.details["path"].endswith("_mask.nii.gz") for e in log.entries if e.action == "save"] == [True]
     tab.open_log(tmp_path / name, name)
     names = {entry.details["path"] for entry in tab.session.log() if entry.action == "save"}
-    assert {
-        e.details["path"] for e in tab._log_for_people(tmp_path / "again.json").entries if e.action == "save"
-    } == names
+    (tmp_path / name).write_bytes(tab.log_file()[1])
+    assert {e.details["path"] for e in read_log(tmp_path / name).entries if e.action == "save"} == names
     assert list(tab.uploads.folder.iterdir()) == []
     tab.close()
 

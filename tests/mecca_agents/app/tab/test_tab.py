@@ -172,6 +172,38 @@ def test_times_of_all_cases_of_a_page(tab: Tab, case: Case) -> None:
     assert "Interaction time (s)" in tab.times_file(".md")[1].decode()
 
 
+def test_a_case_counts_once_in_the_times_however_often_its_log_is_loaded(tab: Tab, case: Case, tmp_path: Path) -> None:
+    for _ in range(2):
+        tab.step()
+    (tmp_path / "one.json").write_bytes(tab.log_file()[1])
+    tab.add_object()
+    tab.step()
+    assert tab.cases == 2
+    tab.choose_object(0)
+    assert tab.cases == 2
+    tab.open_log(tmp_path / "one.json", "one.json")  # to go on with what was left
+    tab.step()
+    assert tab.cases == 2
+    tab.choose_object(1)
+    tab.step()  # an object that one comes back to is the same case
+    assert tab.cases == 2
+    row = next(csv.DictReader(io.StringIO(tab.times_file(".csv")[1].decode())))
+    assert row["sessions"] == "2" and float(row["3"]) >= 0
+    assert all(set(entry.details) <= {"new"} for log in tab._earlier.values() for entry in log.entries)
+
+
+def test_a_log_that_is_too_large_stops_nothing_but_its_own_saving(
+    tab: Tab, case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tab.step()
+    monkeypatch.setattr("mecca_agents.session.log.MOST_BYTES", 100)
+    with pytest.raises(SessionError, match="log: expected at most 100 bytes of JSON, got"):
+        tab.log_file()
+    tab.add_object()
+    tab.open_scan([case.scan], ["other.nii.gz"])
+    assert tab.times_file(".csv") and tab.name == "other.nii.gz"
+
+
 def test_another_scan_begins_anew_and_a_bad_one_changes_nothing(tab: Tab, case: Case, tmp_path: Path) -> None:
     tab.set_box(*case.box)
     tab.step()
