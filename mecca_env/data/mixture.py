@@ -36,6 +36,8 @@ class MixedSource:
     Attributes:
         name: Of all data sets.
         modalities: Of all of them.
+        parts: As given.
+        shares: How often each of them comes, 1 in all.
         identity: Which cases it has, and how often: a text that another mixture has not.
 
     Raises:
@@ -44,6 +46,7 @@ class MixedSource:
 
     def __init__(self, parts: Sequence[Cases], weights: Sequence[float]) -> None:
         self.parts = tuple(parts)
+        self.shares = tuple(float(weight) / float(np.sum(weights)) for weight in weights)
         self._ends = np.cumsum(weights) / float(np.sum(weights))
         self.name = "+".join(part.source.name for part in parts)
         self.modalities = check_modalities(parts)
@@ -76,6 +79,14 @@ class MixedSource:
 @dataclass(eq=False)
 class MixedCases(Cases):
     """Cases of a mixture; they are labelled where they are in their data set."""
+
+    def __post_init__(self) -> None:
+        """None is chosen: `labelled_cases` are those of each data set."""
+
+    @property
+    def labelled_part(self) -> float:
+        """See `Cases`; of a data set that comes more often it counts more."""
+        return sum(s * part.labelled_part for s, part in zip(self._mixed.shares, self._mixed.parts, strict=True))
 
     def is_labelled(self, index: int) -> bool:
         """Tell whether case `index` gives rewards."""
@@ -122,8 +133,8 @@ def open_mixture(
     for source in chosen:
         parts.append(open_cases(source["dataset"], **{**keywords, **own_keywords(source)}))
     mixed = MixedSource(parts, [checked_weight("weight", weight), *(source["weight"] for source in chosen)])
-    fraction = float(keywords.get("labelled_fraction", 1.0))
-    return MixedCases(mixed, str(keywords.get("split", "train")), range(CASES), fraction)
+    labelled = {name: keywords[name] for name in ("labelled_fraction", "labelled_cases") if name in keywords}
+    return MixedCases(mixed, str(keywords.get("split", "train")), range(CASES), **labelled)
 
 
 def own_keywords(source: Mapping[str, Any]) -> dict[str, Any]:

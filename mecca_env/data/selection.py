@@ -117,6 +117,11 @@ class Cases:
         """Those of all data sets that the cases are of; empty where nobody has given anything."""
         return [self.recordings] if self.recordings is not None and self.recordings.cases else []
 
+    @property
+    def labelled_part(self) -> float:
+        """The share of the cases that is labelled; where they are endless, of very many of them."""
+        return self.labelled_fraction if self._labelled is None else len(self._labelled) / len(self)
+
     def check_share(self, share: float | None) -> None:
         """Refuse a share of labelled episodes (`EnvConfig.labelled_share`) that these cases cannot give.
 
@@ -128,8 +133,8 @@ class Cases:
         for labelled, kind in ((True, "labelled"), (False, "unlabelled")):
             if not labelled and share == 1:
                 continue
-            part = self.labelled_fraction if labelled else 1 - self.labelled_fraction
-            if part < _RAREST if self.endless else not len(self.pool(labelled)):
+            part = self.labelled_part if labelled else 1 - self.labelled_part
+            if part < _RAREST if self.endless else not part:
                 least, found = (f"{_RAREST:.1%}", f"{part:.2%}") if self.endless else ("one", "none")
                 name = "labelled_fraction" if self.labelled_cases is None else "labelled_cases"
                 raise ValueError(

@@ -137,6 +137,17 @@ def test_of_a_number_of_labelled_cases_too() -> None:
     assert labelled == [[True, False] * 2, [False, True] * 2]
 
 
+def test_of_a_mixture_what_is_labelled_in_its_data_sets_counts() -> None:
+    source = {"env": "MECCA-Shapes-v0", "cases": 8, "weight": 3.0}
+    envs = make_envs(2, dataset="Phantom", cases=4, sources=[source], labelled_cases=4, labelled_share=0.5)
+    assert envs.cases.labelled_part == 0.25 + 0.75 * 0.5
+    assert kinds(envs, 2)[0] == [[True, False], [False, True]]
+    source, settings = source | {"cases": 1}, {"labelled_share": 0.5, "cases": 1, "dataset": "Phantom"}
+    for labelled in ({"labelled_fraction": 0.25}, {"labelled_cases": 1}):  # at least one case of each
+        with pytest.raises(ValueError, match=rf"^labelled_share=0.5, {next(iter(labelled))}=.*unlabelled, got 0.00%"):
+            make_envs(2, sources=[source], **settings, **labelled)
+
+
 def test_one_kind_alone_needs_only_that_kind() -> None:
     labelled, _ = kinds(make_envs(2, dataset="Phantom", labelled_fraction=1.0, labelled_share=1.0), 1)
     assert torch.tensor(labelled).all()
