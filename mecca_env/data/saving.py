@@ -20,7 +20,7 @@ _MOST_SMALL_CLASS, _MOST_CLASS = 255, 65535
 
 
 def save_mask(
-    mask: NDArray[np.bool_] | NDArray[np.uint8],
+    mask: NDArray[np.bool_] | NDArray[np.integer],
     affine: NDArray[np.float64],
     path: Path | str,
     header: Header | None = None,
@@ -28,7 +28,7 @@ def save_mask(
     """Write a mask (X, Y, Z) as NIfTI, type uint8; the file appears complete or not at all.
 
     Args:
-        mask: Foreground; or the values of a label map.
+        mask: Foreground; or the values of a label map, written as uint16 where one is above 255.
         affine: (4, 4), voxel index to world millimetres (RAS+); the scan's own.
         path: A name that ends in .nii or .nii.gz, in a folder that exists; a file of this name is replaced, unless it
             is read-only.
@@ -37,9 +37,11 @@ def save_mask(
             (`world.nifti.mask_image`).
 
     Raises:
-        DataError: The name or the folder cannot be used, the file there is read-only, or the disk is full.
+        DataError: The name or the folder cannot be used, the file there is read-only, the disk is full; or a value is
+            not from 0 to 65535.
     """
-    _save(np.asarray(mask).astype(np.uint8), affine, Path(path), header, "mask")
+    path, values = Path(path), np.asarray(mask)
+    _save(values.astype(_smallest(values, path)), affine, path, header, "mask")
 
 
 def save_scan(
@@ -90,10 +92,7 @@ def save_classes(classes: NDArray[np.integer] | NDArray[np.bool_], path: Path | 
     _check_folder(path)
     if array.ndim != 3 or array.dtype.kind not in "biu" or not array.size:
         raise DataError(f"{path}: expected integers (X, Y, Z) to write, found shape {array.shape} of {array.dtype}")
-    least, most = int(array.min()), int(array.max())
-    if least < 0 or most > _MOST_CLASS:
-        raise DataError(f"{path}: expected classes from 0 to {_MOST_CLASS} to write, found {least} to {most}")
-    segs = np.ascontiguousarray(np.transpose(array), np.uint8 if most <= _MOST_SMALL_CLASS else np.uint16)
+    segs = np.ascontiguousarray(np.transpose(array), _smallest(array, path))
     with os_errors_as(lambda reason: DataError(f"{path}: the segmentation cannot be written ({reason})")):
         atomically(path, lambda temporary: np.savez_compressed(temporary, segs=segs))
 
@@ -107,6 +106,14 @@ def refuse_over(path: str | PathLike[str], files: Iterable[Path]) -> None:
             continue
         if same:
             raise DataError(f"{path}: expected another name than the data's own, found that of {file}; it was left")
+
+
+def _smallest(classes: NDArray[Any], path: Path) -> type[np.unsignedinteger[Any]]:
+    """The type that a file has for such classes. Raises `DataError`."""
+    least, most = int(classes.min()), int(classes.max())
+    if least < 0 or most > _MOST_CLASS:
+        raise DataError(f"{path}: expected classes from 0 to {_MOST_CLASS} to write, found {least} to {most}")
+    return np.uint8 if most <= _MOST_SMALL_CLASS else np.uint16
 
 
 def _check_folder(path: Path) -> None:

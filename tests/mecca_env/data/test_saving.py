@@ -1,4 +1,4 @@
-"""Segmentations written as the challenge wants them; masks as NIfTI are in `world/test_nifti.py` and others."""
+"""Segmentations and label maps, written with their values; where masks lie is in `world/test_nifti.py` and others."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from mecca_env.data.base import DataError
 from mecca_env.data.image_files import read_volume
-from mecca_env.data.saving import save_classes, save_scan
+from mecca_env.data.saving import save_classes, save_mask, save_scan
 from mecca_env.data.world.nifti import read_header
 from tests.support.volumes import AFFINE, SHAPE, intensities, organs, write_nifti
 
@@ -38,6 +38,16 @@ def test_a_scan_keeps_its_type_and_its_place(kind: type, tmp_path: Path) -> None
         found = nibabel.load(tmp_path / "scan.nii.gz")
         assert found.get_data_dtype() == kind and np.array_equal(found.dataobj, values)
         np.testing.assert_allclose(found.affine, AFFINE)
+
+
+@pytest.mark.parametrize(("most", "kind"), [(255, np.uint8), (420, np.uint16)])
+def test_a_label_map_keeps_its_values(tmp_path: Path, most: int, kind: type) -> None:
+    values = (organs() > 0) * most
+    save_mask(values, AFFINE, tmp_path / "labels.nii.gz")
+    found = nibabel.load(tmp_path / "labels.nii.gz")
+    assert found.get_data_dtype() == kind and np.array_equal(found.dataobj, values)
+    with pytest.raises(DataError, match=r"labels\.nii\.gz: expected classes from 0 to 65535 to write, found -1 to"):
+        save_mask(values - 1, AFFINE, tmp_path / "labels.nii.gz")
 
 
 def test_a_mask_is_class_one(tmp_path: Path) -> None:
