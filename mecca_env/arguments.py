@@ -106,7 +106,7 @@ def read_seeds(seed: int | Sequence[int | None] | None, num_envs: int) -> list[i
     if seed is None:
         return [None] * num_envs
     if isinstance(seed, (int, np.integer)) and not isinstance(seed, bool):
-        seeds: list[Any] = [seed + i for i in range(num_envs)]
+        seeds: list[Any] = [int(seed) + i for i in range(num_envs)]
     else:
         seeds = list(seed) if isinstance(seed, Iterable) else []
     fits = (s is None or (isinstance(s, (int, np.integer)) and not isinstance(s, bool) and s >= 0) for s in seeds)
@@ -136,9 +136,16 @@ def read_mask(mask: Any, num_envs: int) -> NDArray[np.int64]:
     return np.flatnonzero(values)
 
 
+def _read_options(options: Any) -> dict[str, Any]:
+    """A copy of the options of a reset. Raises `ValueError`."""
+    if options is not None and not isinstance(options, Mapping):
+        raise ValueError(f"options: expected a mapping, got {options!r}")
+    return dict(options or {})
+
+
 def for_several(options: Mapping[str, Any] | None) -> dict[str, Any]:
     """The options of a reset of one env as those of a batch of one. Raises `ValueError`."""
-    given = dict(options or {})
+    given = _read_options(options)
     unknown = sorted(set(given) - {"case", "mask"})
     if unknown:
         raise ValueError(f"options: expected 'case' and 'mask' only, got {unknown}")
@@ -159,7 +166,7 @@ def read_reset_options(options: Mapping[str, Any] | None, num_envs: int) -> Rese
     Raises:
         ValueError: An option is unknown or does not fit.
     """
-    options = dict(options or {})
+    options = _read_options(options)
     rows = read_mask(options.pop("reset_mask", None), num_envs)
     cases, masks = (options.pop(name, None) for name in ("cases", "masks"))
     if options:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from enum import IntEnum
 from math import isfinite
 from typing import Any, TypeVar
@@ -40,7 +40,8 @@ def read_choice(name: str, given: Any, known: Iterable[Any] | None) -> dict[Any,
     Raises:
         ValueError: A weight is negative or no number, all are 0, or one is not known.
     """
-    weights = dict(given) if isinstance(given, Mapping) else {given: 1.0}
+    single = given if isinstance(given, Hashable) else repr(given)  # which is none that there is
+    weights = dict(given) if isinstance(given, Mapping) else {single: 1.0}
     fits = all(
         isinstance(w, (int, float)) and not isinstance(w, bool) and isfinite(w) and w >= 0 for w in weights.values()
     )

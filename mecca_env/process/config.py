@@ -261,7 +261,7 @@ class EnvConfig:
 
     def _check_ranges(self) -> None:
         rules: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
-            ("hint_sigma", lambda v: 0 < v < inf, "a number above 0"),
+            ("hint_sigma", lambda v: 1e-99 <= v <= 1e99, "a number in [1e-99, 1e99]"),  # so that it can be squared
             ("hint_radius", lambda v: index(v) >= 1, "an integer of at least 1"),
             ("epsilon", lambda v: 0 < v < 0.5, "a number between 0 and 0.5"),
             ("error_weight", lambda v: 0 <= v < inf, "a number of at least 0"),

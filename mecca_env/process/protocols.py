@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import index
 from types import MappingProxyType
 from typing import Any
 
@@ -67,12 +68,12 @@ def with_protocol(settings: Mapping[str, Any]) -> dict[str, Any]:
         ValueError: There is no such protocol.
     """
     name = settings.get("protocol", "paper")
-    if name not in PROTOCOLS:
+    if not isinstance(name, str) or name not in PROTOCOLS:
         raise ValueError(f"protocol: expected one of {', '.join(map(repr, PROTOCOLS))}, got {name!r}")
     own = dict(PROTOCOLS[name])
-    horizon = settings.get("horizon")
-    if "clicks" in own and isinstance(horizon, int) and horizon > 0:
-        own["clicks"] = continued(own["clicks"], horizon)
+    horizon: Any = settings.get("horizon")
+    if "clicks" in own and hasattr(horizon, "__index__") and index(horizon) > 0:
+        own["clicks"] = continued(own["clicks"], index(horizon))
     return own | {
         key: value for key, value in settings.items() if not (key == "clicks" and value is None and "clicks" in own)
     }

@@ -66,6 +66,11 @@ class TestSeeds:
         one, _ = envs.reset(seed=seed)
         same_rows(one, envs.reset(seed=seed)[0], 3)
 
+    def test_a_seed_of_a_small_type_is_counted_on(self) -> None:
+        envs = make_envs(2)
+        envs.reset(seed=np.uint8(255))
+        assert envs.np_random_seed == (255, 256)
+
 
 class TestCases:
     """The choice of an episode's case."""

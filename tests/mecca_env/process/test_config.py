@@ -60,6 +60,8 @@ BAD: list[tuple[str, Any]] = [
     ("hint_sigma", -1.0),
     ("hint_sigma", float("nan")),
     ("hint_sigma", "wide"),
+    ("hint_sigma", 1e-170),
+    ("hint_sigma", 1e200),
     ("hint_radius", 0),
     ("hint_radius", 2.5),
     ("epsilon", 0.0),
@@ -111,8 +113,10 @@ BAD: list[tuple[str, Any]] = [
     ("clicks", ((0, 1, 2), 5, 5, 5, 5)),
     ("clicks", ((-1, 1), 5, 5, 5, 5)),
     ("protocol", "cvpr24"),
+    ("protocol", ["paper"]),
     ("signed", 1),
     ("box", "tight"),
+    ("box", ["label"]),
     ("box", {"label": 0.0}),
     ("box", {"label": -1.0, "none": 2.0}),
     ("box", {"label": 0.5, "tight": 0.5}),
@@ -137,6 +141,10 @@ def test_a_bad_setting_is_named_with_what_was_expected_and_given(name: str, valu
     message = str(caught.value)
     assert message.startswith(f"{name}: expected ")
     assert message.endswith(f"got {value!r}")
+
+
+def test_a_horizon_of_any_integer_type_cuts_a_protocols_clicks() -> None:
+    assert EnvConfig(protocol="cvpr25", horizon=np.int64(3)) == EnvConfig(protocol="cvpr25", horizon=3)
 
 
 def test_a_number_and_a_share_of_labelled_cases_are_refused() -> None:
