@@ -125,6 +125,7 @@ def open_mixture(
             `open_cases`.
         DataError: As `open_cases`, or the data sets have different numbers of modalities.
     """
+    weight = checked_weight("weight", weight)
     if not sources:
         return open_cases(dataset, **keywords)
     chosen = [read_source(number, source) for number, source in enumerate(sources)]
@@ -132,7 +133,7 @@ def open_mixture(
     parts = [open_cases(dataset, **keywords)]
     for source in chosen:
         parts.append(open_cases(source["dataset"], **{**keywords, **own_keywords(source)}))
-    mixed = MixedSource(parts, [checked_weight("weight", weight), *(source["weight"] for source in chosen)])
+    mixed = MixedSource(parts, [weight, *(source["weight"] for source in chosen)])
     labelled = {name: keywords[name] for name in ("labelled_fraction", "labelled_cases") if name in keywords}
     return MixedCases(mixed, str(keywords.get("split", "train")), range(CASES), **labelled)
 

@@ -93,9 +93,7 @@ def read_recordings(path: Path | str, share: float = 1.0) -> Recordings:
         DataError: The file is missing or something else.
         ValueError: The share is not in [0, 1].
     """
-    path = Path(path)
-    if isinstance(share, bool) or not isinstance(share, (int, float)) or not (isfinite(share) and 0 <= share <= 1):
-        raise ValueError(f"prompted: expected a number in [0, 1], got {share!r}")
+    path, share = Path(path), checked_share(share)
     with os_errors_as(lambda reason: DataError(f"{path}: expected recorded prompts, found {reason}")):
         text = path.read_bytes()
     try:
@@ -106,7 +104,14 @@ def read_recordings(path: Path | str, share: float = 1.0) -> Recordings:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         what = f"{type(error).__name__}: {error}"
         raise DataError(f"{path}: expected recorded prompts, found something else ({what})") from error
-    return Recordings(found, float(share))
+    return Recordings(found, share)
+
+
+def checked_share(share: Any) -> float:
+    """A share of episodes. Raises `ValueError` where it is no number in [0, 1]."""
+    if isinstance(share, bool) or not isinstance(share, (int, float)) or not (isfinite(share) and 0 <= share <= 1):
+        raise ValueError(f"prompted: expected a number in [0, 1], got {share!r}")
+    return float(share)
 
 
 def most_of(recordings: Sequence[Recordings], steps: int) -> tuple[int, int]:

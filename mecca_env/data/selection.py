@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -18,7 +19,7 @@ from mecca_env.data.caching.disk import fetch, file_identity
 from mecca_env.data.catalog import CATALOG, open_dataset
 from mecca_env.data.files import FileSource
 from mecca_env.data.procedural.source import procedural_split
-from mecca_env.data.recorded import RecordedPrompts, Recordings, read_recordings
+from mecca_env.data.recorded import RecordedPrompts, Recordings, checked_share, read_recordings
 from mecca_env.data.splits import SPLITS, labelled_names
 from mecca_env.data.targets import LabelChoice, foreground_values
 from mecca_env.data.world.grids import checked_tolerance
@@ -268,7 +269,11 @@ def open_cases(
     if split not in SPLITS:
         raise ValueError(f"split: expected one of {', '.join(SPLITS)}, got {split!r}")
     checked_tolerance(tolerance)
-    recordings = None if prompts is None else read_recordings(Path(prompts), prompted)
+    for name, path in (("root", root), ("prompts", prompts)):
+        if path is not None and not isinstance(path, (str, PathLike)):
+            raise TypeError(f"{name}: expected a path, got {path!r}")
+    share = checked_share(prompted)
+    recordings = None if prompts is None else read_recordings(Path(prompts), share)
     source = dataset if not isinstance(dataset, str) else None
     if source is not None and not isinstance(source, VolumeSource):
         raise TypeError(f"dataset: expected a key or a VolumeSource, got {dataset!r}")
@@ -311,11 +316,26 @@ def open_cases(
         )
     everything = Cases(source, split, indices)
     chosen = _select(everything, cases)
-    return Cases(source, split, chosen, labelled_fraction, labelled_cases, labelled_draw, recordings)
+    found = Cases(source, split, chosen, labelled_fraction, labelled_cases, labelled_draw, recordings)
+    if recordings is not None:
+        _check_names(str(prompts), recordings, found)
+    return found
+
+
+def _check_names(path: str, recordings: Recordings, cases: Cases) -> None:
+    """Warn where nothing is recorded of any of the cases: of another split, or of other names."""
+    names = set() if cases.endless else {cases.source.case_name(int(index)) for index in cases.indices}
+    if names and recordings.cases and names.isdisjoint(recordings.cases):
+        warnings.warn(
+            f"prompts: expected names of some of the {len(cases)} cases, {min(names)!r} for one, "
+            f"found none in {path}, which has {min(recordings.cases)!r}; nothing is given again",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def _names(cases: int | Sequence[str | int] | None) -> list[str] | None:
-    if cases is None or isinstance(cases, (str, int, np.integer)):
+    if isinstance(cases, str) or not isinstance(cases, Iterable):
         return None
     names = [case for case in cases if isinstance(case, str)]
     return names if names and len(names) == len(cases) else None
@@ -324,7 +344,7 @@ def _names(cases: int | Sequence[str | int] | None) -> list[str] | None:
 def _select(everything: Cases, cases: int | Sequence[str | int] | None) -> NDArray[np.int64] | range:
     if cases is None:
         return everything.indices
-    if isinstance(cases, str):
+    if isinstance(cases, str) or not isinstance(cases, (Iterable, int, np.integer)):
         raise TypeError(f"cases: expected a number or a sequence of names or indices, got {cases!r}")
     if isinstance(cases, (int, np.integer)):
         if not 1 <= cases <= len(everything):

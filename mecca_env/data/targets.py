@@ -55,7 +55,8 @@ def foreground_values(labels: LabelChoice, default: Sequence[int] | None = None)
         return None
     if isinstance(given, str) and given == EACH:
         return EACH
-    values = (given,) if not isinstance(given, Sequence) else tuple(given)
+    several = given.ravel().tolist() if isinstance(given, np.ndarray) else given
+    values = tuple(several) if isinstance(several, Sequence) else (several,)
     if not values or not all(hasattr(v, "__index__") and not isinstance(v, bool) for v in values):
         raise DataError(f'label: expected an integer, several, or "{EACH}", found {labels!r}')
     return tuple(sorted({int(v) for v in values}))

@@ -29,6 +29,14 @@ BAD_ARGUMENTS: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "dataset": ({"dataset": "Knee"}, ValueError, "dataset: expected one of BraTS, .*Shapes, got 'Knee'"),
     "source": ({"dataset": 3}, TypeError, "dataset: expected a key or a VolumeSource, got 3"),
     "cases": ({"cases": "blob_1"}, TypeError, "cases: expected a number or a sequence"),
+    "number of cases": ({"cases": 2.5}, TypeError, "cases: expected a number or a sequence of .* got 2.5"),
+    "path": ({"root": 3}, TypeError, "root: expected a path, got 3"),
+    "prompts": ({"prompts": 3}, TypeError, "prompts: expected a path, got 3"),
+    "prompted": ({"prompted": 7}, ValueError, "prompted: expected a number in .0, 1., got 7"),
+    "weight": ({"weight": -1}, ValueError, "weight: expected a weight above 0, got -1"),
+    "sources": ({"sources": 3}, TypeError, "sources: expected a sequence of mappings, got 3"),
+    "drift": ({"dataset": "Stream", "drift": ["organ"]}, ValueError, "drift: expected one of .* got .'organ'."),
+    "tolerance": ({"tolerance": "1"}, DataError, "tolerance: expected millimetres, 0 or more, found '1'"),
     "root": ({"root": "here"}, ValueError, "root, label and modalities belong to data sets of files"),
     "shape": ({"shape": (16, 14, 4)}, ValueError, "shape: expected integers of at least 8"),
     "horizon": ({"horizon": 0, "clicks": None}, ValueError, "horizon: expected an integer of at least 1, got 0"),
@@ -42,6 +50,12 @@ def test_bad_arguments_are_refused_by_name(name: str) -> None:
     keywords, error, complaint = BAD_ARGUMENTS[name]
     with pytest.raises(error, match=complaint):
         make_envs(**{"num_envs": 2, **keywords})
+
+
+def test_options_that_are_no_mapping_are_refused() -> None:
+    for env in (make_envs(1), gym.make("MECCA-Phantom-v0", cases=1, **SETTINGS).unwrapped):
+        with pytest.raises(ValueError, match="^options: expected a mapping, got 5$"):
+            env.reset(options=5)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("make", [gym.make, gym.make_vec])

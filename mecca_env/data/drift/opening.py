@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from operator import index
 from typing import Any
 
@@ -44,8 +44,11 @@ def open_data(
 
     Raises:
         ValueError: An argument is out of range, or means nothing where it is given.
+        TypeError: `sources` is no sequence; or as `open_cases`.
         DataError: A data set cannot be used, or they have different numbers of modalities.
     """
+    if sources and not isinstance(sources, Iterable):
+        raise TypeError(f"sources: expected a sequence of mappings, got {sources!r}")
     if not isinstance(dataset, str) or dataset != STREAM:
         if drift is not None:
             raise ValueError(f"drift: expected None but for MECCA-{STREAM}-v0, got {drift!r}")
@@ -91,7 +94,7 @@ def open_stream(
         )
     if sources and drift is not None:
         raise ValueError(f"drift: expected None beside sources, which are the segments, got {drift!r}")
-    if drift is not None and drift not in DRIFTS:
+    if drift is not None and (not isinstance(drift, str) or drift not in DRIFTS):
         raise ValueError(f"drift: expected one of {', '.join(DRIFTS)}, got {drift!r}")
     count = None if cases is None or isinstance(cases, (str, Sequence, np.ndarray)) else _count(cases)
     keywords |= {"split": split, "memory_bytes": MEMORY_BYTES}

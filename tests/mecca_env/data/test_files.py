@@ -280,7 +280,11 @@ def test_a_cache_that_cannot_be_written_is_no_bad_case(tmp_path: Path, cache: Pa
         FileSource("d", root, skip_bad=True)
 
 
-@pytest.mark.parametrize("labels", [(), "1", 1.5, (1, 2.5), True])
+def test_labels_in_an_array(tmp_path: Path) -> None:
+    assert FileSource("d", write_pairs(tmp_path / "data", "a"), labels=np.array([2, 1])).labels == (1, 2)
+
+
+@pytest.mark.parametrize("labels", [(), "1", 1.5, (1, 2.5), True, np.array([1.0]), np.array([True])])
 def test_labels_of_a_wrong_kind(tmp_path: Path, labels: Any) -> None:
     with pytest.raises(DataError, match=r'label: expected an integer, several, or "each", found'):
         FileSource("d", write_pairs(tmp_path / "data"), labels=labels)

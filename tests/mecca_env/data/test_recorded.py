@@ -64,6 +64,14 @@ def test_a_missing_file_and_a_share_out_of_range_are_refused(tmp_path: Path) -> 
             read_recordings(tmp_path / "nothing", share)  # type: ignore[arg-type]
 
 
+def test_prompts_of_no_case_are_told(tmp_path: Path) -> None:
+    root, path = write_pairs(tmp_path / "data", ("a", "b")), tmp_path / "prompts.json"
+    write_recordings(path, {"z": recorded([[1, 2, 3, 1]])})
+    with pytest.warns(UserWarning, match=r"^prompts: expected names .* 2 cases, 'a' for one, found none .* has 'z'"):
+        open_data("Volumes", root=root, split="all", prompts=path, **CUT)
+    open_data("Phantom", prompts=path, **CUT)  # too many cases to look
+
+
 def test_each_source_has_its_own(tmp_path: Path) -> None:
     """Of a mixture and of a stream, by the name that a case has in its data set; the first has none here."""
     root, path = str(write_pairs(tmp_path / "data", ("a", "b"))), tmp_path / "prompts.json"
