@@ -20,9 +20,7 @@ _LEAST_VOLUME = 1e-6  # of the box with a voxel's sides, that its axes span
 def checked_tolerance(tolerance: float | None) -> float | None:
     """A tolerance that was given, or None. Raises `DataError`."""
     numbers = (int, float, np.integer, np.floating)
-    if tolerance is not None and not (
-        isinstance(tolerance, numbers) and 0 <= tolerance < np.inf
-    ):  # nor NaN
+    if tolerance is not None and not (isinstance(tolerance, numbers) and 0 <= tolerance < np.inf):  # nor NaN
         raise DataError(f"tolerance: expected millimetres, 0 or more, found {tolerance!r}")
     return tolerance
 
