@@ -214,7 +214,7 @@ def _identity(folder: Path) -> tuple[int, int] | None:
     """Identity of a folder, whatever its name: an inode number alone is soon given to another; None without one."""
     try:
         found = folder.stat()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     return found.st_ino, found.st_mtime_ns
 

@@ -13,6 +13,7 @@ from mecca_env.atomic import flush_to_disk, os_errors_as, write_text
 from mecca_env.data.built_in import STAND_IN, built_in
 from mecca_env.data.procedural.source import ProceduralSource
 from mecca_env.data.targets import Foreground
+from mecca_env.process.config import EnvConfig
 
 FORMAT = 5
 """Version of the folder's layout."""
@@ -115,10 +116,15 @@ def read_config(folder: Path) -> RunConfig:
         found, default = data["preset"], Preset().flat()
         older = {name: default[name] for name in LATER if name not in found}
         preset = Preset().replace(**{name: _frozen((older | found)[name]) for name in FAMILIES})
-        return RunConfig(**{f.name: _frozen(data[f.name]) for f in fields(RunConfig)} | {"preset": preset})
+        config = RunConfig(**{f.name: _frozen(data[f.name]) for f in fields(RunConfig)} | {"preset": preset})
+        for name, kind in (("method", str), ("modalities", int), ("settings", dict)):
+            if not isinstance(getattr(config, name), kind):
+                raise TypeError(f"{name}: expected {kind.__name__}, found {data[name]!r:.80}")
+        EnvConfig(shape=preset.shape, **config.settings)
+        return config
     except FileNotFoundError:
         raise RunError(f"{folder}: expected a run with a config.json, found none") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise RunError(f"{path}: expected the settings of a run, found {type(error).__name__}: {error}") from error
 
 

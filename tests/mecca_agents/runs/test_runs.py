@@ -231,12 +231,28 @@ def test_a_folder_that_is_taken_is_refused_before_the_data_are_read(tmp_path: Pa
         _tiny(tmp_path / "run", root=tmp_path / "nothing")
 
 
+def _rewrite(run: Path, **changes: Any) -> None:
+    (run / "config.json").write_text(json.dumps({**json.loads((run / "config.json").read_text()), **changes}))
+
+
+def _make_a_file(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.write_text("")
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
         (lambda run: (run / "config.json").unlink(), "expected a run with a config.json"),
         (lambda run: (run / "config.json").write_text("{"), "expected the settings of a run"),
         (lambda run: (run / "config.json").write_text(json.dumps({"format": 99})), "expected format 5, found 99"),
+        (lambda run: (run / "config.json").write_text("[" * 100_000), "expected the settings of a run"),
+        (lambda run: _rewrite(run, settings={"hue": 1}), "config.json: .* unexpected keyword argument .hue."),
+        (lambda run: _rewrite(run, settings={"horizon": 0}), "config.json: .*horizon: expected"),
+        (lambda run: _rewrite(run, settings=[]), r"config.json: .*settings: expected dict, found \[\]"),
+        (lambda run: _rewrite(run, modalities="1"), "config.json: .*modalities: expected int, found '1'"),
+        (lambda run: _rewrite(run, method=3), "config.json: .*method: expected str, found 3"),
+        (lambda run: _make_a_file(run / "checkpoints"), "checkpoints/last: expected a checkpoint, found none"),
         (lambda run: (run / "checkpoints/last/model.safetensors").unlink(), "found no file"),
         (lambda run: _truncate(run / "checkpoints/last/model.safetensors"), "expected tensors of a checkpoint"),
         (lambda run: _save(run, {"foreign": torch.zeros(3)}), "weights do not fit"),
