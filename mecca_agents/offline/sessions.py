@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -14,17 +13,20 @@ from mecca_agents.session import InteractiveSession, Model, SessionError
 from mecca_agents.session.log import SessionLog, read_log
 from mecca_agents.session.playing.moment import Chosen
 from mecca_env.actions import action_space, observation_space
-from mecca_env.state import observe
+from mecca_env.state import State, observe
 
 _DESCRIPTION = (
     "Interactive segmentation by {method} with people who clicked, from {count} of their sessions; every voxel is an "
     "agent. Observations hold the scan, the probability of foreground and the hint of clicks. There was no label, so "
-    "rewards are 0, and episodes are broken off where a person stopped."
+    "rewards are 0, and episodes are broken off where a person stopped or the agent looked at another part of the scan."
 )
 
 
-def session_episode(session: InteractiveSession) -> Episode:
-    """A session as an episode of the environment: what the agent saw at each step, and did.
+def session_episodes(session: InteractiveSession) -> list[Episode]:
+    """A session as episodes of the environment: what the agent saw at each step, and did.
+
+    It is one, unless the agent finds its view by itself: where it looks elsewhere, the episode is broken off with the
+    answer before, and another one begins in the new view. So all of an episode is on one grid.
 
     Steps that were undone, and what came before the present box, mask or reset, are not part of it. Where a person
     chose between two proposals at any step, the infos say at each which was taken, and what the other mask was.
@@ -35,16 +37,23 @@ def session_episode(session: InteractiveSession) -> Episode:
     Raises:
         SessionError: There is no step, or the first ones are beyond what can be undone.
     """
-    states, choices = session.states(), session.choices()
-    if len(states) == 1:
+    *steps, now = session.moments()
+    if not steps:
         raise SessionError("session: expected at least one step, got none")
-    about = [_choice_info(choice, states[0].shape) if any(choices) else None for choice in (None, *choices)]
+    chosen = any(step.chosen for step in steps)
     case = Path(session.files[0]).name if session.files else None
-    recorder = Recorder(first_row(observe(states[0])), about[0], case=case)
-    for (before, after), choice, info in zip(pairwise(states), choices, about[1:], strict=True):
-        action = session.model.agent.act(observe(before)) if choice is None else choice.action
-        recorder.step(first_row(action), first_row(observe(after)), info=info)
-    return recorder.episode()
+    acted = [cast("State", step.acted) for step in steps]
+    recorders, looks_elsewhere = list[Recorder](), True
+    for step, before, after in zip(steps, acted, [*acted[1:], now.state], strict=True):
+        if looks_elsewhere:
+            info = _choice_info(None, before.shape) if chosen else None
+            recorders.append(Recorder(first_row(observe(before)), info, case=case))
+        looks_elsewhere = after.volume is not step.state.volume
+        action = session.model.agent.act(observe(before)) if step.chosen is None else step.chosen.action
+        info = _choice_info(step.chosen, before.shape) if chosen else None
+        seen = observe(step.state if looks_elsewhere else after)
+        recorders[-1].step(first_row(action), first_row(seen), info=info)
+    return [recorder.episode() for recorder in recorders]
 
 
 def _choice_info(choice: Chosen | None, shape: tuple[int, ...]) -> dict[str, Any]:
@@ -57,7 +66,7 @@ def _choice_info(choice: Chosen | None, shape: tuple[int, ...]) -> dict[str, Any
 def record_sessions(
     logs: Sequence[Path], model: Model, dataset: str, *, scans: Path | None = None, overwrite: bool = False
 ) -> Path:
-    """Do again what session logs say, and write each as an episode of a Minari data set.
+    """Do again what session logs say, and write it as a Minari data set (`session_episodes`).
 
     Args:
         logs: Files that `InteractiveSession.save_log` or the page has written.
@@ -92,10 +101,11 @@ def record_sessions(
             with InteractiveSession(model) as session:
                 try:
                     session.load_log(log, _scan_of(log, scans or path.parent))
-                    episode = session_episode(session)
+                    episodes = session_episodes(session)
                 except SessionError as error:
                     raise SessionError(f"{path}: {error}") from error
-            writer.add(episode)
+            for episode in episodes:
+                writer.add(episode)
     return writer.path
 
 

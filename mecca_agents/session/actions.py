@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import index
 from os import PathLike
 from typing import Any, cast
 
@@ -161,7 +162,7 @@ class AddClicks(Action[list[Click]]):
         if after is not history.now:
             history.advance(self, after)
         new = sum(not click.repeated for click in made)
-        side = {} if self.inside is None else {"inside": self.inside}
+        side = {} if self.inside is None else {"inside": bool(self.inside)}  # of NumPy, maybe
         return {"points": [list(click.point) for click in made], "new": new, **side}, made
 
 
@@ -221,8 +222,12 @@ class Choose(Action[NDArray[np.bool_]]):
     def do(self, history: History) -> tuple[Details, NDArray[np.bool_]]:
         """Go on to the moment after it; its mask. What a log has is proposed again, in the view that it was in."""
         before = history.now
-        if isinstance(self.index, bool) or self.index not in (0, 1):
-            raise SessionError(f"index: expected 0 or 1, got {self.index!r}")
+        try:
+            chosen = -1 if isinstance(self.index, bool) else index(self.index)
+        except TypeError:
+            chosen = -1
+        if chosen not in (0, 1):
+            raise SessionError(f"index: expected 0 or 1, got {self.index!r:.80}")
         found = self.proposals
         if isinstance(found, LoggedPair):
             logged = found
@@ -231,17 +236,17 @@ class Choose(Action[NDArray[np.bool_]]):
             raise SessionError("choose: expected proposals for what is there now, got none; call proposals() first")
         else:
             logged = found.packed()
-        after = found.after[self.index]
+        after = found.after[chosen]
         history.advance(self, after)
         return {
             "number": len(after.answers),
             "clicks": len(before.waiting),
-            "index": self.index,
+            "index": chosen,
             "seed": found.seed,
             "low": logged.low,
             "high": logged.high,
             "pair": list(logged.bits),
-        }, found.masks[self.index]
+        }, found.masks[chosen]
 
 
 @dataclass(frozen=True)

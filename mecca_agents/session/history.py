@@ -114,19 +114,19 @@ class History:
         return kind
 
     def moments(self) -> list[Moment]:
-        """The moments before each step since the last box, mask or reset, and the present one.
+        """The moments right after each step since the last box, mask or reset.
 
         Raises:
             SessionError: The first steps are beyond what can be undone.
         """
-        found, after = [self.now], self.now
+        found, after = list[Moment](), self.now
         for kind, before in reversed(self._past):
             if kind.begins_episode:
                 break
             if len(before.answers) < len(after.answers):  # a step
-                found.append(before)
+                found.append(after)
             after = before
-        if len(found) != len(self.now.answers) + 1:
+        if len(found) != len(self.now.answers):
             raise SessionError(
                 f"session: expected at most {MOST_UNDONE} actions since its last box, mask or reset, found more: "
                 "its first steps are forgotten"

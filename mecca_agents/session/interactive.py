@@ -144,7 +144,7 @@ class InteractiveSession(SessionQueries):
         or outside the target.
 
         A point in a voxel of the agent's grid that was clicked before tells it nothing: it comes back `repeated` and
-        is not kept.
+        is not kept. With signs the scan's voxel counts, and the side that was said of it last.
 
         Args:
             points: (K, 3) or (3,), voxels of the scan, inside `view`.
@@ -156,7 +156,7 @@ class InteractiveSession(SessionQueries):
 
         Raises:
             SessionError: One of them lies outside `view`, or they are no points; or the run knows no signs and one was
-                given, or the other way round.
+                given, or the other way round; or it is neither True nor False.
         """
         return self._do(AddClicks(points, inside))
 
@@ -173,7 +173,7 @@ class InteractiveSession(SessionQueries):
         Raises:
             SessionError: As in `add_clicks`.
         """
-        return self._do(AddClicks(along(points), inside))
+        return self._do(AddClicks(along(points, self._player.reach(self._moment)), inside))
 
     def add_lasso(self, points: ArrayLike, inside: bool | None = None) -> list[Click]:
         """Mark an area: every voxel of a slice that lies within its outline is a click.
@@ -188,7 +188,7 @@ class InteractiveSession(SessionQueries):
         Raises:
             SessionError: The points lie on no slice, or as in `add_clicks`.
         """
-        return self._do(AddClicks(enclosed(points), inside))
+        return self._do(AddClicks(enclosed(points, self._player.reach(self._moment)), inside))
 
     def step(self) -> NDArray[np.bool_]:
         """Let the agent act once and return the new `mask`.

@@ -19,7 +19,6 @@ from mecca_agents.session.playing.moment import Chosen, Click, Moment
 from mecca_agents.session.timing import StepTime, step_times
 from mecca_env.data.base import Box, Triple
 from mecca_env.data.world.nifti import Header
-from mecca_env.state import State
 
 
 class SessionQueries:
@@ -58,7 +57,7 @@ class SessionQueries:
     # On the scan's own grid
 
     def mask(self, step: int | None = None) -> NDArray[np.bool_]:
-        """The segmentation, (X, Y, Z); before the first step empty, or the one of `set_mask`.
+        """The segmentation as the step returned it, (X, Y, Z); before the first empty, or the one of `set_mask`.
 
         Args:
             step: After which step, from 1; None: now.
@@ -66,7 +65,7 @@ class SessionQueries:
         return cast("NDArray[np.bool_]", whole_layer(self._moment, "mask", step))
 
     def probability(self) -> NDArray[np.float32]:
-        """Of foreground, (X, Y, Z), 0 outside `view`."""
+        """Of foreground, (X, Y, Z), 0 outside what the last step saw."""
         return cast("NDArray[np.float32]", whole_layer(self._moment, "probability"))
 
     def action(self) -> NDArray[np.float32] | None:
@@ -161,21 +160,22 @@ class SessionQueries:
         """Names of the scan's files; none where it was given as an array."""
         return self._moment.image.files
 
-    def states(self) -> list[State]:
-        """States that the agent saw at each step since the last box, mask or reset, and the present one: `steps` + 1.
+    def moments(self) -> list[Moment]:
+        """The moments right after each step since the last box, mask or reset, and the present one: `steps` + 1.
 
         Raises:
             SessionError: The first steps are beyond what can be undone.
         """
-        return [moment.state for moment in self._opened_history().moments()]
+        history = self._opened_history()
+        return [*history.moments(), history.now]
 
     def choices(self) -> list[Chosen | None]:
         """The step at which a person chose of two proposals, for each step since the last box, mask or reset, or None.
 
         Raises:
-            SessionError: As `states`.
+            SessionError: As `moments`.
         """
-        return [moment.chosen for moment in self._opened_history().moments()[1:]]
+        return [moment.chosen for moment in self._opened_history().moments()]
 
     @property
     def proposed(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] | None:

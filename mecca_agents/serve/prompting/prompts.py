@@ -20,6 +20,7 @@ from mecca_agents.serve.prompting.boxes import DrawnBoxes, read_drawn
 from mecca_agents.serve.prompting.marks import edge_voxels, sided_voxels
 from mecca_agents.session import InteractiveSession, Model, SessionError
 from mecca_agents.session.history import MOST_UNDONE
+from mecca_agents.session.inputs.drawn import voxels_of
 from mecca_agents.session.inputs.scan import ImageLike
 from mecca_agents.session.interactive import MOST_VOXELS
 from mecca_agents.session.playing.views import GROWTH, around, opening
@@ -285,7 +286,9 @@ class PromptedSession:
         """Begin in a box, and tell the agent again of the mask and of the clicks that there are."""
         session = self.session
         mask = session.mask() if mask is None else mask
-        clicks = {tuple(np.rint(click.point).tolist()): click for click in session.clicks}  # the last word counts
+        points = np.array([click.point for click in session.clicks]).reshape(-1, 3)
+        voxels = voxels_of(points, ((0, 0, 0), session.shape)).tolist()
+        clicks = dict(zip(map(tuple, voxels), session.clicks, strict=True))  # the last word counts
         self._do(prompt, session.set_box, *box)
         (a, b, c), (d, e, f) = session.view
         seen = np.zeros_like(mask)
@@ -293,9 +296,11 @@ class PromptedSession:
         if seen.any():
             self._do(prompt, session.set_mask, seen)
         for inside in (True, False) if self._signed else (None,):
-            points = [click.point for click in clicks.values() if click.inside == inside and self._sees(click.point)]
-            if points:
-                self._click(prompt, np.array(points), bool(inside))
+            seen_points = [
+                click.point for click in clicks.values() if click.inside == inside and self._sees(click.point)
+            ]
+            if seen_points:
+                self._click(prompt, np.array(seen_points), bool(inside))
 
     def _sees(self, point: Sequence[float]) -> bool:
         low, high = self.session.view

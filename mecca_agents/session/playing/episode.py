@@ -13,10 +13,11 @@ from torch import Tensor
 
 from mecca_agents.evaluation.play import change_of, checked_confidence
 from mecca_agents.session.errors import SessionError
+from mecca_agents.session.inputs.drawn import read_points, voxels_of
 from mecca_agents.session.inputs.mask import BoxedMask
 from mecca_agents.session.inputs.scan import Image
 from mecca_agents.session.playing.model import Model
-from mecca_agents.session.playing.moment import Click, Moment
+from mecca_agents.session.playing.moment import Answer, Click, Moment
 from mecca_agents.session.playing.views import (
     DOUBT,
     MOST_CHANGES,
@@ -31,7 +32,7 @@ from mecca_agents.session.playing.views import (
 from mecca_env.actions import ActionReader
 from mecca_env.data.base import Box, DataError, Triple
 from mecca_env.data.grid.cutting import move_map, prepare
-from mecca_env.data.grid.placement import ROUNDING, Placement, fixed_placement
+from mecca_env.data.grid.placement import Placement, fixed_placement
 from mecca_env.data.grid.sampling import resample_cases
 from mecca_env.episodes.regions import case_regions, placed_regions
 from mecca_env.episodes.views import ShownBox, box_map
@@ -75,7 +76,8 @@ class EpisodePlayer:
                 box=shown_part,
             )
         except DataError as error:
-            raise SessionError(f"box: expected an image that varies in it, got {shown_part} ({error})") from error
+            name = "view" if view else "box"
+            raise SessionError(f"{name}: expected an image that varies in it, got {shown_part} ({error})") from error
         placement = fixed_placement(case, config.shape, margin)
         volume, inside, _ = resample_cases([case], [placement], config.intensity_clip, self.model.device)
         regions = None
@@ -124,20 +126,24 @@ class EpisodePlayer:
             inside: On which side of the border they are, where the run knows signs.
 
         Raises:
-            SessionError: One of them is no point of the view, or a sign is missing or one too many.
+            SessionError: One of them is no point of the view, or a sign is missing, one too many or none.
         """
+        if not (inside is None or isinstance(inside, (bool, np.bool_))):
+            raise SessionError(f"inside: expected True, False or None, got {inside!r:.80}")
+        inside = None if inside is None else bool(inside)
         if (inside is not None) != self.model.config.signed:
             wanted = "True or False, since this run was trained" if inside is None else "None: this run was not trained"
             raise SessionError(f"inside: expected {wanted} with clicks inside and outside the target, got {inside!r}")
-        there = self._points(points, moment)
+        there = [(float(x), float(y), float(z)) for x, y, z in read_points(points, self.reach(moment))]
         view = self._view_for(there, moment, inside)
         seen = self.in_view(moment, view)
-        said = {click.place: click.inside for click in moment.clicks}  # the last word on each
+        said = dict(zip(_places(moment.clicks, moment), (click.inside for click in moment.clicks), strict=True))
         made = []
-        for point, voxel in zip(there, _voxels(there, seen.placement), strict=True):
-            click = Click(point, voxel, len(moment.answers) + 1, False, inside)
-            made.append(replace(click, repeated=click.place in said and said[click.place] == inside))
-            said[click.place] = inside
+        voxels = _voxels(there, seen.placement)
+        clicks = [Click(p, v, len(moment.answers) + 1, False, inside) for p, v in zip(there, voxels, strict=True)]
+        for click, place in zip(clicks, _places(clicks, moment), strict=True):
+            made.append(replace(click, repeated=place in said and said[place] == inside))
+            said[place] = inside  # the last word on it
         new = tuple(click for click in made if not click.repeated)
         if not new:
             return moment, made
@@ -162,9 +168,8 @@ class EpisodePlayer:
             closer = view == after.view
             if closer:
                 view = drawn_closer(mask, after.placement, shape, *_points_by_side(after.clicks))
-            if view == after.view:
+            if view == after.view or (again := self._if_it_varies(after, view)) is None:
                 break
-            again = self._seen_in(after, view)
             after = self._acted(replace(again, answers=again.answers[:-1]))
             if closer:
                 break  # or it might go to and fro
@@ -183,11 +188,13 @@ class EpisodePlayer:
         spacing = np.linalg.norm(moment.image.affine[:3, :3], axis=0).tolist()
         views = dict.fromkeys(around(opening(first.point, spacing, shape, side), points, shape) for side in SIDES)
         found = []
-        for view in views:
-            found.append(self._acted(self._seen_in(moment, view)))
+        for seen in (self._if_it_varies(moment, view) for view in views):
+            if seen is None:
+                continue
+            found.append(self._acted(seen))
             if _doubt(found[-1]) < MOST_DOUBT:
                 return found[-1]
-        return min(found, key=_doubt)
+        return min(found, key=_doubt) if found else self._acted(moment)
 
     def _acted(self, moment: Moment, action: Any = None) -> Moment:
         """The moment after one action: this one, or the agent's best."""
@@ -205,7 +212,8 @@ class EpisodePlayer:
             moment,
             answered=after,
             state=after,
-            answers=(*moment.answers, after.probability[0]),
+            answers=(*moment.answers, Answer(moment.placement, after.probability[0])),
+            acted=moment.state,
             change=change_of(adjustment, config)[0],
             confidence=certainty,
             loaded=None,
@@ -224,17 +232,16 @@ class EpisodePlayer:
         """The same moment in a view of the scan, which may be its own."""
         return moment if view == moment.view else self._seen_in(moment, view)
 
+    def reach(self, moment: Moment) -> Box:
+        """Box of the scan in which points are taken: all of it where the view can be changed, else the view."""
+        return ((0, 0, 0), moment.image.shape) if self.model.finds_its_view else moment.view
+
     def regions(self, moment: Moment) -> Tensor:
         """The supervoxels that the guide chooses from, (D, H, W); only where there are any."""
         return self._simulator.regions(moment.state)[0]
 
     def _finds_its_view(self, moment: Moment) -> bool:
         return self.model.finds_its_view and moment.box is None
-
-    def _points(self, points: ArrayLike, moment: Moment) -> list[tuple[float, float, float]]:
-        """Points as numbers: anywhere in the scan where the view can be changed, else in the view."""
-        whole: Box = ((0, 0, 0), moment.image.shape)
-        return _points(points, whole if self.model.finds_its_view else moment.view)
 
     def _view_for(self, points: list[tuple[float, float, float]], moment: Moment, inside: bool | None) -> Box:
         """The view that shows points: one around the first click of all, or the present one, as far as they need.
@@ -250,6 +257,13 @@ class EpisodePlayer:
         else:
             view = moment.view
         return around(view, np.array(points), moment.image.shape)
+
+    def _if_it_varies(self, moment: Moment, view: Box) -> Moment | None:
+        """The same moment in another view; None where the scan is constant there."""
+        try:
+            return self._seen_in(moment, view)
+        except SessionError:
+            return None
 
     def _seen_in(self, moment: Moment, view: Box) -> Moment:
         """The same moment in another view: what was beyond the one before is background, or open before any step."""
@@ -275,11 +289,12 @@ class EpisodePlayer:
             answered=answered,
             state=answered,
             clicks=clicks,
-            answers=tuple(moved(answer) for answer in moment.answers),
+            answers=moment.answers,
+            acted=moment.acted,
             change=None if moment.change is None else moved(moment.change),
             confidence=None if moment.confidence is None else moved(moment.confidence),
             loaded=moment.loaded,
-            chosen=moment.chosen and replace(moment.chosen, other=moved(moment.chosen.other.float()) > 0.5),
+            chosen=moment.chosen,
         )
         return replace(after, state=self._hinted(after)) if after.waiting else after
 
@@ -316,25 +331,6 @@ def _doubt(moment: Moment) -> float:
     return float(open_voxels / moment.state.prediction[0].sum().clamp_min(1))
 
 
-def _points(points: ArrayLike, view: Box) -> list[tuple[float, float, float]]:
-    """Points as numbers, all of them inside the view. Raises `SessionError`."""
-    try:
-        array = np.array(points, np.float64)
-    except (ValueError, TypeError) as error:
-        raise SessionError(f"points: expected numbers (K, 3), got {points!r:.80}") from error
-    array = array[None] if array.shape == (3,) else array
-    if array.ndim != 2 or array.shape[1] != 3 or not len(array):
-        raise SessionError(f"points: expected (K, 3), one at least, got shape {array.shape}")
-    low, high = (np.array(corner) for corner in view)
-    inside = ((array >= low - 0.5 - ROUNDING) & (array <= high - 0.5 + ROUNDING)).all(axis=1)  # False for NaN
-    if not inside.all():
-        raise SessionError(
-            f"points: expected voxels of what the agent sees, {view[0]} to {view[1]} (exclusive), "
-            f"got {array[~inside][0].tolist()}"
-        )
-    return [(float(x), float(y), float(z)) for x, y, z in array]
-
-
 def _points_by_side(clicks: Sequence[Click]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Points of the scan that were clicked inside and outside the target, (K, 3) each."""
     inside, outside = (np.array([c.point for c in clicks if c.inside == side]).reshape(-1, 3) for side in (True, False))
@@ -344,3 +340,11 @@ def _points_by_side(clicks: Sequence[Click]) -> tuple[NDArray[np.float64], NDArr
 def _voxels(points: Sequence[tuple[float, float, float]], placement: Placement) -> list[Triple]:
     """The voxels of the grid that hold these points of the scan; -1s for those that lie beyond it."""
     return [(int(d), int(h), int(w)) for d, h, w in placement.voxels(np.array(points, np.float64))]
+
+
+def _places(clicks: Sequence[Click], moment: Moment) -> list[Triple]:
+    """The voxels that a second click in would repeat each: of the scan where the mask keeps to what was said."""
+    if not clicks or clicks[0].inside is None:
+        return [click.voxel for click in clicks]
+    points = np.array([click.point for click in clicks])
+    return [(int(x), int(y), int(z)) for x, y, z in voxels_of(points, ((0, 0, 0), moment.image.shape))]

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mecca_agents.session.errors import SessionError
+from mecca_agents.session.inputs.drawn import voxels_of
 from mecca_agents.session.playing.episode import EpisodePlayer
-from mecca_agents.session.playing.moment import Moment
+from mecca_agents.session.playing.moment import Answer, Moment
 from mecca_env.data.base import Box, Triple
 from mecca_env.data.grid.cutting import paste_part, read_part
 from mecca_env.data.grid.placement import Placement
@@ -56,12 +57,12 @@ def whole_layer(moment: Moment, layer: Layer, step: int | None = None) -> NDArra
     """
     if layer == "mask" and step is None and moment.loaded is not None:
         return moment.loaded.whole(moment.image.shape)
-    values = _values(moment, layer) if step is None else _answer(moment, step)
+    placement, values = _values(moment, layer) if step is None else _answer(moment, step)
     if values is None:
         return None
     whole: NDArray[Any] = np.zeros(moment.image.shape, _kind(layer))
-    inside = tuple(slice(a, b) for a, b in zip(*moment.view, strict=True))
-    whole[inside] = _part(values, moment.placement, layer, moment.view)
+    inside = tuple(slice(a, b) for a, b in zip(placement.low, placement.high, strict=True))
+    whole[inside] = _part(values, placement, layer, (placement.low, placement.high))
     if layer == "mask":
         for (x, y, z), side in _sides(moment, len(moment.answers) if step is None else step).items():
             whole[x, y, z] = side
@@ -71,10 +72,10 @@ def whole_layer(moment: Moment, layer: Layer, step: int | None = None) -> NDArra
 def layer_slice(moment: Moment, layer: Layer, axis: int, index: int) -> NDArray[Any] | None:
     """The slice of a layer at `index` along `axis`, without making the rest of it."""
     loaded = moment.loaded if layer == "mask" else None
-    values = _values(moment, layer)
+    placement, values = _values(moment, layer)
     if values is None:
         return None
-    low, high = (list(corner) for corner in (moment.view if loaded is None else loaded.box))
+    low, high = (list(corner) for corner in ((placement.low, placement.high) if loaded is None else loaded.box))
     others = [other for other in range(3) if other != axis]
     plane: NDArray[Any] = np.zeros([moment.image.shape[other] for other in others], _kind(layer))
     if low[axis] <= index < high[axis]:
@@ -83,7 +84,7 @@ def layer_slice(moment: Moment, layer: Layer, axis: int, index: int) -> NDArray[
             plane[inside] = loaded.part.take(index - low[axis], axis)
             return plane
         low[axis], high[axis] = index, index + 1
-        plane[inside] = _part(values, moment.placement, layer, (_triple(low), _triple(high))).squeeze(axis)
+        plane[inside] = _part(values, placement, layer, (_triple(low), _triple(high))).squeeze(axis)
     if layer == "mask":
         for voxel, side in _sides(moment, len(moment.answers)).items():
             if voxel[axis] == index:
@@ -93,12 +94,10 @@ def layer_slice(moment: Moment, layer: Layer, axis: int, index: int) -> NDArray[
 
 def _sides(moment: Moment, steps: int) -> dict[Triple, bool]:
     """Voxels of the scan that a person said the side of before some number of steps: the last word counts."""
-    last = np.array(moment.image.shape) - 1
-    return {
-        _triple(np.clip(np.rint(click.point), 0, last)): click.inside
-        for click in moment.clicks
-        if click.inside is not None and click.step <= steps
-    }
+    said = [click for click in moment.clicks if click.inside is not None and click.step <= steps]
+    points = np.array([click.point for click in said]).reshape(-1, 3)
+    voxels = voxels_of(points, ((0, 0, 0), moment.image.shape))
+    return {_triple(voxel): bool(click.inside) for voxel, click in zip(voxels, said, strict=True)}
 
 
 def advised_regions(moment: Moment, player: EpisodePlayer) -> list[Region]:
@@ -121,11 +120,15 @@ def advised_regions(moment: Moment, player: EpisodePlayer) -> list[Region]:
     return sorted(regions, key=lambda region: region.confidence)
 
 
-def _values(moment: Moment, layer: Layer) -> Tensor | None:
-    """A layer on the agent's grid, (D, H, W)."""
+def _values(moment: Moment, layer: Layer) -> tuple[Placement, Tensor | None]:
+    """A layer on the agent's grid, (D, H, W), and where that lies: that of the last step, whatever is seen since."""
+    if layer in ("mask", "probability"):
+        return moment.answers[-1] if moment.answers else (moment.placement, moment.state.probability[0])
+    return moment.placement, _of_the_view(moment, layer)
+
+
+def _of_the_view(moment: Moment, layer: Layer) -> Tensor | None:
     match layer:
-        case "mask" | "probability":
-            return moment.state.probability[0]
         case "hint":
             hint = moment.state.hint[0]
             return hint if hint.ndim == 3 else hint.amax(0)
@@ -143,7 +146,7 @@ def _kind(layer: Layer) -> type[np.bool_] | type[np.float32]:
     return np.bool_ if layer in ("mask", "advice") else np.float32
 
 
-def _answer(moment: Moment, step: int) -> Tensor:
+def _answer(moment: Moment, step: int) -> Answer:
     if isinstance(step, bool) or not 1 <= step <= len(moment.answers):
         raise SessionError(f"step: expected one of the {len(moment.answers)} steps taken, got {step!r}")
     return moment.answers[step - 1]

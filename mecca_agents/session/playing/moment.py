@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -22,8 +22,8 @@ class Click:
         point: Where, in voxels of the scan, fractions included.
         voxel: The voxel of the agent's grid that it lies in, -1s where it is beyond what the agent sees.
         step: Number of the step that it is for, from 1.
-        repeated: That `place` was clicked before, and with signs the last word on it was the same: nobody learns
-            anything from it, and it is not kept.
+        repeated: That the voxel was clicked before; with signs, that of the scan, and the last word on it was the same.
+            Nobody learns anything from it, and it is not kept.
         inside: Which side of the target's border it is on, where clicks have signs.
     """
 
@@ -33,13 +33,17 @@ class Click:
     repeated: bool = False
     inside: bool | None = None
 
-    @property
-    def place(self) -> Triple:
-        """The voxel that a second click in would repeat this one: of the scan where the mask keeps to what was said."""
-        if self.inside is None:
-            return self.voxel
-        x, y, z = (round(v) for v in self.point)
-        return x, y, z
+
+class Answer(NamedTuple):
+    """What a step has led to.
+
+    Attributes:
+        placement: Where the agent's grid lay in the scan.
+        probability: After the step, (D, H, W).
+    """
+
+    placement: Placement
+    probability: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +53,7 @@ class Chosen:
     Attributes:
         index: Which, 0 or 1.
         action: What the agent did in it, as the environment takes it.
-        other: The mask that the other one led to, (D, H, W) bool.
+        other: The mask that the other one led to, (D, H, W) bool, on the grid of the step.
     """
 
     index: int
@@ -69,7 +73,8 @@ class Moment:
         answered: The state that the last step has left, before any click.
         state: The same with the clicks made since.
         clicks: All that were new to the agent, in order.
-        answers: The probability after each step, (D, H, W).
+        answers: Of each step, on the grid that it was taken on.
+        acted: The state that the last step acted on, likewise.
         change: What the last step asked to add to each probability, (D, H, W) float32.
         confidence: In that, (D, H, W) float32, where the agent has one.
         loaded: The mask that the episode goes on from, as long as no step has changed it.
@@ -83,7 +88,8 @@ class Moment:
     answered: State
     state: State
     clicks: tuple[Click, ...] = ()
-    answers: tuple[Tensor, ...] = ()
+    answers: tuple[Answer, ...] = ()
+    acted: State | None = None
     change: Tensor | None = None
     confidence: Tensor | None = None
     loaded: BoxedMask | None = None

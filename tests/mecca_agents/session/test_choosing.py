@@ -92,7 +92,7 @@ def test_the_log_keeps_both_and_leads_to_the_same_state(session: InteractiveSess
     session.choose(1)
     click(session, (12, 11, 8))
     session.proposals()
-    session.choose(0)
+    session.choose(np.int64(0))  # type: ignore[arg-type]
     session.save_log(tmp_path / "log.json")
     log = read_log(tmp_path / "log.json")
     assert log.entries == session.log() and (tmp_path / "log.json").stat().st_size < 20_000
@@ -114,9 +114,9 @@ def test_proposals_are_void_once_something_was_done(session: InteractiveSession)
     with pytest.raises(SessionError, match=r"choose: expected proposals for what is there now, got none; call propos"):
         session.choose(0)
     session.proposals()
-    for index in (2, -1, True):
-        with pytest.raises(SessionError, match=f"index: expected 0 or 1, got {index}"):
-            session.choose(index)
+    for index in (2, -1, True, np.True_, 1.0, "1"):
+        with pytest.raises(SessionError, match="index: expected 0 or 1, got"):
+            session.choose(index)  # type: ignore[arg-type]
     click(session, (10, 9, 7))
     with pytest.raises(SessionError, match="choose: expected proposals for what is there now"):
         session.choose(0)

@@ -40,9 +40,9 @@ def contents(session: InteractiveSession) -> dict[str, Any]:
     """Everything there is in the present moment, by name."""
     moment = session._moment
     found = {field.name: getattr(moment, field.name) for field in fields(Moment)}
-    for name in ("first", "answered", "state"):
+    for name in ("first", "answered", "state", "acted"):
         state = found.pop(name)
-        found |= {f"{name}.{field.name}": getattr(state, field.name) for field in fields(State)}
+        found |= {f"{name}.{field.name}": getattr(state, field.name) for field in fields(State) if state is not None}
     return found | {"mask": session.mask(), "advice": session.advice()}
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from mecca_agents.session import InteractiveSession, Model, SessionError, load_model
+from mecca_agents.session import InteractiveSession, Model, SessionError, load_model, read_log
 from tests.support.volumes import AFFINE, ellipsoid, intensities
 
 MASK = ellipsoid()
@@ -45,6 +46,20 @@ def test_the_same_voxel_may_be_said_to_be_on_the_other_side(session: Interactive
     session.add_clicks((12, 8, 9), inside=True)
     assert session.add_clicks((12, 8, 9), inside=True)[0].repeated
     assert not session.add_clicks((12, 8, 9), inside=False)[0].repeated
+
+
+@pytest.mark.parametrize("inside", [1, 0, "outside", "", np.int64(1), [True]])
+def test_a_side_is_true_or_false(session: InteractiveSession, inside: Any) -> None:
+    with pytest.raises(SessionError, match="^inside: expected True, False or None, got "):
+        session.add_clicks((12, 8, 9), inside=inside)
+    assert session.clicks == ()
+
+
+def test_a_side_of_numpy_is_logged_as_one(session: InteractiveSession, tmp_path: Path) -> None:
+    (click,) = session.add_clicks((12, 8, 9), inside=np.bool_(False))  # type: ignore[arg-type]
+    assert click.inside is False
+    session.save_log(tmp_path / "log.json")
+    assert read_log(tmp_path / "log.json").entries == session.log()
 
 
 def test_the_box_is_shown_and_the_time_runs(session: InteractiveSession) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,7 +15,8 @@ from mecca_agents import train
 from mecca_agents.session import InteractiveSession, Model, SessionError, load_model
 from mecca_agents.session.inputs.drawn import along, enclosed
 from mecca_agents.session.playing.views import around, drawn_closer, grown, opening, with_margin
-from mecca_env.data.grid.placement import Placement
+from mecca_env.data.grid.placement import ROUNDING, Placement
+from mecca_env.data.phantom import PhantomSource
 from tests.support.agents import PRESET
 from tests.support.volumes import ellipsoid
 
@@ -22,6 +24,7 @@ SHAPE = (90, 80, 60)
 TARGET = ellipsoid(SHAPE, (30, 24, 18))
 MIDDLE = (45, 40, 30)
 VIEW = ((10, 10, 10), (50, 50, 40))
+WHOLE = ((0, 0, 0), SHAPE)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +68,8 @@ def test_a_click_inside_the_target_beyond_the_view_widens_it(session: Interactiv
     before, mask = session.view, session.mask()
     session.add_clicks((1, 1, 1), inside=True)
     assert session.view != before and all(v <= 1 for v in session.view[0]) and session.steps == 1
-    assert (session.mask() != mask).mean() < 0.02  # the same, on another grid
+    assert np.array_equal(session.mask(), mask) and np.array_equal(session.mask(step=1), mask)  # what the step found
+    assert np.array_equal(session.overlay("mask", 2, 30), mask[..., 30])  # type: ignore[arg-type]
     state = session._moment.state
     assert state.signs is not None and state.signs[0, :2].tolist() == [1, 1]
     for click in session.clicks:
@@ -92,6 +96,53 @@ def test_a_click_outside_the_target_beyond_the_view_says_nothing_new_until_the_v
     voxel = session.clicks[1].voxel
     assert min(voxel) >= 0 and state.hint[0, 1][voxel] == 1 and state.n_clicks.tolist() == [3]
     assert session.step()[3, 3, 3] and not session.mask()[1, 1, 1]
+
+
+def test_a_mask_of_a_step_is_what_that_returned_however_the_view_changes_since() -> None:
+    scan = PhantomSource().scan(1)
+    middle = np.argwhere(scan.label).mean(axis=0)
+    with InteractiveSession("general", device="cpu") as session:
+        session.set_image(scan.image[0], scan.affine)
+        session.add_clicks(middle, inside=True)
+        mask, view, probability = session.step(), session.view, session.probability()
+        session.add_clicks((1, 1, 1), inside=True)
+        assert session.view != view
+        for found in (session.mask(), session.mask(step=1)):
+            assert np.array_equal(found, mask)
+        assert np.array_equal(session.probability(), probability)
+        other = session.step()
+        assert np.array_equal(session.mask(step=1), mask) and np.array_equal(session.mask(step=2), other)
+
+
+def test_what_is_constant_around_a_click_is_not_looked_at(model: Model) -> None:
+    image = np.random.default_rng(0).normal(size=(160, 160, 160)).astype(np.float32)
+    image[80:] = 0.0
+    with InteractiveSession(model) as session:
+        session.set_image(image)
+        session.add_clicks((112, 80, 80), inside=True)
+        session.step()
+        assert session.steps == 1 and session.view[0][0] < 80
+        session.reset()
+        low, high = session.view
+        with pytest.raises(SessionError, match=r"^view: expected an image that varies in it, got \(\(118, "):
+            session.add_clicks((152, 80, 80), inside=True)
+        assert session.view == (low, high) and not session.clicks
+
+
+def test_a_view_is_not_drawn_closer_where_the_scan_is_constant(
+    session: InteractiveSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def small(observation: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        asked = torch.full_like(observation["probability"], -0.5)
+        asked[:, 18:20, 11:13, 11:13] = 0.5
+        return asked
+
+    image = np.random.default_rng(0).normal(size=SHAPE)
+    image[40:] = 0.0
+    session.set_image(image)
+    session.add_clicks((60, 40, 30), inside=True)
+    monkeypatch.setattr(session.model.agent, "act", small)
+    assert session.step().any() and session.view[0][0] < 40
 
 
 def test_a_box_is_kept_but_for_prompts_beyond_it(session: InteractiveSession) -> None:
@@ -188,14 +239,14 @@ def test_a_view_is_drawn_closer_around_mask_and_clicks_where_it_is_far_too_large
 
 
 def test_a_line_passes_neighbouring_voxels_each_once() -> None:
-    voxels = along([(0, 0, 0), (5.2, 3, 0), (5.2, 3, 0)])
+    voxels = along([(0, 0, 0), (5.2, 3, 0), (5.2, 3, 0)], WHOLE)
     assert voxels[0].tolist() == [0, 0, 0] and voxels[-1].tolist() == [5, 3, 0]
     assert (np.abs(np.diff(voxels, axis=0)).max(axis=1) == 1).all()
-    assert along([(1, 2, 3)]).tolist() == [[1, 2, 3]]
+    assert along([(1, 2, 3)], WHOLE).tolist() == [[1, 2, 3]]
 
 
 def test_an_area_is_what_an_outline_encloses() -> None:
-    found = enclosed([(2, 7, 2), (2, 7, 6), (5, 7, 6), (5, 7, 2)])
+    found = enclosed([(2, 7, 2), (2, 7, 6), (5, 7, 6), (5, 7, 2)], WHOLE)
     expected = [[x, 7, z] for x in range(2, 6) for z in range(2, 7)]
     assert found.tolist() == expected
 
@@ -204,13 +255,32 @@ def test_an_area_is_what_an_outline_encloses() -> None:
     ("points", "message"),
     [
         ([(0, 0, 0), (1, 1, 1), (2, 0, 2)], "expected an outline on one slice"),
-        ([(0, 0, 0), (1, 1, 0)], "3 points at least, got shape .2, 3"),
-        ([(0, 0, 0), (1, 1, float("nan")), (2, 0, 2)], "expected finite numbers"),
+        ([(0, 0, 0), (1, 1, 0)], "3 at least, got shape .2, 3"),
+        ([(0, 0, 0), (1, 1, float("nan")), (2, 0, 2)], "expected voxels of what the agent sees, .*nan"),
         ([(0, 0, 0), (1e5, 0, 0), (1e5, 1e5, 0)], "expected a mark of at most"),
-        ([(0, 0, 0), (1e308, 0, 0), (-1e308, 1e308, 0)], "expected voxels of a scan, got 1e.308"),
+        ([(0, 0, 0), (1e308, 0, 0), (-1e308, 1e308, 0)], "expected voxels of what the agent sees, .*1e.308"),
         ("outline", "expected numbers"),
     ],
 )
 def test_what_is_no_area_is_refused(points: object, message: str) -> None:
     with pytest.raises(SessionError, match=message):
-        enclosed(points)  # type: ignore[arg-type]
+        enclosed(points, ((0, 0, 0), (1 << 17,) * 3))  # type: ignore[arg-type]
+
+
+def test_a_long_line_is_refused_before_it_is_drawn() -> None:
+    zigzag = [(400 * (number % 2), 0, 0) for number in range(3001)]
+    with pytest.raises(SessionError, match="expected a mark of at most 1048576 voxels, got one of 1200000"):
+        along(zigzag, ((0, 0, 0), (512, 512, 512)))
+    with pytest.raises(SessionError, match="expected voxels of what the agent sees"):
+        along([(0, 0, 0), (1e6, 0, 0)], WHOLE)
+
+
+@pytest.mark.parametrize("beyond", [0.5, 0.5 + ROUNDING / 2])
+def test_all_marks_may_lie_on_the_border_of_the_scan(session: InteractiveSession, beyond: float) -> None:
+    session.set_image(np.random.default_rng(0).normal(size=(96, 96, 96)))
+    points = [(95 + beyond, 80, -beyond), (90, 80, -beyond), (92, 70, -beyond)]
+    (made,) = session.add_clicks(points[0], inside=True)
+    assert made.point == points[0] and session.add_clicks((95, 80, 0), inside=True)[0].repeated
+    for add in (session.add_scribble, session.add_lasso):
+        assert add(points, inside=False)[-1].step == 1
+    assert not session.step()[95, 80, 0]
