@@ -16,12 +16,14 @@ from typing import Any, TypeVar
 
 import nibabel as nib
 import numpy as np
+from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from mecca_agents.serve.leases import Gone, Lease, Leases
 from mecca_agents.serve.prompting.prompts import PromptedSession
 from mecca_agents.serve.settings import Settings
-from mecca_agents.session import MOST_VOXELS, Model, SessionError
+from mecca_agents.session import MOST_VOXELS, Model, SessionError, SessionLog
+from mecca_env.data.base import DataError
 
 Result = TypeVar("Result")
 
@@ -60,7 +62,7 @@ class Service:
         settings: How.
         changed: Is told whenever there is something new to show.
         clock: Seconds.
-        kept: Is told of each log that was written.
+        kept: Is told of each log that was written, by whichever thread wrote it.
 
     Attributes:
         model: The trained method.
@@ -129,26 +131,35 @@ class Service:
         return result
 
     def open_scan(self, held: Held, image: NDArray[Any], affine: NDArray[np.float64]) -> None:
-        """Open a scan, (X, Y, Z); where logs are kept, the scan is, too. Raises as `InteractiveSession.set_image`."""
+        """Open a scan, (X, Y, Z); where logs are kept, the scan is, too, and what was done to the one before.
+
+        Raises as `InteractiveSession.set_image`; the one before is then still open, and its log goes on.
+        """
         if self.settings.logs is None:
             held.prompts.set_image(image, affine)
             return
-        self._keep(held)
-        held.scans += 1
-        name = f"{datetime.now():%Y%m%d-%H%M%S}-{held.name}-{held.scans}.nii"
+        before, log = held.scan, self._unwritten(held)
+        name = f"{datetime.now():%Y%m%d-%H%M%S}-{held.name}-{held.scans + 1}.nii"
         path = self.settings.logs / name
         kept = image.astype(_KEPT_AS.get(image.dtype.name, image.dtype))
         try:
             nib.save(nib.Nifti1Image(kept, affine, dtype=kept.dtype), path)
             held.prompts.set_image(path)
-        except BaseException:
+        except BaseException as error:
             path.unlink(missing_ok=True)
+            if isinstance(error, HeaderDataError):
+                raise DataError(f"image: expected one that NIfTI can hold, found another ({error})") from error
+            if isinstance(error, DataError):  # a viewer is not to know where it was kept
+                raise DataError(str(error).replace(str(path), "image")) from error
             raise
-        held.scan = path
+        self._finish(before, log, held.logs)
+        held.scan, held.scans, held.logs, held.logged = path, held.scans + 1, 0, 0
 
     def reset(self, held: Held) -> None:
         """Begin anew, with another object say: what was done up to here is a log of its own."""
-        self._write_log(held)
+        if log := self._unwritten(held):
+            self._write(*log)
+            held.logs, held.logged = held.logs + 1, held.prompts.prompts
         held.prompts.reset()
 
     async def sweep(self) -> None:
@@ -162,9 +173,9 @@ class Service:
         self._pool.submit(_play, self.model)
 
     def close(self) -> None:
-        """Take all sessions back, and end the threads."""
+        """Take all sessions back, and end the threads once the logs are written."""
         self.leases.close()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool.shutdown()
 
     def _make(self) -> Held:
         return Held(
@@ -172,26 +183,29 @@ class Service:
         )
 
     def _end(self, lease: Lease[Held]) -> None:
-        self._keep(lease.held)
-        lease.held.prompts.session.close()
+        """Close a session; its log, which may be long, is written in another thread."""
+        held = lease.held
+        self._pool.submit(self._finish, held.scan, self._unwritten(held), held.logs)
+        held.prompts.session.close()
 
-    def _keep(self, held: Held) -> None:
-        """Write the log of what was done to a scan last; a scan without a prompt is not kept."""
-        self._write_log(held)
-        if held.scan is not None and not held.logs:
-            with suppress(OSError):
-                held.scan.unlink()
-        held.scan, held.logs, held.logged = None, 0, 0
-
-    def _write_log(self, held: Held) -> None:
-        """Write what was done since the scan was opened, or reset, beside the scan; nothing without a prompt."""
+    def _unwritten(self, held: Held) -> tuple[Path, SessionLog] | None:
+        """The log of what was done since the scan was opened, or reset, and its place; None without a prompt."""
         if held.scan is None or held.prompts.prompts == held.logged:
-            return
-        held.logs, held.logged = held.logs + 1, held.prompts.prompts
-        number = f"-{held.logs}" if held.logs > 1 else ""
-        path = held.scan.with_name(f"{held.scan.stem}{number}.json")
+            return None
+        number = f"-{held.logs + 1}" if held.logs else ""
+        return held.scan.with_name(f"{held.scan.stem}{number}.json"), held.prompts.session.session_log()
+
+    def _finish(self, scan: Path | None, log: tuple[Path, SessionLog] | None, logs: int) -> None:
+        """Write the last log of a scan, which has so many others; a scan without a prompt is not kept."""
+        if log is not None:
+            self._write(*log)
+        elif scan is not None and not logs:
+            with suppress(OSError):
+                scan.unlink()
+
+    def _write(self, path: Path, log: SessionLog) -> None:
         try:
-            held.prompts.session.save_log(path)
+            log.save(path)
         except (OSError, ValueError) as error:
             _LOG.error("%s", error)
         else:

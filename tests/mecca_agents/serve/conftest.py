@@ -75,6 +75,13 @@ def asked(model: Model) -> Iterator[Callable[..., tuple[Viewer, Service]]]:
         viewer.close()
 
 
+def settle(service: Service) -> None:
+    """Wait until none of a server's threads has anything to do."""
+    barrier = threading.Barrier(service.settings.workers)
+    for waiting in [service._pool.submit(barrier.wait) for _ in range(barrier.parties)]:
+        waiting.result(60)
+
+
 @dataclass
 class Served:
     """A server that runs; its clock goes on by `later` alone."""

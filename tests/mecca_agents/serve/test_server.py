@@ -8,6 +8,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import urllib.request
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,11 +21,12 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from mecca_agents.cli import main
-from mecca_agents.offline.sessions import session_episode
+from mecca_agents.offline.sessions import session_episodes
 from mecca_agents.serve import Settings, make_app
 from mecca_agents.serve.service import Service
 from mecca_agents.serve.terminal import Board
-from mecca_agents.session import InteractiveSession, Model, SessionError, read_log
+from mecca_agents.session import InteractiveSession, Model, SessionError, SessionLog, read_log
+from tests.mecca_agents.serve.conftest import settle
 from tests.support import ROOT
 from tests.support.viewers import Viewer
 
@@ -47,13 +49,14 @@ def test_logs_and_their_scans_are_kept_and_done_again(
     (log,) = tmp_path.glob("*.json")
     viewer.post("/add_point_interaction", POINT)
     viewer.ask("POST", "/release")
+    settle(service)
     assert len(list(tmp_path.glob("*.json"))) == len(list(tmp_path.glob("*.nii"))) == 2
     kept = read_log(log)
     with InteractiveSession(model) as again:
         again.set_image(kept.files)
         again.load_log(kept)
         assert np.array_equal(again.mask(), first) and again.spacing == (1, 2, 3)
-        session_episode(again)  # `mecca record --sessions` makes one of it
+        session_episodes(again)  # `mecca record --sessions` does so
 
 
 def test_a_scan_without_a_prompt_is_not_kept_and_the_end_of_the_server_keeps_the_others(
@@ -63,6 +66,7 @@ def test_a_scan_without_a_prompt_is_not_kept_and_the_end_of_the_server_keeps_the
     viewer.claim()
     viewer.open(scan.T)
     viewer.ask("POST", "/release")
+    settle(service)
     assert not list(tmp_path.iterdir())
     assert viewer.open(np.ones((5, 5, 5), np.float32)).status == 410
     viewer.claim()
@@ -74,6 +78,55 @@ def test_a_scan_without_a_prompt_is_not_kept_and_the_end_of_the_server_keeps_the
     with pytest.raises(SessionError, match="got one that was closed"):
         lease.held.prompts.session.mask()
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".nii"]
+
+
+@pytest.mark.parametrize(
+    ("image", "spacing", "sentence"),
+    [
+        (np.ones((5, 5, 5), np.float32), (1, 1, 1), "image: expected"),
+        (np.full((5, 5, 5), np.nan, np.float32), (1, 1, 1), "image: expected"),
+        (np.arange(125, dtype=np.float32).reshape(5, 5, 5), (1e-300, 1, 1), "image: expected"),
+        (np.arange(125, dtype=np.float32).reshape(5, 5, 5), (1e300, 1, 1), "image: expected"),
+    ],
+)
+def test_a_scan_that_is_refused_leaves_the_one_before_and_its_log(
+    asked: Asked, scan: NDArray[np.float32], tmp_path: Path, image: NDArray[np.float32], spacing: Any, sentence: str
+) -> None:
+    viewer, service = asked(logs=tmp_path)
+    viewer.claim()
+    viewer.open(scan.T)
+    viewer.post("/add_point_interaction", POINT)
+    refused = viewer.open(image, spacing)
+    assert refused.status == 400 and refused.detail.startswith(sentence) and str(tmp_path) not in refused.detail
+    assert [path.suffix for path in tmp_path.iterdir()] == [".nii"]
+    viewer.post("/add_point_interaction", {**POINT, "coordinates": [4, 14, 12]})
+    viewer.ask("POST", "/release")
+    settle(service)
+    ((log,), (kept,)) = tmp_path.glob("*.json"), tmp_path.glob("*.nii")
+    found = read_log(log)
+    assert found.files == (str(kept),) and sum(entry.action == "add_clicks" for entry in found.entries) == 2
+
+
+def test_the_log_of_a_session_that_ends_is_written_in_another_thread(
+    asked: Asked, scan: NDArray[np.float32], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    viewer, service = asked(logs=tmp_path)
+    viewer.claim()
+    viewer.open(scan.T)
+    viewer.post("/add_point_interaction", POINT)
+    threads, go, save = [], threading.Event(), SessionLog.save
+
+    def slow(log: SessionLog, path: Path) -> None:
+        threads.append(threading.current_thread())
+        assert go.wait(60)
+        save(log, path)
+
+    monkeypatch.setattr(SessionLog, "save", slow)
+    assert viewer.ask("POST", "/release").status == 200 and not list(tmp_path.glob("*.json"))
+    assert viewer.claim()
+    threading.Timer(0.1, go.set).start()
+    service.close()
+    assert len(list(tmp_path.glob("*.json"))) == 1 and threads != [threading.main_thread()]
 
 
 def test_each_object_on_a_scan_has_a_log_of_its_own(
@@ -92,6 +145,7 @@ def test_each_object_on_a_scan_has_a_log_of_its_own(
         masks.append(next(iter(service.leases)).held.prompts.session.mask())
         viewer.post("/reset_interactions", {})
     viewer.ask("POST", "/release")
+    settle(service)
     (kept,) = tmp_path.glob("*.nii")
     assert sorted(path.name for path in tmp_path.glob("*.json")) == [f"{kept.stem}-2.json", f"{kept.stem}.json"]
     for name, z, mask in zip(("", "-2"), (10, 4), masks, strict=True):
@@ -106,11 +160,12 @@ def test_each_object_on_a_scan_has_a_log_of_its_own(
 def test_a_log_whose_scan_vanished_is_one_sentence(
     asked: Asked, scan: NDArray[np.float32], tmp_path: Path, model: Model
 ) -> None:
-    viewer, _ = asked(logs=tmp_path)
+    viewer, service = asked(logs=tmp_path)
     viewer.claim()
     viewer.open(scan.T)
     viewer.post("/add_point_interaction", POINT)
     viewer.ask("POST", "/release")
+    settle(service)
     ((log,), (kept,)) = tmp_path.glob("*.json"), tmp_path.glob("*.nii")
     kept.unlink()
     with InteractiveSession(model) as again:
@@ -177,6 +232,7 @@ def test_elsewhere_there_is_a_line_for_each_thing_that_is_done(model: Model, sca
         viewer.open(scan.T)
         viewer.post("/add_point_interaction", POINT)
         viewer.ask("POST", "/release")
+    settle(service)
     lines = out.getvalue().splitlines()
     assert [line.split(";")[0].split(" in ")[0] for line in lines] == [
         "session 1 begins",
@@ -199,6 +255,7 @@ def test_the_command_that_accepts_a_mask_is_shown_with_each_log(
         viewer.open(scan.T)
         viewer.post("/add_point_interaction", POINT)
         viewer.ask("POST", "/release")
+        settle(service)
     (log,) = folder.glob("*.json")
     shown = f"{log.name} is kept; with the saved mask: mecca accept PROJECT --log '{log}' --scan SCAN --mask MASK\n"
     assert shown in out.getvalue()
