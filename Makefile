@@ -32,7 +32,7 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.step
 	$(BIN)/python -m benchmarks.sb3
 
-# Versions are pinned: an open range of torch would bring gigabytes of CUDA packages.
+# Versions are pinned. Whether torch is a CPU or a CUDA build is the package index's matter: docs/training.md, "On a GPU".
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch

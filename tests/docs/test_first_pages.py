@@ -1,7 +1,8 @@
-"""The code of the README, docs/environment.md and docs/training.md runs, on the phantom and with a small network."""
+"""The code of the README, environment.md, training.md and online.md runs, on the phantom and with a small network."""
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -73,6 +74,25 @@ def test_environment(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (here / "now.png").read_bytes().startswith(b"\x89PNG")
     assert names["envs"].state.n_clicks.tolist() == [10]
     assert torch.allclose(names["brier"](torch.tensor(0.5), torch.tensor(1.0), torch.tensor(True)), torch.tensor(0.25))
+
+
+@pytest.mark.slow
+def test_online(here: Path) -> None:
+    for scan in ("scan12", "scan13"):
+        shutil.copy(here / "scan.nii.gz", here / f"{scan}.nii.gz")
+    names = _run(DOCS / "online.md")
+    assert names["name"].startswith("spleen__scan12-") and names["mask"].any()
+    assert len(list((here / "projects" / "spleens" / "labels").iterdir())) == 2
+
+
+def test_the_commands_for_the_rows_of_table_5_turn_on_what_they_say() -> None:
+    page = (DOCS / "training.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (yes )?\| (yes )?\| (yes )?\| `(.*?) ?--out .*` \|$", page, re.MULTILINE)
+    assert len(rows) == 6
+    for *ticks, flags in rows:
+        on = [name for name, tick in zip(presets.MECHANISMS, ticks, strict=True) if tick]
+        assert flags.split() == [f"--{name.replace('_', '-')}" for name in on]
+    assert not any(getattr(presets.FAST.mecca, name) for name in presets.MECHANISMS)  # what these commands begin with
 
 
 def test_training(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
