@@ -55,6 +55,14 @@ class Recipe:
     begun_from: str | None = None
     first: Recipe | None = None
 
+    @property
+    def before(self) -> str | None:
+        """What it begins with, in words that are nobody's folder; None: with random weights."""
+        if self.first is None:
+            return self.begun_from
+        preset = PRESETS[self.first.preset].replace(**self.first.changes)
+        return f"{preset.updates * preset.num_envs} episodes of the preset {self.first.preset}"
+
 
 RECIPES = {
     "general": Recipe(
@@ -110,7 +118,7 @@ def make(name: str, run: Path, root: Path | None = None) -> None:
     trained = read_tensors(checkpoint_folder(run) / MODEL)
     save_file({key: value.half() if value.dtype == torch.float32 else value for key, value in trained.items()}, weights)
     # these are somebody's folders
-    write_config(package, replace(read_config(run), root=None, begun_from=RECIPES[name].begun_from))
+    write_config(package, replace(read_config(run), root=None, begun_from=RECIPES[name].before))
 
 
 def _train(recipe: Recipe, run: Path, root: Path | None) -> None:

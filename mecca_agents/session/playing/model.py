@@ -58,7 +58,8 @@ class Model:
         what = f"{run.built_in.words}: no real scan, not for clinical use" if run.built_in else run.dataset
         cases = f", {len(run.train_cases)} cases" if run.train_cases else ""
         grid = " x ".join(map(str, preset.shape))
-        return f"{what} ({run.env}{cases}, {episodes} episodes, {grid} voxels)"
+        before = f" after {run.begun_from}" if run.begun_from else ""
+        return f"{what} ({run.env}{cases}, {episodes} episodes{before}, {grid} voxels)"
 
     @cached_property
     def finds_its_view(self) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import mecca_agents
+from experiments import built_in
 from mecca_agents.cli import main
 from mecca_agents.evaluation import evaluate_agent
 from mecca_agents.runs.shipped import DEFAULT, SHIPPED, find_run, shipped
@@ -36,6 +37,7 @@ def test_the_run_for_any_organ_is_small_and_says_what_it_was_trained_on() -> Non
     model = InteractiveSession(device="cpu").model
     assert model.run.dataset == "shapes" and model.run.root is None and model.config.signed and model.finds_its_view
     assert "the built-in random shapes: no real scan, not for clinical use" in model.trained_on
+    assert f"2800 episodes after {built_in.RECIPES[DEFAULT].before}," in model.trained_on  # of which there were more
     assert model.run.commit is not None and not model.run.commit.endswith("-dirty")
 
 
@@ -45,7 +47,7 @@ def test_the_run_for_the_hippocampus_comes_with_the_terms_of_its_scans() -> None
     assert "CC BY-SA 4.0" in (folder / "TERMS.md").read_text(encoding="utf-8")
     model = InteractiveSession("hippocampus", device="cpu").model
     assert model.run.dataset == "Task04_Hippocampus" and model.run.root is None and model.run.begun_from == DEFAULT
-    assert model.trained_on.startswith("Task04_Hippocampus (MECCA-Hippocampus-v0, 166 cases, 1600 episodes")
+    assert model.trained_on.startswith("Task04_Hippocampus (MECCA-Hippocampus-v0, 166 cases, 1600 episodes after general")
 
 
 @pytest.mark.parametrize("boxed", [True, False])
