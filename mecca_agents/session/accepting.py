@@ -16,7 +16,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +43,7 @@ LOCK = ".lock"
 SECONDS = 60.0
 """How long one waits for another who puts a case there."""
 
+_WHOLE = ".whole"  # ends the name of a staged folder that has all of its case
 _KEPT_OF_NAME = 40  # characters of up to four bytes, in a name that may have 255
 
 
@@ -51,7 +52,8 @@ def put_case(
 ) -> str:
     """Put an accepted case into a project; whole, or what was there stays.
 
-    All files are written beside their places first and then renamed, while nobody else does (`writing`).
+    All files are written beside their places first and then renamed, the scan last, while nobody else does (`writing`).
+    Killed on the way, what is whole by then is put there by the next one who does, and the rest is deleted.
 
     Args:
         project: Its folder; made where it is missing.
@@ -99,17 +101,13 @@ def put_case(
             log.save(staged / LOGS / files[LOGS])
         else:
             (project / LOGS / files.pop(LOGS)).unlink(missing_ok=True)
-        for folder, file in files.items():
-            os.replace(staged / folder / file, project / folder / file)
-        for path in visible_files(project / IMAGES) if there is None else []:
-            if stem(path) == name and path.name != files[IMAGES]:  # a link before, a copy now, or the other way round
-                path.unlink()
+        _put(staged.rename(staged.with_name(staged.name + _WHOLE)), project)
     return name
 
 
 @contextmanager
 def writing(project: Path) -> Iterator[None]:
-    """Keep others from putting a case into a project, once they are done.
+    """Keep others from putting a case into a project, once they are done, and end what killed ones began.
 
     Raises:
         SessionError: They are not within `SECONDS`, or there is no such folder to lock.
@@ -123,9 +121,30 @@ def writing(project: Path) -> Iterator[None]:
         reason = getattr(error, "strerror", None) or error
         raise SessionError(f"{project}: expected a project's folder that can be locked, got: {reason}") from error
     try:
+        _tidy(project)
         yield
     finally:
         lock.release()
+
+
+def _tidy(project: Path) -> None:
+    """End what writers began that were killed: what is whole is put there, all else is deleted."""
+    for staged in sorted(project.iterdir()):
+        if re.fullmatch(rf"\.\d+\.[0-9a-f]{{8}}({re.escape(_WHOLE)})?", staged.name) and staged.is_dir():
+            if staged.name.endswith(_WHOLE):
+                with suppress(OSError):  # whoever writes now is told why
+                    _put(staged, project)
+            shutil.rmtree(staged, ignore_errors=True)
+
+
+def _put(staged: Path, project: Path) -> None:
+    """Rename the files of a case into their places, as far as they are not there by now; the scan last."""
+    for folder in (LABELS, LOGS, IMAGES):
+        for file in visible_files(staged / folder):
+            for path in visible_files(project / IMAGES) if folder == IMAGES else ():
+                if stem(path) == stem(file) and path.name != file.name:  # a link before, a copy now, or the reverse
+                    path.unlink()
+            os.replace(file, project / folder / file.name)
 
 
 def _begin_of(target: str | None) -> str:
@@ -171,13 +190,14 @@ def _ending(path: Path) -> str:
 
 @contextmanager
 def _staged(project: Path) -> Iterator[Path]:
-    """A hidden folder in a project, gone afterwards."""
+    """A hidden folder in a project, gone afterwards, also with `_WHOLE` after its name."""
     folder = project / f".{os.getpid()}.{secrets.token_hex(4)}"
     folder.mkdir()
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        for each in (folder, folder.with_name(folder.name + _WHOLE)):
+            shutil.rmtree(each, ignore_errors=True)
 
 
 def _written(project: Path) -> AbstractContextManager[None]:
