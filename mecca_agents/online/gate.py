@@ -1,4 +1,4 @@
-"""Whether new weights count: only where they do no worse on accepted cases that were not learned from."""
+"""Whether new weights count: only where they do no worse on accepted cases that were kept out of the learning."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Verdict:
         if self.interval is not None:
             shown = f"95 % interval {100 * self.interval[0]:+.1f} to {100 * self.interval[1]:+.1f}"
         word = "the new weights count" if self.counts else "the earlier weights stay"
-        return f"{word}: {points} on {cases} not learned from ({shown})"
+        return f"{word}: {points} on {cases} kept out ({shown})"
 
 
 def judge(before: Mapping[str, float], after: Mapping[str, float]) -> Verdict:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections import ChainMap
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -15,9 +16,9 @@ from mecca_agents.online.gate import Verdict, dice_of, judge
 from mecca_agents.online.measured import Measured
 from mecca_agents.online.memory import first_data, mixture
 from mecca_agents.online.progress import Progress, Progression
-from mecca_agents.online.project import AcceptedCase, ProjectError, kept_out, read_project
+from mecca_agents.online.project import AcceptedCase, ProjectError, kept_out, read_project, scan_of
 from mecca_agents.online.prompts import fits
-from mecca_agents.online.record import cases_of, publish
+from mecca_agents.online.record import beginning_of, cases_of, publish
 from mecca_agents.presets import Preset, find_preset
 from mecca_agents.runs.config import RunConfig, read_config
 from mecca_agents.runs.errors import RunError
@@ -40,7 +41,7 @@ STEPS = ("updates", "num_envs", "learning_rate", "final_learning_rate", "balance
 """What a learning takes of the preset `online`; everything else is the run's own, its networks above all."""
 
 FEWEST = 2
-"""With fewer cases there is none to learn from, or none to judge by."""
+"""With cases of fewer scans there is none to learn from, or none to judge by."""
 
 _TIMED = 3  # updates that tell how long one takes, the first of which is slower
 
@@ -52,11 +53,12 @@ class Learning:
     Attributes:
         out: The run's folder: with the new weights, or the earlier ones.
         verdict: Whether the new ones count, and why.
-        leave_one_out: Whether every case was judged by weights that had not learned from it alone.
+        leave_one_out: Whether the cases of each scan were judged by weights that had learned from all others.
         learned: Cases that the weights in `out` have learned from, earlier learnings included.
         kept_out: Cases that none may learn from.
         updates: Of the last training.
         note: What a person should know of the data; nothing where all is as it should be.
+        base: What the next learning goes on from in place of `out`; None: from `out`.
     """
 
     out: Path
@@ -66,6 +68,7 @@ class Learning:
     kept_out: tuple[str, ...]
     updates: int
     note: str = ""
+    base: Path | None = None
 
 
 def learn(
@@ -84,9 +87,10 @@ def learn(
 ) -> Learning:
     """Go on with a run's method from its weights, on the accepted cases of a project and on what it knew before.
 
-    One case of four is kept out (`project.kept_out`), and judges the new weights against the earlier ones
-    (`gate.judge`). With fewer than four every case is judged by weights that learned from all the others, and those in
-    `out` learned from all: so many trainings share the minutes.
+    One scan of four is kept out (`project.kept_out`), and judges the new weights against the earlier ones
+    (`gate.judge`). With fewer than four each is judged by weights that learned from all the others, and those in `out`
+    learned from all: so many trainings share the minutes. None is left then to judge what goes on from those, so the
+    next learning begins where this one did, until new weights count on cases that were kept out.
 
     `out` appears complete or not at all. Killed at any time, nothing of it is there, and the run is as it was.
 
@@ -106,7 +110,7 @@ def learn(
 
     Raises:
         ValueError: An argument is out of range.
-        ProjectError: The project cannot be used, or has fewer than two cases.
+        ProjectError: The project cannot be used, or has cases of fewer than two scans.
         mecca_env.data.base.DataError: A scan or a mask cannot be used.
         mecca_agents.runs.RunError: The run cannot be used, `out` is there or cannot be written, or another process
             learns from this project.
@@ -116,7 +120,8 @@ def learn(
     if not (isfinite(minutes) and minutes > 0):
         raise ValueError(f"minutes: expected a number above 0, got {minutes!r}")
     project, out, begun = Path(project), Path(out), find_run(run)
-    config, torch_device = read_config(begun), find_device(device)
+    base = beginning_of(begun)
+    config, torch_device = read_config(base), find_device(device)
     check_folder(out, overwrite=False)
     steps = (preset or find_preset("online")).flat()
     own = config.preset.replace(**{name: steps[name] for name in STEPS}, simulated_labels=False)
@@ -125,42 +130,48 @@ def learn(
     progress.say("the cases are read")
     cases = read_project(project, skip_bad=skip_bad)
     names = [case.name for case in cases]
-    if len(names) < FEWEST:
+    scans = sorted({scan_of(name) for name in names})
+    if len(scans) < FEWEST:
         raise ProjectError(
-            f"{project}: expected at least {FEWEST} accepted cases, one to learn from and one to judge by, "
-            f"found {len(names)}"
+            f"{project}: expected accepted cases of at least {FEWEST} scans, one to learn from and one to judge by, "
+            f"found {len(scans)}"
         )
-    earlier, before_held = cases_of(begun)
+    earlier, before_held = cases_of(base)[0], cases_of(base)[1] | cases_of(begun)[1]
     held = kept_out(names, earlier, before_held)
-    known = sorted({*earlier, *names} - set(held))
     with working_in(project / FOLDER) as work, stopped_in_words():
         prompts, others_note = _own_prompts(work, config, cases)
-        trainer = _Trainer(project, begun, config, own, earlier, prompts, seed, device, stream, progress)
+        trainer = _Trainer(project, base, config, own, earlier, prompts, seed, device, stream, progress)
         measured = Measured(work.parent, project, torch_device, dice_of)
         final = [case for case in cases if case.name not in held]
-        parts = [(name, [case for case in cases if case.name != name]) for name in (names if not held else ())]
-        progress.expect(len(parts) + 1)
+        folds = {work / f"without_{number}": scan for number, scan in enumerate([] if held else scans)}
+        progress.expect(len(folds) + 1)
         progress.say("the earlier weights are tried")
-        before = measured.dice_of(begun, held or names)
+        before = measured.dice_of(base, held or names)
         end = time.monotonic() + 60 * minutes if updates is None else inf
-        after: dict[str, float] = {}
-        for number, (name, others) in enumerate(parts):
-            trainer.train(work / f"without_{number}", others, _share(end, len(parts) + 1 - number))
-            progress.say(f"the new weights are tried on case {number + 1} of {len(parts)}")
-            after |= dice_of(work / f"without_{number}", project, [name], torch_device)
+        for number, (folder, scan) in enumerate(folds.items()):
+            others = [case for case in cases if scan_of(case.name) != scan]
+            trainer.train(folder, others, _share(end, len(folds) + 1 - number))
         done = trainer.train(work / "all", final, end)
-        if held:
-            progress.say("the new weights are tried")
-            after = measured.dice_of(work / "all", held)
+
+        def tried() -> dict[str, float]:
+            apart = {folder: [name for name in names if scan_of(name) == scan] for folder, scan in folds.items()}
+            found = [dice_of(folder, project, own, torch_device) for folder, own in apart.items()]
+            return dict(ChainMap(*found)) if folds else measured.dice_of(work / "all", held)
+
+        progress.say("the new weights are tried")
+        after = tried()
+        while before != (now := measured.dice_of(base, held or names)):  # a mask was replaced meanwhile
+            before, after = now, tried()
         verdict = judge(before, after)
         found = Learning(
             out=out,
             verdict=verdict,
             leave_one_out=not held,
-            learned=tuple(known if verdict.counts else sorted(earlier)),
-            kept_out=tuple(held),
+            learned=tuple(sorted({*earlier, *(case.name for case in final)} if verdict.counts else cases_of(begun)[0])),
+            kept_out=tuple(sorted({*held, *before_held})),
             updates=done,
             note="; ".join(filter(None, (_note(config), others_note))),
+            base=base if not held or (base != begun and not verdict.counts) else None,
         )
         publish(work / "all" if verdict.counts else begun, out, _record(found, begun, project))
     return found
@@ -171,7 +182,7 @@ class _Trainer:
     """Trainings that differ in their cases and in the time that they have."""
 
     project: Path
-    begun: Path
+    base: Path
     config: RunConfig
     preset: Preset
     earlier: Collection[str]
@@ -213,7 +224,7 @@ class _Trainer:
             out=folder,
             preset=preset,
             settings={**self.config.settings, **ALL_LABELLED},
-            begin_from=self.begun,
+            begin_from=self.base,
             skip_bad=True,  # of these cases none is bad; others may just be put there
             tolerance=self.config.tolerance,
             checkpoint_every=preset.updates,  # one at the end, whenever that comes: nobody goes on from another
@@ -270,6 +281,7 @@ def _record(found: Learning, begun: Path, project: Path) -> dict[str, Any]:
         **verdict,
         "updates": found.updates,
         "note": found.note,
+        "base": found.base and str(found.base.resolve()),
     }
 
 

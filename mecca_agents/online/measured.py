@@ -44,17 +44,22 @@ class Measured:
 
     def dice_of(self, run: Path, cases: Sequence[str]) -> dict[str, float]:
         """Dice of a run's last weights, by case."""
-        weights = read_undisturbed(run, "last", lambda folder: _digest((folder / MODEL).read_bytes()))
-        config = config_text(of_project(read_config(run), self._project))
-        how = [weights, config, versions(), COMMIT, USER_SEEDS, self._device.type]
-        keys = {case: _digest(json.dumps([how, case, self._files(case)]).encode()) for case in cases}
-        new = [case for case in cases if keys[case] not in self._known]
-        played = self._play(run, self._project, new, self._device) if new else {}
-        self._known |= {keys[case]: dice for case, dice in played.items()}
+        keys = self._keys(run, cases)
+        while new := [case for case in cases if keys[case] not in self._known]:
+            played, begun = self._play(run, self._project, new, self._device), keys
+            keys = self._keys(run, cases)  # another one where a mask was replaced while its case was played
+            self._known |= {keys[case]: dice for case, dice in played.items() if keys[case] == begun[case]}
         self._asked |= {key: self._known[key] for key in keys.values()}
         with suppress(OSError):  # it is measured again then
             write_text(self._path, json.dumps(self._asked) + "\n")
         return {case: self._known[keys[case]] for case in cases}
+
+    def _keys(self, run: Path, cases: Sequence[str]) -> dict[str, str]:
+        """The hash of all that the Dice of each case depends on."""
+        weights = read_undisturbed(run, "last", lambda folder: _digest((folder / MODEL).read_bytes()))
+        config = config_text(of_project(read_config(run), self._project))
+        how = [weights, config, versions(), COMMIT, USER_SEEDS, self._device.type]
+        return {case: _digest(json.dumps([how, case, self._files(case)]).encode()) for case in cases}
 
     def _files(self, case: str) -> list[object]:
         """The scan's files, as they are told apart, and what is in the mask's."""
@@ -69,7 +74,7 @@ def _read(path: Path) -> dict[str, float]:
     """What the file says; nothing where it is missing or damaged."""
     try:
         found = {str(key): float(value) for key, value in json.loads(path.read_bytes()).items()}
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError, OverflowError):
         return {}
     return found if all(isfinite(value) and 0 <= value <= 1 for value in found.values()) else {}
 

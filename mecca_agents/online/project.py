@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import warnings
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -20,10 +21,10 @@ ENV = "MECCA-Volumes-v0"
 """The environment that plays a project's cases."""
 
 KEPT_OUT = 4
-"""One case of so many is kept out of the learning."""
+"""One scan of so many is kept out of the learning, with all of its cases."""
 
 FEWEST_KEPT_OUT = 2
-"""No fewer are kept out, since one case alone judges badly."""
+"""No fewer are kept out, since one scan alone judges badly."""
 
 
 class ProjectError(ValueError):
@@ -88,23 +89,34 @@ def read_project(folder: Path | str, *, skip_bad: bool = False) -> list[Accepted
 
 
 def kept_out(names: Sequence[str], learned: Collection[str] = (), before: Collection[str] = ()) -> list[str]:
-    """The cases that are kept out of the learning: one of `KEPT_OUT`, and at least `FEWEST_KEPT_OUT`.
+    """The cases that are kept out of the learning: those of one scan of `KEPT_OUT`, of `FEWEST_KEPT_OUT` at least.
 
-    What was kept out stays so, and what was learned from never is: new cases make up the number. Only where there is
-    no other, those that were kept out having been deleted, cases that were learned from are taken; they favour the
-    earlier weights. With fewer than `KEPT_OUT` cases none is kept out.
+    What was kept out stays so, and a scan that was learned from never is: new ones make up the number. Only where there
+    are too few, those that were kept out having been deleted, scans that were learned from are taken; they favour the
+    earlier weights. With fewer than `KEPT_OUT` scans none is kept out.
 
     Args:
         names: All cases.
         learned: Those that the run has learned from.
         before: Those that it was kept from.
     """
-    if len(names) < KEPT_OUT:
+    scans, known, held_before = ({scan_of(name) for name in each} for each in (names, learned, before))
+    if len(scans) < KEPT_OUT:
         return []
-    held = sorted(set(names) & set(before))
-    fresh = sorted(set(names) - set(learned) - set(held), key=drawn)
-    wanted = max(round(len(names) / KEPT_OUT), FEWEST_KEPT_OUT)
-    return sorted(held + fresh[: max(wanted - len(held), 0)]) or sorted(names, key=drawn)[:wanted]
+    held = sorted(scans & held_before - known)
+    first = {scan_of(name): name for name in sorted(names, reverse=True)}
+    fresh, old = (
+        sorted(each, key=lambda scan: drawn(first[scan])) for each in (scans - known - set(held), scans & known)
+    )
+    held += fresh[: max(max(round(len(scans) / KEPT_OUT), FEWEST_KEPT_OUT) - len(held), 0)]
+    held += old[: max(FEWEST_KEPT_OUT - len(held), 0)]
+    return sorted(name for name in names if scan_of(name) in held)
+
+
+def scan_of(name: str) -> str:
+    """What tells the scan of a case: the eight digits that its name ends with, or where it has none, all of it."""
+    found = re.search(r"-([0-9a-f]{8})$", name)
+    return found[1] if found else name
 
 
 def drawn(name: str) -> bytes:

@@ -50,6 +50,16 @@ def cases_of(run: Path) -> tuple[frozenset[str], frozenset[str]]:
     return frozenset(record["learned"]), frozenset(record["kept_out"])
 
 
+def beginning_of(run: Path) -> Path:
+    """The run that the next learning goes on from: this one, or what it began from while there was nobody to judge it.
+
+    Raises:
+        RunError: Its `learned.json` is damaged.
+    """
+    base = (read_record(run) or {}).get("base")
+    return run if base is None else Path(str(base))
+
+
 def publish(run: Path, out: Path, record: dict[str, Any]) -> None:
     """Put a copy of a run and a record of how it came about into a folder that was not there: whole, or not at all.
 

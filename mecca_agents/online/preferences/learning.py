@@ -27,7 +27,7 @@ from mecca_agents.online.preferences.policies import teachable
 from mecca_agents.online.preferences.reward import fit_reward, situations_of
 from mecca_agents.online.preferences.verdicts import ChoiceVerdict, Share
 from mecca_agents.online.project import FEWEST_KEPT_OUT, ProjectError, drawn, kept_out, read_project
-from mecca_agents.online.record import cases_of, publish
+from mecca_agents.online.record import beginning_of, cases_of, publish
 from mecca_agents.presets import find_preset
 from mecca_agents.runs.checkpoints import MODEL, checkpoint_folder
 from mecca_agents.runs.config import write_config
@@ -150,7 +150,7 @@ def learn_from_choices(
             verdict=verdict,
             choices=len(fit),
             learned=tuple(sorted({*earlier, *(choice.case for choice in fit)} if verdict.counts else earlier)),
-            kept_out=tuple(held),
+            kept_out=tuple(sorted({*held, *before_held})),
             improvement=improvement,
         )
         publish(work / "all" if verdict.counts else begun, out, _record(found, begun, project))
@@ -214,6 +214,7 @@ def _write(folder: Path, agent: NetworkAgent, model: Model, begun: Path) -> None
 
 def _record(found: ChoiceLearning, begun: Path, project: Path) -> dict[str, Any]:
     """What the folder says of itself."""
+    base = beginning_of(begun)
     return {
         "weights": "new" if found.verdict.counts else "earlier",
         "why": found.verdict.why,
@@ -224,4 +225,5 @@ def _record(found: ChoiceLearning, begun: Path, project: Path) -> dict[str, Any]
         "choices": found.choices,
         **asdict(found.verdict),
         "improvement": found.improvement and asdict(found.improvement),
+        "base": None if found.verdict.counts or base == begun else str(base.resolve()),
     }

@@ -28,7 +28,7 @@ def test_with_few_no_single_case_may_lose_more_than_five_points() -> None:
     assert _judged(*[0.3] * 7, -0.06) == (True, True)  # with eight cases there is an interval in its place
     verdict = judge({"a": 0.5, "spleen__b": 0.7, "c": 0.5}, {"a": 0.8, "spleen__b": 0.63, "c": 0.47})
     assert not verdict.counts and verdict.why == (
-        "the earlier weights stay: +6.7 points of Dice on 3 cases not learned from (no interval with fewer than "
+        "the earlier weights stay: +6.7 points of Dice on 3 cases kept out (no interval with fewer than "
         "8 cases; -7.0 on spleen__b, and with so few none may lose more than 5 points)"
     )
 
@@ -50,11 +50,11 @@ def test_where_half_of_the_masks_are_wrong_a_gain_on_those_does_not_pay_for_a_lo
 def test_the_sentence_says_what_was_found() -> None:
     verdict = judge({"a": 0.5, "b": 0.7}, {"b": 0.6, "a": 0.5})
     assert verdict.why == (
-        "the earlier weights stay: -5.0 points of Dice on 2 cases not learned from "
+        "the earlier weights stay: -5.0 points of Dice on 2 cases kept out "
         "(no interval with fewer than 8 cases; -10.0 on b, and with so few none may lose more than 5 points)"
     )
     assert judge({str(n): 0.5 for n in range(8)}, {str(n): 0.6 for n in range(8)}).why == (
-        "the new weights count: +10.0 points of Dice on 8 cases not learned from (95 % interval +10.0 to +10.0)"
+        "the new weights count: +10.0 points of Dice on 8 cases kept out (95 % interval +10.0 to +10.0)"
     )
 
 

@@ -13,6 +13,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 import pytest
 import torch
@@ -20,7 +21,7 @@ import torch
 from mecca_agents import RunError, load_agent, train
 from mecca_agents.cli import main
 from mecca_agents.online import Learning, ProjectError, learn, learning
-from mecca_agents.online.project import kept_out
+from mecca_agents.online.project import kept_out, scan_of
 from mecca_agents.presets import find_preset
 from mecca_agents.runs import read_config
 from mecca_agents.runs.locking import locked
@@ -28,7 +29,7 @@ from mecca_agents.runs.tally import Tally
 from mecca_agents.session import Model, load_model
 from tests.mecca_agents.online.conftest import TINY, accept
 from tests.support import ROOT
-from tests.support.volumes import SHAPE, write_nifti, write_pairs
+from tests.support.volumes import SHAPE, ellipsoid, write_nifti, write_pairs
 
 Dice = Callable[..., dict[str, float]]
 
@@ -87,7 +88,7 @@ def test_worse_weights_do_not_count(
     words = ["learn", str(project), "--run", str(begun), "--out", str(out), "--updates", "1", "--device", "cpu"]
     assert main(words) == 0
     printed = capsys.readouterr().out
-    assert "the earlier weights stay: -10.0 points of Dice on 2 cases not learned from" in printed
+    assert "the earlier weights stay: -10.0 points of Dice on 2 cases kept out" in printed
     assert f"{out}: a run with the earlier weights" in printed and "50.0   40.0       -10.0" in printed
     assert _same_weights(out, begun) and read_config(out) == read_config(begun)
     record = json.loads((out / "learned.json").read_text())
@@ -124,6 +125,102 @@ def test_what_was_learned_before_is_remembered(
     new, old = (set(source["cases"]) for source in read_config(tmp_path / "two").sources)
     assert old == set(first.learned) and new and new <= set(second.learned) - old
     assert set(first.kept_out) == set(second.kept_out) and not set(first.kept_out) & set(first.learned)
+
+
+def test_weights_that_no_case_could_judge_are_not_gone_on_from(
+    begun: Path, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two cases, three, four and five; each fold begins from what has learned from none of them."""
+    project, judging, difference = tmp_path / "project", list[tuple[str, tuple[str, ...]]](), 0.1
+
+    def dice_of(run: Path, project: Path, cases: list[str], device: torch.device) -> dict[str, float]:
+        judging.append((run.name, tuple(cases)))
+        if "work" in run.parts:
+            config = read_config(run)
+            assert config.begun_from == str(begun.resolve()) or run.name == "all"
+            assert not {*cases} & {case for source in config.sources for case in source.get("cases") or ()}
+        return {case: 0.5 + difference * ("work" in run.parts) for case in cases}
+
+    monkeypatch.setattr(learning, "dice_of", dice_of)
+    run, names = begun.resolve(), accept(model, project, 1)
+    for count in (2, 3):
+        names += accept(model, project, 1, first=count - 1)
+        found = _learn(project, run, tmp_path / str(count))
+        assert found.leave_one_out and found.base == begun.resolve() and set(found.learned) == set(names)
+        assert read_config(found.out).begun_from == str(begun.resolve())
+        run = found.out
+    names += accept(model, project, 1, first=3)
+    difference = -0.1
+    worse = _learn(project, run, tmp_path / "worse")
+    assert _same_weights(worse.out, run) and worse.base == begun.resolve() and set(worse.learned) == set(names[:3])
+    difference = 0.1
+    found = _learn(project, worse.out, tmp_path / "4", seed=1)  # other weights than those whose Dice is known
+    assert found.base is None and found.kept_out == worse.kept_out == tuple(kept_out(names))
+    assert set(found.learned) == set(names) - set(found.kept_out)
+    assert json.loads((found.out / "learned.json").read_text())["base"] is None
+    accept(model, project, 1, first=4)
+    assert read_config(_learn(project, found.out, tmp_path / "5").out).begun_from == str(found.out)
+    assert {name for name, _ in judging} == {"begun", "without_0", "without_1", "without_2", "all"}
+
+
+def test_objects_of_a_scan_are_judged_by_weights_that_have_not_seen_it(
+    begun: Path, model: Model, tmp_path: Path, judged: Callable[[float], None]
+) -> None:
+    project = tmp_path / "project"
+    for target in ("liver", "spleen"):
+        accept(model, project, 2, target=target)
+    judged(0.1)
+    real, played = learning.mixture, list[set[str]]()
+
+    def mixture(config: Any, project: Path, cases: Any, *more: Any) -> dict[str, Any]:
+        played.append({case.name for case in cases})
+        return real(config, project, cases, *more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(learning, "mixture", mixture)
+        found = _learn(project, begun, tmp_path / "out")
+    assert found.leave_one_out and len(found.verdict.after) == 4
+    assert [len({scan_of(name) for name in names}) for names in played] == [1, 1, 2]
+    alone = tmp_path / "alone"
+    for target in ("liver", "spleen"):
+        accept(model, alone, 1, target=target)
+    with pytest.raises(ProjectError, match="expected accepted cases of at least 2 scans, .* found 1"):
+        _learn(alone, begun, tmp_path / "none")
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_both_weights_are_tried_on_the_same_masks(
+    count: int, begun: Path, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mask is accepted again while the new weights are tried: Dice is the share of its voxels here."""
+    project, replaced = tmp_path / "project", list[str]()
+    accept(model, project, count)
+
+    def dice_of(run: Path, project: Path, cases: list[str], device: torch.device) -> dict[str, float]:
+        labels = {case: project / "labels" / f"{case}.nii.gz" for case in cases}
+        found = {case: float(np.asarray(nibabel.load(path).dataobj).mean()) for case, path in labels.items()}
+        if "work" in run.parts and not replaced:
+            replaced.append(cases[0])
+            write_nifti(labels[cases[0]], ellipsoid(radii=(3, 3, 3)).astype(np.uint8))
+        return found
+
+    monkeypatch.setattr(learning, "dice_of", dice_of)
+    verdict = _learn(project, begun, tmp_path / "out").verdict
+    assert verdict.before == verdict.after and len(set(verdict.before.values())) == 2
+
+
+def test_cases_that_are_missing_just_now_stay_kept_out(
+    begun: Path, model: Model, tmp_path: Path, judged: Callable[[float], None]
+) -> None:
+    project = tmp_path / "project"
+    accept(model, project, 8)
+    judged(0.1)
+    first = _learn(project, begun, tmp_path / "one")
+    for kind in ("images", "labels"):
+        (project / kind / f"{first.kept_out[0]}.nii.gz").unlink()
+    (project / "logs" / f"{first.kept_out[0]}.json").unlink()
+    second = _learn(project, tmp_path / "one", tmp_path / "two")
+    assert set(first.kept_out) <= set(second.kept_out) and first.kept_out[0] not in second.verdict.before
 
 
 @pytest.mark.parametrize("method", ["mecca", "deepigeos"])
@@ -216,7 +313,7 @@ def test_there_have_to_be_minutes(minutes: float, begun: Path, model: Model, tmp
 def test_what_cannot_be_learned_from_is_refused(begun: Path, model: Model, tmp_path: Path) -> None:
     project, out = tmp_path / "project", tmp_path / "out"
     accept(model, project, 1)
-    with pytest.raises(ProjectError, match="expected at least 2 accepted cases, .* to judge by, found 1"):
+    with pytest.raises(ProjectError, match="expected accepted cases of at least 2 scans, .* to judge by, found 1"):
         _learn(project, begun, out)
     accept(model, project, 1, first=1)
     with pytest.raises(RunError, match="nothing: expected a run with a config.json"):

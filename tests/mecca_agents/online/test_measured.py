@@ -118,7 +118,24 @@ def test_what_has_changed_is_played_again(
     assert asked() == [again] and asked() == []
 
 
-@pytest.mark.parametrize("content", ["", "{", "[1]", '{"a": null}', '{"a": NaN}', '{"a": 7}', "[" * 20000, "\x00"])
+def test_a_mask_that_is_replaced_while_its_case_is_played_is_played_again(project: Path, run: Path) -> None:
+    played: list[list[str]] = []
+
+    def play(run: Path, project: Path, cases: list[str], device: torch.device) -> dict[str, float]:
+        played.append(list(cases))
+        if len(played) == 1:
+            _other_mask(project, run)
+        return {case: 0.1 * len(played) for case in cases}
+
+    found = Measured(project, project, CPU, play).dice_of(run, CASES)
+    assert played == [CASES, ["a"]] and found == {"a": 0.2, "b": 0.1}
+    assert sorted(json.loads((project / MEASURED).read_text()).values()) == [0.1, 0.2]
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[1]", '{"a": null}', '{"a": NaN}', '{"a": 7}', f'{{"a": 1{"0" * 400}}}', "[" * 20000, "\x00"],
+)
 def test_a_damaged_file_is_thrown_away(content: str, asked: Callable[..., list[list[str]]], project: Path) -> None:
     asked()
     (project / MEASURED).write_text(content)

@@ -102,7 +102,7 @@ def test_accepted_masks_judge_where_there_are_any(
     assert found.verdict.dice is not None and found.verdict.counts == (difference > 0)
     assert asked == [list(found.kept_out)] * 2 and len(found.kept_out) == 2
     assert _same_weights(begun, tmp_path / "out") == (difference < 0)
-    assert "points of Dice on 2 cases not learned from" in found.verdict.why
+    assert "points of Dice on 2 cases kept out" in found.verdict.why
 
 
 def test_few_scans_keep_out_choices_in_place_of_cases(begun: Path, model: Model, tmp_path: Path) -> None:
