@@ -19,8 +19,8 @@ class Effort:
 
     Attributes:
         case: Its name.
-        accepted: When the last thing was done to it, ISO 8601, UTC.
-        prompts: Boxes, clicks, lines, areas, strokes of a brush and masks that were loaded.
+        prompts: Boxes, clicks, lines, areas, strokes of a brush and masks that were loaded; what brought an object back
+            that had been left is none.
         steps: Of the agent, those that the person chose of two proposals included.
         seconds: Of the person, from the opened scan to the last action, without the machine's own.
         weights: SHA-256 of the agent's.
@@ -28,7 +28,6 @@ class Effort:
     """
 
     case: str
-    accepted: str
     prompts: int
     steps: int
     seconds: float
@@ -62,16 +61,23 @@ class MeanEffort:
 
 
 def effort_of(case: str, log: SessionLog) -> Effort:
-    """What a case took, by its log. Raises `SessionError` where that undoes what is not there."""
+    """What a case took, by its log. Raises `SessionError` where that undoes what is not there.
+
+    What a page did at once when the object was come back to does not count, and a box with a mask right after it is one
+    prompt: a stroke of the brush beyond what the agent saw.
+    """
     pauses = [now.at - before.end for before, now in zip(log.entries, log.entries[1:], strict=False)]
+    own = [entry for entry in log.entries if entry.at > log.entries[0].end or entry.took > 0]
     prompts = sum(
-        entry.action in (SetBox.name, SetMask.name) or (entry.action == AddClicks.name and entry.details["new"] > 0)
-        for entry in log.entries
+        now.action == SetMask.name
+        or (now.action == SetBox.name and (after is None or after.action != SetMask.name))
+        or (now.action == AddClicks.name and now.details["new"] > 0)
+        for now, after in zip(own, [*own[1:], None], strict=True)
     )
     steps = sum(entry.action in (Step.name, Choose.name) for entry in log.entries)
     done, _ = standing(log.entries)
     choices = sum(log.entries[place].action == Choose.name for place in done)
-    return Effort(case, log.entries[-1].time, prompts, steps, sum(pauses), log.weights, choices)
+    return Effort(case, prompts, steps, sum(pauses), log.weights, choices)
 
 
 def means_by_weights(efforts: Sequence[Effort]) -> list[MeanEffort]:
@@ -96,7 +102,7 @@ class Efforts:
         project: Its folder; it need not be there yet.
 
     Attributes:
-        cases: Of those that have a log, in the order of acceptance.
+        cases: Of those that have a log, in the order in which these were written.
         without_log: How many have none: their masks came from elsewhere.
         faults: A sentence about each log that cannot be read.
     """
@@ -114,20 +120,20 @@ class Efforts:
         paths = {path.stem: path for path in visible_files(self._project / LOGS) if path.suffix == ".json"}
         there = {case: path for case, path in paths.items() if case in labels}
         self._read = {path: found for path, found in self._read.items() if path in there.values()}
-        found = [self._of(case, path) for case, path in there.items()]
-        self.cases = tuple(sorted((one for one in found if isinstance(one, Effort)), key=lambda one: one.accepted))
-        self.faults = tuple(one for one in found if isinstance(one, str))
+        found = sorted((self._of(case, path) for case, path in there.items()), key=lambda each: each[0])
+        self.cases = tuple(one for _, one in found if isinstance(one, Effort))
+        self.faults = tuple(one for _, one in found if isinstance(one, str))
         self.without_log = len(labels - there.keys())
 
-    def _of(self, case: str, path: Path) -> Effort | str:
+    def _of(self, case: str, path: Path) -> tuple[tuple[int, int], Effort | str]:
         try:
             state = path.stat()
             version = (state.st_mtime_ns, state.st_size)
             if path not in self._read or self._read[path][0] != version:
                 self._read[path] = (version, _effort_in(case, path))
         except OSError as error:
-            return f"{path}: cannot be read ({error.strerror or error})"
-        return self._read[path][1]
+            return (0, 0), f"{path}: cannot be read ({error.strerror or error})"
+        return self._read[path]
 
 
 def _effort_in(case: str, path: Path) -> Effort | str:

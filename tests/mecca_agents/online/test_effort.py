@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,14 +13,11 @@ from mecca_agents.session import Entry, Model, SessionError, SessionLog
 from tests.mecca_agents.online.conftest import accept
 
 
-def _log(
-    actions: Sequence[tuple[str, float, float, dict[str, object]]], weights: str = "a", day: int = 1
-) -> SessionLog:
+def _log(actions: Sequence[tuple[str, float, float, dict[str, object]]]) -> SessionLog:
     entries = tuple(
-        Entry(name, at, took, f"2026-01-{day:02}T00:00:{number:02}.000+00:00", details)
-        for number, (name, at, took, details) in enumerate(actions)
+        Entry(name, at, took, "2026-01-01T00:00:00.000+00:00", details) for name, at, took, details in actions
     )
-    return SessionLog("mecca", "phantom", weights, ("x.nii",), (4, 4, 4), "id", entries)
+    return SessionLog("mecca", "phantom", "a", ("x.nii",), (4, 4, 4), "id", entries)
 
 
 def test_everything_counts_that_a_person_did() -> None:
@@ -37,8 +35,22 @@ def test_everything_counts_that_a_person_did() -> None:
     )
     found = effort_of("spleen__scan-1", log)
     assert (found.prompts, found.steps, found.seconds) == (3, 1, pytest.approx(2 + 3 + 1 + 4 + 5 + 2))
-    assert found.accepted == log.entries[-1].time and found.target == "spleen" and found.weights == "a"
+    assert found.target == "spleen" and found.weights == "a"
     assert effort_of("scan-1", log).target == ""
+
+
+def test_what_brings_an_object_back_is_nothing_that_a_person_did() -> None:
+    back = [("set_image", 0.0, 1.0, {}), ("set_box", 1.0, 0.0, {}), ("set_mask", 1.0, 0.0, {})]
+    found = effort_of("scan-1", _log(back))
+    assert (found.prompts, found.steps, found.seconds) == (0, 0, 0.0)
+    found = effort_of("scan-1", _log([*back, ("set_mask", 3.0, 0.5, {}), ("step", 4.0, 1.0, {})]))
+    assert (found.prompts, found.steps, found.seconds) == (1, 1, 2.5)
+
+
+def test_a_stroke_that_widens_the_box_is_one_prompt() -> None:
+    stroke = [("set_box", 3.0, 0.5, {}), ("set_mask", 3.5, 0.5, {})]
+    actions = [("set_image", 0.0, 1.0, {}), ("set_box", 2.0, 0.1, {}), *stroke, ("set_box", 5.0, 0.1, {})]
+    assert effort_of("scan-1", _log(actions)).prompts == 3
 
 
 def test_a_choice_is_a_step_and_one_that_was_taken_back_is_no_choice() -> None:
@@ -56,7 +68,7 @@ def test_a_choice_is_a_step_and_one_that_was_taken_back_is_no_choice() -> None:
 
 
 def test_means_of_weights_in_the_order_in_which_they_came_to_work() -> None:
-    cases = [Effort("", "", p, s, t, w) for p, s, t, w in [(4, 2, 10.0, "b"), (2, 2, 4.0, "a"), (6, 1, 20.0, "b")]]
+    cases = [Effort("", p, s, t, w) for p, s, t, w in [(4, 2, 10.0, "b"), (2, 2, 4.0, "a"), (6, 1, 20.0, "b")]]
     assert means_by_weights(cases) == [MeanEffort("b", 2, 5.0, 1.5, 15.0), MeanEffort("a", 1, 2.0, 2.0, 4.0)]
     assert means_by_weights([]) == []
 
@@ -67,8 +79,8 @@ def test_a_project_is_read_in_the_order_of_acceptance(model: Model, tmp_path: Pa
     efforts.read()
     assert efforts.cases == () and efforts.without_log == 0
     first, second, third = accept(model, project, 3)
-    for name, day in ((first, 3), (second, 2), (third, 9)):
-        _log([("set_image", 0.0, 1.0, {})], day=day).save(project / "logs" / f"{name}.json")
+    for name, seconds in ((first, 3), (second, 2), (third, 9)):
+        os.utime(project / "logs" / f"{name}.json", (seconds, seconds))
     efforts.read()
     assert [effort.case for effort in efforts.cases] == [second, first, third]
 
