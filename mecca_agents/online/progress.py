@@ -32,7 +32,7 @@ def read_progress(line: str) -> Progress | None:
     try:
         data = json.loads(line)
         return Progress(min(max(float(data["share"]), 0.0), 1.0), str(data["doing"]))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         return None
 
 

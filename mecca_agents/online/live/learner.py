@@ -12,7 +12,7 @@ from mecca_agents.online.enough import ChoiceCount, count_choices
 from mecca_agents.online.learning import FEWEST
 from mecca_agents.online.live.process import LOWEST, LearnerProcess, learn_command
 from mecca_agents.online.live.stack import LearnedRun, WeightStack
-from mecca_agents.online.project import ProjectError
+from mecca_agents.online.project import ProjectError, scan_of
 from mecca_agents.runs.errors import RunError
 from mecca_agents.session import InteractiveSession, Model, SessionError
 from mecca_agents.session.accepting import LABELS, LOGS
@@ -218,10 +218,12 @@ class ProjectLearner:
             if files != self._seen:
                 self._seen = files
                 self._read_efforts()
-            if self._process is None and self._status.on and files != self._tried and len(files[0]) >= FEWEST:
+            cases = self._cases()
+            enough = len({scan_of(case) for case in cases}) >= FEWEST
+            if self._process is None and self._status.on and files != self._tried and enough:
                 self._tried = files
                 self._learn()
-            self._say_what_is_waited_for(len(files[0]))
+            self._say_what_is_waited_for(len(cases), enough)
 
     def close(self) -> None:
         """End the learner and look no more; closing twice does nothing."""
@@ -334,18 +336,21 @@ class ProjectLearner:
     def _count_choices(self) -> list[str]:
         """Say how many there are for the run at work; what goes wrong."""
         choices = {case.case: case.choices for case in self._efforts.cases}
-        names = {str(stem(path)) for path in visible_files(self.project / LABELS)}
         try:
-            self._say(choices=count_choices(choices, names, self.model.folder))
+            self._say(choices=count_choices(choices, self._cases(), self.model.folder))
         except RunError as error:
             return [str(error)]
         return []
 
-    def _say_what_is_waited_for(self, cases: int) -> None:
+    def _cases(self) -> set[str]:
+        """Names of those that were accepted."""
+        return {str(stem(path)) for path in visible_files(self.project / LABELS)}
+
+    def _say_what_is_waited_for(self, cases: int, enough: bool) -> None:
         if not self._status.on:
             words = f"{plural(cases, 'case')} accepted"
-        elif cases < FEWEST:
-            words = f"{plural(cases, 'case')} accepted; learning begins with {FEWEST}"
+        elif not enough:
+            words = f"{plural(cases, 'case')} accepted; learning begins with {FEWEST} scans"
         else:
             words = f"{plural(cases, 'case')} accepted; the next one is learned from"
         if words != self._status.doing:

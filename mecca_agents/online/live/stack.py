@@ -101,7 +101,7 @@ class WeightStack:
             return State(runs, stacks)
         except FileNotFoundError:
             return State()
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             found = f"{type(error).__name__}: {error}"
             raise RunError(
                 f"{path}: expected which weights count, found something else ({found}); delete it to begin anew"
@@ -229,7 +229,7 @@ def _run_of(entry: Mapping[str, Any]) -> LearnedRun:
 
 
 def _called(run: LearnedRun) -> str:
-    return f"{Path(run.base).name}, learned from {plural(run.learned, 'case')}"
+    return f"{Path(run.base).name}, {run.number:04}, learned from {plural(run.learned, 'case')}"
 
 
 def _text(state: State) -> str:

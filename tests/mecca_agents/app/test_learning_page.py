@@ -177,7 +177,7 @@ def test_accept_learn_go_on_with_the_new_weights_and_back(place: _Place, come: C
     # now it may end
     (place.folder / HOLD).unlink()
     _switch(person)
-    new = "begun, learned from 2 cases"
+    new = "begun, 0001, learned from 2 cases"
     for each in (person, other):
         _sees(each, "at-work", f"At work on this scan: begun; from the next scan on: {new}")
         _sees(each, "verdict", "Last learning: the new weights count")

@@ -30,7 +30,11 @@ def test_shares_grow_over_all_trainings() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["", "update 1/8: return 1.0", "[]", "{}", '{"share": "much", "doing": "x"}', '{"share": 0.5}', "0.5"]
+    "line",
+    [
+        *("", "update 1/8: return 1.0", "[]", "{}", '{"share": "much", "doing": "x"}', '{"share": 0.5}', "0.5"),
+        f'{{"share": 1{"0" * 400}, "doing": "x"}}',
+    ],
 )
 def test_other_lines_say_nothing(line: str) -> None:
     assert read_progress(line) is None
@@ -55,4 +59,4 @@ def test_a_learning_tells_how_far_it_is(
     assert shares == sorted(shares) and shares[-1] == pytest.approx(0.95)
     assert doing[:2] == ["the cases are read", "the earlier weights are tried"]
     assert sum(words.startswith("learning") for words in doing) == 3 * trainings
-    assert (doing[-1] == "the new weights are tried") == (count >= 4)
+    assert doing[-1] == "the new weights are tried"

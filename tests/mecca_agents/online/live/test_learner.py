@@ -71,10 +71,10 @@ def test_each_accepted_case_is_learned_from_and_the_next_scan_gets_the_weights(
 ) -> None:
     learner = begin()
     learner.switch(True)
-    assert learner.status.doing == "0 cases accepted; learning begins with 2" and not fakes
+    assert learner.status.doing == "0 cases accepted; learning begins with 2 scans" and not fakes
     accept(begun_model, project, 1)
     learner.poll()
-    assert learner.status.doing == "1 case accepted; learning begins with 2" and not fakes
+    assert learner.status.doing == "1 case accepted; learning begins with 2 scans" and not fakes
     accept(begun_model, project, 1, first=1)
     learner.poll()
     (first,) = fakes
@@ -88,7 +88,7 @@ def test_each_accepted_case_is_learned_from_and_the_next_scan_gets_the_weights(
     _end(learner, first, leave, cases=2)
     status = learner.status
     assert learner.model is not begun_model and session.model is begun_model
-    assert status.at_work == "begun, learned from 2 cases" and status.can_go_back and status.news == 2
+    assert status.at_work == "begun, 0001, learned from 2 cases" and status.can_go_back and status.news == 2
     assert status.verdict == "the new weights count" and status.fault == ""
     assert len(fakes) == 2 and fakes[1].begun == first.out and fakes[1].out == project / "runs" / "0002"
     _end(learner, fakes[1], leave, weights="earlier", why="the earlier weights stay: -1.0 points")
@@ -100,6 +100,19 @@ def test_each_accepted_case_is_learned_from_and_the_next_scan_gets_the_weights(
     assert after is not session and after.model is learner.model and learner.session_after(after) is after
     with pytest.raises(SessionError, match="expected one that is idle"), session._exclusively():
         learner.session_after(session)
+
+
+def test_two_objects_of_one_scan_are_nothing_to_judge_by(
+    begin: Begin, begun_model: Model, project: Path, fakes: list[Fake]
+) -> None:
+    for target in ("liver", "spleen"):
+        accept(begun_model, project, 1, target=target)
+    learner = begin()
+    learner.switch(True)
+    assert learner.status.doing == "2 cases accepted; learning begins with 2 scans" and not fakes
+    accept(begun_model, project, 1, first=1)
+    learner.poll()
+    assert len(fakes) == 1
 
 
 def test_back_brings_the_earlier_weights_and_stops_who_goes_on_from_the_others(
@@ -155,7 +168,7 @@ def test_a_server_that_was_killed_before_it_looked_looks_when_it_is_begun_again(
     learner.switch(True)
     leave(fakes[0].out)
     again = begin()
-    assert again.status.at_work == "begun, learned from 3 cases" and again.model.weights != begun_model.weights
+    assert again.status.at_work == "begun, 0001, learned from 3 cases" and again.model.weights != begun_model.weights
     assert again.status.verdict == "the new weights count" and not again.status.on
     third = begin()
     assert third.model.weights == again.model.weights and third.status.verdict == "the new weights count"
@@ -192,13 +205,14 @@ def test_what_cannot_be_used_or_written_leaves_the_weights(
     assert learner.model is begun_model and "No space left on device; the earlier weights stay" in learner.status.fault
     accept(begun_model, project, 1, first=3)
     learner.poll()  # there is room again: what was left is taken first
-    assert learner.status.at_work == "begun, learned from 3 cases" and fakes[2].begun == fakes[1].out
+    assert learner.status.at_work == "begun, 0002, learned from 3 cases" and fakes[2].begun == fakes[1].out
 
     (project / "runs" / "weights.json").write_text("{")
     fakes[2].end = Ended(True)
     leave(fakes[2].out, begun=fakes[2].begun)
     learner.poll()
-    assert "delete it to begin anew" in learner.status.fault and learner.status.at_work == "begun, learned from 3 cases"
+    assert "delete it to begin anew" in learner.status.fault
+    assert learner.status.at_work == "begun, 0002, learned from 3 cases"
     accept(begun_model, project, 1, first=4)
     learner.poll()
     assert learner.status.fault.startswith("no learning was begun: ") and len(fakes) == 3
@@ -274,7 +288,7 @@ def test_a_real_learning_is_taken(run: Path, tmp_path: Path) -> None:
     accept(model, project, 4)
     learn(project, run, project / "runs" / "0001", updates=8, device="cpu", stream=StringIO())
     learner = ProjectLearner(LearnSettings(project), model)
-    assert learner.status.at_work == "begun, learned from 2 cases" and learner.status.fault == ""
+    assert learner.status.at_work == "begun, 0001, learned from 2 cases" and learner.status.fault == ""
     with learner.session_after(InteractiveSession(model)) as session:
         session.set_image(intensities(ellipsoid(), 9), AFFINE)
         assert (session.step() & ellipsoid()).sum() > 0.8 * ellipsoid().sum()

@@ -39,7 +39,7 @@ def test_runs_that_count_are_stacked_and_taken_from_the_top(
     again = WeightStack(weights.folder.parent, weights.run(0))
     assert again.state() == weights.state() and again.state().stacks == {weights.base: (1, 2)}
     names = again.names(begun_model)
-    assert names == {begun_model.weights: "begun", model.weights: "begun, learned from 1 case"}
+    assert names == {begun_model.weights: "begun", model.weights: "begun, 0002, learned from 1 case"}
     weights.back(2)
     assert weights.load("cpu")[0] == 1 and weights.run(2).is_dir() and weights.next_number() == 3
     weights.back(1)
@@ -90,7 +90,11 @@ def test_a_run_that_a_person_deleted_gives_way_to_the_one_before(weights: Weight
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{", '{"format": 2}', '{"format": 1, "stacks": {}, "runs": [{"number": 1}]}']
+    "text",
+    [
+        *("", "[]", "{", '{"format": 2}', '{"format": 1, "stacks": {}, "runs": [{"number": 1}]}'),
+        '{"format": 1, "stacks": {"general": [Infinity]}, "runs": []}',
+    ],
 )
 def test_a_damaged_file_is_named_and_not_replaced(text: str, weights: WeightStack, leave: Leave) -> None:
     leave(weights.run(1))
