@@ -83,10 +83,12 @@ export default {
     },
     onKey(event) {
       if (!this.planes.length || isTyping(event.target) || document.querySelector(".q-dialog, .q-menu")) return;
-      const ctrl = event.ctrlKey || event.metaKey;
-      if (event.altKey || (ctrl && !["z", "y", "Z", "Y"].includes(event.key))) return;
+      const bracket = "[]".includes(event.key); // many keyboards have these with AltGr or Option alone
+      const ctrl = (event.ctrlKey || event.metaKey) && !bracket;
+      const letter = event.key.toLowerCase(); // whatever Caps Lock is
+      if ((event.altKey && !bracket) || (ctrl && !["z", "y"].includes(letter))) return;
       const named = event.shiftKey && event.key.length > 1 ? `Shift+${event.key}` : event.key;
-      const key = ctrl ? `Ctrl+${named}` : named;
+      const key = ctrl ? `Ctrl+${event.shiftKey ? letter.toUpperCase() : letter}` : named;
       const command = this.keys[key] ?? this.keys[key.toLowerCase()];
       if (!command) return;
       event.preventDefault();
