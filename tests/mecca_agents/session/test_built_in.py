@@ -47,7 +47,8 @@ def test_the_run_for_the_hippocampus_comes_with_the_terms_of_its_scans() -> None
     assert "CC BY-SA 4.0" in (folder / "TERMS.md").read_text(encoding="utf-8")
     model = InteractiveSession("hippocampus", device="cpu").model
     assert model.run.dataset == "Task04_Hippocampus" and model.run.root is None and model.run.begun_from == DEFAULT
-    assert model.trained_on.startswith("Task04_Hippocampus (MECCA-Hippocampus-v0, 166 cases, 1600 episodes after general")
+    about = "Task04_Hippocampus (MECCA-Hippocampus-v0, 166 cases, 1600 episodes after general"
+    assert model.trained_on.startswith(about)
 
 
 @pytest.mark.parametrize("boxed", [True, False])
