@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from mecca_agents.offline.record import record
+from mecca_agents.tables import plural
 
 if TYPE_CHECKING:
     from mecca_agents.agent import Agent
@@ -63,12 +64,12 @@ class Record:
 
         import_minari()  # before anything else is done
         if self.sessions:
-            path, count = self._people(), len(self.sessions)
+            path, what = self._people(), plural(len(self.sessions), "session")
         else:
             agent, envs, algorithm = self._run() if is_run(self._folder()) else self._method()
-            path, count = self._play(agent, envs, algorithm), self.episodes
+            path, what = self._play(agent, envs, algorithm), plural(self.episodes, "episode")
         size = sum(file.stat().st_size for file in path.rglob("*")) / 1e6
-        print(f'{path}: {count} episodes, {size:.1f} MB; next: minari.load_dataset("{self.dataset}")')
+        print(f'{path}: {what}, {size:.1f} MB; next: minari.load_dataset("{self.dataset}")')
         return 0
 
     def _play(self, agent: Agent, envs: MeccaVectorEnv, algorithm: str) -> Path:

@@ -77,4 +77,4 @@ def test_a_run_that_is_trained_twice(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert run.run.settings["user"] != first.run.environment["user"]
     for name, value in first.agent.weights().items():
         torch.testing.assert_close(value, run.agent.weights()[name], atol=1e-6, rtol=0)
-    assert read_config(tmp_path / "package" / "general").begun_from is None
+    assert read_config(tmp_path / "package" / "general").begun_from == "1 episodes of the preset general"
