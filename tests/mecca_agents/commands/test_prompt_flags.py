@@ -75,6 +75,7 @@ def test_what_a_flag_means_is_a_setting_that_comes_back_from_a_file(tmp_path: Pa
     name = name.removeprefix("no-")
     found = given_prompts({name: int(value) if name == "horizon" else value})
     assert found == FLAGS[flag]
+    found |= {"horizon": 3} if name == "clicks" else {}  # as many steps as numbers, or it is no run's settings
     written = RunConfig("random", ENV, "scans", None, None, found, PRESETS["demo"], modalities=1, seed=0)
     write_config(tmp_path, replace(written, environment=found))
     assert read_config(tmp_path) == replace(written, environment=found)

@@ -100,7 +100,7 @@ def test_the_command_writes_logs_as_a_data_set(
         "cpu",
     ]
     assert main(command) == 0
-    assert "2 episodes" in capsys.readouterr().out
+    assert "2 sessions" in capsys.readouterr().out
     dataset = minari.load_dataset("mecca/people-v0")
     for episode in dataset.iterate_episodes():
         assert np.array_equal(episode.observations["hint"], expected.observations["hint"])
