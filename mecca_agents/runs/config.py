@@ -37,7 +37,7 @@ class RunConfig:
         seed: Seed of the environment, the weights and the sampling.
         sources: Further data sets that were trained on (`mecca_env.data.mixture`).
         weight: How often the first of them came, beside those.
-        begun_from: The run whose weights it began with; None: random ones.
+        begun_from: The run whose weights it began with, or what that was trained on; None: random ones.
         train_cases: Names of the cases trained on; empty where they are endless.
         cases: The cases that were asked for; None: the whole split.
         skip_bad: Whether unusable cases were left out.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from experiments.results import MARKS, PAGE, PARTS, page_texts
+from mecca_agents.evaluation.layout import Labelled
 from mecca_agents.report import report
 from mecca_agents.report.comparison import BOUNDS, by_method, by_step, gap, reached
 from mecca_agents.report.plots import HINTLESS
@@ -50,6 +52,32 @@ def test_what_is_said_of_pairs_is_what_the_cells_give(data_set: str, one: str, o
     rows = by_method(study.cells)
     found, _ = gap(reached(rows[one]), reached(rows[other]))
     assert f"{found.mean:+.2f} [{found.low:+.2f}, {found.high:+.2f}]" in PAGE.read_text(encoding="utf-8")
+
+
+def test_what_is_said_of_organs_and_of_few_labels_is_what_the_cells_give() -> None:
+    """The tables have neither organs nor pairs with few labels."""
+    studies, page = {study.name: study for study in read_studies(RESULTS)}, PAGE.read_text(encoding="utf-8")
+    organs: dict[str, list[float]] = {}
+    livers: dict[bool, list[float]] = {True: [], False: []}  # of the scan that is unlike the others, and of those
+    for method in ("unet", "intercnn", "iter-mrl", "mecca"):
+        cells = by_method(studies["CHAOS"].cells)[method]
+        last = 100 * np.mean([cell.grid("dice")[:, -1] for cell in cells], axis=0)
+        for organ in ("label1", "label2", "label3", "label4"):
+            organs.setdefault(organ, []).append(float(np.mean(last[[c.endswith(organ) for c in cells[0].cases]])))
+        for case, dice in zip(cells[0].cases, last, strict=True):
+            if case.endswith("label1"):
+                livers[case.startswith("chaos_15")].append(float(dice))
+    (odd, others) = (f"{min(found):.0f} to {max(found):.0f}" for found in (livers[True], livers[False]))
+    assert f"its liver is at {odd}, those of the other two at {others}." in page
+    liver, kidneys, spleen = organs["label1"], organs["label2"] + organs["label3"], organs["label4"]
+    assert f"({min(liver):.0f} to {max(liver):.0f})" in page
+    assert f"The kidneys are at {min(kidneys):.0f} to {max(kidneys):.0f}." in page
+    assert f"on the spleen IteR-MRL ({spleen[2]:.0f}) and InterCNN ({spleen[1]:.0f}) are above it" in page
+    gaps = []
+    for count in (1, 2, 4, 8):
+        rows = by_method(studies["Hippocampus"].cells, Labelled(cases=count))
+        gaps.append(f"{gap(reached(rows['mecca']), reached(rows['iter-mrl']))[0].mean:+.1f}")
+    assert f"({gaps[0]}, {gaps[1]}, {gaps[2]} and {gaps[3]} points with 1, 2, 4 and 8 labelled cases)" in page
 
 
 def test_no_training_is_reported_that_is_not_planned() -> None:
